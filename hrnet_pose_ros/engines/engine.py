@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract between whatever runs the network and everything that uses poses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.pose.poses import Poses
+
+
+class EngineError(RuntimeError):
+    """An engine cannot be made or used on this machine; the message names the way out."""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What produced the poses, for messages, logs and comparisons.
+
+    Attributes
+    ----------
+    model
+        The model's name (``hrnet_w32_256x192``).
+    engine
+        ``openvino`` or ``torch``.
+    device
+        The hardware's name as the engine gives it.
+    precision
+        ``float32`` or ``bfloat16``: what the network computes with.
+    decoding
+        ``quarter`` or ``dark``.
+    checksum
+        SHA-256 of the model file, hexadecimal.
+    input_width, input_height
+        Size of a crop in pixels.
+    flip_test
+        Whether every crop is also run mirrored.
+    calibrated
+        Whether scores are calibrated probabilities and covariances calibrated.
+    """
+
+    model: str
+    engine: str
+    device: str
+    precision: str
+    decoding: str
+    checksum: str
+    input_width: int
+    input_height: int
+    flip_test: bool = False
+    calibrated: bool = False
+
+
+class PoseEngine(ABC):
+    """Estimates the poses of all persons of a frame from their boxes.
+
+    An engine belongs to the thread that made it: make, use and close it there.
+    """
+
+    @property
+    @abstractmethod
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+
+    @abstractmethod
+    def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:
+        """Estimate one pose for each box.
+
+        Parameters
+        ----------
+        frame
+            uint8 ``[H, W, 3]``, RGB.
+        boxes
+            float ``[N, 4]``: x, y, width, height in image pixels, unclipped. N = 0 is normal.
+
+        Returns
+        -------
+        Poses of N persons in the order of the boxes, key points in image pixels with pixel
+        centres at integers.
+
+        Raises
+        ------
+        ValueError
+            The frame or the boxes have another shape or type, or a box has no crop.
+        EngineError
+            The engine is closed or fails.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model and its memory. Closing twice is harmless."""
+
+
+def check_frame_and_boxes(frame: np.ndarray, boxes: np.ndarray) -> None:
+    """Raise ValueError unless shapes and types are those of `PoseEngine.estimate`."""
+    for name, array in (("frame", frame), ("boxes", boxes)):
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise ValueError(f"frame must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
+    if boxes.dtype.kind != "f" or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be float (N, 4), got {boxes.dtype} {boxes.shape}")

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network by PyTorch on the CPU: the reference that other engines are compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
+from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
+from hrnet_pose_ros.model_metadata import ModelMetadata, usual_target_sigma
+from hrnet_pose_ros.pose.decoding import Method
+from hrnet_pose_ros.version import VERSION
+
+
+class TorchEngine(HeatmapEngine):
+    """Runs a checkpoint in float32."""
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        *,
+        input_size: tuple[int, int] = (192, 256),
+        decoding: Method = "quarter",
+        max_batch: int = DEFAULT_MAX_BATCH,
+        threads: int = 0,
+    ) -> None:
+        """Load a checkpoint.
+
+        Parameters
+        ----------
+        checkpoint
+            A pose checkpoint in any layout that `load_pose_network` reads.
+        input_size
+            (width, height) of the crops in pixels: a checkpoint does not say it.
+        decoding
+            How key points are read from heatmaps.
+        max_batch
+            Most crops the network sees at a time.
+        threads
+            CPU threads, for all of PyTorch in this process; 0 leaves them as they are.
+
+        Raises
+        ------
+        EngineError
+            PyTorch is not installed.
+        CheckpointError
+            The file is not a pose checkpoint (a ValueError; see network/checkpoints.py).
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise EngineError(
+                f"PyTorch cannot be imported ({error}): pip install 'hrnet_pose_ros[torch]'"
+            ) from error
+        from hrnet_pose_ros.network.checkpoints import load_pose_network
+        from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
+
+        checkpoint = Path(checkpoint)
+        network = load_pose_network(checkpoint)
+        if threads:
+            torch.set_num_threads(threads)
+        self._torch = torch
+        self._network: HeatmapNetwork | None = HeatmapNetwork(network).eval()
+        checksum = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        super().__init__(
+            metadata=ModelMetadata(
+                name=checkpoint.stem,
+                configuration=network.configuration.name,
+                input_width=input_size[0],
+                input_height=input_size[1],
+                target_sigma=usual_target_sigma(input_size),
+                flip_shift=True,
+                checkpoint_sha256=checksum,
+                package_version=VERSION,
+            ),
+            decoding=decoding,
+            max_batch=max_batch,
+            info=EngineInfo(
+                model=checkpoint.stem,
+                engine="torch",
+                device=platform.processor() or platform.machine(),
+                precision="float32",
+                decoding=decoding,
+                checksum=checksum,
+                input_width=input_size[0],
+                input_height=input_size[1],
+            ),
+        )
+
+    def _run(self, crops: np.ndarray) -> np.ndarray:
+        assert self._network is not None  # checked by heatmaps()
+        with self._torch.inference_mode():
+            heatmaps: np.ndarray = self._network(self._torch.from_numpy(crops)).numpy()
+        return heatmaps
+
+    def close(self) -> None:
+        super().close()
+        self._network = None

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Person boxes, and the transform between a box's crop and the image.
+
+A box is ``x, y, width, height`` in image pixels; it is never clipped to the image, because the
+crop's place depends on the whole box. A size is always ``(width, height)``, as in OpenCV.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# The crop shows this much more than the box on either axis (HRNet reference).
+PADDING = 1.25
+
+# Limits of a box, in pixels. A side below 1 px is no picture of a person: it is most often a box
+# in normalised coordinates. The upper limit holds for x, y, width and height alike: cv2.warpAffine
+# counts source pixels in 1/1024 in an int32 and wraps round at 2.1e6 px (measured on OpenCV 4.6
+# and 4.14: exact with a box of 1e6 px, invented pixels with 1e7 px), and float32 still resolves
+# 1/128 px at 1e5. The crop of a box within the limits stays below 4e5 px.
+MIN_SIDE_PX = 1.0
+MAX_PX = 1e5
+
+
+def _checked_boxes(boxes: ArrayLike, columns: str = "x, y, width, height") -> np.ndarray:
+    array = np.asarray(boxes, np.float64)
+    expected = columns.count(",") + 1
+    if array.ndim != 2 or array.shape[1] != expected:
+        raise ValueError(f"boxes must have shape (N, {expected}): {columns}; got {array.shape}")
+    return array
+
+
+def _checked_size(name: str, size: tuple[float, float]) -> tuple[float, float]:
+    try:
+        width, height = (float(side) for side in size)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be (width, height), got {size!r}") from None
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise ValueError(f"{name} must be a positive (width, height), got {size!r}")
+    return width, height
+
+
+def _within_limits(boxes: np.ndarray) -> np.ndarray:
+    # Comparisons with NaN are False, so this rejects every non-finite box as well.
+    return (np.abs(boxes) <= MAX_PX).all(axis=1) & (boxes[:, 2:] >= MIN_SIDE_PX).all(axis=1)
+
+
+def usable_boxes(boxes: ArrayLike, image_size: tuple[float, float]) -> np.ndarray:
+    """Say which boxes a pose can be estimated for.
+
+    Parameters
+    ----------
+    boxes
+        float ``[N, 4]``: x, y, width, height in image pixels, with any values.
+    image_size
+        ``(width, height)`` of the image in pixels.
+
+    Returns
+    -------
+    bool ``[N]``: the box is finite, both sides are at least ``MIN_SIDE_PX``, no number exceeds
+    ``MAX_PX`` in size, and box and image share some area.
+
+    Raises
+    ------
+    ValueError
+        ``boxes`` is not ``[N, 4]``, or ``image_size`` is not a positive pair.
+    """
+    array = _checked_boxes(boxes)
+    image = np.asarray(_checked_size("image_size", image_size))
+    usable = _within_limits(array)
+    near = array[usable]
+    overlaps = (near[:, :2] < image) & (near[:, :2] + near[:, 2:] > 0)
+    usable[usable] = overlaps.all(axis=1)
+    return usable
+
+
+def _centres_and_scales(
+    boxes: ArrayLike, input_size: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres ``[N, 2]`` of the crops, image pixels per crop pixel ``[N]``, crop centre ``[2]``."""
+    array = _checked_boxes(boxes)
+    width, height = _checked_size("input_size", input_size)
+    refused = np.flatnonzero(~_within_limits(array))
+    if refused.size:
+        index = int(refused[0])
+        raise ValueError(
+            f"box {index} has no crop: {array[index].tolist()} (x, y, width, height) must be "
+            f"finite, with sides of at least {MIN_SIDE_PX:g} px and no number beyond {MAX_PX:g}; "
+            "select with usable_boxes() first"
+        )
+    centres = array[:, :2] + array[:, 2:] / 2
+    crop_width = PADDING * np.maximum(array[:, 2], array[:, 3] * (width / height))
+    return centres, crop_width / width, np.array([width / 2, height / 2])
+
+
+def _scale_and_shift(scales: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    transform = np.zeros((len(scales), 2, 3))
+    transform[:, 0, 0] = transform[:, 1, 1] = scales
+    transform[:, :, 2] = shifts
+    return transform
+
+
+def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
+    """Affine transforms from crop pixels to image pixels (HRNet reference's rule).
+
+    The box is extended about its centre to the input's aspect, then both sides are multiplied by
+    1.25; the scale is the same on both axes and the box's centre is the crop's ``W/2, H/2`` (not
+    ``(W-1)/2``: weights trained with UDP follow another rule).
+
+    Parameters
+    ----------
+    boxes
+        float ``[N, 4]``: x, y, width, height in image pixels, unclipped.
+    input_size
+        ``(W, H)``: width and height of the network's input, in pixels.
+
+    Returns
+    -------
+    float64 ``[N, 2, 3]``.
+
+    Raises
+    ------
+    ValueError
+        ``boxes`` is not ``[N, 4]``, or one of them is outside the limits of this module; the
+        message names its index and value.
+    """
+    centres, scales, middle = _centres_and_scales(boxes, input_size)
+    return _scale_and_shift(scales, centres - scales[:, None] * middle)
+
+
+def image_to_crop(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
+    """Affine transforms from image pixels to crop pixels: the inverse of `crop_to_image`.
+
+    Arguments, shape and errors are those of `crop_to_image`.
+    """
+    centres, scales, middle = _centres_and_scales(boxes, input_size)
+    return _scale_and_shift(1 / scales, middle - centres / scales[:, None])
+
+
+def rotated_box_bounds(rotated_boxes: ArrayLike) -> np.ndarray:
+    """Axis-aligned boxes around rotated ones (``vision_msgs/BoundingBox2D`` with theta).
+
+    Parameters
+    ----------
+    rotated_boxes
+        float ``[N, 5]``: centre x, centre y, width, height in pixels, theta in radians.
+
+    Returns
+    -------
+    float64 ``[N, 4]``: x, y, width, height; NaN or infinite where the input is, which
+    `usable_boxes` then refuses.
+
+    Raises
+    ------
+    ValueError
+        ``rotated_boxes`` is not ``[N, 5]``.
+    """
+    array = _checked_boxes(rotated_boxes, "centre x, centre y, width, height, theta")
+    centres, sides, theta = array[:, :2], array[:, 2:4], array[:, 4]
+    with np.errstate(invalid="ignore", over="ignore"):
+        cos, sin = np.abs(np.cos(theta))[:, None], np.abs(np.sin(theta))[:, None]
+        bounds = sides * cos + sides[:, ::-1] * sin
+        return np.concatenate([centres - bounds / 2, bounds], axis=1)
+
+
+def boxes_from_detector_size(
+    boxes: ArrayLike,
+    detector_size: tuple[float, float],
+    image_size: tuple[float, float],
+    letterbox: bool,
+) -> np.ndarray:
+    """Map boxes given in the detector's input pixels to image pixels.
+
+    Parameters
+    ----------
+    boxes
+        float ``[N, 4]``: x, y, width, height in pixels of the detector's input.
+    detector_size
+        ``(width, height)`` of the detector's input.
+    image_size
+        ``(width, height)`` of the image.
+    letterbox
+        False: the image was stretched to the detector's size, each axis by itself. True: it was
+        scaled by the smaller of the two ratios and centred between bars of equal width.
+
+    Returns
+    -------
+    float64 ``[N, 4]``, unclipped.
+
+    Raises
+    ------
+    ValueError
+        ``boxes`` is not ``[N, 4]``, or a size is not a positive pair.
+    """
+    array = _checked_boxes(boxes)
+    detector = np.asarray(_checked_size("detector_size", detector_size))
+    image = np.asarray(_checked_size("image_size", image_size))
+    scale = detector / image
+    if letterbox:
+        scale = np.full(2, scale.min())
+    bars = (detector - image * scale) / 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.concatenate([(array[:, :2] - bars) / scale, array[:, 2:] / scale], axis=1)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skeletons drawn into an image: limbs, joints, one-sigma ellipses, boxes and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import JOINT_NAMES, LIMBS
+
+Colour = tuple[int, int, int]
+
+# RGB. Orange and blue stay apart for colour-blind eyes; left and right are the person's own.
+LEFT_COLOUR: Colour = (255, 140, 0)  # orange: limbs and joints of the person's left side
+RIGHT_COLOUR: Colour = (40, 160, 255)  # blue: those of the right side
+MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: the nose, and limbs that join left and right
+BOX_COLOUR: Colour = (235, 235, 235)
+ELLIPSE_COLOUR: Colour = (255, 240, 90)
+TEXT_COLOUR: Colour = (255, 255, 255)
+OUTLINE_COLOUR: Colour = (20, 20, 20)  # under limbs, joints and text: readable on any ground
+
+# OpenCV draws with 4 binary places of sub-pixels, in coordinates that must fit its fixed point;
+# what lies further out than this is not drawn.
+_SHIFT = 4
+_SUBPIXELS = 1 << _SHIFT
+FARTHEST_PX = 8000.0
+
+# Ids of some trackers are UUIDs; a label shows this much of one.
+LABEL_LENGTH = 12
+
+
+def _side_colours() -> tuple[tuple[Colour, ...], tuple[Colour, ...]]:
+    """Colours of the joints and of the limbs."""
+    sides = {"left": LEFT_COLOUR, "right": RIGHT_COLOUR}
+    joints = tuple(sides.get(name.split("_")[0], MIDDLE_COLOUR) for name in JOINT_NAMES)
+    limbs = []
+    for a, b in LIMBS:
+        pair = {joints[a], joints[b]}
+        both_sides = {LEFT_COLOUR, RIGHT_COLOUR} <= pair
+        side = next((c for c in (LEFT_COLOUR, RIGHT_COLOUR) if c in pair), MIDDLE_COLOUR)
+        limbs.append(MIDDLE_COLOUR if both_sides else side)
+    return joints, tuple(limbs)
+
+
+JOINT_COLOURS, LIMB_COLOURS = _side_colours()
+
+
+def draw_poses(
+    image: np.ndarray,
+    poses: Poses,
+    boxes: np.ndarray | None = None,
+    labels: Sequence[str] | None = None,
+    min_score: float = 0.2,
+) -> None:
+    """Draw the poses into the image, in place; line widths follow each person's size.
+
+    A joint is drawn when it is valid, its score is at least ``min_score`` and it does not lie
+    absurdly far outside the image; a limb when both of its joints are. Each drawn joint has its
+    one-sigma covariance ellipse.
+
+    Parameters
+    ----------
+    image
+        uint8 RGB ``[H, W, 3]``, writeable, pixels contiguous within a row.
+    poses
+        N poses in pixels of this image.
+    boxes
+        float ``[N, 4]``: x, y, width, height in pixels; not drawn where not finite.
+    labels
+        N strings, usually the persons' ids, shown with the person score above each person.
+    min_score
+        The least score of a joint that is drawn.
+
+    Raises
+    ------
+    ValueError
+        The image cannot be drawn into in place, or there are not as many boxes or labels as poses.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    if boxes is not None and boxes.shape != (len(poses), 4):
+        raise ValueError(f"boxes must have shape {(len(poses), 4)}, got {boxes.shape}")
+    if labels is not None and len(labels) != len(poses):
+        raise ValueError(f"labels must be {len(poses)}, one a pose, got {len(labels)}")
+    if 0 in image.shape:
+        return
+    row, pixel, channel = image.strides
+    if not image.flags.writeable or (pixel, channel) != (3, 1) or row < 3 * image.shape[1]:
+        raise ValueError("image must be writeable with contiguous pixels; pass a copy")
+
+    near = (np.abs(poses.keypoints) < FARTHEST_PX).all(axis=2)  # False for NaN
+    drawn = poses.valid & (poses.scores >= min_score) & near
+    person_scores = poses.person_scores()
+    captions: list[tuple[str, np.ndarray, float]] = []
+    for person in range(len(poses)):
+        points, shown = poses.keypoints[person], drawn[person]
+        box = _drawable_box(boxes[person]) if boxes is not None else None
+        extent = box if box is not None else _bounds(points[shown])
+        if extent is None:
+            continue
+        size = float(max(extent[2:] - extent[:2]))
+        if box is not None:
+            cv2.rectangle(image, *_box_corners(box), BOX_COLOUR, _width(size, 300, 3))
+        _draw_ellipses(image, points[shown], poses.covariances[person, shown])
+        _draw_skeleton(image, points, shown, size)
+        if labels is not None:
+            text = f"{_shortened(labels[person])} {person_scores[person]:.2f}".strip()
+            captions.append((text, extent, size))
+    for caption in captions:  # last, so that no skeleton covers a text
+        _draw_label(image, *caption)
+
+
+def _width(size: float, divisor: float, most: int) -> int:
+    """Line width in pixels for a person of this size: at least 1, at most ``most``."""
+    return int(np.clip(round(size / divisor), 1, most))
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    """OpenCV's fixed-point coordinates of a point in pixels."""
+    x, y = np.rint(np.asarray(point, np.float64) * _SUBPIXELS)
+    return int(x), int(y)
+
+
+def _drawable_box(box: np.ndarray) -> np.ndarray | None:
+    """The box's corners x0, y0, x1, y1, held within what OpenCV can draw."""
+    x, y, width, height = np.asarray(box, np.float64)
+    corners = np.array([x, y, x + width, y + height])
+    if not np.isfinite(corners).all() or width <= 0 or height <= 0:
+        return None
+    corners = np.clip(corners, -FARTHEST_PX, FARTHEST_PX)
+    return corners if (corners[:2] < corners[2:]).all() else None
+
+
+def _box_corners(corners: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    x0, y0, x1, y1 = (int(value) for value in np.rint(corners))
+    return (x0, y0), (x1, y1)
+
+
+def _bounds(points: np.ndarray) -> np.ndarray | None:
+    """Corners x0, y0, x1, y1 around the points ``[K, 2]``; None without points."""
+    if not len(points):
+        return None
+    return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
+
+
+def _draw_ellipses(image: np.ndarray, points: np.ndarray, covariances: np.ndarray) -> None:
+    finite = np.isfinite(covariances).all(axis=(1, 2))
+    variances, axes = np.linalg.eigh(covariances[finite].astype(np.float64))
+    radii = np.sqrt(np.maximum(variances, 0))
+    angles = np.degrees(np.arctan2(axes[:, 1, 1], axes[:, 0, 1]))  # of the longer axis
+    for point, radius, angle in zip(points[finite], radii, angles, strict=True):
+        if radius[1] < FARTHEST_PX:
+            cv2.ellipse(
+                image,
+                _fixed(point),
+                _fixed(radius[::-1]),
+                float(angle),
+                0,
+                360,
+                ELLIPSE_COLOUR,
+                1,
+                cv2.LINE_AA,
+                _SHIFT,
+            )
+
+
+def _draw_skeleton(image: np.ndarray, points: np.ndarray, shown: np.ndarray, size: float) -> None:
+    width = _width(size, 110, 6)
+    outline = width + 2
+    radius = float(np.clip(size / 75, 1.5, 6)) * _SUBPIXELS
+    limbs = [limb for limb, (a, b) in enumerate(LIMBS) if shown[a] and shown[b]]
+    for colours, thickness in ((None, outline), (LIMB_COLOURS, width)):
+        for limb in limbs:
+            a, b = (_fixed(points[joint]) for joint in LIMBS[limb])
+            colour = colours[limb] if colours else OUTLINE_COLOUR
+            cv2.line(image, a, b, colour, thickness, cv2.LINE_AA, _SHIFT)
+    for joint in np.flatnonzero(shown):
+        centre = _fixed(points[joint])
+        for colour, r in ((OUTLINE_COLOUR, radius + _SUBPIXELS), (JOINT_COLOURS[joint], radius)):
+            cv2.circle(image, centre, round(r), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= LABEL_LENGTH else label[: LABEL_LENGTH - 2] + ".."
+
+
+def _draw_label(image: np.ndarray, text: str, extent: np.ndarray, size: float) -> None:
+    """White text on a dark ground, above the person where there is room, inside the image."""
+    scale = float(np.clip(size / 400, 0.4, 0.8))
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, 1
+    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
+    image_height, image_width = image.shape[:2]
+    x = int(np.clip(round(extent[0]), 0, max(image_width - width - 4, 0)))
+    y = int(np.clip(round(extent[1]) - below - 2, height + 2, image_height))
+    corner = (x + width + 4, y + below)
+    cv2.rectangle(image, (x, y - height - 2), corner, OUTLINE_COLOUR, cv2.FILLED)
+    cv2.putText(image, text, (x + 2, y), font, scale, TEXT_COLOUR, thickness, cv2.LINE_AA)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object key point similarity between pairs of poses."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
+
+
+def oks(
+    keypoints_a: ArrayLike, keypoints_b: ArrayLike, areas: ArrayLike, counted: ArrayLike
+) -> np.ndarray:
+    """COCO's object key point similarity of each pair of poses.
+
+    The mean over the counted joints of ``exp(-d² / (2 · area · k²))``, with ``k`` twice the
+    joint's sigma (COCO key point evaluation). A counted joint that is not finite in one of the
+    poses has similarity 0.
+
+    Parameters
+    ----------
+    keypoints_a, keypoints_b
+        float ``[N, 17, 2]``: x and y in pixels.
+    areas
+        float ``[N]``: the persons' areas in px², above 0.
+    counted
+        bool ``[N, 17]``: joints that take part.
+
+    Returns
+    -------
+    float64 ``[N]`` in [0, 1]; NaN where no joint is counted.
+
+    Raises
+    ------
+    ValueError
+        A shape does not fit, or an area is not finite and above 0.
+    """
+    a, b = np.asarray(keypoints_a, np.float64), np.asarray(keypoints_b, np.float64)
+    area, mask = np.asarray(areas, np.float64), np.asarray(counted, bool)
+    n = len(a)
+    for name, array, shape in (
+        ("keypoints_a", a, (n, JOINTS, 2)),
+        ("keypoints_b", b, (n, JOINTS, 2)),
+        ("areas", area, (n,)),
+        ("counted", mask, (n, JOINTS)),
+    ):
+        if array.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    bad = np.flatnonzero(~((area > 0) & (area < np.inf)))
+    if bad.size:
+        raise ValueError(f"areas[{bad[0]}] must be finite and above 0 px², got {area[bad[0]]}")
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        squared = ((a - b) ** 2).sum(axis=-1)
+        similarity = np.exp(-squared / (2 * area[:, None] * (2 * OKS_SIGMAS) ** 2))
+    similarity = np.where(mask & np.isfinite(similarity), similarity, 0.0)
+    joints = mask.sum(axis=1)
+    return np.where(joints > 0, similarity.sum(axis=1) / np.maximum(joints, 1), np.nan)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The array type that every engine returns and every consumer takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.skeleton import JOINTS
+
+# A person's score is the mean over the joints whose score exceeds this (reference evaluation).
+PERSON_SCORE_THRESHOLD = 0.2
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Key points of the N persons of one image, in the order of the boxes they came from.
+
+    Attributes
+    ----------
+    keypoints
+        float32 ``[N, 17, 2]``, x and y in image pixels, pixel centres at integers; may lie
+        outside the image; NaN where not valid.
+    scores
+        float32 ``[N, 17]``, the heatmap's peak as the network gave it (it may exceed 1);
+        0 where not valid.
+    covariances
+        float32 ``[N, 17, 2, 2]``, px², symmetric and positive definite; NaN where not valid.
+    valid
+        bool ``[N, 17]``: the joint has a heatmap with a peak above 0.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    covariances: np.ndarray
+    valid: np.ndarray
+
+    def __post_init__(self) -> None:
+        n = self.keypoints.shape[0]
+        for name, shape in (
+            ("keypoints", (n, JOINTS, 2)),
+            ("scores", (n, JOINTS)),
+            ("covariances", (n, JOINTS, 2, 2)),
+            ("valid", (n, JOINTS)),
+        ):
+            actual = getattr(self, name).shape
+            if actual != shape:
+                raise ValueError(f"Poses.{name} must have shape {shape}, got {actual}")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @classmethod
+    def empty(cls) -> Poses:
+        """The poses of an image without persons (N = 0)."""
+        return cls(
+            keypoints=np.zeros((0, JOINTS, 2), np.float32),
+            scores=np.zeros((0, JOINTS), np.float32),
+            covariances=np.zeros((0, JOINTS, 2, 2), np.float32),
+            valid=np.zeros((0, JOINTS), bool),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: list[Poses]) -> Poses:
+        """Join the poses of consecutive groups of boxes, in order."""
+        if not parts:
+            return cls.empty()
+        return cls(
+            keypoints=np.concatenate([p.keypoints for p in parts]),
+            scores=np.concatenate([p.scores for p in parts]),
+            covariances=np.concatenate([p.covariances for p in parts]),
+            valid=np.concatenate([p.valid for p in parts]),
+        )
+
+    def person_scores(self) -> np.ndarray:
+        """float32 ``[N]``: mean of the joint scores above 0.2; 0 where no joint exceeds it."""
+        counted = self.valid & (self.scores > PERSON_SCORE_THRESHOLD)
+        total = np.where(counted, self.scores, 0.0).sum(axis=1)
+        return (total / np.maximum(counted.sum(axis=1), 1)).astype(np.float32)

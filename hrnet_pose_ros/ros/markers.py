@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skeletons as RViz markers: upright planes at the distance that a person's height implies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from hrnet_pose_ros.pose.camera import Camera
+from hrnet_pose_ros.pose.drawing import JOINT_COLOURS, LIMB_COLOURS
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import LIMBS
+
+# Markers vanish by themselves when the node falls silent.
+LIFETIME = Duration(sec=0, nanosec=500_000_000)
+_NAMESPACES = ("limbs", "joints", "label")
+
+
+class SkeletonMarkers:
+    """Makes the MarkerArray of each image and deletes the markers of persons that are gone."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def of(
+        self,
+        header: Any,
+        poses: Poses,
+        boxes: np.ndarray,
+        labels: list[str],
+        camera: Camera,
+        *,
+        person_height: float,
+        min_score: float,
+    ) -> MarkerArray:
+        """Markers in the optical frame of the header.
+
+        Parameters
+        ----------
+        header
+            Stamp and frame of the image.
+        poses, boxes, labels
+            N persons; boxes ``[N, 4]`` in image pixels, their heights place the persons.
+        camera
+            The image's projection.
+        person_height
+            Metres.
+        min_score
+            Least score of a joint that is shown.
+        """
+        markers: list[Marker] = []
+        for person in range(len(poses)):
+            height = float(boxes[person, 3])
+            points = camera.skeleton_points(poses.keypoints[person], height, person_height)
+            shown = poses.valid[person] & (poses.scores[person] >= min_score)
+            shown &= np.isfinite(points).all(axis=1)
+            if not shown.any():
+                markers += self._deletions(header, person)
+                continue
+            xyz = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
+            limbs = self._marker(header, "limbs", person, Marker.LINE_LIST, 0.03)
+            for limb, (a, b) in enumerate(LIMBS):
+                if shown[a] and shown[b]:
+                    limbs.points += [xyz[a], xyz[b]]
+                    limbs.colors += [_colour(LIMB_COLOURS[limb])] * 2
+            joints = self._marker(header, "joints", person, Marker.SPHERE_LIST, 0.06)
+            for joint in np.flatnonzero(shown):
+                joints.points.append(xyz[joint])
+                joints.colors.append(_colour(JOINT_COLOURS[joint]))
+            label = self._marker(header, "label", person, Marker.TEXT_VIEW_FACING, 0.2)
+            top = points[shown][np.argmin(points[shown, 1])]
+            label.pose.position = Point(x=top[0], y=top[1] - 0.25, z=top[2])
+            label.text = labels[person]
+            label.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+            markers += [limbs, joints, label]
+        for gone in range(len(poses), self._shown):
+            markers += self._deletions(header, gone)
+        self._shown = len(poses)
+        return MarkerArray(markers=markers)
+
+    def _deletions(self, header: Any, person: int) -> list[Marker]:
+        return [
+            Marker(header=header, ns=namespace, id=person, action=Marker.DELETE)
+            for namespace in _NAMESPACES
+        ]
+
+    def _marker(self, header: Any, namespace: str, person: int, kind: int, size: float) -> Marker:
+        marker = Marker(header=header, ns=namespace, id=person, type=kind, action=Marker.ADD)
+        marker.lifetime = LIFETIME
+        marker.pose.orientation.w = 1.0
+        marker.scale.x = marker.scale.y = marker.scale.z = size
+        return marker
+
+
+def _colour(rgb: tuple[int, int, int]) -> ColorRGBA:
+    red, green, blue = (channel / 255 for channel in rgb)
+    return ColorRGBA(r=red, g=green, b=blue, a=1.0)

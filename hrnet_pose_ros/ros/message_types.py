@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message classes that conversions fill: rclpy's here; a bag library's have the same fields.
+
+Conversions construct every message with all of its fields by keyword, which both kinds accept.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class MessageTypes(NamedTuple):
+    """The classes of all messages that the node publishes or that are nested in them."""
+
+    Keypoint: Any
+    Skeleton: Any
+    SkeletonArray: Any
+    SkeletonInfo: Any
+    StageTimes: Any
+    BoundingBox2D: Any
+    Pose2D: Any
+    Point2D: Any
+    Header: Any
+    Time: Any
+
+
+def rclpy_types() -> MessageTypes:
+    """The classes that rclpy publishes."""
+    from builtin_interfaces.msg import Time
+    from std_msgs.msg import Header
+    from vision_msgs.msg import BoundingBox2D, Point2D, Pose2D
+
+    import hrnet_pose_ros.msg as ours
+
+    return MessageTypes(
+        Keypoint=ours.Keypoint,
+        Skeleton=ours.Skeleton,
+        SkeletonArray=ours.SkeletonArray,
+        SkeletonInfo=ours.SkeletonInfo,
+        StageTimes=ours.StageTimes,
+        BoundingBox2D=BoundingBox2D,
+        Pose2D=Pose2D,
+        Point2D=Point2D,
+        Header=Header,
+        Time=Time,
+    )

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters, described once: declaration, checks, and the README's table.
+
+``python -m hrnet_pose_ros.ros.parameters`` prints the table in Markdown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
+from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+
+
+class Change(Enum):
+    """When a parameter may be changed."""
+
+    ANY_TIME = "any time"
+    UNCONFIGURED = "while unconfigured"
+    START = "at start only"
+
+
+class ParameterError(ValueError):
+    """A value that a parameter does not take; the message names both and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its default decides its type (bool, int, float, str or a list of int or str).
+
+    ``minimum`` and ``maximum`` bound a number, or each number of a list; ``choices`` lists the
+    values that a string may take; ``length`` is a list's length (None: any).
+    """
+
+    name: str
+    default: Any
+    description: str
+    change: Change = Change.ANY_TIME
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    length: int | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The type in ROS's words."""
+        if isinstance(self.default, list):
+            return f"{_TYPE_NAMES[type(self.default[0])]}[]"
+        return _TYPE_NAMES[type(self.default)]
+
+    @property
+    def range_text(self) -> str:
+        """What values are allowed, for people; empty where all of the type are."""
+        if self.choices:
+            return ", ".join(f"`{choice}`" for choice in self.choices)
+        if self.minimum is None or self.maximum is None:
+            return ""
+        return f"{self.minimum:g} to {self.maximum:g}"
+
+    def checked(self, value: Any) -> Any:
+        """Return the value in the parameter's type or raise ParameterError."""
+        if isinstance(self.default, list):
+            if not isinstance(value, (list, tuple)) and not hasattr(value, "tolist"):
+                raise self._error(value, f"a list of {_TYPE_NAMES[type(self.default[0])]}")
+            values = list(value)
+            if self.length is not None and len(values) != self.length:
+                raise self._error(value, f"{self.length} values")
+            return [self._checked_one(one, type(self.default[0])) for one in values]
+        return self._checked_one(value, type(self.default))
+
+    def _checked_one(self, value: Any, kind: type[Any]) -> Any:
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)  # `max_age_ms: 500` in a YAML file is an integer
+        if type(value) is not kind:  # a bool is no integer here
+            raise self._error(value, _TYPE_NAMES[kind])
+        if self.choices and value not in self.choices:
+            raise self._error(value, "one of " + ", ".join(self.choices))
+        if kind is float and not math.isfinite(value):
+            raise self._error(value, "a finite number")
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None and not low <= value <= high:
+            raise self._error(value, f"{low:g} to {high:g}")
+        return value
+
+    def _error(self, value: Any, allowed: str) -> ParameterError:
+        return ParameterError(f"parameter {self.name} is {value!r}; allowed: {allowed}")
+
+
+_TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        "autostart",
+        True,
+        "Configure and activate without waiting for a lifecycle manager.",
+        Change.START,
+    ),
+    Parameter(
+        "image_transport",
+        "raw",
+        "`raw` takes sensor_msgs/Image on `image`; `compressed` takes CompressedImage on "
+        "`image/compressed` (after remapping `image`).",
+        Change.START,
+        choices=("raw", "compressed"),
+    ),
+    Parameter(
+        "model",
+        "hrnet_w16_small",
+        "A model of the package's `models/` folder by name, or the path of a model file.",
+        Change.UNCONFIGURED,
+    ),
+    Parameter(
+        "engine",
+        "auto",
+        "What runs the network. `auto`: the best that is found; `torch` is the slow reference.",
+        Change.UNCONFIGURED,
+        choices=ENGINES,
+    ),
+    Parameter(
+        "precision",
+        "auto",
+        "`auto` takes bfloat16 where the processor has it and a check at start-up shows the same "
+        "skeletons as float32.",
+        Change.UNCONFIGURED,
+        choices=PRECISIONS,
+    ),
+    Parameter(
+        "decoding",
+        "quarter",
+        "Heatmap to key point: the reference's `quarter` offset or `dark` (sub-cell Taylor step).",
+        Change.UNCONFIGURED,
+        choices=DECODINGS,
+    ),
+    Parameter(
+        "max_batch",
+        DEFAULT_MAX_BATCH,
+        "Persons in one call of the network; more are split.",
+        Change.UNCONFIGURED,
+        minimum=1,
+        maximum=128,
+    ),
+    Parameter(
+        "threads",
+        0,
+        "Processor threads of the engine; 0: all cores.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=256,
+    ),
+    Parameter(
+        "max_persons",
+        20,
+        "Skeletons of one image at most: the largest boxes first; the rest counts in `omitted`.",
+        Change.UNCONFIGURED,
+        minimum=1,
+        maximum=500,
+    ),
+    Parameter(
+        "class_ids",
+        ["person", "pedestrian", "0"],
+        "Detection classes that are persons, whatever their case; `*` takes every class. Quote "
+        "numbers in YAML.",
+    ),
+    Parameter(
+        "min_detection_score",
+        0.0,
+        "Detections with a lower score are not used.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    Parameter(
+        "detector_size",
+        [0, 0],
+        "Width and height of the image that the boxes refer to, where the detector gives them in "
+        "pixels of its own input; `[0, 0]`: pixels of the camera image.",
+        minimum=0,
+        maximum=32766,
+        length=2,
+    ),
+    Parameter(
+        "detector_letterbox",
+        False,
+        "The detector keeps the aspect ratio and pads (used with `detector_size`).",
+    ),
+    Parameter(
+        "sync_tolerance_ms",
+        0.0,
+        "How far the stamps of an image and its detections may differ; 0: equal stamps only.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    Parameter(
+        "max_wait_ms",
+        300.0,
+        "How long an image waits for its detections, and detections for their image.",
+        minimum=1.0,
+        maximum=10000.0,
+    ),
+    Parameter(
+        "max_age_ms",
+        500.0,
+        "Images older than this are dropped when paired and again before publication.",
+        minimum=1.0,
+        maximum=10000.0,
+    ),
+    Parameter(
+        "clock_tolerance_ms",
+        30.0,
+        "How far a stamp may lie in the future of the node's clock before it counts as an error; "
+        "the `/clock` of a bag that plays ticks every 25 ms.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    Parameter(
+        "whole_image_as_person",
+        False,
+        "Images without detections are processed as one person that fills the image.",
+    ),
+    Parameter(
+        "image_rectified",
+        False,
+        "The images are rectified: projections use the camera's P instead of K and D.",
+    ),
+    Parameter(
+        "person_height_m",
+        1.7,
+        "Height of a person that places the markers in 3D.",
+        minimum=0.5,
+        maximum=2.5,
+    ),
+    Parameter(
+        "draw_min_score",
+        0.2,
+        "Overlay and markers show joints of at least this score.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+)
+
+BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of all parameters at one time; fields as in PARAMETERS."""
+
+    autostart: bool
+    image_transport: str
+    model: str
+    engine: str
+    precision: str
+    decoding: str
+    max_batch: int
+    threads: int
+    max_persons: int
+    class_ids: list[str]
+    min_detection_score: float
+    detector_size: list[int]
+    detector_letterbox: bool
+    sync_tolerance_ms: float
+    max_wait_ms: float
+    max_age_ms: float
+    clock_tolerance_ms: float
+    whole_image_as_person: bool
+    image_rectified: bool
+    person_height_m: float
+    draw_min_score: float
+
+    def __post_init__(self) -> None:
+        if (self.detector_size[0] == 0) != (self.detector_size[1] == 0):
+            raise ParameterError(
+                f"parameter detector_size is {self.detector_size}; allowed: two sizes above 0, "
+                "or [0, 0] for pixels of the camera image"
+            )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Check ``{name: value}`` of all parameters and return them, or raise ParameterError."""
+        return cls(**{name: parameter.checked(values[name]) for name, parameter in BY_NAME.items()})
+
+
+def markdown_table() -> str:
+    """The table of the README."""
+    lines = [
+        "| parameter | type | default | allowed | changed | what it does |",
+        "|---|---|---|---|---|---|",
+    ]
+    for p in PARAMETERS:
+        default = str(p.default).lower() if isinstance(p.default, bool) else str(p.default)
+        default = default.replace("'", '"') if isinstance(p.default, list) else default
+        lines.append(
+            f"| `{p.name}` | {p.type_name} | `{default}` | {p.range_text} | {p.change.value} "
+            f"| {p.description} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown_table())

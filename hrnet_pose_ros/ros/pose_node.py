@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `hrnet_pose`: images and person detections in, skeletons out.
+
+Subscription callbacks check and pair messages, nothing more. One engine thread converts, estimates
+and publishes. Images that lose on the way are counted, never decoded.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+from visualization_msgs.msg import MarkerArray
+
+from hrnet_pose_ros.engines.engine import EngineInfo
+from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.ros.drops import Reason, Subject
+from hrnet_pose_ros.ros.engine_thread import EngineThread
+from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
+from hrnet_pose_ros.ros.health import Health
+from hrnet_pose_ros.ros.message_types import rclpy_types
+from hrnet_pose_ros.ros.pairing import Pair, Pairing
+from hrnet_pose_ros.ros.parameters import BY_NAME, Change, Parameter, ParameterError, Settings
+from hrnet_pose_ros.ros.qos import incompatible_peers
+from hrnet_pose_ros.ros.skeleton_messages import skeleton_info
+
+NODE_NAME = "hrnet_pose"
+# A stamp this far from the node's clock belongs to another clock.
+CLOCK_LIMIT_NS = 10_000_000_000
+EXPIRY_PERIOD = 0.05
+DIAGNOSTICS_PERIOD = 1.0
+WARNING_PERIOD = 5.0
+STOP_TIMEOUT = 10.0
+
+_RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class PoseNode(LifecycleNodeMixin, Node):
+    """See the module. Spin it with a MultiThreadedExecutor of at least 3 threads, then `stop`."""
+
+    def __init__(self, **node_arguments: Any) -> None:
+        Node.__init__(self, NODE_NAME, **node_arguments)
+        # Reentrant: get_state answers while a transition prepares an engine.
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self.settings = self._declare_parameters()
+        self.camera_info: CameraInfo | None = None
+        self._health = Health()
+        self._active = False
+        self._problem = ""  # of the last transition that failed
+        self._warned: dict[str, float] = {}
+        self._stopping = threading.Event()
+        self._pairing_lock = threading.Lock()
+        self._pairing = Pairing(
+            tolerance=0, max_wait=1.0, pass_unpaired_images=False, drop=self._health.drops.add
+        )
+        self._apply(self.settings)
+        self._create_outputs()
+        self._processor = FrameProcessor(self, self._health)
+        self._engine_thread: EngineThread[Frame] = EngineThread(self._processor.process)
+        self._create_inputs()
+        _forward_log(self.get_logger())
+
+    # --- set-up ----------------------------------------------------------------------------------
+
+    def _declare_parameters(self) -> Settings:
+        values = {}
+        for parameter in BY_NAME.values():
+            self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
+            values[parameter.name] = self.get_parameter(parameter.name).value
+        settings = Settings.of(values)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._parameters_set)
+        return settings
+
+    def _create_outputs(self) -> None:
+        overridable = QoSOverridingOptions.with_default_policies()
+
+        def publisher(kind: Any, topic: str, qos: QoSProfile) -> Any:
+            return self.create_publisher(kind, topic, qos, qos_overriding_options=overridable)
+
+        self._skeletons = publisher(SkeletonArray, "skeletons", _RELIABLE)
+        self._info = publisher(SkeletonInfo, "skeleton_info", _LATCHED)
+        self._overlay = publisher(Image, "overlay", QoSProfile(depth=1))
+        self._markers = publisher(MarkerArray, "markers", QoSProfile(depth=1))
+        self._diagnostics = publisher(DiagnosticArray, "/diagnostics", _RELIABLE)
+
+    def _create_inputs(self) -> None:
+        inputs = MutuallyExclusiveCallbackGroup()
+        timers = MutuallyExclusiveCallbackGroup()
+
+        def subscription(
+            kind: Any, topic: str, name: str, callback: Callable[[Any], None], qos: QoSProfile
+        ) -> Any:
+            return self.create_subscription(
+                kind,
+                topic,
+                self._guarded(callback),
+                qos,
+                callback_group=inputs,
+                event_callbacks=SubscriptionEventCallbacks(
+                    message_lost=lambda info: self._health.lost(name, info.total_count_change)
+                ),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+
+        sensor = qos_profile_sensor_data
+        if self.settings.image_transport == "compressed":
+            topic = self.resolve_topic_name("image") + "/compressed"
+            kind: Any = CompressedImage
+        else:
+            topic, kind = "image", Image
+        self._inputs = [
+            subscription(kind, topic, "images", self._on_image, sensor),
+            subscription(
+                Detection2DArray, "detections", "detections", self._on_detections, _RELIABLE
+            ),
+            subscription(CameraInfo, "camera_info", "camera_info", self._on_camera_info, sensor),
+        ]
+        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire), callback_group=inputs)
+        self.create_timer(
+            DIAGNOSTICS_PERIOD, self._guarded(self._publish_diagnostics), callback_group=timers
+        )
+        if self.settings.autostart:
+            self._autostart = self.create_timer(
+                0.0, self._guarded(self._start), callback_group=MutuallyExclusiveCallbackGroup()
+            )
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """An exception out of a callback would end the executor: log it instead."""
+
+        def guarded(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:
+                if not self._stopping.is_set():
+                    self.complain(f"{callback.__name__}: {type(error).__name__}: {error}")
+
+        return guarded
+
+    # --- inputs ----------------------------------------------------------------------------------
+
+    def _on_image(self, message: Any) -> None:
+        self._health.received(Subject.IMAGE.value, time.monotonic())
+        self._take(message, Subject.IMAGE)
+
+    def _on_detections(self, message: Detection2DArray) -> None:
+        self._health.received(Subject.DETECTIONS.value, time.monotonic())
+        self._take(message, Subject.DETECTIONS)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._health.received("camera_info", time.monotonic())
+        self.camera_info = message
+
+    def _take(self, message: Any, subject: Subject) -> None:
+        now = time.monotonic()
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        if not self._active:
+            self._health.drops.add(subject, Reason.ENGINE_NOT_READY)
+            return
+        ahead = stamp - self.get_clock().now().nanoseconds
+        if ahead > self.settings.clock_tolerance_ms * 1e6 or ahead < -CLOCK_LIMIT_NS:
+            self._health.drops.add(subject, Reason.CLOCK_DIFFERS)
+            self.complain(
+                f"a stamp of {subject.value} is {abs(ahead) / 1e9:.3f} s "
+                f"{'ahead of' if ahead > 0 else 'behind'} this node's clock; dropped"
+            )
+            return
+        with self._pairing_lock:
+            add = (
+                self._pairing.add_image
+                if subject is Subject.IMAGE
+                else self._pairing.add_detections
+            )
+            pairs = add(stamp, message, now)
+        self._hand_over(pairs)
+
+    def _expire(self) -> None:
+        with self._pairing_lock:
+            pairs = self._pairing.expire(time.monotonic())
+        self._hand_over(pairs)
+
+    def _hand_over(self, pairs: list[Pair]) -> None:
+        now = time.monotonic()
+        for pair in pairs:
+            age = self.age(pair.image.stamp)
+            if age > self.settings.max_age_ms / 1e3:
+                self._health.drops.add(Subject.IMAGE, Reason.TOO_OLD)
+                continue
+            arrival = max(age - (now - pair.image.arrived), 0.0)
+            if self._engine_thread.put(Frame(pair, arrival, now)) is not None:
+                self._health.drops.add(Subject.IMAGE, Reason.OVERWRITTEN)
+
+    # --- what the frame processor asks for -------------------------------------------------------
+
+    def age(self, stamp: int) -> float:
+        """Seconds from a stamp (ns) to the node's clock; 0 for a stamp in its near future."""
+        return max(self.get_clock().now().nanoseconds - stamp, 0) / 1e9
+
+    def obsolete(self, epoch: int) -> Reason | None:
+        """Why a frame of that epoch may not be published any more, if it may not."""
+        if not self._active:
+            return Reason.ENGINE_NOT_READY
+        return None if epoch == self._pairing.epoch else Reason.TIME_JUMP
+
+    def publish_skeletons(self, message: SkeletonArray) -> None:
+        """Publish on `skeletons`."""
+        self._skeletons.publish(message)
+
+    def publish_overlay(self, make: Callable[[], Any]) -> None:
+        """Draw and publish the overlay where anybody subscribes."""
+        _publish_if_wanted(self._overlay, make)
+
+    def publish_markers(self, make: Callable[[], Any]) -> None:
+        """Make and publish the markers where anybody subscribes."""
+        _publish_if_wanted(self._markers, make)
+
+    def engine_changed(self, info: EngineInfo) -> None:
+        """Publish the latched SkeletonInfo of a new engine."""
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._info.publish(
+            skeleton_info(
+                rclpy_types(), header, info, image_rectified=self.settings.image_rectified
+            )
+        )
+
+    def complain(self, text: str) -> None:
+        """Warn in the log, the same kind of text at most every 5 s."""
+        kind = text.split(":")[0].split(" is ")[0]
+        now = time.monotonic()
+        if now - self._warned.get(kind, -WARNING_PERIOD) >= WARNING_PERIOD:
+            self._warned[kind] = now
+            self.get_logger().warning(text)
+
+    # --- parameters ------------------------------------------------------------------------------
+
+    def _check_parameters(self, parameters: list[RosParameter]) -> SetParametersResult:
+        """Check all of them together, without side effects."""
+        values = {name: getattr(self.settings, name) for name in BY_NAME}
+        ours = {p.name: p.value for p in parameters if p.name in BY_NAME}
+        try:
+            checked = Settings.of(values | ours)
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for name in ours:
+            change = BY_NAME[name].change
+            if getattr(checked, name) == values[name]:
+                continue
+            if change is Change.START:
+                reason = f"parameter {name} can be set at start only"
+                return SetParametersResult(successful=False, reason=reason)
+            if change is Change.UNCONFIGURED and self._state() != State.PRIMARY_STATE_UNCONFIGURED:
+                reason = (
+                    f"parameter {name} can be changed only while the node is unconfigured; "
+                    f"deactivate and clean up first (ros2 lifecycle set {self._full_name()} …)"
+                )
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _parameters_set(self, parameters: list[RosParameter]) -> None:
+        values = {name: self.get_parameter(name).value for name in BY_NAME}
+        self._apply(Settings.of(values))
+
+    def _apply(self, settings: Settings) -> None:
+        rectified_changed = settings.image_rectified != self.settings.image_rectified
+        self.settings = settings
+        with self._pairing_lock:
+            self._pairing.tolerance = round(settings.sync_tolerance_ms * 1e6)
+            self._pairing.max_wait = settings.max_wait_ms / 1e3
+            self._pairing.pass_unpaired_images = settings.whole_image_as_person
+        if rectified_changed:
+            self._engine_thread.call(self._processor.announce)
+
+    # --- lifecycle -------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._autostart.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the engine; other services answer meanwhile."""
+        return self._transit("configure", self._processor.prepare)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to take images."""
+        self._active = True
+        self._problem = ""
+        self.get_logger().info(f"active: {self._health.engine_state[1]}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop taking images; the engine stays."""
+        self._set_inactive()
+        return self._transit("deactivate", lambda: None)  # what the thread is doing now is done
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the engine."""
+        return self._transit("clean up", self._processor.release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, from any state."""
+        self._set_inactive()
+        return self._transit("shut down", self._processor.release)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition failed: back to unconfigured, from where it can be tried again."""
+        self._set_inactive()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _set_inactive(self) -> None:
+        self._active = False
+        if self._engine_thread.discard() is not None:
+            self._health.drops.add(Subject.IMAGE, Reason.ENGINE_NOT_READY)
+        with self._pairing_lock:
+            self._pairing.clear(Reason.ENGINE_NOT_READY)
+
+    def _transit(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
+        """Do a transition's work on the engine thread. rclpy would swallow what it raises."""
+        future = self._engine_thread.call(work)
+        while not self._stopping.is_set():
+            try:
+                future.result(timeout=0.1)
+            except concurrent.futures.TimeoutError:
+                continue
+            except concurrent.futures.CancelledError:
+                break
+            except Exception as error:
+                self._problem = f"cannot {what}: {error}"
+                self.get_logger().error(self._problem)
+                return TransitionCallbackReturn.ERROR
+            self._problem = ""
+            return TransitionCallbackReturn.SUCCESS
+        return TransitionCallbackReturn.FAILURE
+
+    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
+        """Answer a request for a transition that the state does not have with a refusal.
+
+        rclpy lets its error out of the service's callback, which would end the executor.
+        """
+        try:
+            mixin: Any = LifecycleNodeMixin
+            return mixin._LifecycleNodeMixin__on_change_state(self, request, response)
+        except Exception as error:
+            self.get_logger().warning(
+                f"transition {request.transition.label or request.transition.id} refused: {error}"
+            )
+            response.success = False
+            return response
+
+    def _state(self) -> int:
+        return self._state_machine.current_state[0]
+
+    # --- diagnostics and the end -----------------------------------------------------------------
+
+    def _full_name(self) -> str:
+        return self.get_fully_qualified_name()
+
+    def _publish_diagnostics(self) -> None:
+        peers = incompatible_peers(self, self._inputs, [self._skeletons, self._info])
+        for text in peers:
+            self.complain(text)
+        statuses = self._health.statuses(
+            self._full_name(),
+            active=self._active,
+            incompatible_qos=peers,
+            problems=[self._problem] if self._problem else [],
+        )
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
+
+    def stop(self) -> bool:
+        """End all work; returns False when the engine thread did not end in time."""
+        self._stopping.set()
+        self._active = False
+        self._engine_thread.call(self._processor.release)
+        return self._engine_thread.stop(STOP_TIMEOUT)
+
+
+def _publish_if_wanted(publisher: Any, make: Callable[[], Any]) -> None:
+    if publisher.get_subscription_count():
+        message = make()
+        if message is not None:
+            publisher.publish(message)
+
+
+def _descriptor(parameter: Parameter) -> ParameterDescriptor:
+    """For `ros2 param describe`. The type stays dynamic so that `500` is accepted for 500.0."""
+    descriptor = ParameterDescriptor(
+        name=parameter.name,
+        description=f"{parameter.description} ({parameter.change.value})",
+        additional_constraints=parameter.range_text,
+        dynamic_typing=True,
+    )
+    if parameter.minimum is not None and parameter.maximum is not None:
+        if isinstance(parameter.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=parameter.minimum, to_value=parameter.maximum)
+            ]
+        elif isinstance(parameter.default, int):
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
+            ]
+    return descriptor
+
+
+def _forward_log(logger: Any) -> None:
+    """Bring the package's own log records (engines, models) to the node's log."""
+
+    class Forward(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = self.format(record)
+            if record.levelno >= logging.ERROR:
+                logger.error(text)
+            elif record.levelno >= logging.WARNING:
+                logger.warning(text)
+            else:
+                logger.info(text)
+
+    package = logging.getLogger("hrnet_pose_ros")
+    package.setLevel(logging.INFO)
+    package.handlers = [Forward()]
+    package.propagate = False
+
+
+def make_node() -> PoseNode:
+    """What `hrnet_pose_ros.ros.process.run` spins."""
+    return PoseNode()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One node as a process: start, spin, and a clean end on SIGINT and SIGTERM at any moment."""
+
+from __future__ import annotations
+
+import signal
+
+ENDING = {signal.SIGINT, signal.SIGTERM}
+# Callbacks at one time: inputs, a lifecycle transition, and whatever else must answer meanwhile.
+EXECUTOR_THREADS = 4
+
+
+def run(module: str) -> None:
+    """Run the node that ``module.make_node()`` returns until a signal; does not return.
+
+    The node has a method ``stop() -> bool``. The exit code is 0 after a signal, 1 when the node
+    cannot be made or its executor fails.
+    """
+    # From here on the signals wait until asked for: none can break an import or a C++ call, and
+    # threads that start later inherit the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    import importlib
+    import os
+    import sys
+    import threading
+
+    import rclpy
+    from rclpy.exceptions import ParameterException
+    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    def finish(code: int) -> None:
+        # Without the interpreter's own end: threads of the middleware or of the engine that are
+        # still in C++ code must not meet a half-dismantled Python.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    make_node = importlib.import_module(module).make_node
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node()
+    except (ValueError, RuntimeError, ParameterException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        finish(1)
+    executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS)
+    executor.add_node(node)
+    failed = threading.Event()
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except Exception as error:
+            if rclpy.ok():
+                node.get_logger().fatal(f"executor failed: {type(error).__name__}: {error}")
+                failed.set()
+
+    spinner = threading.Thread(target=spin, name="executor", daemon=True)
+    spinner.start()
+    while spinner.is_alive() and signal.sigtimedwait(ENDING, 0.2) is None:
+        pass
+    stopped = node.stop()
+    executor.shutdown(timeout_sec=2.0)
+    if stopped and not failed.is_set():
+        # A thread that still runs may use what this destroys.
+        node.destroy_node()
+        rclpy.try_shutdown()
+    finish(1 if failed.is_set() else 0)

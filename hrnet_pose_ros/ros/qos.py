@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers whose QoS cannot match ours: the commonest reason why nothing comes, said aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+
+def incompatible_peers(
+    node: Node, subscriptions: Iterable[Subscription], publishers: Iterable[Publisher]
+) -> list[str]:
+    """One sentence for each peer that cannot exchange messages with the node, naming the peer.
+
+    All profiles are taken from the graph, ours too: there every policy has its actual value,
+    while a profile that was asked for may say "default", which compares with nothing.
+    """
+    found = []
+    for topic in {subscription.topic_name for subscription in subscriptions}:
+        ours = _own(node, node.get_subscriptions_info_by_topic(topic))
+        for peer in node.get_publishers_info_by_topic(topic) if ours else ():
+            if reason := _mismatch(peer, ours):
+                found.append(
+                    f"{_full_name(peer)} publishes {topic} with QoS that this node cannot receive: "
+                    f"{reason}; change it with qos_overrides.{topic}.subscription.*"
+                )
+    for topic in {publisher.topic_name for publisher in publishers}:
+        ours = _own(node, node.get_publishers_info_by_topic(topic))
+        for peer in node.get_subscriptions_info_by_topic(topic) if ours else ():
+            if reason := _mismatch(ours, peer):
+                found.append(
+                    f"{_full_name(peer)} subscribes to {topic} with QoS that this node does not "
+                    f"offer: {reason}; change it with qos_overrides.{topic}.publisher.*"
+                )
+    return sorted(found)
+
+
+def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | None:
+    ours = node.get_fully_qualified_name()
+    return next((endpoint for endpoint in endpoints if _full_name(endpoint) == ours), None)
+
+
+def _mismatch(publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> str:
+    compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
+    incompatible = compatibility == QoSCompatibility.ERROR
+    return reason.replace("ERROR: ", "").strip(" ;") if incompatible else ""
+
+
+def _full_name(endpoint: TopicEndpointInfo) -> str:
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for all tests. ROS is kept to this machine and to a domain of this run's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 60)
+os.environ.setdefault(
+    "FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_shared_memory.xml")
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def street_frames() -> list[np.ndarray]:
+    """A few RGB frames [576, 768, 3] of the bundled clip."""
+    from rosbags.rosbag2 import Reader
+    from rosbags.typesys import Stores, get_typestore
+
+    from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    frames = []
+    with Reader(ROOT / "demo" / "street_bag") as bag:
+        images = [c for c in bag.connections if c.msgtype.endswith("CompressedImage")]
+        for number, (connection, _, data) in enumerate(bag.messages(images)):
+            if number % 25 == 0:
+                message = store.deserialize_cdr(data, connection.msgtype)
+                frames.append(rgb_frame_of_compressed(message))
+    return frames

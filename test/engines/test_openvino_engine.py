@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenVINO engine: what it reads, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from hrnet_pose_ros.engines import openvino_engine
+from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
+from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.model_metadata import ModelError
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
+
+
+def test_info() -> None:
+    engine = OpenVinoEngine(MODEL, precision="float32", decoding="dark")
+    info = engine.info
+    assert (info.model, info.engine, info.precision) == ("hrnet_w16_small", "openvino", "float32")
+    assert (info.input_width, info.input_height, info.decoding) == (192, 256, "dark")
+    assert info.checksum == hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    assert info.device
+    assert not (info.flip_test or info.calibrated)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_change_nothing(threads: int) -> None:
+    crops = load_check_crops()[:2]
+    np.testing.assert_allclose(
+        OpenVinoEngine(MODEL, precision="float32", threads=threads).heatmaps(crops),
+        OpenVinoEngine(MODEL, precision="float32").heatmaps(crops),
+        rtol=0,
+        atol=1e-5,  # sums in another order
+    )
+
+
+def test_heatmaps_stay_after_the_next_call() -> None:
+    engine = OpenVinoEngine(MODEL, precision="float32")
+    crops = load_check_crops()
+    first = engine.heatmaps(crops[:1])
+    kept = first.copy()
+    engine.heatmaps(crops[1:2])
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
+def test_bfloat16_heatmaps_keep_neighbours_apart() -> None:
+    """The last convolution is float32: values are finer than bfloat16's 8 bits."""
+    engine = OpenVinoEngine(MODEL, precision="bfloat16")
+    heatmaps = engine.heatmaps(load_check_crops()[:1])
+    rounded = (heatmaps.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    assert (heatmaps != rounded).mean() > 0.9
+
+
+def test_bfloat16_is_refused_where_the_cpu_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_engine, "cpu_has_bfloat16", lambda: False)
+    with pytest.raises(EngineError, match="no bfloat16; use precision float32"):
+        OpenVinoEngine(MODEL, precision="bfloat16")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.onnx.*no such file"):
+        OpenVinoEngine(tmp_path / "none.onnx", precision="float32")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
+def test_damaged_file_is_named(kept: float, tmp_path: Path) -> None:
+    content = MODEL.read_bytes()
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(ModelError, match=r"cut\.onnx.*damaged"):
+        OpenVinoEngine(path, precision="float32")
+
+
+def test_foreign_model_is_named(tmp_path: Path) -> None:
+    """A good ONNX file that another tool wrote: its preprocessing is not known."""
+    model = onnx.load(MODEL)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(ModelError, match=r"foreign\.onnx.*not exported by this package"):
+        OpenVinoEngine(tmp_path / "foreign.onnx", precision="float32")
+
+
+def test_close_frees_the_network() -> None:
+    engine = OpenVinoEngine(MODEL, precision="float32")
+    engine.close()
+    assert engine._requests == []
+    with pytest.raises(EngineError, match="closed"):
+        engine.heatmaps(load_check_crops())

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: every published layout loads strictly, everything else says what it is."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import types
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
+from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def weights() -> State:
+    return torch.load(MODELS / "hrnet_w16_small.pth", weights_only=True)
+
+
+def mmpose(weights: State, head: str) -> State:
+    """The same weights under MMPose's names."""
+    return {
+        (head if key.startswith("final_layer") else "backbone.") + key: value
+        for key, value in weights.items()
+    }
+
+
+def preprocessor(scale: float = 1.0, reverse: bool = False) -> State:
+    """MMPose's image statistics as early MMEngine saved them."""
+    mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+    if reverse:
+        mean, std = mean[::-1], std[::-1]
+    return {
+        "data_preprocessor.mean": torch.tensor(mean).view(3, 1, 1) * scale,
+        "data_preprocessor.std": torch.tensor(std).view(3, 1, 1) * scale,
+    }
+
+
+# Beside the weights, MMPose 1.x files hold NumPy arrays, which weights_only refuses by default.
+MMPOSE_META = {
+    "epoch": 210,
+    "cfg": "model = dict()",
+    "dataset_meta": {"sigmas": np.ones(17, np.float32), "colours": np.zeros((19, 3), np.uint8)},
+}
+
+LAYOUTS = {
+    "plain": lambda w: w,
+    "reference training, DataParallel": lambda w: {
+        "epoch": 3,
+        "model": "pose_hrnet",
+        "state_dict": OrderedDict(("module." + k, v) for k, v in w.items()),
+        "perf": np.float64(0.7),  # a NumPy scalar
+        "optimizer": {"state": {}, "param_groups": []},
+    },
+    "reference training, both": lambda w: {
+        "state_dict": {"module." + k: v for k, v in w.items()},
+        "best_state_dict": w,
+    },
+    "best_state_dict": lambda w: {"best_state_dict": w},
+    "MMPose 1.x": lambda w: {"meta": MMPOSE_META, "state_dict": mmpose(w, "head.")},
+    "MMPose 1.x with image statistics": lambda w: {
+        "state_dict": mmpose(w, "head.") | preprocessor()
+    },
+    "MMPose 0.x": lambda w: {"meta": {}, "state_dict": mmpose(w, "keypoint_head.")},
+    "before PyTorch 0.4.1": lambda w: {
+        k: v for k, v in w.items() if not k.endswith("num_batches_tracked")
+    },
+    "half precision": lambda w: {k: v.half() if v.is_floating_point() else v for k, v in w.items()},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_layout_loads(layout: str, zipped: bool, weights: State, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    torch.save(LAYOUTS[layout](weights), path, _use_new_zipfile_serialization=zipped)
+    network = load_pose_network(path)
+    assert network.configuration.name == "hrnet_w16_small"
+    assert not network.training
+    exact = layout != "half precision"
+    for key, value in network.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            torch.testing.assert_close(
+                value, weights[key], rtol=0 if exact else 1e-3, atol=0 if exact else 1e-6
+            )
+
+
+class HistoryBuffer:
+    """As MMEngine keeps its losses: pickled with arrays and references to its own methods."""
+
+    def mean(self) -> None: ...
+
+
+def test_history_of_a_training_run_is_ignored(
+    weights: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("mmengine.logging.history_buffer")
+    module.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    buffer = HistoryBuffer()
+    buffer.__dict__ = {"history": np.arange(3.0), "statistics": {"mean": buffer.mean}}
+    path = tmp_path / "epoch_1.pth"
+    with monkeypatch.context() as patch:  # as if MMEngine were installed where it was saved
+        for name in ("mmengine", "mmengine.logging"):
+            patch.setitem(sys.modules, name, types.ModuleType(name))
+        patch.setitem(sys.modules, module.__name__, module)
+        patch.setattr(HistoryBuffer, "__module__", module.__name__)
+        content = {"message_hub": {"loss": buffer}, "state_dict": mmpose(weights, "head.")}
+        torch.save(content, path)
+    assert load_pose_network(path).configuration.name == "hrnet_w16_small"
+
+
+def without_head(weights: State) -> State:
+    return {k: v for k, v in weights.items() if not k.startswith("final_layer")}
+
+
+def joints(weights: State, count: int) -> State:
+    return weights | {
+        "final_layer.weight": torch.zeros(count, 16, 1, 1),
+        "final_layer.bias": torch.zeros(count),
+    }
+
+
+def width_18() -> State:
+    small = HRNetConfiguration("hrnet_w18", 18, 1, 16, (1, 1, 1), 1)
+    return HRNet(small).state_dict()
+
+
+def partly(weights: State) -> State:
+    renamed = {
+        k.replace("layer1.0.bn3.weight", "layer1.0.bn9.weight"): v for k, v in weights.items()
+    }
+    return renamed
+
+
+WRONG = [
+    # what the file holds, what the message must say
+    (
+        lambda w: without_head(w) | {"classifier.weight": torch.zeros(1000, 2048)},
+        ["ImageNet classifier", "pretraining", "final_layer"],
+    ),
+    (  # the reference's classifiers have a final_layer of another kind
+        lambda w: (
+            without_head(w)
+            | {
+                "incre_modules.0.0.conv1.weight": torch.zeros(1),
+                "final_layer.0.weight": torch.zeros(1),
+            }
+        ),
+        ["ImageNet classifier"],
+    ),
+    (without_head, ["without a heatmap head", "final_layer"]),
+    (lambda w: joints(w, 14), ["14 joints", "17"]),
+    (lambda w: width_18(), ["width 18", "hrnet_w32 (32)"]),
+    (
+        lambda w: {
+            "layer4.0.conv1.weight": torch.zeros(1),
+            "deconv_layers.0.weight": torch.zeros(1),
+        },
+        ["SimpleBaseline"],
+    ),
+    (
+        lambda w: {
+            "state_dict": {
+                "backbone.conv1.weight": torch.zeros(1),
+                "head.deconv_layers.0.weight": torch.zeros(1),
+            }
+        },
+        ["SimpleBaseline"],
+    ),
+    (lambda w: {"features.0.weight": torch.zeros(1)}, ["another network", "features.0.weight"]),
+    (
+        partly,
+        [
+            "hrnet_w16_small",
+            "1 missing keys (layer1.0.bn3.weight)",
+            "1 unexpected keys (layer1.0.bn9",
+        ],
+    ),
+    (
+        lambda w: w | {"conv1.weight": torch.zeros(64, 1, 3, 3)},
+        ["another shape", "conv1.weight (64, 1, 3, 3) instead of (64, 3, 3, 3)"],
+    ),
+    (  # BGR statistics mean BGR weights
+        lambda w: {"state_dict": mmpose(w, "head.") | preprocessor(reverse=True)},
+        ["image mean", "RGB"],
+    ),
+    (  # only the two known extra keys are harmless
+        lambda w: {"state_dict": mmpose(w, "head.") | {"data_preprocessor.gamma": torch.zeros(1)}},
+        ["unexpected keys (data_preprocessor.gamma)"],
+    ),
+    (lambda w: w | {"conv1.weight": torch.full((64, 3, 3, 3), torch.nan)}, ["NaN", "conv1.weight"]),
+    (lambda w: {"model": w, "epoch": 1}, ["no state dict", "model, epoch"]),
+    (lambda w: {"state_dict": {}}, ["no weights"]),
+    (lambda w: [1, 2], ["holds a list"]),
+    (
+        lambda w: {"state_dict": w, "args": argparse.Namespace()},
+        ["argparse.Namespace", "untrusted"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), WRONG, ids=[w[1][0] for w in WRONG])
+def test_wrong_content_is_named(content, words: list[str], weights: State, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.pth"
+    torch.save(content(copy.copy(weights)), path)
+    with pytest.raises(CheckpointError) as caught:
+        load_pose_network(path)
+    for word in [*words, "wrong.pth"]:
+        assert word in str(caught.value)
+
+
+def test_another_configuration_than_wanted_is_named() -> None:
+    with pytest.raises(CheckpointError, match="holds hrnet_w16_small, wanted is hrnet_w32"):
+        load_pose_network(MODELS / "hrnet_w16_small.pth", "hrnet_w32")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_pose_network(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kept", [0.999, 0.5, 0.01])
+def test_truncated_file_is_named(kept: float, zipped: bool, weights: State, tmp_path: Path) -> None:
+    path = tmp_path / "cut.pth"
+    torch.save(weights, path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_pose_network(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<!DOCTYPE html><html>", b"version https://git-lfs", b"\x08\x08\x12\x07pytorch"],
+)
+def test_foreign_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "page.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_pose_network(path)
+
+
+def test_torchscript_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "script.pth"
+    torch.jit.save(torch.jit.trace(nn.ReLU(), torch.zeros(1)), path)
+    with pytest.raises(CheckpointError, match="TorchScript"):
+        load_pose_network(path)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configuration_is_found_out(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "zeros.pth"
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in HRNet(CONFIGURATIONS[name]).state_dict().items()}
+    torch.save({k: torch.zeros(()).expand(shape) for k, shape in shapes.items()}, path)
+    assert load_pose_network(path).configuration == CONFIGURATIONS[name]
