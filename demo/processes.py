@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +26,9 @@ class NodeProcess:
             "PYTHONPATH": f"{without_torch}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         }
         self.name = executable
+        self.torch_importable = not subprocess.run(
+            [sys.executable, "-c", "import torch"], env=environment, stderr=subprocess.DEVNULL
+        ).returncode
         self._process = subprocess.Popen([str(path), "--ros-args", *ros_arguments], env=environment)
 
     def __enter__(self) -> NodeProcess:

@@ -124,11 +124,12 @@ def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str
     """OKS of the answers on the frames that were labelled by hand; a missing skeleton counts 0."""
     labels = json.loads(path.read_text())
     stamps = {image["id"]: image["stamp"] for image in labels["images"]}
-    values = []
+    values, unanswered = [], 0
     for label in labels["annotations"]:
         truth = np.array(label["keypoints"], np.float64).reshape(-1, 3)
         answer = answers.get(stamps[label["image_id"]])
         if answer is None or not len(answer.poses):
+            unanswered += answer is None
             values.append(0.0)
             continue
         overlaps = iou(np.array([label["bbox"]], np.float64), answer.boxes)[0]
@@ -146,10 +147,11 @@ def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str
     return {
         "persons": len(values),
         "frames": len({label["image_id"] for label in labels["annotations"]}),
+        "unanswered": unanswered,
         "mean": round(float(np.mean(values)), 3),
+        "mean_of_answered": round(float(np.sum(values)) / max(len(values) - unanswered, 1), 3),
         "median": round(float(np.median(values)), 3),
         "above_0.5": round(float(np.mean(np.array(values) > 0.5)), 3),
-        "not_found": values.count(0.0),
     }
 
 

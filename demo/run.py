@@ -67,7 +67,9 @@ def main() -> int:
     )
     summary = figures(clip, recording, answers)
     summary["exit_codes"] = {process.name: process.exit_code for process in processes}
-    summary["torch_importable"] = _torch_importable()
+    summary["torch_importable"] = {"demo": _torch_importable()} | {
+        process.name: process.torch_importable for process in processes
+    }
     if not options.video and options.labels.exists():
         summary["labelled_oks"] = labelled_oks(options.labels, clip, answers)
     if summary["persons"]:

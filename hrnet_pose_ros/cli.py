@@ -17,10 +17,13 @@ from hrnet_pose_ros.version import VERSION
 
 # What argparse itself exits with when the arguments are wrong.
 USER_ERROR = 2
+# What a shell gives for a program that Ctrl-C ended.
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0, or 2 after an error of the user's.
+    """Run one verb; returns the exit code: 0, 2 after an error of the user's, or 130
+    after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.
@@ -30,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"hrnet_pose {VERSION}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
+    add_estimate(verbs)
     add_export(verbs)
     options = parser.parse_args(arguments)
     try:
@@ -38,10 +42,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = " ".join(str(error).split())
         print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
         return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
+
+
+def add_estimate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """``hrnet_pose estimate IMAGE|VIDEO|FOLDER -o FOLDER``"""
+    from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+
+    parser = verbs.add_parser(
+        "estimate",
+        help="find the persons of pictures or a video and their skeletons",
+        description="Find persons and their skeletons without ROS; writes pictures with skeletons "
+        "and results.json in COCO's result format.",
+    )
+    parser.add_argument("input", type=Path, metavar="IMAGE|VIDEO|FOLDER")
+    parser.add_argument("-o", "--output", type=Path, default=Path("poses"), metavar="FOLDER")
+    parser.add_argument("--model", default="hrnet_w16_small", help="a bundled name, or a path")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--decoding", choices=DECODINGS, default="quarter")
+    parser.add_argument(
+        "--min-score", type=float, default=0.5, metavar="S", help="of a detection (default 0.5)"
+    )
+    parser.add_argument(
+        "--whole-image", action="store_true", help="no detector: each picture is one person"
+    )
+    parser.set_defaults(run=_estimate)
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.engines.make_engine import make_engine
+    from hrnet_pose_ros.engines.person_detector import PersonDetector
+    from hrnet_pose_ros.estimate import RESULTS, estimate_path, whole_frame
+
+    if not options.input.exists():  # before the engine takes its time
+        raise FileNotFoundError(f"{options.input} does not exist")
+    engine = make_engine(
+        options.model,
+        engine=options.engine,
+        precision=options.precision,
+        decoding=options.decoding,
+    )
+    detect = whole_frame if options.whole_image else PersonDetector(options.min_score).detect
+    estimates = estimate_path(options.input, options.output, engine, detect)
+    for skipped in estimates.skipped:
+        print(f"skipped: {skipped}", file=sys.stderr)
+    print(
+        f"{len(estimates.results)} persons in {estimates.images} images: pictures and {RESULTS} "
+        f"in {options.output}"
+    )
 
 
 def add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
