@@ -123,7 +123,11 @@ def joints_inside(answer: Answer) -> tuple[int, int]:
 def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str, Any]:
     """OKS of the answers on the frames that were labelled by hand; a missing skeleton counts 0."""
     labels = json.loads(path.read_text())
-    stamps = {image["id"]: image["stamp"] for image in labels["images"]}
+    # A file_name is "PLACE_SECONDS.NANOSECONDS"; see dev/label_aid.py.
+    stamps = {
+        image["id"]: int(image["file_name"].split("_")[1].replace(".", ""))
+        for image in labels["images"]
+    }
     values, unanswered = [], 0
     for label in labels["annotations"]:
         truth = np.array(label["keypoints"], np.float64).reshape(-1, 3)

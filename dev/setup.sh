@@ -42,6 +42,10 @@ if [[ -z $python ]] || ! in_range "$python"; then
     "Install one (Debian, Ubuntu: apt install python3.12 python3.12-venv) and name it:" \
     "  make <target> PYTHON=python3.12"
 fi
+# A shell in which .dev/venv is active: go on with the Python that it was made from.
+if [[ $("$python" -c 'import sys; print(sys.prefix)') == "$dev"/* ]]; then
+  python=$("$python" -c 'import sys; print(sys._base_executable)')
+fi
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   die "$python cannot make virtual environments (module venv or ensurepip is missing)." \
     "Debian, Ubuntu: apt install python3-venv"
@@ -75,7 +79,7 @@ PY
 # --- the Python environment ----------------------------------------------------------------------
 
 # made NAME INPUT...: true when step NAME was done with these very inputs.
-digest() { sha256sum "$@" "$0" | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
+digest() { sha256sum "$@" "$root/dev/setup.sh" | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
 made() { [[ -f $dev/.made-$1 && $(cat "$dev/.made-$1") == "$2" ]]; }
 done_with() { echo "$2" >"$dev/.made-$1"; }
 
@@ -107,14 +111,12 @@ if ! made venv "$key"; then
 fi
 
 if [[ $purpose == test ]]; then
-  key=$(digest "$locks/test.lock")
+  lock=$locks/test.lock
+  [[ $ros == wheels ]] || lock=$locks/test-vehicle.lock
+  key=$(digest "$lock")
   if ! made test "$key"; then
     say "test tools in .dev/venv"
-    if [[ $ros == sourced ]]; then
-      pip_install -c "$locks/vehicle.lock" -r "$locks/test.lock"
-    else
-      pip_install -r "$locks/test.lock"
-    fi
+    pip_install -r "$lock"
     done_with test "$key"
   fi
   key=$(digest "$locks/torch.lock")

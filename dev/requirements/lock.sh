@@ -8,5 +8,7 @@ compile run.in -o run.lock
 compile ../../requirements-vehicle.txt -o vehicle.lock
 compile ros.in -c run.lock -o ros.lock
 compile test.in -c run.lock -c ros.lock -o test.lock
+# Beside a sourced ROS 2: launch_testing's plugin needs pytest 7, ROS's messages NumPy 1.26.
+compile test.in -c vehicle.lock -c <(echo "pytest<8") -o test-vehicle.lock
 # The CUDA packages that torch's default build asks for depend on the machine: leave them to pip.
 compile torch.in -c run.lock -c ros.lock -c test.lock | grep -vE "^(nvidia|cuda|triton)" >torch.lock

@@ -16,7 +16,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_robot import header
+from ros_robot import RELIABLE, header, nanoseconds
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 from visualization_msgs.msg import Marker, MarkerArray
@@ -215,6 +216,35 @@ def test_stamps_of_another_clock(robot: Any, ready: Callable[..., Any], frame: n
     assert errors and errors[0].level == DiagnosticStatus.ERROR
     assert not robot.heard["skeletons"]
     assert robot.answered_pair(frame, BOXES).times.age > 0
+
+
+def test_a_bag_that_starts_again_under_sim_time(
+    robot: Any, start: Callable[..., Any], frame: np.ndarray
+) -> None:
+    node = start("-p", "use_sim_time:=true", **PATIENT)
+    clock = robot.node.create_publisher(Clock, "/clock", RELIABLE)
+    robot.wait(lambda: "active" in node.log, 30)
+    robot.wait(lambda: clock.get_subscription_count() and robot.images.get_subscription_count())
+    begin, period, count = 5 * 10**9, 100_000_000, 15
+
+    def play() -> None:
+        for number in range(count):
+            stamp = begin + number * period
+            clock.publish(Clock(clock=header(stamp).stamp))
+            robot.send_image(frame, stamp)
+            robot.send_detections(BOXES[:1], stamp)
+            time.sleep(0.1)
+
+    play()
+    robot.wait(lambda: len(robot.heard["skeletons"]) >= count - 2)
+    before = len(robot.heard["skeletons"])
+    play()  # back by 1.4 s
+    robot.wait(lambda: len(robot.heard["skeletons"]) >= before + count - 2)
+    stamps = [nanoseconds(m) for m in robot.heard["skeletons"]]
+    assert set(stamps) <= {begin + n * period for n in range(count)}
+    ages = [m.times.age for m in robot.heard["skeletons"]]
+    assert all(0 <= age < 2 for age in ages)  # on the bag's clock, never negative
+    assert not [key for key in robot.values() if "clock_differs" in key]
 
 
 def test_old_images_and_overload(robot: Any, ready: Callable[..., Any], frame: np.ndarray) -> None:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts that need no ROS, for pip: ``pip install '.[openvino]'`` gives the command hrnet_pose.
+
+The ROS 2 package is built by colcon from package.xml and CMakeLists.txt; this file plays no part
+in that.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """The one in hrnet_pose_ros/version.py, read without importing the package."""
+    text = (ROOT / "hrnet_pose_ros" / "version.py").read_text()
+    found = re.search(r'^VERSION = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise ValueError('hrnet_pose_ros/version.py has no line VERSION = "..."')
+    return found[1]
+
+
+TORCH = ["torch>=2.6", "onnx"]
+
+setup(
+    name="hrnet_pose_ros",
+    version=version(),
+    description="Human pose by HRNet: the parts of the ROS 2 package that need no ROS",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    # hrnet_pose_ros has no __init__.py of its own: in a ROS workspace rosidl generates it.
+    packages=[
+        "hrnet_pose_ros",
+        "hrnet_pose_ros.pose",
+        "hrnet_pose_ros.engines",
+        "hrnet_pose_ros.network",
+        "hrnet_pose_ros.models",
+    ],
+    package_dir={"hrnet_pose_ros.models": "models"},
+    package_data={"hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png"]},
+    python_requires=">=3.10",
+    install_requires=["numpy", "opencv-python-headless", "tqdm", "av"],
+    extras_require={
+        "openvino": ["openvino>=2025.0"],
+        "torch": TORCH,
+        # TensorRT itself comes with JetPack or from NVIDIA's packages; pip cannot bring it.
+        "tensorrt": ["cuda-python"],
+        "train": TORCH,
+    },
+    entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli:main"]},
+)

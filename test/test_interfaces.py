@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire: our messages stay as they are, and vision_msgs is the published one.
+
+rosbag2 does not check types: with a changed message, old bags are misread in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ament_index_python.packages import get_package_share_directory
+
+import hrnet_pose_ros.msg
+
+# Published with vision_msgs 4.1.1 (ROS 2 Jazzy). Equal hashes are what makes two packages one on
+# the wire.
+VISION_MSGS_HASHES = {
+    "Detection2DArray": "RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
+    "Detection2D": "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea",
+}
+
+KEYPOINTS, SKELETONS = "hrnet_pose_ros/Keypoint[17]", "sequence<hrnet_pose_ros/Skeleton>"
+
+# Names, types and order of all fields. Add new messages; never change one that stands here.
+FIELDS: dict[str, list[tuple[str, str]]] = {
+    "Keypoint": [
+        ("x", "float"),
+        ("y", "float"),
+        ("score", "float"),
+        ("var_x", "float"),
+        ("cov_xy", "float"),
+        ("var_y", "float"),
+    ],
+    "Skeleton": [
+        ("id", "string"),
+        ("detection_index", "uint32"),
+        ("class_id", "string"),
+        ("score", "float"),
+        ("detection_score", "float"),
+        ("bbox", "vision_msgs/BoundingBox2D"),
+        ("keypoints", KEYPOINTS),
+    ],
+    "StageTimes": [
+        ("arrival", "float"),
+        ("pairing", "float"),
+        ("queue", "float"),
+        ("conversion", "float"),
+        ("inference", "float"),
+        ("age", "float"),
+    ],
+    "SkeletonArray": [
+        ("header", "std_msgs/Header"),
+        ("detections_stamp", "builtin_interfaces/Time"),
+        ("image_width", "uint32"),
+        ("image_height", "uint32"),
+        ("omitted", "uint32"),
+        ("times", "hrnet_pose_ros/StageTimes"),
+        ("skeletons", SKELETONS),
+    ],
+    "SkeletonInfo": [
+        ("header", "std_msgs/Header"),
+        ("skeleton", "string"),
+        ("version", "string"),
+        ("model", "string"),
+        ("engine", "string"),
+        ("device", "string"),
+        ("precision", "string"),
+        ("decoding", "string"),
+        ("checksum", "string"),
+        ("input_width", "uint32"),
+        ("input_height", "uint32"),
+        ("flip_test", "boolean"),
+        ("calibrated", "boolean"),
+        ("fallback", "boolean"),
+        ("image_rectified", "boolean"),
+        ("joint_names", "string[17]"),
+        ("oks_sigmas", "float[17]"),
+        ("limbs", "sequence<uint8>"),
+    ],
+    "Person": [
+        ("id", "string"),
+        ("skeleton_index", "int32"),
+        ("position", "geometry_msgs/Point"),
+        ("velocity", "geometry_msgs/Vector3"),
+        ("covariance", "double[36]"),
+        ("height", "float"),
+        ("height_variance", "float"),
+        ("heading", "float"),
+        ("heading_variance", "float"),
+        ("posture", "uint8"),
+        ("posture_confidence", "float"),
+        ("sources", "uint8"),
+        ("measurement_age", "float"),
+    ],
+    "PersonArray": [
+        ("header", "std_msgs/Header"),
+        ("status", "uint8"),
+        ("people", "sequence<hrnet_pose_ros/Person>"),
+    ],
+}
+
+CONSTANTS: dict[str, dict[str, int]] = {
+    "Keypoint": {
+        "NOSE": 0,
+        "LEFT_EYE": 1,
+        "RIGHT_EYE": 2,
+        "LEFT_EAR": 3,
+        "RIGHT_EAR": 4,
+        "LEFT_SHOULDER": 5,
+        "RIGHT_SHOULDER": 6,
+        "LEFT_ELBOW": 7,
+        "RIGHT_ELBOW": 8,
+        "LEFT_WRIST": 9,
+        "RIGHT_WRIST": 10,
+        "LEFT_HIP": 11,
+        "RIGHT_HIP": 12,
+        "LEFT_KNEE": 13,
+        "RIGHT_KNEE": 14,
+        "LEFT_ANKLE": 15,
+        "RIGHT_ANKLE": 16,
+    },
+    "Skeleton": {"NO_DETECTION": 4294967295},
+    "Person": {
+        "POSTURE_UNKNOWN": 0,
+        "STANDING": 1,
+        "WALKING": 2,
+        "CAMERA": 1,
+        "LIDAR": 2,
+        "ULTRASONIC": 4,
+        "IMU": 8,
+    },
+    "PersonArray": {"OK": 0, "DEGRADED": 1, "ERROR": 2},
+}
+
+
+def message_class(name: str) -> Any:
+    return getattr(hrnet_pose_ros.msg, name)
+
+
+def test_every_message_is_frozen(root: Path) -> None:
+    assert {path.stem for path in (root / "msg").glob("*.msg")} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields(name: str) -> None:
+    assert list(message_class(name).get_fields_and_field_types().items()) == FIELDS[name]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_constants(name: str) -> None:
+    kind = message_class(name)
+    # What rosidl puts into the class by its metaclass: the constants, and defaults of fields.
+    given = type(kind).__prepare__(name, ())
+    found = {key: value for key, value in given.items() if not key.endswith("__DEFAULT")}
+    assert found == CONSTANTS.get(name, {})
+    assert all(getattr(kind, key) == value for key, value in found.items())
+
+
+def test_joints_have_the_names_of_the_skeleton() -> None:
+    from hrnet_pose_ros.skeleton import JOINT_NAMES
+
+    named = sorted(CONSTANTS["Keypoint"], key=CONSTANTS["Keypoint"].__getitem__)
+    assert [name.lower() for name in named] == list(JOINT_NAMES)
+
+
+@pytest.mark.parametrize("name", VISION_MSGS_HASHES)
+def test_vision_msgs_is_the_published_one(name: str) -> None:
+    path = Path(get_package_share_directory("vision_msgs"), "msg", f"{name}.json")
+    hashes = {
+        one["type_name"]: one["hash_string"] for one in json.loads(path.read_text())["type_hashes"]
+    }
+    assert hashes[f"vision_msgs/msg/{name}"] == VISION_MSGS_HASHES[name]

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both ways to install: pip (the parts without ROS) and colcon (everything)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ament_index_python.packages import get_package_prefix
+
+from hrnet_pose_ros.version import VERSION
+
+# Sub-packages that need ROS: pip does not get them.
+WITH_ROS = {"ros"}
+
+# Answers where a bundled file is found, and reads one of each kind.
+FIND_BUNDLED = """
+from hrnet_pose_ros.engines.model_files import find_model
+from hrnet_pose_ros.engines.precision_check import load_check_crops
+print(find_model("hrnet_w16_small", ".onnx"))
+print(find_model("hrnet_w16_small", ".pth"))
+assert load_check_crops().shape == (8, 256, 192, 3)
+"""
+
+
+@dataclass(frozen=True)
+class PipInstallation:
+    """A fresh virtual environment with the package, and nothing of the repository on its path."""
+
+    folder: Path
+    package: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment, outside the repository and without ROS."""
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"PYTHONPATH", "AMENT_PREFIX_PATH", "VIRTUAL_ENV", "PYTHONHOME"}
+        }
+        return subprocess.run(
+            [str(self.folder / "bin" / command[0]), *command[1:]],
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+
+def tracked_files(root: Path, folder: str) -> list[Path]:
+    """The files of a folder that git knows, or all of them where this is no git checkout."""
+    listed = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", folder], capture_output=True, text=True
+    )
+    names = [name for name in listed.stdout.split("\0") if name] if not listed.returncode else []
+    if not names:
+        every = (root / folder).rglob("*")
+        return [
+            path.relative_to(root) for path in every if path.is_file() and path.suffix != ".pyc"
+        ]
+    return [Path(name) for name in names if (root / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def pip_installation(root: Path, tmp_path_factory: pytest.TempPathFactory) -> PipInstallation:
+    """Build and install from a copy: a build leaves its traces in the source folder."""
+    setuptools_version = importlib.import_module("setuptools").__version__
+    if int(setuptools_version.split(".")[0]) < 71 and importlib.util.find_spec("wheel") is None:
+        pytest.skip("building needs setuptools from 71 on, or wheel")
+    source = tmp_path_factory.mktemp("source")
+    for name in ("hrnet_pose_ros", "models"):
+        shutil.copytree(
+            root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    for name in ("setup.py", "pyproject.toml", "package.xml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(root / name, source / name)
+
+    folder = tmp_path_factory.mktemp("installation") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    [site_packages] = folder.glob("lib/python3*/site-packages")
+    # The running environment's NumPy, OpenCV, OpenVINO and setuptools, without this package.
+    reachable = [
+        path
+        for path in sys.path
+        if path.endswith(("site-packages", "dist-packages"))
+        and not (Path(path) / "hrnet_pose_ros").exists()
+    ]
+    (site_packages / "running_environment.pth").write_text("\n".join(reachable) + "\n")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-input", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", str(folder), "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, "install", *options, "--force-reinstall", str(source)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return PipInstallation(folder, site_packages / "hrnet_pose_ros")
+
+
+def test_command_of_pip(pip_installation: PipInstallation) -> None:
+    done = pip_installation.run("hrnet_pose", "--version")
+    assert (done.returncode, done.stdout) == (0, f"hrnet_pose {VERSION}\n"), done.stderr
+
+
+@pytest.mark.parametrize("place", ["bin", "lib/hrnet_pose_ros"])
+def test_command_of_colcon(place: str, tmp_path: Path) -> None:
+    command = Path(get_package_prefix("hrnet_pose_ros"), place, "hrnet_pose")
+    done = subprocess.run(
+        [str(command), "--version"], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, f"hrnet_pose {VERSION}\n"), done.stderr
+
+
+def test_pip_brings_the_models(pip_installation: PipInstallation) -> None:
+    done = pip_installation.run("python", "-c", FIND_BUNDLED)
+    assert done.returncode == 0, done.stderr
+    models = pip_installation.package / "models"
+    assert done.stdout.split() == [str(models / f"hrnet_w16_small{s}") for s in (".onnx", ".pth")]
+    assert (models / "hrnet_w16_small.md").is_file()
+
+
+def test_pip_brings_every_module_without_ros(root: Path, pip_installation: PipInstallation) -> None:
+    def modules(package: Path) -> set[str]:
+        found = {path.relative_to(package) for path in package.rglob("*.py")}
+        return {path.as_posix() for path in found if path.parts[0] not in WITH_ROS}
+
+    assert modules(pip_installation.package) == modules(root / "hrnet_pose_ros"), (
+        "list every sub-package in setup.py"
+    )
+    for name in WITH_ROS:
+        assert not (pip_installation.package / name).exists()
+
+
+def test_colcon_brings_every_file(root: Path) -> None:
+    prefix = Path(get_package_prefix("hrnet_pose_ros"))
+    [package] = prefix.glob("lib/python3*/site-packages/hrnet_pose_ros")
+    share = prefix / "share" / "hrnet_pose_ros"
+    installed = {path: package.parent / path for path in tracked_files(root, "hrnet_pose_ros")}
+    for folder in ("launch", "config", "models"):
+        installed |= {path: share / path for path in tracked_files(root, folder)}
+    missing = [str(path) for path, place in installed.items() if not place.is_file()]
+    assert not missing, "run 'dev/setup.sh test' (colcon build) again"
+    stale = [
+        str(p) for p, place in installed.items() if place.read_bytes() != (root / p).read_bytes()
+    ]
+    assert not stale, "the install space is older than the sources: run 'dev/setup.sh test' again"
+
+
+def test_one_version(root: Path) -> None:
+    assert ElementTree.parse(root / "package.xml").findtext("version") == VERSION
+    releases = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (root / "CHANGELOG.md").read_text(), re.M)
+    assert releases[0] == VERSION
