@@ -166,7 +166,7 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
     """
     answered = sorted(stamp for stamp, answer in answers.items() if len(answer.poses))
     whole = {answered[i] for i in np.linspace(0, len(answered) - 1, 6).round().astype(int)}
-    close = _largest_of_each_id(answers)
+    close = _each_person_once(answers)
     images, persons = [], []
     with VideoWriter(folder / "skeletons.mp4", clip.rate) as video:
         for stamp, frame in progress("drawing", clip.images, clip.frames()):
@@ -192,14 +192,15 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
     cv2.imwrite(str(folder / "skeletons.png"), sheet)
 
 
-def _largest_of_each_id(answers: dict[int, Answer]) -> list[tuple[int, int]]:
-    """``(stamp, place)`` of the eight persons that come nearest, each where it is largest."""
-    best: dict[str, tuple[float, int, int]] = {}
+def _each_person_once(answers: dict[int, Answer]) -> list[tuple[int, int]]:
+    """``(stamp, place)`` of up to eight persons, the largest, each at its usual size."""
+    sightings: dict[str, list[tuple[float, int, int]]] = {}
     for answer in answers.values():
         for person, name in enumerate(answer.ids):
-            size = (float(answer.boxes[person, 3]), answer.stamp, person)
-            best[name] = max(best.get(name, size), size)
-    return [(stamp, person) for _, stamp, person in sorted(best.values(), reverse=True)[:8]]
+            size = float(answer.boxes[person, 3])
+            sightings.setdefault(name, []).append((size, answer.stamp, person))
+    usual = [sorted(seen)[len(seen) // 2] for seen in sightings.values()]
+    return [(stamp, person) for _, stamp, person in sorted(usual, reverse=True)[:8]]
 
 
 def _enlarged(frame: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -128,6 +128,18 @@ def test_pip_brings_the_models(pip_installation: PipInstallation) -> None:
     assert (models / "hrnet_w16_small.md").is_file()
 
 
+def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstallation) -> None:
+    named = {
+        extra
+        for path in (root / "hrnet_pose_ros").rglob("*.py")
+        for extra in re.findall(r"hrnet_pose_ros\[(\w+)\]", path.read_text())
+    }
+    [metadata] = pip_installation.package.parent.glob("hrnet_pose_ros-*.dist-info/METADATA")
+    offered = set(re.findall(r"^Provides-Extra: (\w+)$", metadata.read_text(), re.M))
+    assert named <= offered
+    assert offered == {"openvino", "torch", "tensorrt", "train"}
+
+
 def test_pip_brings_every_module_without_ros(root: Path, pip_installation: PipInstallation) -> None:
     def modules(package: Path) -> set[str]:
         found = {path.relative_to(package) for path in package.rglob("*.py")}

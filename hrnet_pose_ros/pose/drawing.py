@@ -19,6 +19,7 @@ RIGHT_COLOUR: Colour = (40, 160, 255)  # blue: those of the right side
 MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: the nose, and limbs that join left and right
 BOX_COLOUR: Colour = (235, 235, 235)
 ELLIPSE_COLOUR: Colour = (255, 240, 90)
+ELLIPSE_OPACITY = 0.4
 TEXT_COLOUR: Colour = (255, 255, 255)
 OUTLINE_COLOUR: Colour = (20, 20, 20)  # under limbs, joints and text: readable on any ground
 
@@ -93,6 +94,10 @@ def draw_poses(
 
     near = (np.abs(poses.keypoints) < FARTHEST_PX).all(axis=2)  # False for NaN
     drawn = poses.valid & (poses.scores >= min_score) & near
+    if drawn.any():  # under everything else, and half transparent: there are 17 a person
+        layer = image.copy()
+        _draw_ellipses(layer, poses.keypoints[drawn], poses.covariances[drawn])
+        image[:] = cv2.addWeighted(layer, ELLIPSE_OPACITY, image, 1 - ELLIPSE_OPACITY, 0)
     person_scores = poses.person_scores()
     captions: list[tuple[str, np.ndarray, float]] = []
     for person in range(len(poses)):
@@ -104,7 +109,6 @@ def draw_poses(
         size = float(max(extent[2:] - extent[:2]))
         if box is not None:
             cv2.rectangle(image, *_box_corners(box), BOX_COLOUR, _width(size, 300, 3))
-        _draw_ellipses(image, points[shown], poses.covariances[person, shown])
         _draw_skeleton(image, points, shown, size)
         if labels is not None:
             text = f"{_shortened(labels[person])} {person_scores[person]:.2f}".strip()

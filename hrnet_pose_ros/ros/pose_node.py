@@ -22,7 +22,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -68,12 +68,13 @@ _LATCHED = QoSProfile(
 
 
 class PoseNode(LifecycleNodeMixin, Node):
-    """See the module. Spin it with a MultiThreadedExecutor of at least 3 threads, then `stop`."""
+    """See the module. `hrnet_pose_ros.ros.process.run` spins and stops it."""
 
     def __init__(self, **node_arguments: Any) -> None:
         Node.__init__(self, NODE_NAME, **node_arguments)
         # Reentrant: get_state answers while a transition prepares an engine.
-        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self.slow_callbacks = ReentrantCallbackGroup()
+        LifecycleNodeMixin.__init__(self, callback_group=self.slow_callbacks)
         self.settings = self._declare_parameters()
         self.camera_info: CameraInfo | None = None
         self._health = Health()
@@ -117,9 +118,6 @@ class PoseNode(LifecycleNodeMixin, Node):
         self._diagnostics = publisher(DiagnosticArray, "/diagnostics", _RELIABLE)
 
     def _create_inputs(self) -> None:
-        inputs = MutuallyExclusiveCallbackGroup()
-        timers = MutuallyExclusiveCallbackGroup()
-
         def subscription(
             kind: Any, topic: str, name: str, callback: Callable[[Any], None], qos: QoSProfile
         ) -> Any:
@@ -128,7 +126,6 @@ class PoseNode(LifecycleNodeMixin, Node):
                 topic,
                 self._guarded(callback),
                 qos,
-                callback_group=inputs,
                 event_callbacks=SubscriptionEventCallbacks(
                     message_lost=lambda info: self._health.lost(name, info.total_count_change)
                 ),
@@ -148,13 +145,12 @@ class PoseNode(LifecycleNodeMixin, Node):
             ),
             subscription(CameraInfo, "camera_info", "camera_info", self._on_camera_info, sensor),
         ]
-        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire), callback_group=inputs)
-        self.create_timer(
-            DIAGNOSTICS_PERIOD, self._guarded(self._publish_diagnostics), callback_group=timers
-        )
+        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire))
+        self.create_timer(DIAGNOSTICS_PERIOD, self._guarded(self._publish_diagnostics))
         if self.settings.autostart:
+            self._started = threading.Lock()
             self._autostart = self.create_timer(
-                0.0, self._guarded(self._start), callback_group=MutuallyExclusiveCallbackGroup()
+                0.0, self._guarded(self._start), callback_group=self.slow_callbacks
             )
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
@@ -306,6 +302,8 @@ class PoseNode(LifecycleNodeMixin, Node):
 
     def _start(self) -> None:
         self._autostart.cancel()
+        if not self._started.acquire(blocking=False):
+            return  # the timer fired again before it was cancelled
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 

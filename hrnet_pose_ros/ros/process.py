@@ -6,15 +6,14 @@ from __future__ import annotations
 import signal
 
 ENDING = {signal.SIGINT, signal.SIGTERM}
-# Callbacks at one time: inputs, a lifecycle transition, and whatever else must answer meanwhile.
-EXECUTOR_THREADS = 4
 
 
 def run(module: str) -> None:
     """Run the node that ``module.make_node()`` returns until a signal; does not return.
 
-    The node has a method ``stop() -> bool``. The exit code is 0 after a signal, 1 when the node
-    cannot be made or its executor fails.
+    The node has a method ``stop() -> bool``, and a reentrant callback group ``slow_callbacks``
+    where some of its callbacks take long. The exit code is 0 after a signal, 1 when the node cannot
+    be made or its executor fails.
     """
     # From here on the signals wait until asked for: none can break an import or a C++ call, and
     # threads that start later inherit the mask.
@@ -27,8 +26,10 @@ def run(module: str) -> None:
 
     import rclpy
     from rclpy.exceptions import ParameterException
-    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.executors import Executor, ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
+
+    from hrnet_pose_ros.ros.executors import MessageExecutor, SlowExecutor
 
     def finish(code: int) -> None:
         # Without the interpreter's own end: threads of the middleware or of the engine that are
@@ -44,11 +45,13 @@ def run(module: str) -> None:
     except (ValueError, RuntimeError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr)
         finish(1)
-    executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS)
-    executor.add_node(node)
+    slow = getattr(node, "slow_callbacks", None)
+    executors: list[Executor] = [MessageExecutor(node, slow)]
+    if slow is not None:
+        executors.append(SlowExecutor(node, slow))
     failed = threading.Event()
 
-    def spin() -> None:
+    def spin(executor: Executor) -> None:
         try:
             executor.spin()
         except ExternalShutdownException:
@@ -58,12 +61,13 @@ def run(module: str) -> None:
                 node.get_logger().fatal(f"executor failed: {type(error).__name__}: {error}")
                 failed.set()
 
-    spinner = threading.Thread(target=spin, name="executor", daemon=True)
-    spinner.start()
-    while spinner.is_alive() and signal.sigtimedwait(ENDING, 0.2) is None:
+    for executor in executors:
+        threading.Thread(target=spin, args=(executor,), name="executor", daemon=True).start()
+    while not failed.is_set() and signal.sigtimedwait(ENDING, 0.2) is None:
         pass
     stopped = node.stop()
-    executor.shutdown(timeout_sec=2.0)
+    for executor in executors:
+        executor.shutdown(timeout_sec=2.0)
     if stopped and not failed.is_set():
         # A thread that still runs may use what this destroys.
         node.destroy_node()

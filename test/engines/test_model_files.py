@@ -36,6 +36,8 @@ def workspaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, P
 
 def test_the_source_tree_has_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
+    source = MODELS.parent / "hrnet_pose_ros" / "engines" / "model_files.py"
+    monkeypatch.setattr(model_files, "__file__", str(source))  # the tests run on the installed one
     assert find_model("hrnet_w16_small", ONNX).samefile(MODELS / "hrnet_w16_small.onnx")
     assert find_model("hrnet_w16_small", CHECKPOINT).samefile(MODELS / "hrnet_w16_small.pth")
 

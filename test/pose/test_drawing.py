@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hrnet_pose_ros.pose.drawing import (
     BOX_COLOUR,
     ELLIPSE_COLOUR,
+    ELLIPSE_OPACITY,
     JOINT_COLOURS,
     LEFT_COLOUR,
     LIMB_COLOURS,
@@ -58,7 +59,8 @@ def count(image: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 def yellow_pixels(image: np.ndarray) -> np.ndarray:
     """x and y of what an anti-aliased ellipse line colours for the most part."""
-    near = np.abs(image.astype(int) - ELLIPSE_COLOUR).sum(axis=2) < 150
+    on_black = np.array(ELLIPSE_COLOUR) * ELLIPSE_OPACITY
+    near = np.abs(image - on_black).sum(axis=2) < 150 * ELLIPSE_OPACITY
     return np.argwhere(near)[:, ::-1]
 
 
