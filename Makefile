@@ -13,7 +13,7 @@ TESTS ?= test
 help:
 	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
 	echo 'make test [TESTS=path]  every test, or those under the path'
-	echo 'make lint               ruff, mypy, file headers'
+	echo 'make lint               ruff and mypy'
 	echo 'make clean              remove everything that the above made'
 
 .PHONY: demo

@@ -40,7 +40,9 @@ def main() -> int:
         return 2
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
-    print(f"[demo] {clip.images or 'unknown number of'} images at {clip.rate:g} a second")
+    print(
+        f"[demo] {clip.images or 'unknown number of'} images at {clip.rate:g} a second", flush=True
+    )
 
     remaps = ["-r", f"image:={clip.image_topic}", "-r", "detections:=/detections"]
     remaps += ["-p", f"image_transport:={clip.image_transport}"]

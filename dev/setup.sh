@@ -85,7 +85,7 @@ done_with() { echo "$2" >"$dev/.made-$1"; }
 
 pip_install() {
   "$dev/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
-    2> >(grep -v 'is ignored: it is neither a file nor a directory' >&2) ||
+    2> >(grep -vE 'is ignored: it is neither a file nor a directory|DEPRECATION' >&2) ||
     die "pip could not install from ${!#}." "Is a package index reachable? Run the command again: it goes on where it stopped."
 }
 

@@ -37,6 +37,7 @@ class Outputs(Protocol):
 
     settings: Settings
     camera_info: CameraInfo | None
+    image_topic: str
 
     def age(self, stamp: int) -> float:
         """Seconds from a stamp (ns) to the node's clock; never negative."""
@@ -54,8 +55,8 @@ class Outputs(Protocol):
 
     def engine_changed(self, info: EngineInfo) -> None: ...
 
-    def complain(self, text: str) -> None:
-        """A throttled warning in the log."""
+    def complain(self, kind: str, text: str) -> None:
+        """A warning in the log, throttled by its kind."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,8 @@ class FrameProcessor:
         try:
             reason = self._process(frame)
         except Exception as error:
-            self._outputs.complain(
-                f"image dropped by an unexpected {type(error).__name__}: {error}"
-            )
+            what = type(error).__name__
+            self._outputs.complain(what, f"image dropped by an unexpected {what}: {error}")
             reason = Reason.UNREADABLE
         if reason is not None:
             self._health.drops.add(Subject.IMAGE, reason)
@@ -140,7 +140,8 @@ class FrameProcessor:
             compressed = settings.image_transport == "compressed"
             rgb = rgb_frame_of_compressed(message) if compressed else rgb_frame(message)
         except ImageError as error:
-            outputs.complain(f"image of stamp {_seconds(pair.image.stamp)} dropped: {error}")
+            stamp = _seconds(pair.image.stamp)
+            outputs.complain("image", f"{outputs.image_topic}, stamp {stamp}, dropped: {error}")
             return Reason.UNREADABLE
         image_size = (rgb.shape[1], rgb.shape[0])
         converted = time.monotonic()
@@ -197,16 +198,15 @@ class FrameProcessor:
         try:
             return self._engine.estimate(rgb, persons.boxes)
         except Exception as error:
-            self._outputs.complain(
-                f"engine failed: {error}; made again in {self._retry_after:.0f} s"
-            )
+            again = f"made again in {self._retry_after:.0f} s"
+            self._outputs.complain("engine", f"engine failed: {error}; {again}")
             engine, self._engine = self._engine, None
             self._health.engine(EngineState.FAILED, str(error))
             self._plan_retry()
             try:
                 engine.close()
             except Exception as also:
-                self._outputs.complain(f"engine did not close: {also}")
+                self._outputs.complain("closing", f"engine did not close: {also}")
             return None
 
     def _plan_retry(self) -> None:
@@ -223,7 +223,7 @@ class FrameProcessor:
         except Exception as error:
             self._retry_after = after
             self._plan_retry()
-            self._outputs.complain(f"engine failed again: {error}")
+            self._outputs.complain("engine", f"engine failed again: {error}")
             return False
         return True
 
@@ -247,12 +247,12 @@ class FrameProcessor:
     ) -> Any | None:
         settings, info = self._outputs.settings, self._outputs.camera_info
         if info is None:
-            self._outputs.complain("markers need camera_info, and none has come")
+            self._outputs.complain("markers", "markers need camera_info, and none has come")
             return None
         try:
             camera = camera_of(info, image_size, rectified=settings.image_rectified)
         except ValueError as error:
-            self._outputs.complain(f"no markers with this camera_info: {error}")
+            self._outputs.complain("markers", f"no markers with this camera_info: {error}")
             return None
         return self._markers.of(
             header,

@@ -11,7 +11,7 @@ from enum import Enum
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
+from hrnet_pose_ros.ros.drops import Drops, Reason
 from hrnet_pose_ros.ros.skeleton_messages import Times
 
 # Rates and percentiles are of the last so many seconds.
@@ -20,7 +20,6 @@ PERCENTILES = (50, 95, 99)
 # No image for so long is worth a warning.
 SILENCE = 1.0
 
-# Reasons that say that the set-up is wrong; the others happen in a healthy system.
 CLOCK_DIFFERS_TEXT = (
     "camera clock differs: stamps are over 10 s from this node's clock or in its future; "
     "synchronise the clocks, or set use_sim_time and play the bag with --clock"
@@ -174,9 +173,3 @@ def _status(name: str, level: bytes, message: str, values: dict[str, str]) -> Di
         message=message,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
-
-
-def dropped_images(counts: dict[str, int]) -> dict[str, int]:
-    """The part of `Drops.counts` that concerns whole images, keyed by reason."""
-    prefix = f"{Subject.IMAGE.value}."
-    return {key.removeprefix(prefix): n for key, n in counts.items() if key.startswith(prefix)}

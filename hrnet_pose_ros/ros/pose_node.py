@@ -8,7 +8,6 @@ and publishes. Images that lose on the way are counted, never decoded.
 from __future__ import annotations
 
 import concurrent.futures
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,17 +15,10 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
-from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import (
     DurabilityPolicy,
     QoSProfile,
@@ -45,9 +37,11 @@ from hrnet_pose_ros.ros.drops import Reason, Subject
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
 from hrnet_pose_ros.ros.health import Health
+from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.message_types import rclpy_types
 from hrnet_pose_ros.ros.pairing import Pair, Pairing
-from hrnet_pose_ros.ros.parameters import BY_NAME, Change, Parameter, ParameterError, Settings
+from hrnet_pose_ros.ros.parameter_server import declare_parameters
+from hrnet_pose_ros.ros.parameters import Settings
 from hrnet_pose_ros.ros.qos import incompatible_peers
 from hrnet_pose_ros.ros.skeleton_messages import skeleton_info
 
@@ -56,7 +50,6 @@ NODE_NAME = "hrnet_pose"
 CLOCK_LIMIT_NS = 10_000_000_000
 EXPIRY_PERIOD = 0.05
 DIAGNOSTICS_PERIOD = 1.0
-WARNING_PERIOD = 5.0
 STOP_TIMEOUT = 10.0
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -75,12 +68,14 @@ class PoseNode(LifecycleNodeMixin, Node):
         # Reentrant: get_state answers while a transition prepares an engine.
         self.slow_callbacks = ReentrantCallbackGroup()
         LifecycleNodeMixin.__init__(self, callback_group=self.slow_callbacks)
-        self.settings = self._declare_parameters()
+        self.settings = declare_parameters(
+            self, lambda: self._state() == State.PRIMARY_STATE_UNCONFIGURED, self._apply
+        )
         self.camera_info: CameraInfo | None = None
         self._health = Health()
         self._active = False
         self._problem = ""  # of the last transition that failed
-        self._warned: dict[str, float] = {}
+        self._warnings = ThrottledWarnings(self.get_logger())
         self._stopping = threading.Event()
         self._pairing_lock = threading.Lock()
         self._pairing = Pairing(
@@ -91,19 +86,9 @@ class PoseNode(LifecycleNodeMixin, Node):
         self._processor = FrameProcessor(self, self._health)
         self._engine_thread: EngineThread[Frame] = EngineThread(self._processor.process)
         self._create_inputs()
-        _forward_log(self.get_logger())
+        forward_package_log(self.get_logger())
 
     # --- set-up ----------------------------------------------------------------------------------
-
-    def _declare_parameters(self) -> Settings:
-        values = {}
-        for parameter in BY_NAME.values():
-            self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
-            values[parameter.name] = self.get_parameter(parameter.name).value
-        settings = Settings.of(values)
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._parameters_set)
-        return settings
 
     def _create_outputs(self) -> None:
         overridable = QoSOverridingOptions.with_default_policies()
@@ -133,13 +118,11 @@ class PoseNode(LifecycleNodeMixin, Node):
             )
 
         sensor = qos_profile_sensor_data
-        if self.settings.image_transport == "compressed":
-            topic = self.resolve_topic_name("image") + "/compressed"
-            kind: Any = CompressedImage
-        else:
-            topic, kind = "image", Image
+        compressed = self.settings.image_transport == "compressed"
+        kind = CompressedImage if compressed else Image
+        self.image_topic = self.resolve_topic_name("image") + ("/compressed" if compressed else "")
         self._inputs = [
-            subscription(kind, topic, "images", self._on_image, sensor),
+            subscription(kind, self.image_topic, "images", self._on_image, sensor),
             subscription(
                 Detection2DArray, "detections", "detections", self._on_detections, _RELIABLE
             ),
@@ -161,7 +144,9 @@ class PoseNode(LifecycleNodeMixin, Node):
                 callback(*arguments)
             except Exception as error:
                 if not self._stopping.is_set():
-                    self.complain(f"{callback.__name__}: {type(error).__name__}: {error}")
+                    self.complain(
+                        callback.__name__, f"{callback.__name__}: {type(error).__name__}: {error}"
+                    )
 
         return guarded
 
@@ -189,8 +174,9 @@ class PoseNode(LifecycleNodeMixin, Node):
         if ahead > self.settings.clock_tolerance_ms * 1e6 or ahead < -CLOCK_LIMIT_NS:
             self._health.drops.add(subject, Reason.CLOCK_DIFFERS)
             self.complain(
+                f"clock of {subject.value}",
                 f"a stamp of {subject.value} is {abs(ahead) / 1e9:.3f} s "
-                f"{'ahead of' if ahead > 0 else 'behind'} this node's clock; dropped"
+                f"{'ahead of' if ahead > 0 else 'behind'} this node's clock; dropped",
             )
             return
         with self._pairing_lock:
@@ -251,42 +237,11 @@ class PoseNode(LifecycleNodeMixin, Node):
             )
         )
 
-    def complain(self, text: str) -> None:
-        """Warn in the log, the same kind of text at most every 5 s."""
-        kind = text.split(":")[0].split(" is ")[0]
-        now = time.monotonic()
-        if now - self._warned.get(kind, -WARNING_PERIOD) >= WARNING_PERIOD:
-            self._warned[kind] = now
-            self.get_logger().warning(text)
+    def complain(self, kind: str, text: str) -> None:
+        """Warn in the log, each kind at most every 5 s."""
+        self._warnings.warn(kind, text)
 
     # --- parameters ------------------------------------------------------------------------------
-
-    def _check_parameters(self, parameters: list[RosParameter]) -> SetParametersResult:
-        """Check all of them together, without side effects."""
-        values = {name: getattr(self.settings, name) for name in BY_NAME}
-        ours = {p.name: p.value for p in parameters if p.name in BY_NAME}
-        try:
-            checked = Settings.of(values | ours)
-        except ParameterError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        for name in ours:
-            change = BY_NAME[name].change
-            if getattr(checked, name) == values[name]:
-                continue
-            if change is Change.START:
-                reason = f"parameter {name} can be set at start only"
-                return SetParametersResult(successful=False, reason=reason)
-            if change is Change.UNCONFIGURED and self._state() != State.PRIMARY_STATE_UNCONFIGURED:
-                reason = (
-                    f"parameter {name} can be changed only while the node is unconfigured; "
-                    f"deactivate and clean up first (ros2 lifecycle set {self._full_name()} …)"
-                )
-                return SetParametersResult(successful=False, reason=reason)
-        return SetParametersResult(successful=True)
-
-    def _parameters_set(self, parameters: list[RosParameter]) -> None:
-        values = {name: self.get_parameter(name).value for name in BY_NAME}
-        self._apply(Settings.of(values))
 
     def _apply(self, settings: Settings) -> None:
         rectified_changed = settings.image_rectified != self.settings.image_rectified
@@ -382,15 +337,12 @@ class PoseNode(LifecycleNodeMixin, Node):
 
     # --- diagnostics and the end -----------------------------------------------------------------
 
-    def _full_name(self) -> str:
-        return self.get_fully_qualified_name()
-
     def _publish_diagnostics(self) -> None:
         peers = incompatible_peers(self, self._inputs, [self._skeletons, self._info])
         for text in peers:
-            self.complain(text)
+            self.complain("incompatible QoS", text)
         statuses = self._health.statuses(
-            self._full_name(),
+            self.get_fully_qualified_name(),
             active=self._active,
             incompatible_qos=peers,
             problems=[self._problem] if self._problem else [],
@@ -411,45 +363,6 @@ def _publish_if_wanted(publisher: Any, make: Callable[[], Any]) -> None:
         message = make()
         if message is not None:
             publisher.publish(message)
-
-
-def _descriptor(parameter: Parameter) -> ParameterDescriptor:
-    """For `ros2 param describe`. The type stays dynamic so that `500` is accepted for 500.0."""
-    descriptor = ParameterDescriptor(
-        name=parameter.name,
-        description=f"{parameter.description} ({parameter.change.value})",
-        additional_constraints=parameter.range_text,
-        dynamic_typing=True,
-    )
-    if parameter.minimum is not None and parameter.maximum is not None:
-        if isinstance(parameter.default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=parameter.minimum, to_value=parameter.maximum)
-            ]
-        elif isinstance(parameter.default, int):
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
-            ]
-    return descriptor
-
-
-def _forward_log(logger: Any) -> None:
-    """Bring the package's own log records (engines, models) to the node's log."""
-
-    class Forward(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            text = self.format(record)
-            if record.levelno >= logging.ERROR:
-                logger.error(text)
-            elif record.levelno >= logging.WARNING:
-                logger.warning(text)
-            else:
-                logger.info(text)
-
-    package = logging.getLogger("hrnet_pose_ros")
-    package.setLevel(logging.INFO)
-    package.handlers = [Forward()]
-    package.propagate = False
 
 
 def make_node() -> PoseNode:
