@@ -5,10 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")"
 compile() { uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header "$@"; }
 compile run.in -o run.lock
-compile ../../requirements-vehicle.txt -o vehicle.lock
 compile ros.in -c run.lock -o ros.lock
 compile test.in -c run.lock -c ros.lock -o test.lock
-# Beside a sourced ROS 2: launch_testing's plugin needs pytest 7, ROS's messages NumPy 1.26.
-compile test.in -c vehicle.lock -c <(echo "pytest<8") -o test-vehicle.lock
+# A vehicle: Jazzy on Ubuntu 24.04. launch_testing's plugin needs pytest 7, ROS's messages NumPy 1.26.
+vehicle() { uv pip compile --quiet --python-version 3.12 --no-annotate --no-header "$@"; }
+vehicle ../../requirements-vehicle.txt -o vehicle.lock
+vehicle test.in -c vehicle.lock -c <(echo "pytest<8") -o test-vehicle.lock
 # The CUDA packages that torch's default build asks for depend on the machine: leave them to pip.
 compile torch.in -c run.lock -c ros.lock -c test.lock | grep -vE "^(nvidia|cuda|triton)" >torch.lock

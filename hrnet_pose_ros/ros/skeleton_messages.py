@@ -52,7 +52,7 @@ def skeleton_array(
     persons, poses
         N persons and their N poses, in the same order.
     """
-    stamp = image.header.stamp if detections is None else detections.header.stamp
+    stamp = types.Time(sec=0, nanosec=0) if detections is None else detections.header.stamp
     # One table [N, 17, 6] of plain floats: x, y, score, var_x, cov_xy, var_y.
     table = np.empty((*poses.scores.shape, 6), np.float32)
     table[..., :2] = poses.keypoints

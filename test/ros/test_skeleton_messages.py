@@ -92,7 +92,9 @@ def test_key_points_that_are_not_valid_are_nan_with_score_0() -> None:
 def test_an_empty_array_and_a_person_without_a_detection() -> None:
     assert array_of(some_poses(0)).skeletons == []
     assert poses_of(array_of(some_poses(0)))[0].keypoints.shape == (0, 17, 2)
-    skeleton = array_of(some_poses(1), whole=True).skeletons[0]
+    message = array_of(some_poses(1), whole=True)
+    assert (message.detections_stamp.sec, message.detections_stamp.nanosec) == (0, 0)
+    (skeleton,) = message.skeletons
     assert skeleton.detection_index == NO_DETECTION == Skeleton.NO_DETECTION
     assert skeleton.bbox.center.position.x == 640
 
