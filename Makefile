@@ -27,7 +27,7 @@ test:
 	@dev/setup.sh test
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
-	python -m pytest $(TESTS)
+	HRNET_POSE_ALL_TESTS=1 python -m pytest $(TESTS)
 
 .PHONY: lint
 lint:

@@ -2,9 +2,7 @@
 # Source this (bash) to work with what dev/setup.sh made: Python, ROS 2 and the built package.
 _dev="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.dev"
 
-if [[ ${AMENT_PREFIX_PATH:-} == *"$_dev"* ]]; then
-  unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH
-fi
+. "${_dev%/.dev}/dev/unsource.sh"
 set +u
 . "$_dev/venv/bin/activate"
 if ! grep -q '^include-system-site-packages = true' "$_dev/venv/pyvenv.cfg"; then

@@ -20,10 +20,9 @@ die() {
 
 # --- what the machine has ------------------------------------------------------------------------
 
-# A shell that has sourced this project's own build counts as one without ROS 2.
-if [[ ${AMENT_PREFIX_PATH:-} == *"$dev"* ]]; then
-  unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH
-fi
+_dev=$dev
+# shellcheck source=dev/unsource.sh
+. "$root/dev/unsource.sh"
 
 in_range() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
@@ -41,10 +40,6 @@ if [[ -z $python ]] || ! in_range "$python"; then
   die "Python 3.10 to 3.12 is needed; ${python:-python3} is ${found:-missing}." \
     "Install one (Debian, Ubuntu: apt install python3.12 python3.12-venv) and name it:" \
     "  make <target> PYTHON=python3.12"
-fi
-# A shell in which .dev/venv is active: go on with the Python that it was made from.
-if [[ $("$python" -c 'import sys; print(sys.prefix)') == "$dev"/* ]]; then
-  python=$("$python" -c 'import sys; print(sys._base_executable)')
 fi
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   die "$python cannot make virtual environments (module venv or ensurepip is missing)." \

@@ -132,7 +132,7 @@ class FrameProcessor:
         outputs, settings, pair = self._outputs, self._outputs.settings, frame.pair
         message = pair.image.message
         taken = time.monotonic()
-        if reason := self._worthless(pair, settings):
+        if reason := self._worthless(pair, outputs.age(pair.image.stamp)):
             return reason
         if self._engine is None and not self._retry():
             return Reason.ENGINE_NOT_READY
@@ -158,7 +158,8 @@ class FrameProcessor:
             return Reason.ENGINE_NOT_READY
         estimated = time.monotonic()
 
-        if reason := self._worthless(pair, settings):
+        age = outputs.age(pair.image.stamp)
+        if reason := self._worthless(pair, age):
             return reason
         times = Times(
             arrival=frame.arrival,
@@ -166,7 +167,7 @@ class FrameProcessor:
             queue=taken - frame.paired,
             conversion=converted - taken,
             inference=estimated - converted,
-            age=outputs.age(pair.image.stamp),
+            age=age,
         )
         outputs.publish_skeletons(
             skeleton_array(
@@ -186,11 +187,10 @@ class FrameProcessor:
         )
         return None
 
-    def _worthless(self, pair: Pair, settings: Settings) -> Reason | None:
+    def _worthless(self, pair: Pair, age: float) -> Reason | None:
         if reason := self._outputs.obsolete(pair.epoch):
             return reason
-        too_old = self._outputs.age(pair.image.stamp) > settings.max_age_ms / 1e3
-        return Reason.TOO_OLD if too_old else None
+        return Reason.TOO_OLD if age > self._outputs.settings.max_age_ms / 1e3 else None
 
     def _estimate(self, rgb: np.ndarray, persons: Persons) -> Poses | None:
         """The poses; None where the engine failed, which is then closed and made again later."""

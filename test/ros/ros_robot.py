@@ -242,6 +242,12 @@ class NodeUnderTest:
     def log(self) -> str:
         return self._log.read_text()
 
+    def blocks(self, number: signal.Signals) -> bool:
+        """Whether the process has blocked a signal, as `process.run` does first of all."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        mask = int(status.split("SigBlk:")[1].split()[0], 16)
+        return bool(mask >> (number - 1) & 1)
+
     def signal(self, number: signal.Signals, timeout: float = 20.0) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
