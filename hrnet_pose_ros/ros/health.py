@@ -3,22 +3,28 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter, deque
+from dataclasses import dataclass, fields
 from enum import Enum
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from hrnet_pose_ros.ros.drops import Drops, Reason
+from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
+from hrnet_pose_ros.ros.levels import Condition, Hysteresis, Level, summary
 from hrnet_pose_ros.ros.skeleton_messages import Times
 
-# Rates and percentiles are of the last so many seconds.
+# Rates, percentiles and shares are of the last so many seconds.
 WINDOW = 10.0
 PERCENTILES = (50, 95, 99)
 # No image for so long is worth a warning.
 SILENCE = 1.0
+# So large a share of detection messages without an image is worth a warning. Images without
+# detections are not: a detector slower than the camera leaves most of them without.
+MANY_UNMATCHED = 0.2
 
 CLOCK_DIFFERS_TEXT = (
     "camera clock differs: stamps are over 10 s from this node's clock or in its future; "
@@ -35,6 +41,16 @@ class EngineState(Enum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class Situation:
+    """What the node adds to its counters when it reports."""
+
+    active: bool
+    incompatible_qos: list[str]  # one sentence for each peer
+    transition_problem: str  # of the last transition that failed, else empty
+    warn_age: float  # seconds
+
+
 class Health:
     """Counters and recent times; thread-safe."""
 
@@ -48,16 +64,18 @@ class Health:
         self._persons = 0
         # (steady time, number of persons, times) of the images published lately
         self._recent: deque[tuple[float, int, Times]] = deque()
+        # (steady time, detection messages received, unmatched, stamps of another clock) so far
+        self._counted: deque[tuple[float, int, int, int]] = deque()
         self._engine_state = EngineState.NONE
         self._engine_text = ""
         self._empty_frame_id = False
-        self._reported: Counter[str] = Counter()
+        self._held = {name: Hysteresis() for name in ("engine", "input", "output")}
 
     def received(self, topic: str, now: float) -> None:
         """Count a message of ``images``, ``detections`` or ``camera_info``."""
         with self._lock:
             self._received[topic] += 1
-            if topic == "images":
+            if topic == Subject.IMAGE.value:
                 self._last_image = now
 
     def lost(self, topic: str, count: int) -> None:
@@ -84,92 +102,135 @@ class Health:
         with self._lock:
             return self._engine_state, self._engine_text
 
-    def statuses(
-        self, name: str, *, active: bool, incompatible_qos: list[str], problems: list[str]
-    ) -> list[DiagnosticStatus]:
+    def statuses(self, name: str, situation: Situation) -> list[DiagnosticStatus]:
         """The three statuses ``name: engine``, ``name: input`` and ``name: output``.
 
-        Parameters
-        ----------
-        name
-            The node's full name.
-        active
-            Whether the node is in the lifecycle state active.
-        incompatible_qos
-            One text for each peer whose QoS cannot match.
-        problems
-            Other texts that make the input a warning.
+        Meant to be called once a second; the levels hold for 3 s.
         """
-        counts = self.drops.counts()
+        drops = self.drops.counts()
         with self._lock:
             now = time.monotonic()
             while self._recent and self._recent[0][0] < now - WINDOW:
                 self._recent.popleft()
             return [
-                self._engine_status(name),
-                self._input_status(name, active, now, counts, [*incompatible_qos, *problems]),
-                self._output_status(name, active, now),
+                self._engine_status(name, situation, now),
+                self._input_status(name, situation, now, drops),
+                self._output_status(name, situation, now),
             ]
 
-    def _engine_status(self, name: str) -> DiagnosticStatus:
-        failed = self._engine_state is EngineState.FAILED
-        text = f"{self._engine_state.value}: {self._engine_text}".removesuffix(": ")
-        return _status(
-            f"{name}: engine",
-            DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,
-            text,
-            {"state": self._engine_state.value},
-        )
+    def _engine_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
+        state, text = self._engine_state, self._engine_text
+        conditions = []
+        if state is EngineState.FAILED:
+            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {text}"))
+        elif situation.transition_problem:
+            problem = situation.transition_problem
+            conditions.append(Condition("transition_failed", Level.ERROR, problem))
+        fine = f"{state.value}: {text}" if text else state.value
+        level, message = summary(self._held["engine"].update(now, conditions), fine)
+        return _status(f"{name}: engine", level, message, {"state": state.value})
 
     def _input_status(
-        self, name: str, active: bool, now: float, counts: dict[str, int], problems: list[str]
+        self, name: str, situation: Situation, now: float, drops: dict[str, int]
     ) -> DiagnosticStatus:
-        level, texts = DiagnosticStatus.OK, list(problems)
-        if problems:
-            level = DiagnosticStatus.WARN
-        if active:
-            silent = self._last_image is None or now - self._last_image > SILENCE
-            if silent:
-                level = DiagnosticStatus.WARN
-                texts.append("no images" if self._last_image is None else "images have stopped")
-            elif not self._recent and self._received["detections"] == 0:
-                level = DiagnosticStatus.WARN
-                texts.append("no detections have come")
+        conditions = [
+            Condition(f"incompatible_qos {place}", Level.WARN, text)
+            for place, text in enumerate(situation.incompatible_qos)
+        ]
+        if situation.active:
+            conditions += self._missing_input(now)
         if self._empty_frame_id:
-            level = max(level, DiagnosticStatus.WARN)
-            texts.append("images have an empty frame_id")
-        differs = sum(n for key, n in counts.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
-        if differs > self._reported["clock"]:
-            level = DiagnosticStatus.ERROR
-            texts.insert(0, CLOCK_DIFFERS_TEXT)
-        self._reported["clock"] = differs
+            text = "images have an empty frame_id: TF cannot place the skeletons"
+            conditions.append(Condition("empty_frame_id", Level.WARN, text))
+        conditions += self._wrong_stamps(now, drops)
+        level, message = summary(self._held["input"].update(now, conditions), "ok")
         values = {f"received.{topic}": str(n) for topic, n in sorted(self._received.items())}
         values |= {f"lost.{topic}": str(n) for topic, n in sorted(self._lost.items())}
-        values |= {f"dropped.{key}": str(n) for key, n in counts.items()}
-        return _status(f"{name}: input", level, "; ".join(texts) or "ok", values)
+        values |= {f"dropped.{key}": str(n) for key, n in drops.items()}
+        return _status(f"{name}: input", level, message, values)
 
-    def _output_status(self, name: str, active: bool, now: float) -> DiagnosticStatus:
+    def _missing_input(self, now: float) -> list[Condition]:
+        if self._last_image is None:
+            return [Condition("no_images", Level.WARN, "no images have come")]
+        if now - self._last_image > SILENCE:
+            return [Condition("no_images", Level.WARN, "images have stopped")]
+        if not self._received[Subject.DETECTIONS.value] and not self._recent:
+            return [Condition("no_detections", Level.WARN, "no detections have come")]
+        return []
+
+    def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[Condition]:
+        """Conditions on the counts of the last seconds."""
+        unmatched = drops.get(f"{Subject.DETECTIONS.value}.{Reason.UNMATCHED.value}", 0)
+        differing = sum(n for key, n in drops.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
+        received = self._received[Subject.DETECTIONS.value]
+        self._counted.append((now, received, unmatched, differing))
+        while self._counted[0][0] < now - WINDOW:
+            self._counted.popleft()
+        _, received_before, unmatched_before, _ = self._counted[0]
+        differing_before = self._counted[-2][3] if len(self._counted) > 1 else 0
+        conditions = []
+        if differing > differing_before:
+            conditions.append(Condition("clock_differs", Level.ERROR, CLOCK_DIFFERS_TEXT))
+        share = (unmatched - unmatched_before) / max(received - received_before, 1)
+        if share > MANY_UNMATCHED:
+            text = f"{min(share, 1):.0%} of the detections find no image: compare the stamps"
+            conditions.append(Condition("many_unmatched", Level.WARN, text))
+        return conditions
+
+    def _output_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
         values = {"published": str(self._published), "persons": str(self._persons)}
         rate = 0.0
         if len(self._recent) > 1:
-            span = max(now - self._recent[0][0], 1e-3)
-            rate = len(self._recent) / span
+            rate = len(self._recent) / max(now - self._recent[0][0], 1e-3)
             values["persons_per_image"] = f"{np.mean([n for _, n, _ in self._recent]):.2f}"
         values["rate_hz"] = f"{rate:.2f}"
-        for stage in Times.__dataclass_fields__:
-            samples = np.array([getattr(times, stage) for _, _, times in self._recent])
+        conditions = []
+        for stage in fields(Times):
+            samples = np.array([getattr(times, stage.name) for _, _, times in self._recent])
             samples = samples[np.isfinite(samples)]
-            if len(samples):
-                for p, value in zip(PERCENTILES, np.percentile(samples, PERCENTILES), strict=True):
-                    values[f"{stage}_ms.p{p}"] = f"{value * 1e3:.1f}"
-        text = f"{rate:.1f} images/s" if active else "not active"
-        return _status(f"{name}: output", DiagnosticStatus.OK, text, values)
+            if not len(samples):
+                continue
+            percentiles = np.percentile(samples, PERCENTILES)
+            for p, value in zip(PERCENTILES, percentiles, strict=True):
+                values[f"{stage.name}_ms.p{p}"] = f"{value * 1e3:.1f}"
+            if stage.name == "age" and percentiles[1] > situation.warn_age:
+                text = f"the age is {percentiles[1] * 1e3:.0f} ms at p95"
+                conditions.append(Condition("old", Level.WARN, text))
+        fine = f"{rate:.1f} images/s" if situation.active else "not active"
+        level, message = summary(self._held["output"].update(now, conditions), fine)
+        return _status(f"{name}: output", level, message, values)
 
 
-def _status(name: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticStatus:
+def _status(name: str, level: Level, message: str, values: dict[str, str]) -> DiagnosticStatus:
     return DiagnosticStatus(
-        level=level,
+        level=bytes([level]),
         name=name,
         message=message,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
+    """One line of JSON: ``state`` (lifecycle), ``level`` (the worst), and each status by its name.
+
+    Numbers among the values are numbers in JSON.
+    """
+    worst = max((status.level[0] for status in statuses), default=int(Level.OK))
+    parts = {
+        status.name.rsplit(": ", 1)[-1]: {
+            "level": Level(status.level[0]).name,
+            "message": status.message,
+            "values": {value.key: _number(value.value) for value in status.values},
+        }
+        for status in statuses
+    }
+    return json.dumps({"state": state, "level": Level(worst).name} | parts)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -208,6 +208,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         maximum=10000.0,
     ),
     Parameter(
+        "warn_age_ms",
+        300.0,
+        "Diagnostics warn when the age at publication exceeds this at the 95th percentile.",
+        minimum=1.0,
+        maximum=10000.0,
+    ),
+    Parameter(
         "clock_tolerance_ms",
         30.0,
         "How far a stamp may lie in the future of the node's clock before it counts as an error; "
@@ -264,6 +271,7 @@ class Settings:
     sync_tolerance_ms: float
     max_wait_ms: float
     max_age_ms: float
+    warn_age_ms: float
     clock_tolerance_ms: float
     whole_image_as_person: bool
     image_rectified: bool

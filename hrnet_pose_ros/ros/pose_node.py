@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -28,6 +28,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray
 from visualization_msgs.msg import MarkerArray
 
@@ -36,7 +37,7 @@ from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.ros.drops import Reason, Subject
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
-from hrnet_pose_ros.ros.health import Health
+from hrnet_pose_ros.ros.health import Health, Situation, status_line
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.message_types import rclpy_types
 from hrnet_pose_ros.ros.pairing import Pair, Pairing
@@ -129,7 +130,9 @@ class PoseNode(LifecycleNodeMixin, Node):
             subscription(CameraInfo, "camera_info", "camera_info", self._on_camera_info, sensor),
         ]
         self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire))
+        self._last_statuses = self._statuses()
         self.create_timer(DIAGNOSTICS_PERIOD, self._guarded(self._publish_diagnostics))
+        self.create_service(Trigger, "~/get_status", self._get_status)
         if self.settings.autostart:
             self._started = threading.Lock()
             self._autostart = self.create_timer(
@@ -337,18 +340,28 @@ class PoseNode(LifecycleNodeMixin, Node):
 
     # --- diagnostics and the end -----------------------------------------------------------------
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[DiagnosticStatus]:
         peers = incompatible_peers(self, self._inputs, [self._skeletons, self._info])
         for text in peers:
             self.complain("incompatible QoS", text)
-        statuses = self._health.statuses(
-            self.get_fully_qualified_name(),
+        situation = Situation(
             active=self._active,
             incompatible_qos=peers,
-            problems=[self._problem] if self._problem else [],
+            transition_problem=self._problem,
+            warn_age=self.settings.warn_age_ms / 1e3,
         )
+        return self._health.statuses(self.get_fully_qualified_name(), situation)
+
+    def _publish_diagnostics(self) -> None:
+        self._last_statuses = self._statuses()
         header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
+        self._diagnostics.publish(DiagnosticArray(header=header, status=self._last_statuses))
+
+    def _get_status(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Answer `~/get_status`: the last diagnostics and the lifecycle state in one JSON line."""
+        response.message = status_line(self._state_machine.current_state[1], self._last_statuses)
+        response.success = True
+        return response
 
     def stop(self) -> bool:
         """End all work; returns False when the engine thread did not end in time."""

@@ -242,6 +242,11 @@ class NodeUnderTest:
     def log(self) -> str:
         return self._log.read_text()
 
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def blocks(self, number: signal.Signals) -> bool:
         """Whether the process has blocked a signal, as `process.run` does first of all."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import time
@@ -19,6 +20,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_robot import RELIABLE, header, nanoseconds
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -457,6 +459,36 @@ def test_diagnostics_of_a_healthy_node(
     for stage in ("arrival", "pairing", "queue", "conversion", "inference", "age"):
         p50, p95, p99 = (float(values[f"{stage}_ms.p{p}"]) for p in (50, 95, 99))
         assert 0 <= p50 <= p95 <= p99
+
+
+def test_get_status_answers_in_one_line(
+    robot: Any, ready: Callable[..., Any], frame: np.ndarray
+) -> None:
+    ready()
+    robot.answered_pair(frame, BOXES)
+    robot.wait(lambda: robot.values().get("published", "0") != "0", 5)
+    answer = robot.call(Trigger, "hrnet_pose/get_status", Trigger.Request())
+    assert answer.success
+    status = json.loads(answer.message)
+    assert status["state"] == "active" and status["engine"]["values"]["state"] == "ready"
+    assert status["output"]["values"]["published"] >= 1
+
+
+def test_twenty_lives_do_not_grow(robot: Any, start: Callable[..., Any], frame: np.ndarray) -> None:
+    node = start(autostart=False, precision="float32", **PATIENT)
+    assert robot.state() == "unconfigured"
+    sizes = []
+    for life in range(20):
+        assert robot.transition(Transition.TRANSITION_CONFIGURE)
+        assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        if life % 5 == 0:
+            assert len(robot.answered_pair(frame, BOXES).skeletons) == 2
+        assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+        assert robot.transition(Transition.TRANSITION_CLEANUP)
+        sizes.append(node.memory())
+    # The allocator settles in the first lives; an engine that stayed would be 40 MB or more each.
+    assert sizes[-1] - sizes[4] < 40e6, [round(size / 1e6) for size in sizes]
+    assert "Traceback" not in node.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
