@@ -30,11 +30,44 @@ _PACKED: dict[str, tuple[int, int | None]] = {
 }
 _EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv21"}
 
-ENCODINGS = (*_PACKED, "nv21")
+ENCODINGS: tuple[str, ...] = (*_PACKED, "nv21")
 
 
 class ImageError(ValueError):
     """An image message that cannot be read; the message names the field and its value."""
+
+
+def check_image(message: Any) -> None:
+    """Say whether `rgb_frame` can read an Image message, without touching its pixels.
+
+    Raises
+    ------
+    ImageError
+        Zero size, unknown encoding, ``step`` smaller than a row, or too little data.
+    """
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    encoding = message.encoding.lower()
+    if width == 0 or height == 0:
+        raise ImageError(f"width x height is {width}x{height}")
+    if encoding not in ENCODINGS:
+        raise ImageError(
+            f"encoding is {message.encoding!r}; known encodings are {', '.join(ENCODINGS)}"
+        )
+    if encoding in _EVEN_WIDTH and width % 2:
+        raise ImageError(f"width is {width}; {encoding} images have an even width")
+    if encoding == "nv21" and height % 2:
+        raise ImageError(f"height is {height}; nv21 images have an even height")
+    pixel_bytes, rows = _row_layout(encoding, height)
+    if step < width * pixel_bytes:
+        raise ImageError(
+            f"step is {step}; a row of {width} {message.encoding} pixels has "
+            f"{width * pixel_bytes} bytes"
+        )
+    needed = step * (rows - 1) + width * pixel_bytes
+    if len(message.data) < needed:
+        raise ImageError(
+            f"data has {len(message.data)} bytes; {rows} rows of step {step} need {needed}"
+        )
 
 
 def rgb_frame(message: Any) -> np.ndarray:
@@ -46,32 +79,42 @@ def rgb_frame(message: Any) -> np.ndarray:
     Raises
     ------
     ImageError
-        Zero size, unknown encoding, ``step`` smaller than a row, or too little data.
+        As `check_image`, or the image is too small for its encoding.
     """
+    check_image(message)
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
-    if width == 0 or height == 0:
-        raise ImageError(f"width x height is {width}x{height}")
-    if encoding in _EVEN_WIDTH and width % 2:
-        raise ImageError(f"width is {width}; {encoding} images have an even width")
-    if encoding == "nv21":
-        return _nv21(message, width, height, step)
-    if encoding not in _PACKED:
-        raise ImageError(
-            f"encoding is {message.encoding!r}; known encodings are {', '.join(ENCODINGS)}"
-        )
-    pixel_bytes, conversion = _PACKED[encoding]
-    rows = _rows(message, width * pixel_bytes, height, step)
-    if encoding == "mono16":
-        upper = 0 if message.is_bigendian else 1
-        pixels = rows[:, upper::2]
-    elif pixel_bytes == 1:
-        pixels = rows
+    pixel_bytes, rows = _row_layout(encoding, height)
+    data = np.frombuffer(message.data, np.uint8)
+    if pixel_bytes == 1:
+        pixels = np.lib.stride_tricks.as_strided(data, (rows, width), (step, 1))
     else:
-        pixels = np.lib.stride_tricks.as_strided(
-            rows, (height, width, pixel_bytes), (step, pixel_bytes, 1)
-        )
+        shape, strides = (rows, width, pixel_bytes), (step, pixel_bytes, 1)
+        pixels = np.lib.stride_tricks.as_strided(data, shape, strides)
+    if encoding == "nv21":  # rows of brightness, then half as many of interleaved V and U
+        return _converted(pixels, cv2.COLOR_YUV2RGB_NV21)
+    if encoding == "mono16":
+        pixels = pixels[..., 0 if message.is_bigendian else 1]
+    conversion = _PACKED[encoding][1]
     return pixels if conversion is None else _converted(pixels, conversion)
+
+
+def _row_layout(encoding: str, height: int) -> tuple[int, int]:
+    """Bytes a pixel, and rows of data."""
+    return (1, height * 3 // 2) if encoding == "nv21" else (_PACKED[encoding][0], height)
+
+
+def check_compressed(message: Any) -> None:
+    """Say whether a CompressedImage looks whole, without decoding it.
+
+    Raises
+    ------
+    ImageError
+        It has no data, or is a JPEG or PNG that ends too early.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    if not _is_whole(data):
+        raise _not_a_picture(message)
 
 
 def rgb_frame_of_compressed(message: Any) -> np.ndarray:
@@ -85,18 +128,22 @@ def rgb_frame_of_compressed(message: Any) -> np.ndarray:
     ImageError
         The data is not an image that OpenCV can decode, or ends too early.
     """
+    check_compressed(message)
     data = np.frombuffer(message.data, np.uint8)
-    bgr = None
-    if _is_whole(data):
-        try:
-            bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        except cv2.error:
-            bgr = None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        bgr = None
     if bgr is None:
-        raise ImageError(
-            f"data ({len(data)} bytes, format {message.format!r}) is not a whole JPEG or PNG image"
-        )
+        raise _not_a_picture(message)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _not_a_picture(message: Any) -> ImageError:
+    return ImageError(
+        f"data ({len(message.data)} bytes, format {message.format!r}) is not a whole JPEG or PNG "
+        "image"
+    )
 
 
 def _is_whole(data: np.ndarray) -> bool:
@@ -111,27 +158,6 @@ def _is_whole(data: np.ndarray) -> bool:
     if head == b"\x89PNG\r\n\x1a\n":
         return b"IEND" in tail
     return len(data) > 0
-
-
-def _rows(message: Any, row_bytes: int, height: int, step: int) -> np.ndarray:
-    """uint8 view ``[height, row_bytes]`` of the message's data, rows ``step`` bytes apart."""
-    if step < row_bytes:
-        raise ImageError(
-            f"step is {step}; a row of {message.width} {message.encoding} pixels has "
-            f"{row_bytes} bytes"
-        )
-    data = np.frombuffer(message.data, np.uint8)
-    needed = step * (height - 1) + row_bytes
-    if len(data) < needed:
-        raise ImageError(f"data has {len(data)} bytes; {height} rows of step {step} need {needed}")
-    return np.lib.stride_tricks.as_strided(data, (height, row_bytes), (step, 1))
-
-
-def _nv21(message: Any, width: int, height: int, step: int) -> np.ndarray:
-    """Rows of brightness, then half as many rows of interleaved V and U."""
-    if height % 2:
-        raise ImageError(f"height is {height}; nv21 images have an even height")
-    return _converted(_rows(message, width, height * 3 // 2, step), cv2.COLOR_YUV2RGB_NV21)
 
 
 def _converted(pixels: np.ndarray, conversion: int) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Diagnostic levels that do not flicker: a condition holds on for a while after it was last seen."""
+"""Diagnostic levels that do not flicker: a condition holds on after it was last seen."""
 
 from __future__ import annotations
 

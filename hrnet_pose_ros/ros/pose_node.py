@@ -38,6 +38,7 @@ from hrnet_pose_ros.ros.drops import Reason, Subject
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
 from hrnet_pose_ros.ros.health import Health, Situation, status_line
+from hrnet_pose_ros.ros.images import ImageError, check_compressed, check_image
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.message_types import rclpy_types
 from hrnet_pose_ros.ros.pairing import Pair, Pairing
@@ -157,6 +158,13 @@ class PoseNode(LifecycleNodeMixin, Node):
 
     def _on_image(self, message: Any) -> None:
         self._health.received(Subject.IMAGE.value, time.monotonic())
+        compressed = self.settings.image_transport == "compressed"
+        try:
+            (check_compressed if compressed else check_image)(message)
+        except ImageError as error:
+            self._health.drops.add(Subject.IMAGE, Reason.UNREADABLE)
+            self.complain("image", f"{self.image_topic}: image dropped: {error}")
+            return
         self._take(message, Subject.IMAGE)
 
     def _on_detections(self, message: Detection2DArray) -> None:
