@@ -13,6 +13,7 @@ TESTS ?= test
 help:
 	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
 	echo 'make test [TESTS=path]  every test, or those under the path'
+	echo 'make soak               10 minutes of traffic and faults against the node'
 	echo 'make lint               ruff and mypy'
 	echo 'make clean              remove everything that the above made'
 
@@ -28,6 +29,12 @@ test:
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
 	HRNET_POSE_ALL_TESTS=1 python -m pytest $(TESTS)
+
+.PHONY: soak
+soak:
+	@dev/setup.sh test
+	. dev/env.sh
+	HRNET_POSE_SOAK_SECONDS=600 python -m pytest -s test/soak
 
 .PHONY: lint
 lint:

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node under a street's worth of traffic and trouble, with every count held to the injector's.
+
+`make soak` runs it for 10 minutes, `make test` for half a minute (HRNET_POSE_SOAK_SECONDS). Each
+life of the node is ended by another signal, and its counts are compared before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from ros_robot import NodeUnderTest, Robot, header, nanoseconds
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from hrnet_pose_ros.ros.person_detector_node import detection_array
+
+SECONDS = float(os.environ.get("HRNET_POSE_SOAK_SECONDS", "30"))
+MAX_AGE = 0.5
+# Long enough for a busy machine: a pair that misses it would look like a fault.
+MAX_WAIT = 1.5
+RATE = 30.0
+# Natural under load, and not caused by the injector's faults.
+NATURAL = {"images.overwritten", "images.too_old"}
+ENDINGS = itertools.cycle([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+
+QOS = itertools.cycle(
+    [
+        qos_profile_sensor_data,
+        QoSProfile(depth=3, reliability=ReliabilityPolicy.RELIABLE),
+        QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        ),
+    ]
+)
+
+
+class Injector:
+    """Sends traffic and faults to one life of the node, and knows what each must be counted as."""
+
+    def __init__(self, robot: Robot, frame: np.ndarray, lossless: bool) -> None:
+        self.robot, self.frame, self.lossless = robot, frame, lossless
+        self.expected: Counter[str] = Counter()
+        self.sent = Counter({"images": 0, "detections": 0})
+        self.random = np.random.default_rng(7)
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def image(self, stamp: int, **fields: Any) -> None:
+        self.robot.send_image(self.frame, stamp, **fields)
+        self.sent["images"] += 1
+
+    def detections(self, stamp: int, boxes: list[list[float]], **fields: Any) -> None:
+        self.robot.send_detections(boxes, stamp, **fields)
+        self.sent["detections"] += 1
+
+    def boxes(self, count: int) -> list[list[float]]:
+        corners = self.random.uniform((0, 0), (1100, 500), (count, 2))
+        return [[x, y, 60.0, 150.0] for x, y in corners.tolist()]
+
+    def settle(self) -> None:
+        """Wait until everything sent has arrived and is published or dropped."""
+        sent = dict(self.sent)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            values = self.status()["input"]["values"]
+            if all(values.get(f"received.{topic}", 0) >= count for topic, count in sent.items()):
+                break
+            time.sleep(0.2)
+        time.sleep(MAX_WAIT + 1.5)  # what waits, the engine, and the next report
+
+    def status(self) -> dict[str, Any]:
+        answer = self.robot.call(Trigger, "hrnet_pose/get_status", Trigger.Request())
+        return json.loads(answer.message)
+
+    # --- traffic and trouble ---------------------------------------------------------------------
+
+    def traffic(self, seconds: float) -> None:
+        """30 images of 720p a second with 0 to 30 persons."""
+        end = time.monotonic() + seconds
+        for number in itertools.count():
+            if time.monotonic() > end:
+                return
+            stamp = self.robot.now()
+            self.image(stamp)
+            self.detections(stamp, self.boxes(int(15 + 15 * np.sin(number / 20))))
+            time.sleep(1 / RATE)
+
+    def malformed_images(self) -> None:
+        faults: list[dict[str, Any]] = [
+            {"width": 0},
+            {"height": 0},
+            {"encoding": "rgb99"},
+            {"step": 3},
+            {"data": b""},
+            {"data": b"\x00" * 1000},
+        ]
+        for fault in faults:
+            self.image(self.robot.now(), **fault)
+            self.expected["images.unreadable"] += 1
+            time.sleep(0.03)
+
+    def other_clocks(self) -> None:
+        now = self.robot.now()
+        for stamp in (now + 3600 * 10**9, now - 3600 * 10**9, now + 2 * 10**9, 5):
+            self.image(stamp)
+            self.detections(stamp, self.boxes(1))
+            self.expected["images.clock_differs"] += 1
+            self.expected["detections.clock_differs"] += 1
+            time.sleep(0.03)
+
+    def repeated_stamps(self) -> None:
+        stamp = self.robot.now()
+        self.image(stamp)
+        self.detections(stamp, self.boxes(1))
+        time.sleep(0.1)
+        for back in (0, 1_000_000, 500_000_000):
+            self.image(stamp - back)
+            self.detections(stamp - back, self.boxes(1))
+            self.expected["images.late"] += 1
+            self.expected["detections.late"] += 1
+            time.sleep(0.03)
+
+    def lonely_messages(self) -> None:
+        """Images without detections, and detections without an image."""
+        self.settle()
+        self.image(self.robot.now())
+        self.expected["images.no_detections_yet"] += 1
+        time.sleep(MAX_WAIT + 0.3)
+        self.detections(self.robot.now(), self.boxes(2))
+        self.expected["detections.unmatched"] += 1
+        time.sleep(MAX_WAIT + 0.3)
+
+    def wrong_persons(self) -> None:
+        """One image that is answered for certain, with every kind of person that is left out."""
+        self.settle()
+        stamp = self.robot.now()
+        boxes = [
+            [100.0, 100.0, 60.0, 150.0],
+            [100.0, 100.0, -60.0, 150.0],
+            [float("nan"), 100.0, 60.0, 150.0],
+            [float("inf"), 100.0, 60.0, 150.0],
+            [9999.0, 100.0, 60.0, 150.0],
+            [100.0, 100.0, 60.0, 150.0],
+            [100.0, 100.0, 60.0, 150.0],
+        ]
+        message = detection_array(header(stamp), boxes, [0.9] * 5 + [0.1, 0.9], list("abcdefg"))
+        message.detections[6].results[0].hypothesis.class_id = "dog"
+        self.image(stamp)
+        self.robot.detections.publish(message)
+        self.sent["detections"] += 1
+        skeletons = self.robot.answer_to(stamp).skeletons
+        assert [skeleton.id for skeleton in skeletons] == ["a"]
+        self.expected["persons.degenerate_box"] += 4
+        self.expected["persons.score_too_low"] += 1
+        self.expected["persons.class_not_wanted"] += 1
+
+    def time_jump(self) -> None:
+        """The stamps go back by 2 s while an image waits; what follows is of the new time."""
+        self.settle()
+        stamp = self.robot.now()
+        self.image(stamp)  # waits for detections
+        time.sleep(0.05)
+        self.image(stamp - 2 * 10**9)
+        self.detections(stamp - 2 * 10**9, self.boxes(1))
+        self.expected["images.time_jump"] += 1
+        time.sleep(0.1)
+
+    def new_publishers(self) -> None:
+        """Camera and detector die and come back, with other QoS."""
+        node = self.robot.node
+        self.settle()
+        node.destroy_publisher(self.robot.images)
+        time.sleep(0.3)
+        self.robot.images = node.create_publisher(Image, "image", next(QOS))
+        self.robot.wait(lambda: self.robot.images.get_subscription_count(), 10)
+        time.sleep(0.5)
+
+    # --- the reckoning ---------------------------------------------------------------------------
+
+    def reckon(self) -> None:
+        """Hold the node's counts to what was sent."""
+        self.settle()
+        status = self.status()
+        values = status["input"]["values"]
+        drops = {k.removeprefix("dropped."): n for k, n in values.items() if "dropped." in k}
+        faults = {k: n for k, n in drops.items() if k not in NATURAL}
+        dropped = sum(n for key, n in drops.items() if key.startswith("images."))
+        published = status["output"]["values"]["published"]
+        received = values["received.images"]
+        assert published + dropped == received  # the node loses nothing
+        assert values["received.detections"] == self.sent["detections"]
+        lost = self.sent["images"] - received
+        if self.lossless:
+            assert lost == 0
+            assert faults == dict(self.expected)
+        # Each image that a best-effort camera loses can leave its detections alone.
+        for reason in set(faults) | set(self.expected):
+            assert abs(faults.get(reason, 0) - self.expected[reason]) <= lost, (reason, lost)
+
+
+@pytest.mark.timeout(SECONDS + 300)
+def test_traffic_and_trouble(
+    robot: Robot, start: Callable[..., NodeUnderTest], street_frames: list[np.ndarray]
+) -> None:
+    frame = np.zeros((720, 1280, 3), np.uint8)
+    frame[:576, :768] = street_frames[0]
+    reliable = f"qos_overrides.{robot.namespace}/image.subscription.reliability:=reliable"
+    begin, lives = time.monotonic(), 0
+    growth = []
+    while lives < 3 or time.monotonic() - begin < SECONDS:
+        robot.node.destroy_publisher(robot.images)
+        reliable_camera = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        robot.images = robot.node.create_publisher(Image, "image", reliable_camera)
+        lossless = lives % 2 == 0  # every other life takes the camera as vehicles do
+        arguments = ["-p", reliable] if lossless else []
+        robot.heard.clear()
+        limits = {"max_age_ms": MAX_AGE * 1e3, "min_detection_score": 0.5, "max_persons": 30}
+        limits["max_wait_ms"] = MAX_WAIT * 1e3
+        node = start(*arguments, **limits)
+        robot.wait(lambda n=node: "active" in n.log or n.process.poll() is not None, 30)
+        for voice in (robot.images, robot.detections):
+            robot.wait(lambda v=voice: v.get_subscription_count(), 20)
+        time.sleep(1.0)
+        injector = Injector(robot, frame, lossless)
+        rounds_end = time.monotonic() + max(SECONDS / 20, 3)
+        injector.traffic(2.0)
+        early = node.memory()
+        while True:
+            injector.settle()
+            injector.malformed_images()
+            injector.other_clocks()
+            injector.repeated_stamps()
+            injector.lonely_messages()
+            injector.wrong_persons()
+            injector.time_jump()
+            if not lossless:
+                injector.new_publishers()
+            injector.traffic(2.0)
+            if time.monotonic() > rounds_end:
+                break
+        injector.reckon()
+        growth.append(node.memory() / early - 1)
+        skeletons = robot.heard["skeletons"]
+        assert skeletons and max(message.times.age for message in skeletons) <= MAX_AGE
+        assert len({nanoseconds(message) for message in skeletons}) == len(skeletons)
+        assert node.process.poll() is None and "Traceback" not in node.log
+        ending = next(ENDINGS)
+        code = node.signal(ending)
+        assert code == (-signal.SIGKILL if ending is signal.SIGKILL else 0), node.log
+        lives += 1
+    print(
+        f"soak: {lives} lives in {time.monotonic() - begin:.0f} s, memory growth of each life "
+        f"after its first traffic: {', '.join(f'{g:.1%}' for g in growth)}"
+    )
+    assert max(growth) < 0.05
