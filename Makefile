@@ -7,12 +7,14 @@ SHELL := /bin/bash
 
 export PYTHON TORCH_PIP_ARGS
 VIDEO ?=
+MODEL ?=
 TESTS ?= test
 
 .PHONY: help
 help:
 	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
 	echo 'make test [TESTS=path]  every test, or those under the path'
+	echo 'make replay-test [MODEL=path]  the bundled clip against its golden skeletons'
 	echo 'make soak               10 minutes of traffic and faults against the node'
 	echo 'make lint               ruff and mypy'
 	echo 'make clean              remove everything that the above made'
@@ -29,6 +31,18 @@ test:
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
 	HRNET_POSE_ALL_TESTS=1 python -m pytest $(TESTS)
+
+# Exit code 0: pass. MODEL is a name or a path; without it the bundled model, which has to pass.
+.PHONY: replay-test
+replay-test:
+	@dev/setup.sh run
+	. dev/env.sh
+	rm -rf demo_output/replay_test
+	mkdir -p demo_output/replay_test
+	hrnet_pose replay demo/street_bag --precision float32 $(if $(MODEL),--model "$(MODEL)") \
+	  -o demo_output/replay_test/answers
+	hrnet_pose compare demo/golden demo_output/replay_test/answers \
+	  --scenario demo/street_scenario.yaml --images demo/street_bag -o demo_output/replay_test
 
 .PHONY: soak
 soak:

@@ -40,12 +40,36 @@ setup(
         "hrnet_pose_ros.pose",
         "hrnet_pose_ros.engines",
         "hrnet_pose_ros.network",
+        "hrnet_pose_ros.fusion",
+        "hrnet_pose_ros.ros",  # for the conversions, which replay uses; the nodes need rclpy
+        "hrnet_pose_ros.replay",
         "hrnet_pose_ros.models",
+        # Message definitions for the bag library.
+        "hrnet_pose_ros.msg",
+        "hrnet_pose_ros.vision_msgs",
     ],
-    package_dir={"hrnet_pose_ros.models": "models"},
-    package_data={"hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png"]},
+    package_dir={
+        "hrnet_pose_ros.models": "models",
+        "hrnet_pose_ros.msg": "msg",
+        "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
+    },
+    package_data={
+        "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png"],
+        "hrnet_pose_ros.msg": ["*.msg"],
+        "hrnet_pose_ros.vision_msgs": ["*.msg"],
+    },
     python_requires=">=3.10",
-    install_requires=["numpy", "opencv-python-headless", "tqdm", "av"],
+    install_requires=[
+        "numpy",
+        "opencv-python-headless",
+        "tqdm",
+        "av",
+        "rosbags>=0.11",
+        # What rosbags itself brings, and replay uses by name.
+        'backports.zstd; python_version < "3.14"',
+        "lz4",
+        "ruamel.yaml",
+    ],
     extras_require={
         "openvino": ["openvino>=2025.0"],
         "torch": TORCH,

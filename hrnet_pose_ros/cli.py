@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hrnet_pose_ros.replay.compare_verb import add_compare
+from hrnet_pose_ros.replay.verbs import add_bag_info, add_replay
 from hrnet_pose_ros.version import VERSION
 
 # What argparse itself exits with when the arguments are wrong.
@@ -22,8 +24,8 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0, 2 after an error of the user's, or 130
-    after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (`compare`: 1 for a fail), 2
+    after an error of the user's, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.
@@ -35,16 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     add_estimate(verbs)
     add_export(verbs)
+    add_replay(verbs)
+    add_bag_info(verbs)
+    add_compare(verbs)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        code = options.run(options)
     except (ValueError, RuntimeError, OSError, ImportError) as error:
         line = " ".join(str(error).split())
         print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    return 0
+    return code or 0
 
 
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to

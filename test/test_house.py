@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pose": {"skeleton"},
     "engines": FACTS | {"pose"},
     "network": FACTS | {"pose"},
-    "ros": FACTS | {"pose", "engines", "msg"},
+    "ros": FACTS | {"pose", "engines", "fusion", "msg", "video"},
     "replay": FACTS | {"pose", "engines", "ros"},
     "coco": FACTS | {"pose", "network"},
     "training": FACTS | {"pose", "network", "coco"},
@@ -66,7 +66,7 @@ SOURCE_SUFFIXES = {
     ".rviz",
 }
 SOURCE_NAMES = {"CMakeLists.txt", "Makefile"}
-NOT_SOURCES = {"demo/street_bag/metadata.yaml"}  # written by rosbag2
+NOT_SOURCES = {"demo/street_bag/metadata.yaml", "demo/golden/metadata.yaml"}  # by rosbag2
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def test_each_part_keeps_to_its_libraries(root: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("module", ["pose_node", "person_detector_node"])
+@pytest.mark.parametrize("module", ["pose_node", "person_detector_node", "video_player_node"])
 def test_nodes_run_without_torch(module: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -18,9 +18,6 @@ from ament_index_python.packages import get_package_prefix
 
 from hrnet_pose_ros.version import VERSION
 
-# Sub-packages that need ROS: pip does not get them.
-WITH_ROS = {"ros"}
-
 # Answers where a bundled file is found, and reads one of each kind.
 FIND_BUNDLED = """
 from hrnet_pose_ros.engines.model_files import find_model
@@ -76,7 +73,7 @@ def pip_installation(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pi
     if int(setuptools_version.split(".")[0]) < 71 and importlib.util.find_spec("wheel") is None:
         pytest.skip("building needs setuptools from 71 on, or wheel")
     source = tmp_path_factory.mktemp("source")
-    for name in ("hrnet_pose_ros", "models"):
+    for name in ("hrnet_pose_ros", "models", "msg", "dev/vision_msgs/msg"):
         shutil.copytree(
             root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
@@ -140,16 +137,24 @@ def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstall
     assert offered == {"openvino", "torch", "tensorrt", "train"}
 
 
-def test_pip_brings_every_module_without_ros(root: Path, pip_installation: PipInstallation) -> None:
+def test_pip_brings_every_module(root: Path, pip_installation: PipInstallation) -> None:
     def modules(package: Path) -> set[str]:
-        found = {path.relative_to(package) for path in package.rglob("*.py")}
-        return {path.as_posix() for path in found if path.parts[0] not in WITH_ROS}
+        return {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
 
     assert modules(pip_installation.package) == modules(root / "hrnet_pose_ros"), (
         "list every sub-package in setup.py"
     )
-    for name in WITH_ROS:
-        assert not (pip_installation.package / name).exists()
+
+
+def test_pip_brings_the_message_definitions(root: Path, pip_installation: PipInstallation) -> None:
+    for folder, source in (("msg", "msg"), ("vision_msgs", "dev/vision_msgs/msg")):
+        brought = {path.name for path in (pip_installation.package / folder).glob("*.msg")}
+        assert brought == {path.name for path in (root / source).glob("*.msg")}
+    done = pip_installation.run("hrnet_pose", "bag-info", str(root / "demo" / "street_bag"))
+    assert done.returncode == 0, done.stderr
+    code = "from hrnet_pose_ros.replay.bags import message_types; message_types()"
+    done = pip_installation.run("python", "-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_colcon_brings_every_file(root: Path) -> None:

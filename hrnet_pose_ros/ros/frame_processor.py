@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.fusion.smoothing import SkeletonSmoother
 from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
@@ -47,11 +48,12 @@ class Outputs(Protocol):
 
     def publish_skeletons(self, message: Any) -> None: ...
 
-    def publish_overlay(self, make: Callable[[], Any]) -> None:
-        """Publish what ``make`` returns where anybody subscribes."""
+    # These publish what ``make`` returns where anybody subscribes.
+    def publish_smoothed(self, make: Callable[[], Any]) -> None: ...
 
-    def publish_markers(self, make: Callable[[], Any]) -> None:
-        """As `publish_overlay`."""
+    def publish_overlay(self, make: Callable[[], Any]) -> None: ...
+
+    def publish_markers(self, make: Callable[[], Any]) -> None: ...
 
     def engine_changed(self, info: EngineInfo) -> None: ...
 
@@ -77,6 +79,7 @@ class FrameProcessor:
         self._types = rclpy_types()
         self._engine: PoseEngine | None = None
         self._markers = SkeletonMarkers()
+        self._smoother = SkeletonSmoother()
         self._retry_at: float | None = None
         self._retry_after = FIRST_RETRY
 
@@ -169,8 +172,9 @@ class FrameProcessor:
             inference=estimated - converted,
             age=age,
         )
-        outputs.publish_skeletons(
-            skeleton_array(
+
+        def answer(poses: Poses) -> Any:
+            return skeleton_array(
                 self._types,
                 image=message,
                 detections=detections,
@@ -179,8 +183,14 @@ class FrameProcessor:
                 poses=poses,
                 times=times,
             )
-        )
+
+        outputs.publish_skeletons(answer(poses))
         self._health.published(len(poses), times, empty_frame_id=not message.header.frame_id)
+        if settings.smoothing:
+            step, ids = self._smoother.step, _labels(persons)
+            outputs.publish_smoothed(
+                lambda: answer(step(pair.image.stamp, ids, poses, persons.boxes))
+            )
         outputs.publish_overlay(lambda: self._overlay(message.header, rgb, persons, poses))
         outputs.publish_markers(
             lambda: self._marker_array(message.header, image_size, persons, poses)

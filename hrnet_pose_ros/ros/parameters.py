@@ -240,6 +240,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         maximum=2.5,
     ),
     Parameter(
+        "smoothing",
+        False,
+        "Also publish `skeletons_smoothed`: a Kalman filter for each id and joint, while somebody "
+        "subscribes. `skeletons` stay as they are.",
+    ),
+    Parameter(
         "draw_min_score",
         0.2,
         "Overlay and markers show joints of at least this score.",
@@ -276,6 +282,7 @@ class Settings:
     whole_image_as_person: bool
     image_rectified: bool
     person_height_m: float
+    smoothing: bool
     draw_min_score: float
 
     def __post_init__(self) -> None:

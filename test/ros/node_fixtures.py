@@ -14,7 +14,8 @@ from ros_robot import NodeUnderTest, Robot
 
 @pytest.fixture(scope="session")
 def ros() -> Iterator[None]:
-    rclpy.init()
+    if not rclpy.ok():  # test/soak has these fixtures a second time
+        rclpy.init()
     yield
     rclpy.try_shutdown()
 

@@ -54,6 +54,7 @@ class Desk:
         self.camera_info = None
         self.image_topic = "/image"
         self.published: list[Any] = []
+        self.smoothed: list[Any] = []
         self.infos: list[EngineInfo] = []
         self.complaints: list[str] = []
         self.reason: Reason | None = None
@@ -66,6 +67,9 @@ class Desk:
 
     def publish_skeletons(self, message: Any) -> None:
         self.published.append(message)
+
+    def publish_smoothed(self, make: Callable[[], Any]) -> None:
+        self.smoothed.append(make())
 
     def publish_overlay(self, make: Callable[[], Any]) -> None: ...
 
@@ -209,3 +213,21 @@ def test_any_other_error_costs_one_frame_only(bench: Bench, monkeypatch: Any) ->
     assert "KeyError" in bench.desk.complaints[0]
     bench.processor.process(bench.frame())
     assert len(bench.desk.published) == 1
+
+
+def test_smoothed_skeletons_beside_the_raw_ones(bench: Bench) -> None:
+    bench.processor.process(bench.frame())
+    assert bench.desk.smoothed == []
+    bench.desk.settings = replace(bench.desk.settings, smoothing=True)
+    for age in (0.2, 0.1, 0.0, 5.0):  # the last is a time jump
+        bench.processor.process(bench.frame(age))
+    raw, smoothed = bench.desk.published[1:], bench.desk.smoothed
+    assert [one.header for one in smoothed] == [one.header for one in raw]
+    first, *_, last = range(4)
+    for n in (first, last):
+        assert smoothed[n].skeletons == raw[n].skeletons
+    variances = [
+        [k.var_x for k in one.skeletons[0].keypoints] for one in (smoothed[2], raw[2], raw[0])
+    ]
+    assert variances[1] == variances[2]  # nothing of the filter is in what `skeletons` carry
+    assert (np.array(variances[0]) < variances[1]).all()

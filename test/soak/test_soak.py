@@ -50,8 +50,8 @@ QOS = itertools.cycle(
 class Injector:
     """Sends traffic and faults to one life of the node, and knows what each must be counted as."""
 
-    def __init__(self, robot: Robot, frame: np.ndarray, lossless: bool) -> None:
-        self.robot, self.frame, self.lossless = robot, frame, lossless
+    def __init__(self, robot: Robot, frame: np.ndarray) -> None:
+        self.robot, self.frame = robot, frame
         self.expected: Counter[str] = Counter()
         self.sent = Counter({"images": 0, "detections": 0})
         self.random = np.random.default_rng(7)
@@ -72,13 +72,13 @@ class Injector:
 
     def settle(self) -> None:
         """Wait until everything sent has arrived and is published or dropped."""
-        sent = dict(self.sent)
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
+        received, since = {}, time.monotonic()
+        while received != self.sent and time.monotonic() - since < 2.5:  # reports come each second
             values = self.status()["input"]["values"]
-            if all(values.get(f"received.{topic}", 0) >= count for topic, count in sent.items()):
-                break
-            time.sleep(0.2)
+            now = {topic: values.get(f"received.{topic}", 0) for topic in self.sent}
+            if now != received:
+                received, since = now, time.monotonic()
+            time.sleep(0.1)
         time.sleep(MAX_WAIT + 1.5)  # what waits, the engine, and the next report
 
     def status(self) -> dict[str, Any]:
@@ -190,8 +190,8 @@ class Injector:
 
     # --- the reckoning ---------------------------------------------------------------------------
 
-    def reckon(self) -> None:
-        """Hold the node's counts to what was sent."""
+    def reckon(self) -> int:
+        """Hold the node's counts to what was sent; returns how much the middleware lost."""
         self.settle()
         status = self.status()
         values = status["input"]["values"]
@@ -199,16 +199,14 @@ class Injector:
         faults = {k: n for k, n in drops.items() if k not in NATURAL}
         dropped = sum(n for key, n in drops.items() if key.startswith("images."))
         published = status["output"]["values"]["published"]
-        received = values["received.images"]
-        assert published + dropped == received  # the node loses nothing
-        assert values["received.detections"] == self.sent["detections"]
-        lost = self.sent["images"] - received
-        if self.lossless:
-            assert lost == 0
-            assert faults == dict(self.expected)
-        # Each image that a best-effort camera loses can leave its detections alone.
+        received = {topic: values[f"received.{topic}"] for topic in self.sent}
+        assert published + dropped == received["images"]  # the node loses nothing
+        # What the middleware loses (a best-effort camera, a starved machine) leaves its partner
+        # alone or is a fault that never came: so much may differ, and nothing where none is lost.
+        lost = sum(self.sent.values()) - sum(received.values())
         for reason in set(faults) | set(self.expected):
             assert abs(faults.get(reason, 0) - self.expected[reason]) <= lost, (reason, lost)
+        return lost
 
 
 @pytest.mark.timeout(SECONDS + 300)
@@ -219,7 +217,8 @@ def test_traffic_and_trouble(
     frame[:576, :768] = street_frames[0]
     reliable = f"qos_overrides.{robot.namespace}/image.subscription.reliability:=reliable"
     begin, lives = time.monotonic(), 0
-    growth = []
+    growth: list[float] = []
+    lost: list[int] = []
     while lives < 3 or time.monotonic() - begin < SECONDS:
         robot.node.destroy_publisher(robot.images)
         reliable_camera = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -234,7 +233,7 @@ def test_traffic_and_trouble(
         for voice in (robot.images, robot.detections):
             robot.wait(lambda v=voice: v.get_subscription_count(), 20)
         time.sleep(1.0)
-        injector = Injector(robot, frame, lossless)
+        injector = Injector(robot, frame)
         rounds_end = time.monotonic() + max(SECONDS / 20, 3)
         injector.traffic(2.0)
         early = node.memory()
@@ -251,7 +250,7 @@ def test_traffic_and_trouble(
             injector.traffic(2.0)
             if time.monotonic() > rounds_end:
                 break
-        injector.reckon()
+        lost.append(injector.reckon())
         growth.append(node.memory() / early - 1)
         skeletons = robot.heard["skeletons"]
         assert skeletons and max(message.times.age for message in skeletons) <= MAX_AGE
@@ -263,6 +262,8 @@ def test_traffic_and_trouble(
         lives += 1
     print(
         f"soak: {lives} lives in {time.monotonic() - begin:.0f} s, memory growth of each life "
-        f"after its first traffic: {', '.join(f'{g:.1%}' for g in growth)}"
+        f"after its first traffic: {', '.join(f'{g:.1%}' for g in growth)}; lost by the "
+        f"middleware: {lost}"
     )
+    assert 0 in lost, "no life in which every count could be held to the injector's exactly"
     assert max(growth) < 0.05

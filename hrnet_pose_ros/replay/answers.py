@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bag says about the skeletons of a run: frames, model, diagnostics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.ros.skeleton_messages import poses_of
+
+SKELETONS = "hrnet_pose_ros/msg/SkeletonArray"
+INFO = "hrnet_pose_ros/msg/SkeletonInfo"
+DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+USUAL_NAME = "skeletons"
+
+# Keys of the status "...: input" (ros/health.py).
+RECEIVED_IMAGES = "received.images"
+DROPPED_IMAGES = "dropped.images."
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The skeletons of one image.
+
+    Attributes
+    ----------
+    stamp
+        The image's stamp, nanoseconds.
+    poses, boxes, ids
+        N poses, their boxes float64 ``[N, 4]`` (x, y, width, height in pixels), their N ids.
+    person_scores
+        float ``[N]``, as published.
+    size
+        Width and height of the image, pixels.
+    age
+        Image stamp to publication, seconds; NaN where it was not recorded.
+    """
+
+    stamp: int
+    poses: Poses
+    boxes: np.ndarray
+    ids: tuple[str, ...]
+    person_scores: np.ndarray
+    size: tuple[int, int]
+    age: float = math.nan
+
+
+@dataclass(frozen=True)
+class Status:
+    """One status of one diagnostics message; ``time`` is when it was recorded, nanoseconds."""
+
+    time: int
+    name: str
+    level: int
+    text: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All frames of a bag by their stamps, in rising order, and what else it tells of the run."""
+
+    name: str
+    frames: dict[int, Frame]
+    model: str = ""
+    statuses: list[Status] = field(default_factory=list)
+    repeated: int = 0  # frames with a stamp that was there before; the first one counts
+    loss: str = ""
+
+    def drops(self) -> tuple[int, int] | None:
+        """Images that the node received, and how many of these it dropped, whatever the reason.
+
+        None where no diagnostics tell. A node that was started again counts from 0 again: its runs
+        are summed.
+        """
+        earlier, last = [0, 0], None
+        for status in self.statuses:
+            if RECEIVED_IMAGES in status.values and status.name.endswith("hrnet_pose: input"):
+                drops = [v for key, v in status.values.items() if key.startswith(DROPPED_IMAGES)]
+                counts = [int(status.values[RECEIVED_IMAGES]), sum(map(int, drops))]
+                if last is not None and counts[0] < last[0]:
+                    earlier = [a + b for a, b in zip(earlier, last, strict=True)]
+                last = counts
+        return None if last is None else (earlier[0] + last[0], earlier[1] + last[1])
+
+
+def frame_of(message: Any) -> Frame:
+    """The frame of a SkeletonArray of rclpy or rosbags."""
+    poses, boxes = poses_of(message)
+    stamp = message.header.stamp
+    return Frame(
+        stamp=stamp.sec * 1_000_000_000 + stamp.nanosec,
+        poses=poses,
+        boxes=boxes,
+        ids=tuple(skeleton.id for skeleton in message.skeletons),
+        person_scores=np.array([skeleton.score for skeleton in message.skeletons], np.float64),
+        size=(int(message.image_width), int(message.image_height)),
+        age=float(message.times.age),
+    )
+
+
+def statuses_of(message: Any, time: int) -> Iterable[Status]:
+    """The statuses of a DiagnosticArray that was recorded at ``time`` (ns)."""
+    for one in message.status:
+        level = one.level[0] if isinstance(one.level, bytes) else int(one.level)
+        values = {pair.key: pair.value for pair in one.values}
+        yield Status(time, one.name, level, one.message, values)
+
+
+def read_answers(path: Path, topic: str = "") -> Answers:
+    """Read the answers of a bag.
+
+    Parameters
+    ----------
+    topic
+        The SkeletonArray topic; empty: the only one there is, or the only one named "skeletons".
+
+    Raises
+    ------
+    ValueError
+        The bag has no such topic, or several that could be meant.
+    """
+    from hrnet_pose_ros.replay.bags import BagReader
+
+    with BagReader(path) as bag:
+        kinds = {name: info.type for name, info in bag.topics.items()}
+        topic = skeleton_topic(kinds, topic, path)
+        others = [name for name, kind in kinds.items() if kind in (INFO, DIAGNOSTICS)]
+        frames: dict[int, Frame] = {}
+        statuses: list[Status] = []
+        model, repeated = "", 0
+        for item in bag.messages([topic, *others]):
+            if item.topic == topic:
+                frame = frame_of(item.message)
+                repeated += frame.stamp in frames
+                frames.setdefault(frame.stamp, frame)
+            elif kinds[item.topic] == INFO:
+                info = item.message
+                model = f"{info.model}, {info.engine} {info.precision}, {info.decoding}"
+            else:
+                statuses += statuses_of(item.message, item.time)
+        loss = bag.loss
+    ordered = dict(sorted(frames.items()))
+    return Answers(str(path), ordered, model, statuses, repeated, loss)
+
+
+def skeleton_topic(kinds: dict[str, str], wanted: str, path: Path) -> str:
+    """The SkeletonArray topic among topics and their types; see `read_answers`."""
+    found = [name for name, kind in kinds.items() if kind == SKELETONS]
+    if wanted:
+        if wanted not in found:
+            raise ValueError(
+                f"{path} has no topic '{wanted}' of {SKELETONS}; it has {_listed(kinds)}"
+            )
+        return wanted
+    if len(found) > 1:
+        found = [name for name in found if name.rpartition("/")[2] == USUAL_NAME] or found
+    if not found:
+        raise ValueError(f"{path} has no topic of {SKELETONS}; it has {_listed(kinds)}")
+    if len(found) > 1:
+        raise ValueError(
+            f"{path} has several topics of {SKELETONS}: {_listed(found)}; "
+            "name one as 'topic' in the scenario"
+        )
+    return found[0]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag's report in words: as a text, and as advice."""
+
+from __future__ import annotations
+
+from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
+from hrnet_pose_ros.replay.topics import CAMERA_INFO, COMPRESSED, DETECTIONS, RAW
+from hrnet_pose_ros.ros.detections import EVERY_CLASS
+from hrnet_pose_ros.ros.images import ENCODINGS
+from hrnet_pose_ros.ros.parameters import Settings
+
+
+def advice_of(report: BagReport, settings: Settings) -> list[str]:
+    """What is wrong with the bag for the node, and the way out; empty where nothing is."""
+    advice = []
+    images = [topic for topic in report.topics if topic.type in (RAW, COMPRESSED) and topic.count]
+    if not images:
+        advice.append("There are no images: record sensor_msgs/Image or CompressedImage.")
+    if not any(topic.type == DETECTIONS and topic.count for topic in report.topics):
+        advice.append(
+            "There are no detections: record vision_msgs/Detection2DArray, or set "
+            "whole_image_as_person."
+        )
+    if not any(topic.type == CAMERA_INFO and topic.count for topic in report.topics):
+        advice.append("There is no camera_info: rays and markers in 3D need it.")
+    if images and report.pairing is None:
+        names = ", ".join(topic.name for topic in images)
+        advice.append(f"Several image topics ({names}): choose one with --image.")
+    for topic in report.topics:
+        advice += _topic_advice(topic)
+    if report.pairing is not None:
+        advice += _pairing_advice(report.pairing, settings)
+    return advice
+
+
+def _topic_advice(topic: TopicReport) -> list[str]:
+    advice = []
+    if topic.unreadable:
+        advice.append(f"{topic.name}: {topic.unreadable} messages cannot be read.")
+    if topic.frame_ids.get("") and topic.type != DETECTIONS:
+        advice.append(f"{topic.name}: frame_id is empty; nothing can be placed in TF.")
+    if topic.type == RAW:
+        for name in topic.formats:
+            encoding = name.rpartition(" ")[0]
+            if encoding.lower() not in ENCODINGS:
+                advice.append(
+                    f"{topic.name}: encoding {encoding!r} is not known; known encodings are "
+                    f"{', '.join(ENCODINGS)}."
+                )
+    return advice
+
+
+def _pairing_advice(pairing: PairingReport, settings: Settings) -> list[str]:
+    advice = []
+    drops = pairing.drops
+    needed = pairing.nearest_ms
+    if needed is not None and pairing.within_tolerance < 0.5 and needed > 0:
+        advice.append(
+            f"{pairing.within_tolerance:.0%} of the images have detections within "
+            f"sync_tolerance_ms ({settings.sync_tolerance_ms:g}); the typical distance of their "
+            f"stamps is {needed:g} ms. Best: have the detector copy the image's stamp."
+        )
+    if drops.get("images.clock_differs") or drops.get("detections.clock_differs"):
+        advice.append(
+            "Stamps differ from the log time by more than the node forgives (clock_differs): "
+            "check the clocks of camera and recorder."
+        )
+    if drops.get("images.too_old"):
+        advice.append(
+            f"{drops['images.too_old']} images would be older than max_age_ms "
+            f"({settings.max_age_ms:g}) when paired."
+        )
+    wanted = {name.lower() for name in settings.class_ids}
+    seen = {name.lower() for name in pairing.class_ids}
+    if seen and EVERY_CLASS not in wanted and not seen & wanted:
+        advice.append(
+            f"No detection is of a wanted class: seen {', '.join(sorted(pairing.class_ids))}; "
+            f"class_ids is {', '.join(settings.class_ids)}."
+        )
+    return advice
+
+
+def text_of(report: BagReport) -> str:
+    """The report for a terminal."""
+    lines = [f"{report.path}: {report.duration_s:.1f} s"]
+    if report.loss:
+        lines.append(f"NOT WHOLE: {report.loss}")
+    lines.append("")
+    for topic in report.topics:
+        rate = "" if topic.rate_hz is None else f", {topic.rate_hz:g} Hz"
+        lines.append(f"{topic.name}  {topic.type}  {topic.count}{rate}")
+        details = [f"{name} x {count}" for name, count in topic.formats.items()]
+        details += [f"frame_id {name!r}" for name in topic.frame_ids]
+        if topic.delay_ms is not None:
+            details.append(f"recorded {topic.delay_ms:g} ms after its stamp")
+        if topic.gaps:
+            details.append(f"{topic.gaps} gaps, the longest {topic.longest_gap_s:g} s")
+        if topic.stamps_out_of_order:
+            details.append(f"{topic.stamps_out_of_order} stamps out of order")
+        if topic.unreadable:
+            details.append(f"{topic.unreadable} unreadable")
+        lines += [f"    {detail}" for detail in details]
+    if report.pairing is not None:
+        lines += ["", *_pairing_lines(report.pairing)]
+    lines += (
+        ["", *(f"! {one}" for one in report.advice)] if report.advice else ["", "nothing amiss"]
+    )
+    return "\n".join(lines)
+
+
+def _pairing_lines(pairing: PairingReport) -> list[str]:
+    lines = [f"the node on {pairing.image} and {pairing.detections or 'no detections'}:"]
+    lines.append(
+        f"    images with detections: {pairing.exact:.1%} of equal stamp, "
+        f"{pairing.within_tolerance:.1%} within the tolerance"
+    )
+    if pairing.nearest_ms is not None:
+        lines.append(f"    typical distance of their stamps: {pairing.nearest_ms:g} ms")
+    classes = ", ".join(f"{name!r} x {count}" for name, count in pairing.class_ids.items())
+    lines.append(f"    classes: {classes or 'none'}")
+    lines.append(f"    would be processed, were the engine fast enough: {pairing.processed} images")
+    lines += [f"    would be dropped: {name} {count}" for name, count in pairing.drops.items()]
+    return lines

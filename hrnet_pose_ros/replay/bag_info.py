@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in a bag, and what the node would make of it: the first thing to run when nothing comes.
+
+Stamps run through the node's own pairing, with the bag's log times as the clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hrnet_pose_ros.replay.bag_advice import advice_of
+from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
+from hrnet_pose_ros.replay.bags import BagMessage, BagReader
+from hrnet_pose_ros.replay.progress import progress
+from hrnet_pose_ros.replay.ticks import ticks
+from hrnet_pose_ros.replay.topics import (
+    CAMERA_INFO,
+    COMPRESSED,
+    DETECTIONS,
+    RAW,
+    detection_candidates,
+    detections_topic,
+    image_candidates,
+    image_topic,
+    stamp_of,
+)
+from hrnet_pose_ros.ros.detections import persons_of
+from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
+from hrnet_pose_ros.ros.images import ImageError, rgb_frame, rgb_frame_of_compressed
+from hrnet_pose_ros.ros.pairing import Pair, Pairing
+from hrnet_pose_ros.ros.parameters import Settings
+
+# A pause of so many usual periods between two messages is a gap.
+GAP_PERIODS = 3.0
+CLOCK_LIMIT_NS = 10_000_000_000  # as the node: a stamp further from its clock is a fault
+INTERESTING = (RAW, COMPRESSED, CAMERA_INFO, DETECTIONS)
+
+
+class _Seen(NamedTuple):
+    """A message that the node would take: its stamp, and its content or only an image's size."""
+
+    stamp: int
+    content: Any
+
+
+class _Series:
+    """What is gathered of one topic."""
+
+    def __init__(self, report: TopicReport) -> None:
+        self.report = report
+        self.times: list[int] = []
+        self.delays: list[int] = []
+        self.last_stamp: int | None = None
+        self.formats: Counter[str] = Counter()
+        self.frame_ids: Counter[str] = Counter()
+
+    def take(self, message: BagMessage) -> _Seen | None:
+        """Note a message; returns it where the node takes such messages and it can be read."""
+        self.times.append(message.time)
+        if message.type not in INTERESTING:
+            return None
+        try:
+            content = message.message
+        except ValueError:
+            self.report.unreadable += 1
+            return None
+        stamp = stamp_of(content)
+        self.delays.append(message.time - stamp)
+        self.report.stamps_out_of_order += self.last_stamp is not None and stamp <= self.last_stamp
+        self.last_stamp = stamp
+        self.frame_ids[content.header.frame_id] += 1
+        if message.type not in (RAW, COMPRESSED):
+            return _Seen(stamp, content)
+        size = self._size(message.type, content)
+        return None if size is None else _Seen(stamp, size)
+
+    def _size(self, type_name: str, content: Any) -> tuple[int, int] | None:
+        """Width and height of an image, all that is kept of it; None where it cannot be read."""
+        name = content.encoding if type_name == RAW else content.format
+        try:
+            frame = rgb_frame(content) if type_name == RAW else rgb_frame_of_compressed(content)
+        except ImageError:
+            self.report.unreadable += 1
+            self.formats[f"{name} unreadable"] += 1
+            return None
+        height, width = frame.shape[:2]
+        self.formats[f"{name} {width}x{height}"] += 1
+        return width, height
+
+    def finish(self) -> TopicReport:
+        """Sum up."""
+        report = self.report
+        pauses = np.diff(np.array(self.times, np.int64)) / 1e9
+        if len(pauses):
+            period = float(np.median(pauses))
+            report.rate_hz = round(1 / period, 2) if period > 0 else None
+            report.gaps = int((pauses > GAP_PERIODS * period).sum())
+            report.longest_gap_s = round(float(pauses.max()), 3)
+        if self.delays:
+            report.delay_ms = round(float(np.median(self.delays)) / 1e6, 1)
+        report.formats, report.frame_ids = dict(self.formats), dict(self.frame_ids)
+        return report
+
+
+class _Rehearsal:
+    """The node's way from subscription to mailbox, on stamps."""
+
+    def __init__(self, settings: Settings, image: str, detections: str | None) -> None:
+        self._settings, self._image, self._detections = settings, image, detections
+        self._drops = Drops()
+        self._first: int | None = None  # log times, ns
+        self._now = 0
+        self._processed = 0
+        self._stamps: tuple[list[int], list[int]] = ([], [])
+        self._classes: Counter[str] = Counter()
+        self._pairing = Pairing(
+            tolerance=round(settings.sync_tolerance_ms * 1e6),
+            max_wait=settings.max_wait_ms / 1e3,
+            pass_unpaired_images=settings.whole_image_as_person,
+            drop=self._drops.add,
+        )
+
+    def take(self, topic: str, log_time: int, seen: _Seen | None) -> None:
+        """One message of the bag, None where it cannot be read."""
+        if topic not in (self._image, self._detections):
+            return
+        is_image = topic == self._image
+        self._pass_time(log_time)
+        self._now = log_time
+        subject = Subject.IMAGE if is_image else Subject.DETECTIONS
+        if seen is None:
+            self._drops.add(subject, Reason.UNREADABLE)
+            return
+        self._stamps[0 if is_image else 1].append(seen.stamp)
+        if not is_image:
+            for detection in seen.content.detections:
+                self._classes.update({r.hypothesis.class_id for r in detection.results})
+        ahead = seen.stamp - log_time
+        if ahead > self._settings.clock_tolerance_ms * 1e6 or ahead < -CLOCK_LIMIT_NS:
+            self._drops.add(subject, Reason.CLOCK_DIFFERS)
+            return
+        add = self._pairing.add_image if is_image else self._pairing.add_detections
+        self._hand_over(add(seen.stamp, seen.content, self._seconds(log_time)))
+
+    def finish(self, log_time: int) -> PairingReport:
+        self._pass_time(log_time + 10**18)
+        images = np.array(self._stamps[0], np.int64)
+        distances = _distances(images, np.array(self._stamps[1], np.int64))
+        tolerance = self._settings.sync_tolerance_ms * 1e6
+        return PairingReport(
+            image=self._image,
+            detections=self._detections,
+            exact=_share(distances == 0),
+            within_tolerance=_share(distances <= tolerance),
+            nearest_ms=round(float(np.median(distances)) / 1e6, 3) if len(distances) else None,
+            processed=self._processed,
+            drops=self._drops.counts(),
+            class_ids=dict(self._classes.most_common()),
+        )
+
+    def _pass_time(self, until: int) -> None:
+        """The node's expiry timer up to the next message."""
+        if self._first is None:
+            self._first = self._now = until
+        wait = self._settings.max_wait_ms / 1e3
+        for tick in ticks(self._seconds(self._now), self._seconds(until), wait):
+            self._now = self._first + round(tick * 1e9)
+            self._hand_over(self._pairing.expire(tick))
+
+    def _seconds(self, log_time: int) -> float:
+        """Since the first message: no digit of it is lost in a float."""
+        return (log_time - (self._first or 0)) / 1e9
+
+    def _hand_over(self, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            if self._now - pair.image.stamp > self._settings.max_age_ms * 1e6:
+                self._drops.add(Subject.IMAGE, Reason.TOO_OLD)
+            else:
+                self._processed += 1
+                if pair.detections is not None:
+                    size = pair.image.message
+                    persons = persons_of(pair.detections.message, size, self._settings)
+                    for reason, count in persons.drops.items():
+                        self._drops.add(Subject.PERSON, reason, count)
+
+
+def bag_info(
+    path: str | Path,
+    settings: Settings,
+    *,
+    image: str | None = None,
+    detections: str | None = None,
+) -> BagReport:
+    """Read the bag once and report.
+
+    Parameters
+    ----------
+    settings
+        The node's parameters that pairing depends on.
+    image, detections
+        Topics of the node; None: the only one of its kind, else no pairing is rehearsed.
+
+    Raises
+    ------
+    BagError
+        The bag cannot be read, or has no such topic.
+    """
+    with BagReader(path) as reader:
+        topics = reader.topics
+        if image is not None or len(image_candidates(topics)) == 1:
+            image = image_topic(topics, image)
+        if detections is not None or len(detection_candidates(topics)) == 1:
+            detections = detections_topic(topics, detections)
+        series = {
+            name: _Series(TopicReport(name, info.type, info.count)) for name, info in topics.items()
+        }
+        rehearsal = None if image is None else _Rehearsal(settings, image, detections)
+        count = sum(info.count for info in topics.values())
+        first = last = None
+        for message in progress("bag-info", "message", count, reader.messages()):
+            seen = series[message.topic].take(message)
+            first, last = message.time if first is None else first, message.time
+            if rehearsal is not None:
+                rehearsal.take(message.topic, message.time, seen)
+        report = BagReport(
+            path=str(path),
+            duration_s=round(((last or 0) - (first or 0)) / 1e9, 3),
+            loss=reader.loss,
+            topics=[one.finish() for one in series.values()],
+            pairing=None if rehearsal is None else rehearsal.finish(last or 0),
+            advice=[],
+        )
+    report.advice = advice_of(report, settings)
+    return report
+
+
+def _distances(images: np.ndarray, detections: np.ndarray) -> np.ndarray:
+    """Of each image's stamp to the nearest of the detections', ns; empty without any."""
+    if not len(images) or not len(detections):
+        return np.empty(0)
+    detections = np.sort(detections)
+    after = np.searchsorted(detections, images).clip(0, len(detections) - 1)
+    before = (after - 1).clip(0)
+    return np.minimum(abs(detections[after] - images), abs(detections[before] - images))
+
+
+def _share(values: np.ndarray) -> float:
+    return round(float(values.mean()), 4) if len(values) else 0.0

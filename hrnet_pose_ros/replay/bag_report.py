@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `bag_info` finds out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class TopicReport:
+    """One topic. Times are log times; stamps are looked at where the node needs the topic.
+
+    Attributes
+    ----------
+    rate_hz
+        Messages a second over the usual (median) period; None with fewer than two messages.
+    gaps, longest_gap_s
+        Pauses over three periods, and the longest pause of all.
+    stamps_out_of_order
+        Stamps that repeat or go back.
+    delay_ms
+        Median of log time minus stamp.
+    formats
+        ``{"bgr8 768x576": 125}``; compressed images by their format and size in bytes.
+    """
+
+    name: str
+    type: str
+    count: int
+    rate_hz: float | None = None
+    gaps: int = 0
+    longest_gap_s: float = 0.0
+    unreadable: int = 0
+    stamps_out_of_order: int = 0
+    delay_ms: float | None = None
+    formats: dict[str, int] = field(default_factory=dict)
+    frame_ids: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class PairingReport:
+    """How images and detections find each other, and what the node would drop.
+
+    Attributes
+    ----------
+    exact, within_tolerance
+        Share of the images with detections of the same stamp, and within ``sync_tolerance_ms``.
+    nearest_ms
+        Median distance of an image's stamp to the nearest of the detections.
+    processed
+        Images that the node would process if it were fast enough.
+    drops
+        As the node counts them, without those of a slow engine.
+    class_ids
+        ``{class: detections}``.
+    """
+
+    image: str
+    detections: str | None
+    exact: float
+    within_tolerance: float
+    nearest_ms: float | None
+    processed: int
+    drops: dict[str, int]
+    class_ids: dict[str, int]
+
+
+@dataclass
+class BagReport:
+    """All that `bag_info` found; ``advice`` says what to do about it, a sentence each."""
+
+    path: str
+    duration_s: float
+    loss: str
+    topics: list[TopicReport]
+    pairing: PairingReport | None
+    advice: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return asdict(self)

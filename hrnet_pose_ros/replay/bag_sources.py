@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the messages of a bag come from: rosbags by its index, or the records one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from rosbags.interfaces import MessageDefinition
+from rosbags.rosbag2 import Reader
+
+from hrnet_pose_ros.replay.mcap_stream import McapStream
+
+
+class Source(Protocol):
+    """One storage file, or a folder with metadata.yaml."""
+
+    loss: str
+
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
+        """``(topic, type, count, definition)``"""
+
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
+        """``(topic, type, time, data)`` in order of time."""
+
+
+class Indexed:
+    """What rosbags reads; it is open from the beginning."""
+
+    loss = ""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
+        for one in self._reader.connections:
+            yield one.topic, one.msgtype, one.msgcount, one.msgdef
+
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
+        wanted = [one for one in self._reader.connections if one.topic in topics]
+        if not wanted:  # rosbags takes an empty list for all
+            return
+        expected, found = sum(one.msgcount for one in wanted), 0
+        try:
+            for connection, time, data in self._reader.messages(wanted):
+                found += 1
+                yield connection.topic, connection.msgtype, time, data
+        except GeneratorExit:
+            raise
+        except Exception as error:  # the libraries below let errors of their own out
+            self.loss = f"reading stopped after {found} of {expected} messages: {error}"
+
+
+class Unindexed:
+    """What only `McapStream` reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = McapStream(path)
+        self.loss = self._stream.loss
+
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
+        counts = Counter(self._stream.counts)
+        for channel in self._stream.channels.values():
+            yield channel.topic, channel.type, counts.pop(channel.topic, 0), channel.definition
+
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
+        return self._stream.messages(topics)
+
+
+def is_unindexed(storage: Any) -> bool:
+    """Whether it is an mcap file without chunks, which rosbags reads in its own order only."""
+    return getattr(storage, "chunks", None) == [] and storage.metadata.message_count > 0

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rosbag2 in and out, without ROS: mcap and sqlite3, compressed or not, whole or cut off."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from backports import zstd
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
+
+from hrnet_pose_ros.replay.bag_sources import Indexed, Source, Unindexed, is_unindexed
+from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
+from hrnet_pose_ros.ros.message_types import MessageTypes
+
+STORAGES = (".mcap", ".db3")
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins like this
+LATCHED_TYPES = {"hrnet_pose_ros/msg/SkeletonInfo"}
+_NO_LIMIT = QosTime(9223372036, 854775807)  # rosbag2's infinite duration: the largest int64 of ns
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """The type of a topic, like ``sensor_msgs/msg/Image``, and how many messages it has."""
+
+    type: str
+    count: int
+
+
+@dataclass(frozen=True)
+class BagMessage:
+    """One message of a bag; ``time`` is the log time in ns, ``data`` its CDR bytes."""
+
+    topic: str
+    type: str
+    time: int
+    data: bytes
+    _types: BagTypes = field(repr=False, compare=False)
+
+    @cached_property
+    def message(self) -> Any:
+        """The message itself; BagError where the bytes are not one of its type."""
+        return self._types.deserialise(self.data, self.type)
+
+
+class BagReader:
+    """A rosbag2: a folder with metadata.yaml or without, or a single ``.mcap`` or ``.db3`` file.
+
+    Used as a context manager. Files of a split bag are read one after the other.
+
+    Attributes
+    ----------
+    topics
+        ``{name: TopicInfo}`` in alphabetical order.
+
+    Raises
+    ------
+    BagError
+        There is no bag at the path, or nothing in it can be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.topics: dict[str, TopicInfo] = {}
+        self._types = BagTypes()
+        self._sources: list[Source] = []
+        self._notes: list[str] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> BagReader:
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def loss(self) -> str:
+        """One sentence that says what of the bag was lost; empty where it is whole.
+
+        A file that turns out to be damaged while it is read adds to it.
+        """
+        return "; ".join([*self._notes, *(one.loss for one in self._sources if one.loss)])
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """The messages of some topics, or of all, in order of log time.
+
+        Raises
+        ------
+        BagError
+            The bag has no such topic.
+        """
+        wanted = set(self.topics if topics is None else topics)
+        if unknown := sorted(wanted - set(self.topics)):
+            raise BagError(f"'{self.path}' has no topic {unknown[0]}; it has {self._topic_list()}")
+        for source in self._sources:
+            for topic, type_name, time, data in source.messages(wanted):
+                if data[:4] == ZSTD_MAGIC:  # message compression that no metadata.yaml tells of
+                    try:
+                        data = zstd.decompress(data)
+                    except zstd.ZstdError:
+                        self._notes.append(f"a message of {topic} cannot be decompressed")
+                        continue
+                yield BagMessage(topic, type_name, time, bytes(data), self._types)
+
+    def _topic_list(self) -> str:
+        return ", ".join(self.topics) or "none"
+
+    def _open(self) -> None:
+        if not self.path.exists():
+            raise BagError(f"no bag at '{self.path.absolute()}'")
+        if not (self.path.is_dir() and self._open_by_metadata()):
+            for file in self._files():
+                self._sources.append(self._source(file))
+        topics: dict[str, TopicInfo] = {}
+        for source in self._sources:
+            for topic, type_name, count, definition in source.topics():
+                before = topics[topic].count if topic in topics else 0
+                topics[topic] = TopicInfo(type_name, before + count)
+                self._types.add(type_name, definition)
+        self.topics = dict(sorted(topics.items()))
+
+    def _open_by_metadata(self) -> bool:
+        """Whether rosbags reads the folder; a bag whose files are cut off is read file by file."""
+        if not (self.path / "metadata.yaml").is_file():
+            return False
+        reader = Reader(self.path)
+        try:
+            reader.open()
+        except Exception as error:  # the libraries below let errors of their own out
+            self._notes.append(f"metadata.yaml does not fit the files ({error})")
+            return False
+        self._stack.callback(reader.close)
+        if any(is_unindexed(storage) for storage in getattr(reader.storage, "storages", [])):
+            return False
+        self._sources.append(Indexed(reader))
+        return True
+
+    def _files(self) -> list[Path]:
+        """The storage files, decompressed where they are; BagError where there is none."""
+        if self.path.is_file():
+            files = [self.path]
+        else:
+            files = sorted(self.path.iterdir(), key=_natural_order)
+        found = [file for file in files if file.name.removesuffix(".zstd").endswith(STORAGES)]
+        if not found:
+            raise BagError(f"'{self.path}' holds no bag: no {' or '.join(STORAGES)} file")
+        return [self._decompressed(file) if file.suffix == ".zstd" else file for file in found]
+
+    def _decompressed(self, file: Path) -> Path:
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="hrnet_pose_bag_")))
+        target = folder / file.stem
+        try:
+            with zstd.open(file, "rb") as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)
+        except (EOFError, zstd.ZstdError):
+            self._notes.append(f"{file.name} is cut off")
+        return target
+
+    def _source(self, file: Path) -> Source:
+        """The file by its index, or else by its records one after the other."""
+        try:
+            reader = Reader(file)
+            reader.open()
+        except Exception as error:  # the libraries below let errors of their own out
+            if file.suffix == ".mcap":
+                return Unindexed(file)
+            raise BagError(
+                f"'{file}' cannot be read ({error}); sqlite3's command .recover may help"
+            ) from None
+        self._stack.callback(reader.close)
+        return Unindexed(file) if is_unindexed(reader.storage) else Indexed(reader)
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """bag_2 before bag_10."""
+    return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", path.name)]
+
+
+class BagWriter:
+    """Writes a new rosbag2 folder (mcap) that ``ros2 bag info`` and ``ros2 bag play`` accept.
+
+    Used as a context manager. What is written is a whole bag even when the block ends by an
+    exception.
+
+    Raises
+    ------
+    BagError
+        The folder exists already, or cannot be made.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._connections: dict[tuple[str, str], Connection] = {}
+        try:
+            self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
+        except WriterError:
+            raise BagError(
+                f"'{self.path}' exists already and is not overwritten; remove it or name another"
+            ) from None
+
+    def __enter__(self) -> BagWriter:
+        try:
+            self._writer.open()
+        except (OSError, WriterError) as error:
+            raise BagError(f"cannot write a bag at '{self.path}': {error}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, topic: str, type_name: str, time: int, message: Any) -> None:
+        """Write a message, or its CDR bytes, with a log time in ns.
+
+        A topic of a latched type offers transient local, every other one volatile; all are
+        reliable.
+        """
+        connection = self._connections.get((topic, type_name))
+        if connection is None:
+            connection = self._writer.add_connection(
+                topic, type_name, typestore=typestore(), offered_qos_profiles=[_offered(type_name)]
+            )
+            self._connections[topic, type_name] = connection
+        raw = isinstance(message, (bytes, memoryview))
+        data = message if raw else typestore().serialize_cdr(message, type_name)
+        self._writer.write(connection, time, data)
+
+
+def _offered(type_name: str) -> Qos:
+    latched = type_name in LATCHED_TYPES
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_NO_LIMIT,
+        lifespan=_NO_LIMIT,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_NO_LIMIT,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def message_types() -> MessageTypes:
+    """The classes of the bag library that the node's conversions fill."""
+    types = typestore().types
+    packages = {
+        "Header": "std_msgs",
+        "Time": "builtin_interfaces",
+        "BoundingBox2D": "vision_msgs",
+        "Pose2D": "vision_msgs",
+        "Point2D": "vision_msgs",
+    }
+    classes = {
+        name: types[f"{packages.get(name, 'hrnet_pose_ros')}/msg/{name}"]
+        for name in MessageTypes._fields
+    }
+    # The library wants arrays where rclpy takes lists.
+    info = classes["SkeletonInfo"]
+    classes["SkeletonInfo"] = lambda *, limbs, **fields: info(
+        limbs=np.asarray(limbs, np.uint8), **fields
+    )
+    return MessageTypes(**classes)

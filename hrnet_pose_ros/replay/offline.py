@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's work on a bag, without ROS and without a clock: bag in, skeletons out.
+
+Pairing, conversion, engine and messages are the node's own code. What differs:
+
+* The log times of the bag are the clock. Nothing is dropped for its age, and a clock that differs
+  is no matter.
+* There is no mailbox: every pair is processed.
+* All of `times` is NaN, and no message holds anything of the moment of the run: with the same
+  machine, model and precision two runs write the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
+from hrnet_pose_ros.replay.definitions import BagError
+from hrnet_pose_ros.replay.progress import progress
+from hrnet_pose_ros.replay.ticks import ticks
+from hrnet_pose_ros.replay.topics import (
+    COMPRESSED,
+    detection_candidates,
+    detections_topic,
+    image_topic,
+    stamp_of,
+)
+from hrnet_pose_ros.ros.detections import persons_of, whole_image
+from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
+from hrnet_pose_ros.ros.images import (
+    ImageError,
+    check_compressed,
+    check_image,
+    rgb_frame,
+    rgb_frame_of_compressed,
+)
+from hrnet_pose_ros.ros.pairing import Pair, Pairing
+from hrnet_pose_ros.ros.parameters import Settings
+from hrnet_pose_ros.ros.skeleton_messages import Times, skeleton_array, skeleton_info
+
+SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
+INFO = ("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo")
+FOREVER = 10**18  # ns
+WARNINGS = 5  # printed at most; all are counted
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What an offline run did.
+
+    Attributes
+    ----------
+    images, arrays, persons
+        Images in the bag that were read, SkeletonArrays written, skeletons in them.
+    drops
+        ``{"images.unmatched": 3, ...}``, as in the node's diagnostics.
+    seconds, bag_seconds
+        How long the processing took without making the engine, and how long the recording is.
+    loss
+        What of the bag was lost, empty where it is whole.
+    """
+
+    images: int
+    arrays: int
+    persons: int
+    drops: dict[str, int]
+    seconds: float
+    bag_seconds: float
+    loss: str
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        rate = self.images / max(self.seconds, 1e-9)
+        speed = self.bag_seconds / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.arrays} of {self.images} images answered, {self.persons} skeletons; "
+            f"{rate:.1f} images/s, {speed:.2f} times real time"
+        ]
+        if self.drops:
+            counts = ", ".join(f"{name} {count}" for name, count in self.drops.items())
+            lines.append(f"not used: {counts}")
+        if self.loss:
+            lines.append(f"the bag is not whole: {self.loss}")
+        return "\n".join(lines)
+
+
+def replay(
+    bag: str | Path,
+    output: str | Path,
+    settings: Settings,
+    *,
+    image: str | None = None,
+    detections: str | None = None,
+    warn: Warn | None = None,
+) -> Replayed:
+    """Write the skeletons of a bag into a new bag, topics `SKELETONS` and `INFO`.
+
+    Parameters
+    ----------
+    image, detections
+        Topics; None: the only one of its kind. A bag without detections is fine where
+        ``whole_image_as_person`` is set.
+    warn
+        Called with a line for each of the first messages that cannot be used.
+
+    Raises
+    ------
+    BagError
+        The bag cannot be read, lacks a topic, or the output exists.
+    ValueError, EngineError
+        As `make_engine`.
+    """
+    with BagReader(bag) as reader:
+        image = image_topic(reader.topics, image)
+        if detections is not None or not settings.whole_image_as_person:
+            detections = detections_topic(reader.topics, detections)
+        elif detection_candidates(reader.topics):
+            detections = detections_topic(reader.topics, None)
+        writer = BagWriter(output)  # says that it exists before the engine takes its time
+        engine = make_engine(
+            settings.model,
+            engine=settings.engine,
+            precision=settings.precision,
+            decoding="dark" if settings.decoding == "dark" else "quarter",
+            max_batch=settings.max_batch,
+            threads=settings.threads,
+        )
+        try:
+            with writer:
+                return _Run(reader, writer, engine, settings, image, detections, warn).run()
+        finally:
+            engine.close()
+
+
+class _Run:
+    """One offline run; keeps the counts."""
+
+    def __init__(
+        self,
+        reader: BagReader,
+        writer: BagWriter,
+        engine: PoseEngine,
+        settings: Settings,
+        image: str,
+        detections: str | None,
+        warn: Warn | None,
+    ) -> None:
+        self._reader, self._writer, self._engine = reader, writer, engine
+        self._settings, self._image, self._detections = settings, image, detections
+        self._warn, self._warnings = warn, 0
+        self._compressed = reader.topics[image].type == COMPRESSED
+        self._types = message_types()
+        self._drops = Drops()
+        self._pairing = Pairing(
+            tolerance=round(settings.sync_tolerance_ms * 1e6),
+            max_wait=settings.max_wait_ms / 1e3,
+            pass_unpaired_images=settings.whole_image_as_person,
+            drop=self._drops.add,
+        )
+        self._first: int | None = None
+        self._now = self._last = 0
+        self._images = self._arrays = self._persons = 0
+
+    def run(self) -> Replayed:
+        begun = time.monotonic()
+        total = self._reader.topics[self._image].count
+        with progress("replay", "image", total) as bar:
+            for pairs, images in self._steps():
+                for pair in pairs:
+                    self._process(pair)
+                bar.update(images)
+        if self._first is None:
+            raise BagError(f"no message of '{self._reader.path}' can be read; {self._reader.loss}")
+        return Replayed(
+            images=self._images,
+            arrays=self._arrays,
+            persons=self._persons,
+            drops=self._drops.counts(),
+            seconds=time.monotonic() - begun,
+            bag_seconds=(self._last - self._first) / 1e9,
+            loss=self._reader.loss,
+        )
+
+    def _steps(self) -> Iterator[tuple[list[Pair], int]]:
+        """After each step in time the pairs that are complete, and how many images came with it."""
+        topics = [self._image] + ([self._detections] if self._detections else [])
+        for message in self._reader.messages(topics):
+            if self._first is None:
+                self._begin(message.time)
+            yield from self._pass_time(message.time)
+            self._now = self._last = message.time
+            is_image = message.topic == self._image
+            self._images += is_image
+            yield self._take(message, is_image), int(is_image)
+        # Time goes on after the last message: what still waits has its full time.
+        yield from self._pass_time(self._now + FOREVER)
+
+    def _pass_time(self, until: int) -> Iterator[tuple[list[Pair], int]]:
+        """The node's expiry timer up to the next message."""
+        for tick in ticks(self._clock(), self._clock(until), self._settings.max_wait_ms / 1e3):
+            self._now = (self._first or 0) + round(tick * 1e9)
+            yield self._pairing.expire(tick), 0
+
+    def _clock(self, at: int | None = None) -> float:
+        """Seconds of log time since the first message: no digit of it is lost in a float."""
+        return ((self._now if at is None else at) - (self._first or 0)) / 1e9
+
+    def _take(self, message: BagMessage, is_image: bool) -> list[Pair]:
+        add = self._pairing.add_image if is_image else self._pairing.add_detections
+        try:
+            stamp = stamp_of(message.message)
+            if is_image:
+                (check_compressed if self._compressed else check_image)(message.message)
+        except ValueError as error:  # ImageError and BagError are ones
+            subject = Subject.IMAGE if is_image else Subject.DETECTIONS
+            self._refuse(subject, f"{message.topic} at {_seconds(message.time)}: {error}")
+            return []
+        return add(stamp, message.message, self._clock())
+
+    def _process(self, pair: Pair) -> None:
+        """Estimate and write the skeletons of one pair, or count why not."""
+        message = pair.image.message
+        try:
+            rgb = rgb_frame_of_compressed(message) if self._compressed else rgb_frame(message)
+        except ImageError as error:
+            text = f"{self._image}, stamp {_seconds(pair.image.stamp)}, dropped: {error}"
+            self._refuse(Subject.IMAGE, text)
+            return
+        image_size = (rgb.shape[1], rgb.shape[0])
+        if pair.detections is None:
+            detections, persons = None, whole_image(image_size)
+        else:
+            detections = pair.detections.message
+            try:
+                persons = persons_of(detections, image_size, self._settings)
+            except AttributeError as error:
+                raise BagError(
+                    f"{self._detections} is of another version of vision_msgs than ROS 2 Jazzy's: "
+                    f"{error}"
+                ) from None
+            for why, count in persons.drops.items():
+                self._drops.add(Subject.PERSON, why, count)
+        poses = self._engine.estimate(rgb, persons.boxes)
+        array = skeleton_array(
+            self._types,
+            image=message,
+            detections=detections,
+            image_size=image_size,
+            persons=persons,
+            poses=poses,
+            times=Times(),
+        )
+        self._write(SKELETONS, array)
+        self._arrays += 1
+        self._persons += len(poses)
+
+    def _begin(self, first: int) -> None:
+        """Write the latched SkeletonInfo, stamped with the first log time."""
+        self._first = self._now = first
+        stamp = self._types.Time(sec=first // 10**9, nanosec=first % 10**9)
+        header = self._types.Header(stamp=stamp, frame_id="")
+        rectified = self._settings.image_rectified
+        info = skeleton_info(self._types, header, self._engine.info, image_rectified=rectified)
+        self._write(INFO, info)
+
+    def _write(self, topic: tuple[str, str], message: Any) -> None:
+        self._writer.write(*topic, self._now, message)
+
+    def _refuse(self, subject: Subject, text: str) -> None:
+        self._drops.add(subject, Reason.UNREADABLE)
+        self._warnings += 1
+        if self._warn is not None and self._warnings <= WARNINGS:
+            self._warn(text + ("; more are counted only" if self._warnings == WARNINGS else ""))
+
+
+def _seconds(stamp: int) -> str:
+    return f"{stamp // 10**9}.{stamp % 10**9:09d}"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters from a ROS parameter file, without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hrnet_pose_ros.ros.parameters import BY_NAME, ParameterError, Settings
+
+NODE = "hrnet_pose"
+KEY = "ros__parameters"
+# Parameters that a node has of rclpy's.
+FOREIGN = ("use_sim_time", "qos_overrides", "start_type_description_service")
+
+
+def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Defaults, then what a parameter file says for the node, then the overrides.
+
+    Sections named ``hrnet_pose``, in whatever namespace, and wildcards (``/**``) are for the node.
+
+    Raises
+    ------
+    ParameterError
+        No such parameter, or a value that it does not take.
+    ValueError
+        The file is no parameter file.
+    """
+    values = {name: parameter.default for name, parameter in BY_NAME.items()}
+    if file is not None:
+        for wildcard, section in _sections(file):
+            for name, value in section.items():
+                if name in BY_NAME:
+                    values[name] = value
+                elif not wildcard and name not in FOREIGN:
+                    raise ParameterError(f"{file}: {NODE} has no parameter {name!r}")
+    values.update(overrides)
+    try:
+        return Settings.of(values)
+    except ParameterError as error:
+        raise ParameterError(f"{file}: {error}" if file is not None else str(error)) from None
+
+
+def _sections(file: Path) -> list[tuple[bool, Mapping[str, Any]]]:
+    """``(wildcard, {name: value})`` of the sections that concern the node; wildcards first."""
+    try:
+        content = YAML(typ="safe").load(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"parameter file '{file}' cannot be read: {error}") from None
+    except YAMLError as error:
+        raise ValueError(f"parameter file '{file}' is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"parameter file '{file}' is no map of nodes to {KEY}")
+    found = list(_walk(content, ""))
+    if not found:
+        raise ValueError(f"parameter file '{file}' has no {KEY} for {NODE}")
+    return sorted(found, key=lambda one: not one[0])
+
+
+def _walk(content: Mapping[Any, Any], name: str) -> Iterator[tuple[bool, Mapping[str, Any]]]:
+    for key, value in content.items():
+        if not isinstance(value, dict):
+            continue
+        last = name.rpartition("/")[2]
+        if key != KEY:
+            yield from _walk(value, f"{name}/{key}")
+        elif last == NODE or last.startswith("*"):
+            yield last != NODE, value

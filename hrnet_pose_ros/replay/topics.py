@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a bag are the node's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hrnet_pose_ros.replay.bags import TopicInfo
+from hrnet_pose_ros.replay.definitions import BagError
+
+RAW = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+DETECTIONS = "vision_msgs/msg/Detection2DArray"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+# Images that no camera made: the node's own overlay.
+NOT_CAMERAS = ("/overlay",)
+
+
+def image_candidates(topics: Mapping[str, TopicInfo]) -> list[str]:
+    """Topics that a camera may have published on."""
+    return [
+        name
+        for name, info in topics.items()
+        if info.type in (RAW, COMPRESSED) and info.count and not name.endswith(NOT_CAMERAS)
+    ]
+
+
+def detection_candidates(topics: Mapping[str, TopicInfo]) -> list[str]:
+    """Topics that a detector may have published on."""
+    return [name for name, info in topics.items() if info.type == DETECTIONS and info.count]
+
+
+def image_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
+    """The one image topic, or the one wanted; BagError says what there is and which option."""
+    return _choose("image", (RAW, COMPRESSED), topics, image_candidates(topics), wanted)
+
+
+def detections_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
+    """As `image_topic`."""
+    return _choose("detections", (DETECTIONS,), topics, detection_candidates(topics), wanted)
+
+
+def stamp_of(message: Any) -> int:
+    """The stamp of a message with a header, ns."""
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def _choose(
+    what: str,
+    types: tuple[str, ...],
+    topics: Mapping[str, TopicInfo],
+    candidates: list[str],
+    wanted: str | None,
+) -> str:
+    if wanted is not None:
+        name = "/" + wanted.lstrip("/")
+        if name not in topics:
+            raise BagError(f"the bag has no topic {name}; it has {', '.join(topics) or 'none'}")
+        if topics[name].type not in types:
+            raise BagError(f"{name} is a {topics[name].type}; {what} are {' or '.join(types)}")
+        return name
+    if not candidates:
+        raise BagError(
+            f"the bag has no messages of type {' or '.join(types)}; it has "
+            + (", ".join(f"{name} ({info.type})" for name, info in topics.items()) or "nothing")
+        )
+    if len(candidates) > 1:
+        raise BagError(
+            f"the bag has {len(candidates)} topics for {what}: {', '.join(candidates)}; choose one "
+            f"with --{what}"
+        )
+    return candidates[0]

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a new run meet the conditions of a scenario? An outcome for each, both numbers said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hrnet_pose_ros.replay.answers import Answers
+from hrnet_pose_ros.replay.comparison import Comparison
+from hrnet_pose_ros.replay.scenario import (
+    LEVELS,
+    AgeCondition,
+    ChangeCondition,
+    ContinuityCondition,
+    CountCondition,
+    DiagnosticsCondition,
+    DropCondition,
+    OksCondition,
+    Scenario,
+)
+
+AGE_PERCENTILE = 95
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one condition went.
+
+    ``success`` is also true where the condition does not apply: what it asks for was not recorded,
+    or no person was there to be judged. ``summary`` says what was measured and what is allowed.
+    """
+
+    name: str
+    success: bool
+    summary: str
+    applies: bool = True
+
+    @property
+    def word(self) -> str:
+        """``pass``, ``fail`` or ``not applicable``."""
+        if not self.applies:
+            return "not applicable" if self.success else "fail"
+        return "pass" if self.success else "fail"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All outcomes of a scenario, in the scenario's order."""
+
+    outcomes: list[Outcome]
+
+    @property
+    def success(self) -> bool:
+        """Every condition is met."""
+        return all(outcome.success for outcome in self.outcomes)
+
+
+def judge(scenario: Scenario, comparison: Comparison) -> Verdict:
+    """Judge a comparison by every condition of the scenario."""
+    return Verdict(
+        [
+            _JUDGES[name](name, condition, comparison)
+            for name, condition in scenario.conditions().items()
+        ]
+    )
+
+
+def _oks(name: str, condition: OksCondition, comparison: Comparison) -> Outcome:
+    values = comparison.joined("oks")
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return _nothing_to_judge(name, comparison)
+    good = int((values >= condition.at_least).sum())
+    return Outcome(
+        name,
+        good >= condition.share * len(values),
+        f"{_share(good, len(values))} of the matched skeletons have an OKS of at least "
+        f"{condition.at_least:g}; at least {_percent(condition.share)} must "
+        f"(lowest {values.min():.4f}, mean {values.mean():.4f})",
+    )
+
+
+def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
+    if not comparison.frames:
+        return _nothing_to_judge(name, comparison)
+    missed = sum(frame.missed for frame in comparison.frames)
+    return _counted(
+        name, condition, missed, comparison.golden_persons, "golden skeletons are missed"
+    )
+
+
+def _extra_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
+    extra = sum(frame.extra for frame in comparison.frames)
+    total = comparison.golden_persons
+    return _counted(name, condition, extra, total, "skeletons are extra, by golden skeletons")
+
+
+def _missing_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
+    missing, total = len(comparison.missing_frames), len(comparison.golden.frames)
+    return _counted(name, condition, missing, total, "golden frames are missing")
+
+
+def _extra_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
+    extra, total = len(comparison.extra_frames), len(comparison.golden.frames)
+    return _counted(name, condition, extra, total, "frames are extra, by golden frames")
+
+
+def _id_continuity(name: str, condition: ContinuityCondition, comparison: Comparison) -> Outcome:
+    again = sum(frame.seen_again for frame in comparison.frames)
+    kept = sum(frame.kept_ids for frame in comparison.frames)
+    if not again:
+        seen = Counter(one for f in comparison.golden.frames.values() for one in f.ids if one)
+        twice = sum(count > 1 for count in seen.values())
+        summary = f"no person was matched twice; the golden bag has {twice} ids seen twice"
+        return Outcome(name, twice == 0, summary, applies=twice > 0)
+    return Outcome(
+        name,
+        kept >= condition.share * again,
+        f"{_share(kept, again)} of the persons seen again keep their id; "
+        f"at least {_percent(condition.share)} must",
+    )
+
+
+def _change(attribute: str, what: str) -> Callable[[str, ChangeCondition, Comparison], Outcome]:
+    def judged(name: str, condition: ChangeCondition, comparison: Comparison) -> Outcome:
+        changes = comparison.joined(attribute)
+        if not len(changes):
+            return _nothing_to_judge(name, comparison)
+        small = int((np.abs(changes) <= condition.at_most).sum())  # NaN is not small
+        return Outcome(
+            name,
+            small >= condition.share * len(changes),
+            f"{_share(small, len(changes))} of the {what} scores change by at most "
+            f"{condition.at_most:g}; at least {_percent(condition.share)} must "
+            f"(mean change {changes.mean():+.4f}, largest {np.abs(changes).max():.4f})",
+        )
+
+    return judged
+
+
+def _age_p95(name: str, condition: AgeCondition, comparison: Comparison) -> Outcome:
+    golden, new = age_p95(comparison.golden), age_p95(comparison.new)
+    if new is None:
+        return _not_recorded(name, condition.required, "ages", "times are NaN in a replay")
+    beside = "not recorded" if golden is None else f"{golden:.4f} s"
+    return Outcome(
+        name,
+        new <= condition.at_most_s,
+        f"95 % of the skeletons are at most {new:.4f} s old when published; "
+        f"at most {condition.at_most_s:g} s is allowed (golden: {beside})",
+    )
+
+
+def _drop_share(name: str, condition: DropCondition, comparison: Comparison) -> Outcome:
+    drops = comparison.new.drops()
+    if drops is None or not drops[0]:
+        return _not_recorded(name, condition.required, "drops", "no diagnostics of the input")
+    received, dropped = drops
+    before = comparison.golden.drops()
+    beside = "not recorded" if before is None else _share(before[1], before[0])
+    return Outcome(
+        name,
+        dropped <= condition.share * received,
+        f"{_share(dropped, received)} of the received images were dropped; "
+        f"at most {_percent(condition.share)} is allowed (golden: {beside})",
+    )
+
+
+def _diagnostics(name: str, condition: DiagnosticsCondition, comparison: Comparison) -> Outcome:
+    statuses = [one for one in comparison.new.statuses if condition.node in one.name]
+    if not statuses:
+        reason = f"no status of '{condition.node}'"
+        return _not_recorded(name, condition.required, "diagnostics", reason)
+    worst = max(statuses, key=lambda one: one.level)  # the first of the worst
+    level = LEVELS[worst.level] if worst.level < len(LEVELS) else str(worst.level)
+    shown = f": '{worst.name}' said '{worst.text}'" if worst.level else ""
+    return Outcome(
+        name,
+        worst.level <= LEVELS.index(condition.at_most),
+        f"the highest level of {len(statuses)} statuses is {level}; "
+        f"at most {condition.at_most} is allowed{shown}",
+    )
+
+
+_JUDGES: dict[str, Callable[[str, Any, Comparison], Outcome]] = {
+    "oks": _oks,
+    "missed_skeletons": _missed_skeletons,
+    "extra_skeletons": _extra_skeletons,
+    "missing_frames": _missing_frames,
+    "extra_frames": _extra_frames,
+    "id_continuity": _id_continuity,
+    "person_score_change": _change("person_score_changes", "person"),
+    "keypoint_score_change": _change("keypoint_score_changes", "key point"),
+    "age_p95": _age_p95,
+    "drop_share": _drop_share,
+    "diagnostics": _diagnostics,
+}
+
+
+def age_p95(answers: Answers) -> float | None:
+    """The 95th percentile of the ages in seconds; None where none was recorded."""
+    ages = np.array([frame.age for frame in answers.frames.values()], np.float64)
+    ages = ages[np.isfinite(ages)]
+    return float(np.percentile(ages, AGE_PERCENTILE)) if len(ages) else None
+
+
+def _counted(name: str, limits: CountCondition, count: int, total: int, what: str) -> Outcome:
+    allowed = []
+    success = True
+    if limits.count is not None:
+        allowed.append(str(limits.count))
+        success &= count <= limits.count
+    if limits.share is not None:
+        allowed.append(_percent(limits.share))
+        success &= count <= limits.share * total
+    summary = f"{_share(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
+    return Outcome(name, success, summary)
+
+
+def _nothing_to_judge(name: str, comparison: Comparison) -> Outcome:
+    """No matched person: the new run's fault only where the golden one has persons."""
+    persons = sum(len(frame.poses) for frame in comparison.golden.frames.values())
+    summary = f"no skeleton could be judged; the golden bag has {persons}"
+    return Outcome(name, persons == 0, summary, applies=persons > 0)
+
+
+def _not_recorded(name: str, required: bool, what: str, reason: str) -> Outcome:
+    wish = "required" if required else "not required"
+    summary = f"the new bag has no {what} ({reason}); they are {wish}"
+    return Outcome(name, not required, summary, applies=False)
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count} of {total} ({_percent(count / total)})" if total else f"{count} of 0"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frames in which two runs differ most, drawn golden beside new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.pose.drawing import draw_poses
+from hrnet_pose_ros.replay.answers import Frame
+from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
+from hrnet_pose_ros.ros.images import ImageError, rgb_frame, rgb_frame_of_compressed
+
+MOST_FRAMES = 6
+# An OKS nearer to 1 than this is not worth a picture.
+VISIBLE = 1e-3
+PICTURE_WIDTH = 640
+CLOSE_UP = (200, 300)  # width, height
+JPEG_QUALITY = 85
+CANVAS = 60  # grey of a frame without its image
+LARGEST_CANVAS = 4096
+
+READERS = {
+    "sensor_msgs/msg/Image": rgb_frame,
+    "sensor_msgs/msg/CompressedImage": rgb_frame_of_compressed,
+}
+
+
+@dataclass(frozen=True)
+class WorstFrame:
+    """One frame as JPEG files: whole images, and the person that differs most, enlarged."""
+
+    frame: FrameComparison
+    golden: bytes
+    new: bytes
+    golden_close: bytes
+    new_close: bytes
+
+
+def worst_frames(comparison: Comparison) -> list[FrameComparison]:
+    """Up to six frames that differ visibly, the worst first.
+
+    By turns the frame with the most persons without a partner and the one with the lowest OKS, so
+    that neither kind hides the other.
+    """
+    alone = [f for f in comparison.frames if f.missed + f.extra]
+    alone.sort(key=lambda f: (f.missed + f.extra, f.lacking), reverse=True)
+    unlike = [f for f in comparison.frames if f.lacking > VISIBLE]
+    unlike.sort(key=lambda f: f.lacking, reverse=True)
+    turns = [f for pair in zip_longest(alone, unlike) for f in pair if f is not None]
+    return list({f.stamp: f for f in turns}.values())[:MOST_FRAMES]
+
+
+def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray]:
+    """The RGB images of these frames, by stamp (ns), from the raw and compressed images of a bag.
+
+    An image that cannot be read, or whose size is not the one that the skeletons were made of, is
+    left out.
+    """
+    from hrnet_pose_ros.replay.bags import BagReader
+
+    sizes = {frame.stamp: frame.golden.size for frame in frames}
+    images: dict[int, np.ndarray] = {}
+    with BagReader(path) as bag:
+        kinds = {name: info.type for name, info in bag.topics.items() if info.type in READERS}
+        if not kinds:
+            raise ValueError(f"{path} has no image topic; it has {', '.join(sorted(bag.topics))}")
+        for item in bag.messages(list(kinds)) if frames else ():
+            stamp = item.message.header.stamp
+            at = stamp.sec * 1_000_000_000 + stamp.nanosec
+            if at in sizes and at not in images:
+                image = _read(kinds[item.topic], item.message)
+                if image is not None and image.shape[1::-1] == sizes[at]:
+                    images[at] = image
+                    if len(images) == len(sizes):
+                        break
+    return images
+
+
+def _read(kind: str, message: Any) -> np.ndarray | None:
+    try:
+        return np.ascontiguousarray(READERS[kind](message))
+    except ImageError:
+        return None
+
+
+def drawn(frame: FrameComparison, image: np.ndarray | None) -> WorstFrame:
+    """Draw both runs into the image, or on a plain canvas of its size."""
+    if image is None:
+        width, height = (int(np.clip(side, 16, LARGEST_CANVAS)) for side in frame.golden.size)
+        image = np.full((height, width, 3), CANVAS, np.uint8)
+    box = _worst_box(frame)
+    pictures = []
+    for run in (frame.golden, frame.new):
+        pictures.append(_picture(image, run))
+        pictures.append(_close_up(image, run, box))
+    golden, golden_close, new, new_close = map(_jpeg, pictures)
+    return WorstFrame(frame, golden, new, golden_close, new_close)
+
+
+def _worst_box(frame: FrameComparison) -> np.ndarray:
+    """The box ``[4]`` of a person without a partner, else of the pair with the lowest OKS."""
+    for run, places in ((frame.golden, frame.pairs[:, 0]), (frame.new, frame.pairs[:, 1])):
+        alone = np.setdiff1d(np.arange(len(run.poses)), places)
+        if len(alone):
+            return run.boxes[alone[0]]
+    lowest = int(np.nan_to_num(frame.oks, nan=1.0).argmin())
+    return frame.golden.boxes[frame.pairs[lowest, 0]]
+
+
+def _picture(image: np.ndarray, run: Frame) -> np.ndarray:
+    picture = image.copy()
+    draw_poses(picture, run.poses, run.boxes, run.ids)
+    height = max(round(PICTURE_WIDTH * image.shape[0] / image.shape[1]), 1)
+    return cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
+
+
+def _close_up(image: np.ndarray, run: Frame, box: np.ndarray) -> np.ndarray:
+    """The box with a margin, enlarged first and drawn into afterwards, so that lines stay fine."""
+    x, y, width, height = box
+    target_width, target_height = CLOSE_UP
+    scale = min(target_width / max(width, 1), target_height / max(height, 1)) / 1.4
+    shift = np.array([target_width, target_height]) / 2 - scale * np.array(
+        [x + width / 2, y + height / 2]
+    )
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    picture = cv2.warpAffine(image, matrix, CLOSE_UP, flags=cv2.INTER_CUBIC)
+    poses = type(run.poses)(
+        keypoints=(run.poses.keypoints * scale + shift).astype(np.float32),
+        scores=run.poses.scores,
+        covariances=(run.poses.covariances * scale**2).astype(np.float32),
+        valid=run.poses.valid,
+    )
+    draw_poses(picture, poses)
+    return picture
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise RuntimeError("OpenCV could not write a JPEG picture")
+    return data.tobytes()

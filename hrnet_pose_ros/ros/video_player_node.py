@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node `video_player`: a video file as a camera, for a first try without one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from pathlib import Path
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from hrnet_pose_ros.video import VideoError, VideoReader
+
+STOP_TIMEOUT = 10.0
+
+
+class VideoPlayerNode(Node):
+    """Publishes the frames on `image` at the video's rate, stamped with the time of publication.
+
+    Parameters, all at start: ``video`` (path), ``loop`` (again and again, or once), ``frame_id``.
+    After the last frame of a video that is played once, the node stays and is silent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("video_player")
+        video = self.declare_parameter("video", "").value
+        self._loop = self.declare_parameter("loop", True).value
+        self._frame_id = self.declare_parameter("frame_id", "camera_optical_frame").value
+        if not video:
+            raise ValueError("parameter video is ''; allowed: the path of a video file")
+        self._path = Path(video).expanduser()
+        reader = VideoReader(self._path)
+        self._images = self.create_publisher(
+            Image,
+            "image",
+            QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self.get_logger().info(
+            f"playing {self._path} on {self._images.topic_name}, {reader.rate:g} images a second"
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._play, args=(reader,), name="video", daemon=True
+        )
+        self._thread.start()
+
+    def _play(self, reader: VideoReader) -> None:
+        try:
+            while self._play_once(reader) and self._loop:
+                reader = VideoReader(self._path)
+            if not self._stopping.is_set():
+                self.get_logger().info("the video has ended")
+        except Exception as error:
+            if not self._stopping.is_set():
+                self.get_logger().error(f"the video cannot be played on: {error}")
+
+    def _play_once(self, reader: VideoReader) -> bool:
+        """Publish all frames, never faster than the video's rate; False when told to stop."""
+        played = False
+        origin = time.monotonic()  # when the first frame was due
+        for seconds, frame in reader:
+            now = time.monotonic()
+            origin = max(origin, now - seconds)  # what is late shifts the rest: no bursts
+            if self._stopping.wait(origin + seconds - now):
+                return False
+            self._images.publish(self._message(frame))
+            played = True
+        if not played:
+            raise VideoError(f"{self._path} has no pictures")
+        return not self._stopping.wait(1.0 / reader.rate)  # how long the last frame stands
+
+    def _message(self, frame: np.ndarray) -> Image:
+        height, width = frame.shape[:2]
+        return Image(
+            header=Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id),
+            height=height,
+            width=width,
+            encoding="rgb8",
+            step=3 * width,
+            data=array("B", frame.tobytes()),
+        )
+
+    def stop(self) -> bool:
+        """End playing; returns False when the thread did not end in time."""
+        self._stopping.set()
+        self._thread.join(STOP_TIMEOUT)
+        return not self._thread.is_alive()
+
+
+def make_node() -> VideoPlayerNode:
+    """What `hrnet_pose_ros.ros.process.run` spins."""
+    return VideoPlayerNode()

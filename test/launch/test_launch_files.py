@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of launch/ and config/, checked where ros2 launch, ros2 bag and RViz are not installed.
+
+The tables hold what the programs of ROS 2 Jazzy know (launch 3.4, launch_ros 0.26, rosbag2 0.26,
+rviz 14.1, usb_cam 0.8), read from their sources.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+
+from hrnet_pose_ros.ros.parameters import BY_NAME, PARAMETERS, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "hrnet_pose_ros"
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What launch's XML front end takes: attributes, those of them that it needs, and children."""
+
+    attributes: frozenset[str]
+    needed: frozenset[str] = frozenset()
+    children: frozenset[str] = frozenset()
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CONDITION = "if unless"
+_PROCESS = (
+    f"{_CONDITION} cwd output respawn respawn_max_retries respawn_delay sigkill_timeout "
+    "sigterm_timeout shell emulate_tty launch-prefix on_exit"
+)
+TAGS = {
+    "launch": Tag(words("version"), children=words("arg set_env let node executable include")),
+    "arg": Tag(words(f"{_CONDITION} name default description"), words("name"), words("choice")),
+    "choice": Tag(words("value"), words("value")),
+    "set_env": Tag(words(f"{_CONDITION} name value"), words("name value")),
+    "let": Tag(words(f"{_CONDITION} name value"), words("name value")),
+    "executable": Tag(words(f"{_PROCESS} cmd name"), words("cmd"), words("env")),
+    "node": Tag(
+        words(f"{_PROCESS} pkg exec name namespace args ros_args exec_name"),
+        words("pkg exec name"),
+        words("param remap env"),
+    ),
+    "include": Tag(words(f"{_CONDITION} file"), words("file"), words("arg")),
+}
+INCLUDE_ARG = Tag(words("name value"), words("name value"))
+PARAM = Tag(words("name value type"), words("name value type"))
+PARAM_FILE = Tag(words("from"), words("from"))
+REMAP = Tag(words("from to"), words("from to"))
+
+SUBSTITUTIONS = {"var", "env", "find-pkg-share", "equals"}
+PARAMETER_TYPES = {"bool", "int", "float", "str"}
+
+# Executables and parameters of other packages' nodes.
+FOREIGN_NODES = {
+    ("rviz2", "rviz2"): {"use_sim_time"},
+    ("usb_cam", "usb_cam_node_exe"): {
+        *("video_device", "pixel_format", "image_width", "image_height", "framerate"),
+        *("camera_name", "camera_info_url", "frame_id"),
+    },
+}
+OWN_PARAMETERS = {
+    "hrnet_pose_node": {*BY_NAME, "use_sim_time"},
+    "person_detector_node": {
+        *("image_transport", "min_score", "threads", "tile_columns", "tile_rows", "use_sim_time"),
+    },
+    "video_player_node": {"video", "loop", "frame_id"},
+}
+NOT_REQUIRED = {"usb_cam"}  # the demo's camera: the file's comment and the README name it
+
+# Options of `ros2 bag` that are used, and how many values each takes (None: one or more).
+BAG_OPTIONS: dict[str, dict[str, int | None]] = {
+    "play": dict.fromkeys(("--loop", "--disable-keyboard-controls"), 0)
+    | dict.fromkeys(("--clock", "--rate", "--delay"), 1)
+    | {"--topics": None},
+    "record": dict.fromkeys(("--use-sim-time", "--disable-keyboard-controls"), 0)
+    | dict.fromkeys(("--storage", "--output", "--max-bag-size", "--max-cache-size", "--regex"), 1)
+    | {"--topics": None},
+}
+BAG_POSITIONALS = {"play": 1, "record": 0}
+
+RVIZ_CLASSES = {
+    "Panels": {
+        *("rviz_common/Displays", "rviz_common/Help", "rviz_common/Selection"),
+        *("rviz_common/Time", "rviz_common/Tool Properties", "rviz_common/Transformation"),
+        "rviz_common/Views",
+    },
+    "Displays": {
+        *("rviz_default_plugins/Axes", "rviz_default_plugins/Camera", "rviz_default_plugins/Grid"),
+        *("rviz_default_plugins/Image", "rviz_default_plugins/Marker"),
+        *("rviz_default_plugins/MarkerArray", "rviz_default_plugins/TF"),
+    },
+    "Tools": {
+        *("rviz_default_plugins/Interact", "rviz_default_plugins/MoveCamera"),
+        *("rviz_default_plugins/Select", "rviz_default_plugins/FocusCamera"),
+        *("rviz_default_plugins/Measure", "rviz_default_plugins/PublishPoint"),
+    },
+    "Views": {
+        *("rviz_default_plugins/FPS", "rviz_default_plugins/Orbit"),
+        *("rviz_default_plugins/ThirdPersonFollower", "rviz_default_plugins/TopDownOrtho"),
+        "rviz_default_plugins/XYOrbit",
+    },
+}
+
+
+def parsed(path: Path) -> ElementTree.Element:
+    return ElementTree.parse(path).getroot()
+
+
+def of_every_file(test: Any) -> Any:
+    return pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)(test)
+
+
+def elements(root: ElementTree.Element) -> Iterator[tuple[ElementTree.Element, Tag]]:
+    """Every element with what is known of it."""
+    yield root, TAGS["launch"]
+    for action in root:
+        yield action, TAGS[action.tag]
+        for child in action:
+            if child.tag == "arg":
+                yield child, INCLUDE_ARG
+            elif child.tag == "param":
+                yield child, PARAM_FILE if "from" in child.attrib else PARAM
+            elif child.tag == "remap":
+                yield child, REMAP
+            else:
+                yield child, TAGS[child.tag]
+
+
+def values(root: ElementTree.Element) -> Iterator[str]:
+    """Every attribute in which launch substitutes; descriptions are taken as they are."""
+    for element in root.iter():
+        yield from (value for name, value in element.attrib.items() if name != "description")
+
+
+def declared(root: ElementTree.Element) -> dict[str, bool]:
+    """The file's arguments, and whether each has a default."""
+    return {element.attrib["name"]: "default" in element.attrib for element in root.findall("arg")}
+
+
+def command(text: str) -> list[str]:
+    """A command line as launch splits it: a substitution is one word, whatever it holds."""
+    return shlex.split(re.sub(r"\$\(var (\w+)\)", r"<\1>", text))
+
+
+def test_the_four_files_are_there() -> None:
+    names = {path.name.removesuffix(".launch.xml") for path in LAUNCH_FILES}
+    assert names == {"hrnet_pose", "camera_demo", "replay", "record"}
+
+
+@of_every_file
+def test_tags_and_attributes_are_known(path: Path) -> None:
+    for element, tag in elements(parsed(path)):
+        where = f"<{element.tag} {element.attrib}>"
+        assert set(element.attrib) <= tag.attributes, where
+        assert tag.needed <= set(element.attrib), where
+        assert {child.tag for child in element} <= tag.children, where
+        assert not {"if", "unless"} <= set(element.attrib), f"{where} has both conditions"
+        assert element.get("type") in {None, *PARAMETER_TYPES}, where
+
+
+@of_every_file
+def test_substitutions_are_known_and_variables_declared(path: Path) -> None:
+    root = parsed(path)
+    names = set(declared(root)) | {element.attrib["name"] for element in root.findall("let")}
+    used = set()
+    for value in values(root):
+        assert value.count("(") == value.count(")"), value
+        assert set(re.findall(r"\$\(([\w-]+)", value)) <= SUBSTITUTIONS, value
+        found = set(re.findall(r"\$\(var ([^)]*)\)", value))
+        assert found <= names, f"{found - names} not declared: {value}"
+        used |= found
+    assert names == used, f"declared and not used: {names - used}"
+
+
+@of_every_file
+def test_files_exist_in_the_install_space(path: Path) -> None:
+    share = Path(get_package_share_directory(PACKAGE))
+    assert (share / "launch" / path.name).is_file(), "run dev/setup.sh"
+    for value in values(parsed(path)):
+        for package, file in re.findall(r"\$\(find-pkg-share (\w+)\)([\w./]*)", value):
+            assert package == PACKAGE
+            assert (share / file.lstrip("/")).is_file(), value
+
+
+@of_every_file
+def test_nodes_and_their_parameters_exist(path: Path) -> None:
+    executables = Path(get_package_prefix(PACKAGE), "lib", PACKAGE)
+    package_xml = parsed(ROOT / "package.xml")
+    depends = {element.text for element in package_xml.findall("exec_depend")}
+    for node in parsed(path).findall("node"):
+        package, executable = node.attrib["pkg"], node.attrib["exec"]
+        if package == PACKAGE:
+            assert os.access(executables / executable, os.X_OK), executable
+            known = OWN_PARAMETERS[executable]
+        else:
+            known = FOREIGN_NODES[package, executable]
+            assert package in depends | NOT_REQUIRED, f"package.xml does not name {package}"
+        named = {param.attrib["name"] for param in node.findall("param") if "name" in param.attrib}
+        assert named <= known, executable
+
+
+def test_arguments_never_set_model_or_engine() -> None:
+    """An argument always wins over the file, also by its default."""
+    node = parsed(ROOT / "launch" / "hrnet_pose.launch.xml").find("node")
+    assert node is not None
+    params = [param.attrib for param in node.findall("param")]
+    assert "from" in params[0], "the file comes first: what comes later wins"
+    assert {param["name"] for param in params[1:]} == {
+        "image_transport",
+        "autostart",
+        "use_sim_time",
+    }
+
+
+@of_every_file
+def test_includes_pass_arguments_that_exist(path: Path) -> None:
+    for include in parsed(path).findall("include"):
+        arguments = declared(parsed(ROOT / "launch" / Path(include.attrib["file"]).name))
+        passed = {arg.attrib["name"] for arg in include.findall("arg")}
+        assert passed <= set(arguments)
+        assert {name for name, has_default in arguments.items() if not has_default} <= passed
+
+
+@of_every_file
+def test_bag_commands_use_known_options(path: Path) -> None:
+    for executable in parsed(path).findall("executable"):
+        program, sub, verb, *arguments = command(executable.attrib["cmd"])
+        assert (program, sub) == ("ros2", "bag")
+        options = BAG_OPTIONS[verb]
+        positionals, option, taken = 0, "", 0
+        for word in [*arguments, "--end"]:
+            if not word.startswith("--"):
+                taken += 1
+                if options.get(option, 0) is not None and taken > (options.get(option) or 0):
+                    positionals += 1
+                continue
+            wanted = options.get(option, 0)
+            assert (taken >= 1) if wanted is None else (taken >= wanted), option
+            assert word in options or word == "--end", word
+            option, taken = word, 0
+        assert positionals == BAG_POSITIONALS[verb], executable.attrib["cmd"]
+
+
+@of_every_file
+def test_a_profile_of_the_user_stays(path: Path) -> None:
+    for action in parsed(path).findall("set_env"):
+        assert action.attrib["name"] == "FASTRTPS_DEFAULT_PROFILES_FILE"
+        assert action.attrib["value"].startswith(
+            "$(env FASTRTPS_DEFAULT_PROFILES_FILE $(env FASTDDS_DEFAULT_PROFILES_FILE "
+        )
+
+
+def test_parameter_file_holds_every_default() -> None:
+    content = yaml.safe_load((ROOT / "config" / "hrnet_pose.yaml").read_text())
+    assert list(content) == ["/**"] and list(content["/**"]) == ["ros__parameters"]
+    values = content["/**"]["ros__parameters"]
+    defaults = {parameter.name: parameter.default for parameter in PARAMETERS}
+    assert values == defaults
+    # 0 for 0.0 would be another type to ROS, and an unquoted class id a number
+    assert {name: type(value) for name, value in values.items()} == {
+        name: type(default) for name, default in defaults.items()
+    }
+    assert all(isinstance(name, str) for name in values["class_ids"])
+    Settings.of(values)
+
+
+def test_demo_parameters_are_accepted() -> None:
+    content = yaml.safe_load((ROOT / "config" / "camera_demo.yaml").read_text())
+    values = content["/**"]["ros__parameters"]
+    assert set(values) <= set(BY_NAME)
+    Settings.of({parameter.name: parameter.default for parameter in PARAMETERS} | values)
+
+
+def test_rviz_classes_and_topics_are_known() -> None:
+    config = yaml.safe_load((ROOT / "config" / "hrnet_pose.rviz").read_text())
+    manager = config["Visualization Manager"]
+    found = {
+        "Panels": config["Panels"],
+        "Displays": manager["Displays"],
+        "Tools": manager["Tools"],
+        "Views": [manager["Views"]["Current"]],
+    }
+    for place, entries in found.items():
+        assert {entry["Class"] for entry in entries} <= RVIZ_CLASSES[place]
+    assert manager["Transformation"]["Current"]["Class"] == "rviz_default_plugins/TF"
+    topics = {
+        entry["Class"]: entry["Topic"]["Value"] for entry in manager["Displays"] if "Topic" in entry
+    }
+    assert topics == {
+        "rviz_default_plugins/Image": "/overlay",
+        "rviz_default_plugins/MarkerArray": "/markers",
+        "rviz_default_plugins/Camera": "/camera/image_raw",
+    }
+    launch = parsed(ROOT / "launch" / "hrnet_pose.launch.xml")
+    rviz = next(node for node in launch.findall("node") if node.get("pkg") == "rviz2")
+    assert set(topics.values()) <= {remap.attrib["from"] for remap in rviz.findall("remap")}
+
+
+def test_foxglove_layout_places_its_panels_once() -> None:
+    layout = json.loads((ROOT / "config" / "foxglove_layout.json").read_text())
+
+    def panels(node: Any) -> list[str]:
+        if isinstance(node, str):
+            return [node]
+        assert node["direction"] in {"row", "column"} and 0 < node["splitPercentage"] < 100
+        return panels(node["first"]) + panels(node["second"])
+
+    assert sorted(panels(layout["layout"])) == sorted(layout["configById"])
+    kinds = {name.partition("!")[0] for name in layout["configById"]}
+    assert kinds <= {"Image", "3D", "DiagnosticSummary", "Plot"}

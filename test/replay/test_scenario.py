@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios: what is accepted, and that every mistake is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrnet_pose_ros.replay.scenario import (
+    CountCondition,
+    OksCondition,
+    Scenario,
+    ScenarioError,
+    read_scenario,
+)
+
+OKS = {"at_least": 0.9, "share": 0.99}
+
+
+def test_values_and_defaults() -> None:
+    scenario = Scenario.of({"name": "x", "oks": OKS, "missed_skeletons": {"share": 0}})
+    assert scenario.oks == OksCondition(at_least=0.9, share=0.99)
+    assert scenario.missed_skeletons == CountCondition(count=None, share=0.0)
+    assert scenario.topic == ""
+    assert list(scenario.conditions()) == ["oks", "missed_skeletons"]
+
+
+def test_the_bundled_one(root: Path) -> None:
+    scenario = read_scenario(root / "demo" / "street_scenario.yaml")
+    assert {"oks", "missed_skeletons", "extra_skeletons", "missing_frames"} <= set(
+        scenario.conditions()
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (None, "must be a mapping"),  # an empty file
+        ([1], "must be a mapping"),
+        ({"oks": OKS}, "the key 'name' is missing"),
+        ({"name": "x"}, "no condition; set one of oks, missed_skeletons"),
+        ({"name": 3, "oks": OKS}, "name must be a text, got 3"),
+        ({"name": "x", "osk": OKS}, "unknown key 'osk'; known are name, topic, oks"),
+        ({"name": "x", "oks": {**OKS, "above": 1}}, "unknown key 'oks.above'"),
+        ({"name": "x", "oks": {"share": 1}}, "the key 'oks.at_least' is missing"),
+        ({"name": "x", "oks": None}, "oks must be a mapping with keys of at_least, share"),
+        ({"name": "x", "oks": {**OKS, "share": 1.5}}, "oks.share must be between 0 and 1, got 1.5"),
+        ({"name": "x", "oks": {**OKS, "share": "all"}}, "oks.share must be a number, got 'all'"),
+        ({"name": "x", "oks": {**OKS, "share": True}}, "oks.share must be a number, got True"),
+        ({"name": "x", "oks": {**OKS, "share": float("nan")}}, "got nan"),
+        ({"name": "x", "extra_frames": {}}, "extra_frames needs count, share or both"),
+        ({"name": "x", "extra_frames": {"count": -1}}, "extra_frames.count must be at least 0"),
+        ({"name": "x", "extra_frames": {"count": 0.5}}, "must be a whole number, got 0.5"),
+        ({"name": "x", "age_p95": {"at_most_s": -1}}, "age_p95.at_most_s must be at least 0"),
+        (
+            {"name": "x", "age_p95": {"at_most_s": 1, "required": 1}},
+            "age_p95.required must be true or false, got 1",
+        ),
+        (
+            {"name": "x", "diagnostics": {"at_most": "warning"}},
+            "diagnostics.at_most must be one of ok, warn, error, stale; got 'warning'",
+        ),
+    ],
+)
+def test_mistakes_are_named(values: object, words: str) -> None:
+    with pytest.raises(ScenarioError) as raised:
+        Scenario.of(values)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: x\noks: {at_least: 0.9, share: 0.9",  # not closed
+        "name: x\nname: y\noks: {at_least: 0.9, share: 0.9}",  # a key twice
+        "name: x\noks: !!python/object:os.system {}",  # a tag that must not be obeyed
+        "name: x\nosk: {}",
+    ],
+)
+def test_a_bad_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=r"mine\.yaml"):
+        read_scenario(path)
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\x89\xff\x00")
+    with pytest.raises(ScenarioError, match=r"mine\.yaml"):
+        read_scenario(path)
