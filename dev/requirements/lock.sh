@@ -13,3 +13,6 @@ vehicle ../../requirements-vehicle.txt -o vehicle.lock
 vehicle test.in -c vehicle.lock -c <(echo "pytest<8") -o test-vehicle.lock
 # The CUDA packages that torch's default build asks for depend on the machine: leave them to pip.
 compile torch.in -c run.lock -c ros.lock -c test.lock | grep -vE "^(nvidia|cuda|triton)" >torch.lock
+# What the other locks do not bring already: it is installed without its dependencies.
+compile train.in -c run.lock -c ros.lock -c test.lock -c torch.lock |
+  grep -E "^(pytorch-lightning|lightning-utilities|torchmetrics)==" >train.lock
