@@ -386,6 +386,13 @@ class PoseNode(LifecycleNodeMixin, Node):
         self._engine_thread.call(self._processor.release)
         return self._engine_thread.stop(STOP_TIMEOUT)
 
+    def destroy_node(self) -> None:
+        """Free the node and its DDS participant."""
+        # rclpy's mixin never frees its state machine. That holds the node, the node its DDS
+        # participant, and this 35 MB in /dev/shm, which would stay there after the process.
+        self._state_machine.destroy_when_not_in_use()
+        Node.destroy_node(self)
+
 
 def _publish_if_wanted(publisher: Any, make: Callable[[], Any]) -> None:
     if publisher.get_subscription_count():

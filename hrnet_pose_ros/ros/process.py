@@ -49,7 +49,7 @@ def run(module: str) -> None:
     executors: list[Executor] = [MessageExecutor(node, slow)]
     if slow is not None:
         executors.append(SlowExecutor(node, slow))
-    failed = threading.Event()
+    failed, ending = threading.Event(), threading.Event()
 
     def spin(executor: Executor) -> None:
         try:
@@ -57,17 +57,25 @@ def run(module: str) -> None:
         except ExternalShutdownException:
             pass
         except Exception as error:
-            if rclpy.ok():
+            if not ending.is_set():  # at the end it may still reach for what is already destroyed
                 node.get_logger().fatal(f"executor failed: {type(error).__name__}: {error}")
                 failed.set()
 
-    for executor in executors:
-        threading.Thread(target=spin, args=(executor,), name="executor", daemon=True).start()
+    threads = [
+        threading.Thread(target=spin, args=(executor,), name="executor", daemon=True)
+        for executor in executors
+    ]
+    for thread in threads:
+        thread.start()
     while not failed.is_set() and signal.sigtimedwait(ENDING, 0.2) is None:
         pass
+    ending.set()
     stopped = node.stop()
     for executor in executors:
         executor.shutdown(timeout_sec=2.0)
+    for thread in threads:
+        # One that still waits holds the node's handle, and the node's shared memory would stay.
+        thread.join(2.0)
     if stopped and not failed.is_set():
         # A thread that still runs may use what this destroys.
         node.destroy_node()

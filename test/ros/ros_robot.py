@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -246,6 +247,11 @@ class NodeUnderTest:
         """Resident bytes of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def shared_memory(self) -> set[str]:
+        """The segments of Fast DDS that the process has mapped: its own and its peers'."""
+        maps = Path(f"/proc/{self.process.pid}/maps").read_text()
+        return set(re.findall(r"/dev/shm/fastrtps_[0-9a-f]{16}\b", maps))
 
     def blocks(self, number: signal.Signals) -> bool:
         """Whether the process has blocked a signal, as `process.run` does first of all."""

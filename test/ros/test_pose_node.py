@@ -8,6 +8,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -503,6 +504,19 @@ def test_a_signal_at_any_moment_ends_it_cleanly(
     time.sleep(after)
     assert node.signal(number) == 0, node.log
     assert "Traceback" not in node.log
+
+
+def test_it_leaves_no_shared_memory_behind(
+    robot: Any, ready: Callable[..., Any], frame: np.ndarray
+) -> None:
+    """35 MB in /dev/shm for each start would fill a vehicle's memory in a few hundred starts."""
+    before = {str(path) for path in Path("/dev/shm").iterdir()}
+    node = ready()
+    robot.answered_pair(frame, BOXES)
+    own = node.shared_memory() - before
+    assert own
+    assert node.signal(signal.SIGINT) == 0, node.log
+    assert not {path for path in own if Path(path).exists()}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
