@@ -24,8 +24,8 @@ from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2DArray
 
 from demo.clips import Clip, nanoseconds, time_message
-from demo.progress import progress
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.progress import progress
 
 ANSWERS: dict[str, type] = {
     "/skeletons": SkeletonArray,
@@ -111,7 +111,7 @@ class Stage(Node):
         """Publish the clip at its own pace, stamped as if it happened now."""
         begin = time.time_ns() + 100_000_000
         self.recording.offset = begin - self._clip.start
-        with progress("playing", self._clip.images) as bar:
+        with progress("playing", "image", self._clip.images) as bar:
             for event in self._clip.events():
                 header = event.message.header
                 header.stamp = time_message(nanoseconds(header.stamp) + self.recording.offset)

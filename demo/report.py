@@ -15,11 +15,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from demo.clips import Clip, nanoseconds
 from demo.play import ANSWERS, Recording
-from demo.progress import progress
 from hrnet_pose_ros.engines.box_ids import iou
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.ros.skeleton_messages import poses_of
 from hrnet_pose_ros.video import VideoWriter
 
@@ -169,7 +169,7 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
     close = _each_person_once(answers)
     images, persons = [], []
     with VideoWriter(folder / "skeletons.mp4", clip.rate) as video:
-        for stamp, frame in progress("drawing", clip.images, clip.frames()):
+        for stamp, frame in progress("drawing", "image", clip.images, clip.frames()):
             answer = answers.get(stamp)
             drawn = np.ascontiguousarray(frame)
             if answer is None:

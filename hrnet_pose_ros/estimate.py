@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from hrnet_pose_ros.engines.box_ids import BoxIds
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.pose.boxes import usable_boxes
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.video import VideoReader, VideoWriter
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -82,7 +81,7 @@ def _pictures(paths: list[Path], output: Path, engine: PoseEngine, detect: Detec
     estimates = Estimates()
     names = [path.stem for path in paths]
     numbered = all(name.isdigit() for name in names) and len({*map(int, names)}) == len(names)
-    for place, path in enumerate(_bar(paths, len(paths))):
+    for place, path in enumerate(progress("estimating", "image", len(paths), paths)):
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if bgr is None:
             estimates.skipped.append(f"{path} is not a picture that can be read")
@@ -100,7 +99,9 @@ def _video(path: Path, output: Path, engine: PoseEngine, detect: Detect) -> Esti
     estimates, ids = Estimates(), BoxIds()
     reader = VideoReader(path)
     with VideoWriter(output / f"{path.stem}_pose.mp4", reader.rate) as video:
-        for number, (seconds, frame) in enumerate(_bar(reader, reader.frames)):
+        for number, (seconds, frame) in enumerate(
+            progress("estimating", "image", reader.frames, reader)
+        ):
             drawn = np.ascontiguousarray(frame)
             boxes, poses = _estimate(drawn, engine, detect, estimates, number, path.name)
             draw_poses(drawn, poses, boxes, ids.assign(boxes, round(seconds * 1e9)))
@@ -145,8 +146,3 @@ def coco_results(poses: Poses, boxes: np.ndarray, box_scores: np.ndarray) -> Ite
             "score": float(scores[person]),
             "bbox": [round(float(side), 2) for side in boxes[person]],
         }
-
-
-def _bar(items: Any, count: int) -> tqdm:
-    interval = 0.1 if sys.stderr.isatty() else 5.0
-    return tqdm(items, total=count or None, unit="image", mininterval=interval)

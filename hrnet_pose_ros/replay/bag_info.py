@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
-from hrnet_pose_ros.replay.progress import progress
 from hrnet_pose_ros.replay.ticks import ticks
 from hrnet_pose_ros.replay.topics import (
     CAMERA_INFO,

@@ -20,9 +20,9 @@ from typing import Any
 
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
 from hrnet_pose_ros.replay.definitions import BagError
-from hrnet_pose_ros.replay.progress import progress
 from hrnet_pose_ros.replay.ticks import ticks
 from hrnet_pose_ros.replay.topics import (
     COMPRESSED,

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(what: str, unit: str, total: int, over: Iterable[Any] | None = None) -> tqdm:
+    """A bar over ``total`` units (0: unknown); a line every 5 s where no terminal shows it."""
+    interval = 0.1 if sys.stderr.isatty() else 5.0
+    return tqdm(
+        over, desc=what, total=total or None, unit=unit, mininterval=interval, dynamic_ncols=True
+    )
