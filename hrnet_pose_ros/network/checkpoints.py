@@ -2,13 +2,15 @@
 """From a checkpoint file to a pose network: every published layout, always strictly.
 
 Layouts: the reference's plain state dict, its training outputs (``state_dict`` with a
-``module.`` prefix, ``best_state_dict``), MMPose 1.x (``backbone.*`` and ``head.final_layer.*``)
-and MMPose 0.x (``keypoint_head.final_layer.*``).
+``module.`` prefix, ``best_state_dict``), MMPose 1.x (``backbone.*`` and ``head.final_layer.*``,
+for SimpleBaseline also ``head.deconv_layers.*``) and MMPose 0.x (``keypoint_head.*``).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,15 +23,17 @@ from hrnet_pose_ros.network.checkpoint_files import (
     shortened,
     state_dict_of,
 )
-from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
+from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, Exchange, HRNetConfiguration
+from hrnet_pose_ros.network.pose_networks import PoseConfiguration, PoseNetwork, network_of
+from hrnet_pose_ros.network.simple_baseline import SIMPLE_BASELINES, SimpleBaselineConfiguration
 from hrnet_pose_ros.skeleton import JOINTS
 
 __all__ = ["CheckpointError", "load_pose_network", "read_state_dict"]
 
-_MMPOSE_HEADS = ("head.final_layer.", "keypoint_head.final_layer.")
+_MMPOSE_HEAD = re.compile(r"^(?:keypoint_)?head\.(?=(?:final_layer|deconv_layers)\.)")
 
 
-def load_pose_network(path: str | Path, configuration: str | None = None) -> HRNet:
+def load_pose_network(path: str | Path, configuration: str | None = None) -> PoseNetwork:
     """Build the pose network that a checkpoint holds, with its weights, in evaluation mode.
 
     Parameters
@@ -51,7 +55,7 @@ def load_pose_network(path: str | Path, configuration: str | None = None) -> HRN
     if configuration is not None and found.name != configuration:
         raise CheckpointError(f"'{path}' holds {found.name}, wanted is {configuration}")
     with torch.device("meta"):  # shapes only: the weights come from the file
-        network = HRNet(found)
+        network = network_of(found)
     _check_keys(network, state, path)
     network.to_empty(device="cpu").load_state_dict(state, strict=True)
     return network.eval()
@@ -72,11 +76,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     _drop_preprocessor(state, path)
     renamed = {}
     for key, value in state.items():
-        key = key.removeprefix("backbone.")
-        for head in _MMPOSE_HEADS:
-            if key.startswith(head):
-                key = "final_layer." + key.removeprefix(head)
-        renamed[key] = value
+        renamed[_MMPOSE_HEAD.sub("", key.removeprefix("backbone."))] = value
     return renamed
 
 
@@ -98,39 +98,87 @@ def _drop_preprocessor(state: dict[str, Tensor], path: Path) -> None:
             )
 
 
-def _configuration_of(state: dict[str, Tensor], path: Path) -> HRNetConfiguration:
+def _configuration_of(state: dict[str, Tensor], path: Path) -> PoseConfiguration:
     """Find out which network a state dict belongs to, or say what it is instead."""
-
-    def has(*prefixes: str) -> bool:
-        return any(key.startswith(prefixes) for key in state)
-
     branch = state.get("stage2.0.branches.0.0.conv1.weight")
-    if branch is None or branch.ndim != 4:
-        if has("deconv_layers.", "head.deconv_layers.", "keypoint_head.deconv_layers."):
-            what = "a SimpleBaseline (ResNet with deconvolutions), not an HRNet"
-        else:
-            what = f"another network, not an HRNet; its keys are {shortened(sorted(state))}"
-        raise CheckpointError(f"'{path}' holds {what}")
+    if branch is not None and branch.ndim == 4:
+        width_in = _head_width(state, path, "HRNet")
+        return _hrnet_of(state, branch.shape[0], width_in, path)
+    if "layer4.0.conv1.weight" in state:
+        _head_width(state, path, "ResNet")
+        return _simple_baseline_of(state, path)
+    raise CheckpointError(
+        f"'{path}' holds another network, neither an HRNet nor a SimpleBaseline; its keys are "
+        f"{shortened(sorted(state))}"
+    )
+
+
+def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
+    """Channels that the heatmap head takes; its joints are checked."""
     final = state.get("final_layer.weight")
     if final is None or final.ndim != 4:
-        if has("classifier.", "incre_modules.", "downsamp_modules.", "head.", "fc."):
-            what = "an ImageNet classifier: usable as pretraining, not as a pose model"
-        else:
-            what = "an HRNet without a heatmap head: usable as pretraining, not as a pose model"
-        raise CheckpointError(f"'{path}' holds {what} (it has no 'final_layer.weight')")
+        foreign = ("classifier.", "incre_modules.", "downsamp_modules.", "head.", "fc.")
+        what = "an HRNet without a heatmap head" if family == "HRNet" else "a ResNet alone"
+        if any(key.startswith(foreign) for key in state):
+            what = "an ImageNet classifier"
+        raise CheckpointError(
+            f"'{path}' holds {what}: usable as pretraining, not as a pose model "
+            "(it has no 'final_layer.weight')"
+        )
     if final.shape[0] != JOINTS:
         raise CheckpointError(
             f"'{path}' is a pose model of {final.shape[0]} joints, expected are COCO's {JOINTS}"
         )
-    width = branch.shape[0]
-    for configuration in CONFIGURATIONS.values():
-        if configuration.width == width:
+    return final.shape[1]
+
+
+def _hrnet_of(
+    state: dict[str, Tensor], width: int, head_width: int, path: Path
+) -> HRNetConfiguration:
+    """The HRNet of that width; among several the one that the names and shapes describe."""
+    same = [c for c in CONFIGURATIONS.values() if c.width == width]
+    if not same:
+        known = ", ".join(f"{c.name} ({c.width})" for c in CONFIGURATIONS.values())
+        raise CheckpointError(f"'{path}' holds an HRNet of width {width}; known are {known}")
+    exchange: Exchange = "final"
+    if "stage2.0.fuse_layers.0.1.0.weight" in state:
+        exchange = "across_stages"
+    if "stage3.0.fuse_layers.0.1.0.weight" in state:
+        exchange = "within_stages"
+    planes = state.get("layer1.0.conv1.weight")
+    widths = same[0].widths
+    described = HRNetConfiguration(
+        "",
+        width,
+        layer1_blocks=_count(state, "layer1."),
+        layer1_planes=0 if planes is None else planes.shape[0],
+        modules=(_count(state, "stage2."), _count(state, "stage3."), _count(state, "stage4.")),
+        blocks=_count(state, "stage2.0.branches.0."),
+        exchange=exchange,
+        heatmap_branch=widths.index(head_width) if head_width in widths else 0,
+    )
+    fitting = [c for c in same if c == replace(described, name=c.name)]
+    return (fitting or same)[0]
+
+
+def _count(state: dict[str, Tensor], prefix: str) -> int:
+    """How many numbered parts there are under a prefix."""
+    return len({k.removeprefix(prefix).split(".")[0] for k in state if k.startswith(prefix)})
+
+
+def _simple_baseline_of(state: dict[str, Tensor], path: Path) -> SimpleBaselineConfiguration:
+    """The SimpleBaseline with as many blocks in layer3, where the ResNets differ most."""
+    blocks = _count(state, "layer3.")
+    for configuration in SIMPLE_BASELINES.values():
+        if configuration.blocks[2] == blocks:
             return configuration
-    known = ", ".join(f"{c.name} ({c.width})" for c in CONFIGURATIONS.values())
-    raise CheckpointError(f"'{path}' holds an HRNet of width {width}; known are {known}")
+    known = ", ".join(f"{c.name} ({c.blocks[2]})" for c in SIMPLE_BASELINES.values())
+    raise CheckpointError(
+        f"'{path}' holds a ResNet with {blocks} blocks in layer3; known are {known}"
+    )
 
 
-def _check_keys(network: HRNet, state: dict[str, Tensor], path: Path) -> None:
+def _check_keys(network: PoseNetwork, state: dict[str, Tensor], path: Path) -> None:
     """Compare names and shapes before loading, so that the message names the keys."""
     expected = network.state_dict()
     problems = []

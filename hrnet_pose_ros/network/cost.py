@@ -19,16 +19,20 @@ class NetworkCost:
     parameters
         Learned numbers (running statistics of the normalisation not counted).
     multiply_adds
-        Of convolutions and linear layers; a deconvolution is counted at its output size.
+        Of convolutions, deconvolutions and linear layers.
+    reference_multiply_adds
+        By the reference's counting rule: the same, but a deconvolution is counted as a convolution
+        at its output size (for stride 2: four times what it computes).
     """
 
     parameters: int
     multiply_adds: int
+    reference_multiply_adds: int
 
     @property
     def paper_gflops(self) -> float:
-        """The "GFLOPs" of the paper's Table 1: multiply-adds / 1024³ (the reference's rule)."""
-        return self.multiply_adds / 1024**3
+        """The "GFLOPs" of the paper's Table 1: the reference's multiply-adds / 1024³."""
+        return self.reference_multiply_adds / 1024**3
 
     @property
     def giga_multiply_adds(self) -> float:
@@ -43,18 +47,25 @@ def network_cost(network: nn.Module, input_size: tuple[int, int]) -> NetworkCost
     """
     width, height = input_size
     counted = copy.deepcopy(network).to("meta").eval()
-    total = 0
+    plain = by_reference = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
+        nonlocal plain, by_reference
         if isinstance(layer, nn.Linear):
-            total += output.numel() * layer.in_features
+            products = output.numel() * layer.in_features
         elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             kernel = layer.kernel_size[0] * layer.kernel_size[1]
-            total += output.numel() * kernel * (layer.in_channels // layer.groups)
+            products = output.numel() * kernel * (layer.in_channels // layer.groups)
+        else:
+            return
+        by_reference += products
+        if isinstance(layer, nn.ConvTranspose2d):
+            # With stride 2 each output value meets a quarter of the kernel.
+            products //= layer.stride[0] * layer.stride[1]
+        plain += products
 
     for layer in counted.modules():
         layer.register_forward_hook(count)
     with torch.inference_mode():
         counted(torch.empty(1, 3, height, width, device="meta"))
-    return NetworkCost(sum(p.numel() for p in network.parameters()), total)
+    return NetworkCost(sum(p.numel() for p in network.parameters()), plain, by_reference)

@@ -4,7 +4,8 @@
 A stem brings the crop to a quarter of its size; four stages follow. Stage s runs s branches in
 parallel, branch b at 1/2**b of the highest resolution with 2**b times its width; after every
 exchange module each branch receives the sum of all of them. The heatmaps are read from the
-highest resolution.
+highest resolution. Section 4.3 of the paper tries fewer exchange units and heatmaps of the other
+resolutions: `HRNetConfiguration` has both as its last attributes.
 
 Module names give the parameter names of the published checkpoints (``stage3.1.branches.0.2.…``),
 so these load without renaming.
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from hrnet_pose_ros.model_metadata import STRIDE
 from hrnet_pose_ros.skeleton import JOINTS
 
 STEM_WIDTH = 64  # channels of the two stride-2 convolutions, the same in every configuration
@@ -45,24 +48,29 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and widening 1x1 convolution with a residual connection; the unit of layer1."""
+    """1x1, 3x3 and widening 1x1 convolution with a residual connection; the unit of layer1.
+
+    Also that of the ResNets of SimpleBaseline, where the 3x3 convolution may have a stride.
+    """
 
     expansion = 4
 
-    def __init__(self, width_in: int, planes: int) -> None:
+    def __init__(self, width_in: int, planes: int, stride: int = 1) -> None:
         super().__init__()
         width = planes * self.expansion
         self.conv1 = convolution(width_in, planes, 1)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = convolution(planes, planes, 3)
+        self.conv2 = convolution(planes, planes, 3, stride)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = convolution(planes, width, 1)
         self.bn3 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        # The shortcut needs its own convolution only where the width changes.
+        # The shortcut needs its own convolution only where the width or the size changes.
         self.downsample: nn.Module | None = None
-        if width_in != width:
-            self.downsample = nn.Sequential(convolution(width_in, width, 1), nn.BatchNorm2d(width))
+        if width_in != width or stride != 1:
+            self.downsample = nn.Sequential(
+                convolution(width_in, width, 1, stride), nn.BatchNorm2d(width)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -95,22 +103,26 @@ class Transition(nn.ModuleList):
 class ExchangeModule(nn.Module):
     """Parallel branches of BasicBlocks, then the exchange unit that fuses across resolutions.
 
-    ``outputs`` is the number of resolutions that leave the module, from the highest one down.
+    ``targets`` are the branches (0 is the highest resolution) that the exchange unit gives; None
+    leaves it out, and the branches go on by themselves.
     """
 
-    def __init__(self, widths: Sequence[int], blocks: int, outputs: int) -> None:
+    def __init__(self, widths: Sequence[int], blocks: int, targets: Sequence[int] | None) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in widths
         )
+        self.exchanges = targets is not None
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(_resample(widths, source, target) for source in range(len(widths)))
-            for target in range(outputs)
+            for target in targets or ()
         )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
         xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
+        if not self.exchanges:
+            return xs
         fused = []
         for layers in self.fuse_layers:
             assert isinstance(layers, nn.ModuleList)
@@ -147,8 +159,8 @@ class HRNet(nn.Module):
     """HRNet with a heatmap head.
 
     ``forward`` takes normalised RGB crops, float ``[N, 3, H, W]`` with H and W multiples of 32,
-    and returns heatmaps ``[N, 17, H/4, W/4]``. The head has a bias and no activation: values
-    may lie below 0 or above 1.
+    and returns heatmaps ``[N, 17, H/stride, W/stride]``; the configuration's ``stride`` is 4
+    outside ablations. The head has a bias and no activation: values may lie below 0 or above 1.
     """
 
     def __init__(self, configuration: HRNetConfiguration, joints: int = JOINTS) -> None:
@@ -167,21 +179,26 @@ class HRNet(nn.Module):
         )
         widths = configuration.widths
         self.transition1 = Transition([width], widths[:2])
-        self.stage2 = self._stage(2, outputs=2)
+        self.stage2 = self._stage(2, range(2))
         self.transition2 = Transition(widths[:2], widths[:3])
-        self.stage3 = self._stage(3, outputs=3)
+        self.stage3 = self._stage(3, range(3))
         self.transition3 = Transition(widths[:3], widths)
-        self.stage4 = self._stage(4, outputs=1)
-        self.final_layer = nn.Conv2d(widths[0], joints, kernel_size=1)
+        self.stage4 = self._stage(4, [configuration.heatmap_branch])
+        self.final_layer = nn.Conv2d(widths[configuration.heatmap_branch], joints, kernel_size=1)
 
-    def _stage(self, stage: int, outputs: int) -> nn.Sequential:
-        """Stage 2, 3 or 4; only its last module may leave out the lower resolutions."""
+    def _stage(self, stage: int, targets: Sequence[int]) -> nn.Sequential:
+        """Stage 2, 3 or 4; its last module gives the branches ``targets``, the others all."""
         widths = self.configuration.widths[:stage]
         blocks = self.configuration.blocks
-        modules = self.configuration.modules[stage - 2]
+        exchange = self.configuration.exchange
+        within = range(stage) if exchange == "within_stages" else None
+        last = None if exchange == "final" and stage < 4 else targets
         return nn.Sequential(
-            *(ExchangeModule(widths, blocks, outputs=stage) for _ in range(modules - 1)),
-            ExchangeModule(widths, blocks, outputs=outputs),
+            *(
+                ExchangeModule(widths, blocks, within)
+                for _ in range(self.configuration.modules[stage - 2] - 1)
+            ),
+            ExchangeModule(widths, blocks, last),
         )
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -192,6 +209,11 @@ class HRNet(nn.Module):
         xs = self.transition3(self.stage3(xs))
         heatmaps: torch.Tensor = self.final_layer(self.stage4(xs)[0])
         return heatmaps
+
+
+# Where exchange units stand (Table 4 of the paper): only at the very end (a), also at the end of
+# stages 2 and 3 (b), also after every module within the stages (c: HRNet).
+Exchange = Literal["final", "across_stages", "within_stages"]
 
 
 @dataclass(frozen=True)
@@ -210,6 +232,10 @@ class HRNetConfiguration:
         Exchange modules of stages 2, 3 and 4.
     blocks
         BasicBlocks of a branch in every module.
+    exchange
+        Where the branches exchange information.
+    heatmap_branch
+        The branch that the heatmaps are read from: 0 (a quarter of the crop), 1 or 2.
     """
 
     name: str
@@ -218,6 +244,13 @@ class HRNetConfiguration:
     layer1_planes: int = 64
     modules: tuple[int, int, int] = (1, 4, 3)
     blocks: int = 4
+    exchange: Exchange = "within_stages"
+    heatmap_branch: int = 0
+
+    @property
+    def stride(self) -> int:
+        """Crop pixels per heatmap cell."""
+        return STRIDE * 2**self.heatmap_branch
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
@@ -234,5 +267,11 @@ CONFIGURATIONS: dict[str, HRNetConfiguration] = {
         HRNetConfiguration(
             "hrnet_w16_small", 16, layer1_blocks=1, layer1_planes=32, modules=(1, 2, 1), blocks=2
         ),
+        # The ablations of the paper (section 4.3): AP 70.8, 71.9 and, for hrnet_w32, 73.4 without
+        # pretraining; then heatmaps of 1/8 and of 1/16 of the crop.
+        HRNetConfiguration("hrnet_w32_final_exchange", 32, exchange="final"),
+        HRNetConfiguration("hrnet_w32_across_stages", 32, exchange="across_stages"),
+        HRNetConfiguration("hrnet_w32_stride_8", 32, heatmap_branch=1),
+        HRNetConfiguration("hrnet_w32_stride_16", 32, heatmap_branch=2),
     )
 }

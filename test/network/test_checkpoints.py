@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import sys
 import types
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
+from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, pose_network
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 State = dict[str, Tensor]
@@ -27,10 +29,20 @@ def weights() -> State:
     return torch.load(MODELS / "hrnet_w16_small.pth", weights_only=True)
 
 
+def numbered(name: str) -> State:
+    """A state dict whose tensors each hold one number of their own; small as a file."""
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in pose_network(name).state_dict().items()}
+    return {
+        key: torch.tensor(float(number)).expand(shape)
+        for number, (key, shape) in enumerate(shapes.items())
+    }
+
+
 def mmpose(weights: State, head: str) -> State:
     """The same weights under MMPose's names."""
     return {
-        (head if key.startswith("final_layer") else "backbone.") + key: value
+        (head if key.startswith(("final_layer", "deconv_layers")) else "backbone.") + key: value
         for key, value in weights.items()
     }
 
@@ -123,9 +135,9 @@ def without_head(weights: State) -> State:
     return {k: v for k, v in weights.items() if not k.startswith("final_layer")}
 
 
-def joints(weights: State, count: int) -> State:
+def joints(weights: State, count: int, width: int = 16) -> State:
     return weights | {
-        "final_layer.weight": torch.zeros(count, 16, 1, 1),
+        "final_layer.weight": torch.zeros(count, width, 1, 1),
         "final_layer.bias": torch.zeros(count),
     }
 
@@ -133,6 +145,10 @@ def joints(weights: State, count: int) -> State:
 def width_18() -> State:
     small = HRNetConfiguration("hrnet_w18", 18, 1, 16, (1, 1, 1), 1)
     return HRNet(small).state_dict()
+
+
+def resnet(depth: int) -> State:
+    return numbered(f"simple_baseline_r{depth}")
 
 
 def partly(weights: State) -> State:
@@ -161,21 +177,20 @@ WRONG = [
     (without_head, ["without a heatmap head", "final_layer"]),
     (lambda w: joints(w, 14), ["14 joints", "17"]),
     (lambda w: width_18(), ["width 18", "hrnet_w32 (32)"]),
-    (
+    (lambda w: without_head(resnet(50)) | {"fc.weight": torch.zeros(1)}, ["an ImageNet class"]),
+    (lambda w: without_head(resnet(50)), ["a ResNet alone", "final_layer"]),
+    (lambda w: joints(resnet(50), 16, width=256), ["16 joints", "17"]),
+    (  # as deep as a ResNet-34
         lambda w: {
-            "layer4.0.conv1.weight": torch.zeros(1),
-            "deconv_layers.0.weight": torch.zeros(1),
+            key: value
+            for key, value in resnet(101).items()
+            if not key.startswith("layer3.") or int(key.split(".")[1]) < 5
         },
-        ["SimpleBaseline"],
+        ["5 blocks in layer3", "simple_baseline_r50 (6)"],
     ),
     (
-        lambda w: {
-            "state_dict": {
-                "backbone.conv1.weight": torch.zeros(1),
-                "head.deconv_layers.0.weight": torch.zeros(1),
-            }
-        },
-        ["SimpleBaseline"],
+        lambda w: {k: v for k, v in resnet(50).items() if not k.startswith("deconv_layers.3.")},
+        ["simple_baseline_r50", "1 missing keys (deconv_layers.3.weight)"],
     ),
     (lambda w: {"features.0.weight": torch.zeros(1)}, ["another network", "features.0.weight"]),
     (
@@ -258,10 +273,43 @@ def test_torchscript_archive_is_named(tmp_path: Path) -> None:
         load_pose_network(path)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_configuration_is_found_out(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "zeros.pth"
-    with torch.device("meta"):
-        shapes = {k: v.shape for k, v in HRNet(CONFIGURATIONS[name]).state_dict().items()}
-    torch.save({k: torch.zeros(()).expand(shape) for k, shape in shapes.items()}, path)
-    assert load_pose_network(path).configuration == CONFIGURATIONS[name]
+@pytest.mark.parametrize("name", POSE_NETWORKS)
+def test_network_is_found_out(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "numbered.pth"
+    torch.save(numbered(name), path)
+    with pytest.raises(CheckpointError, match=f"holds {name}, wanted is another"):
+        load_pose_network(path, "another")  # the answer without the work of loading
+
+
+def test_members_of_one_width_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = CONFIGURATIONS["hrnet_w16_small"]
+    for number, change in enumerate(
+        (
+            {"modules": (1, 2, 2)},
+            {"blocks": 3},
+            {"layer1_blocks": 2},
+            {"layer1_planes": 16},
+            {"exchange": "across_stages"},
+            {"heatmap_branch": 2},
+        )
+    ):
+        other = dataclasses.replace(small, name=f"other_{number}", **change)
+        monkeypatch.setitem(CONFIGURATIONS, other.name, other)
+        path = tmp_path / f"{other.name}.pth"
+        torch.save(HRNet(other).state_dict(), path)
+        assert load_pose_network(path).configuration == other
+    assert load_pose_network(MODELS / "hrnet_w16_small.pth").configuration == small
+
+
+@pytest.mark.parametrize("layout", ["plain", "MMPose 1.x"])
+def test_simple_baseline_loads(layout: str, tmp_path: Path) -> None:
+    weights = numbered("simple_baseline_r50")
+    path = tmp_path / "numbered.pth"
+    torch.save(LAYOUTS[layout](weights), path)
+    network = load_pose_network(path)
+    assert network.configuration == POSE_NETWORKS["simple_baseline_r50"]
+    loaded = network.state_dict()
+    assert set(loaded) == set(weights)
+    assert [k for k, v in loaded.items() if not torch.all(v == weights[k].flatten()[0])] == []

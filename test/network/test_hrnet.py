@@ -19,7 +19,7 @@ def on_meta(name: str) -> HRNet:
         return HRNet(CONFIGURATIONS[name]).eval()
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", ["hrnet_w32", "hrnet_w48", "hrnet_w16_small"])
 @pytest.mark.parametrize(("height", "width"), [(256, 192), (384, 288), (128, 96)])
 def test_heatmaps_are_a_quarter_of_the_crop(name: str, height: int, width: int) -> None:
     crops = torch.empty(2, 3, height, width, device="meta")

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every pose network that this package knows, by name."""
+
+from __future__ import annotations
+
+from hrnet_pose_ros.model_metadata import STRIDE, ModelError
+from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
+from hrnet_pose_ros.network.simple_baseline import (
+    SIMPLE_BASELINES,
+    SimpleBaseline,
+    SimpleBaselineConfiguration,
+)
+
+PoseNetwork = HRNet | SimpleBaseline
+PoseConfiguration = HRNetConfiguration | SimpleBaselineConfiguration
+
+POSE_NETWORKS: dict[str, PoseConfiguration] = {**CONFIGURATIONS, **SIMPLE_BASELINES}
+
+
+def pose_network(name: str) -> PoseNetwork:
+    """A network with fresh weights.
+
+    Raises
+    ------
+    ValueError
+        There is no configuration of that name.
+    """
+    if name not in POSE_NETWORKS:
+        raise ValueError(f"no network '{name}'; known are {', '.join(POSE_NETWORKS)}")
+    return network_of(POSE_NETWORKS[name])
+
+
+def network_of(configuration: PoseConfiguration) -> PoseNetwork:
+    """The network that a configuration describes, with fresh weights."""
+    if isinstance(configuration, HRNetConfiguration):
+        return HRNet(configuration)
+    return SimpleBaseline(configuration)
+
+
+def check_stride(network: PoseNetwork) -> None:
+    """Raise ModelError unless the heatmaps are a quarter of the crop, as every decoding expects."""
+    configuration = network.configuration
+    if configuration.stride != STRIDE:
+        raise ModelError(
+            f"{configuration.name} gives heatmaps of 1/{configuration.stride} of the crop and is "
+            f"here for comparison only: engines decode heatmaps of 1/{STRIDE}"
+        )
+
+
+def usual_colour_order(network: PoseNetwork) -> str:
+    """Colour order of weights that nobody says anything about: RGB for an HRNet.
+
+    Raises ModelError for a SimpleBaseline: MMPose publishes RGB weights, the authors BGR ones.
+    """
+    if isinstance(network, SimpleBaseline):
+        raise ModelError(
+            f"weights of {network.configuration.name} exist for RGB and for BGR images, and these "
+            "are not known in the zoo: name their order (colour_order, --colour-order)"
+        )
+    return "rgb"

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures in models/zoo.yaml are those of the networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hrnet_pose_ros.engines.zoo import ZooEntry, read_zoo
+from hrnet_pose_ros.network.cost import NetworkCost, network_cost
+from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, pose_network
+
+ENTRIES = list(read_zoo().values())
+
+
+@pytest.fixture(scope="module")
+def costs() -> dict[tuple[str, tuple[int, int]], NetworkCost]:
+    """Of each network at each input size, once."""
+    found = {}
+    for network, size in sorted({(entry.network, entry.input_size) for entry in ENTRIES}):
+        with torch.device("meta"):
+            found[network, size] = network_cost(pose_network(network), size)
+    return found
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_figures(entry: ZooEntry, costs: dict[tuple[str, tuple[int, int]], NetworkCost]) -> None:
+    assert entry.network in POSE_NETWORKS
+    cost = costs[entry.network, entry.input_size]
+    assert entry.parameters == cost.parameters
+    # Two decimals in the file.
+    assert entry.paper_gflops == pytest.approx(cost.paper_gflops, abs=0.0051)
+    assert entry.giga_multiply_adds == pytest.approx(cost.giga_multiply_adds, abs=0.0051)
