@@ -14,7 +14,8 @@ METADATA = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "ab" * 32, "0.1.
 
 def test_round_trip() -> None:
     foreign = {"author": "someone", "hrnet_pose.new_key": "anything"}
-    assert ModelMetadata.from_properties(METADATA.to_properties() | foreign) == METADATA
+    for metadata in (METADATA, dataclasses.replace(METADATA, colour_order="bgr")):
+        assert ModelMetadata.from_properties(metadata.to_properties() | foreign) == metadata
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_missing_key_is_named(key: str) -> None:
         ("format_version", "2", "format_version.* is 2"),
         ("skeleton", '"halpe26"', "halpe26"),
         ("joint_names", '["nose"]', "joint_names"),
-        ("colour_order", '"bgr"', "bgr"),
+        ("colour_order", '"grb"', "colour order must be one of rgb, bgr; got 'grb'"),
         ("input_size", "[192]", "width, height"),
         ("input_size", "[192, 256.5]", "width, height"),
         ("input_size", "[100, 256]", "multiples of 32.*100x256"),

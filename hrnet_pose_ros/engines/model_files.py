@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.engines.onnx_properties import read_properties
+from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata, PoseGraphMetadata, graph_of
 
 ONNX = ".onnx"
 CHECKPOINT = ".pth"
+POSE = "_pose"  # a pose graph of NAME is called NAME_pose*.onnx
+
+# The order in which "auto" takes the precisions of pose graphs; int8 is taken only when asked for.
+AUTO_PRECISIONS = ("float16", "float32")
 
 
 def find_model(model: str | Path, suffix: str) -> Path:
@@ -45,7 +51,10 @@ def find_model(model: str | Path, suffix: str) -> Path:
     try:
         return find_bundled_file(text + suffix)
     except ModelError as error:
-        raise ModelError(f"{error}; by name there are {_available(suffix)}") from None
+        from hrnet_pose_ros.engines.zoo import way_to
+
+        way_out = way_to(text, suffix) or f"by name there are {_available(suffix)}"
+        raise ModelError(f"{error}; {way_out}") from None
 
 
 def find_bundled_file(name: str) -> Path:
@@ -61,8 +70,8 @@ def find_bundled_file(name: str) -> Path:
 def models_folders() -> list[Path]:
     """The models folders that exist, the first one to search first.
 
-    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, and of the
-    source tree.
+    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, of the source
+    tree, and the user's own.
     """
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     folders = [
@@ -72,9 +81,194 @@ def models_folders() -> list[Path]:
     folders.append(package / "models")
     if (package.parent / "package.xml").is_file():
         folders.append(package.parent / "models")
+    folders.append(user_models_folder())
     return [folder for folder in folders if folder.is_dir()]
 
 
+def user_models_folder() -> Path:
+    """Where `hrnet_pose fetch` and `hrnet_pose export` put models by name; it may not exist yet.
+
+    ``$XDG_DATA_HOME/hrnet_pose/models``, by default under ``~/.local/share``.
+    """
+    data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    return Path(data) / "hrnet_pose" / "models"
+
+
 def _available(suffix: str) -> str:
-    names = {path.stem for folder in models_folders() for path in folder.glob(f"*{suffix}")}
+    names = {
+        path.stem
+        for folder in models_folders()
+        for path in folder.glob(f"*{suffix}")
+        if POSE not in path.stem  # their name is the model's
+    }
     return ", ".join(sorted(names)) or "none"
+
+
+def pose_file_name(
+    name: str,
+    precision: str = "float16",
+    decoding: str = "quarter",
+    flip_test: bool = False,
+    image_size: tuple[int, int] | None = None,
+) -> str:
+    """What a pose graph of the model is usually called; ``image_size`` is (width, height)."""
+    parts = [name + POSE, precision]
+    parts += ["dark"] if decoding == "dark" else []
+    parts += ["flip"] if flip_test else []
+    parts += [f"{image_size[1]}x{image_size[0]}"] if image_size else []
+    return "_".join(parts) + ONNX
+
+
+def read_pose_metadata(path: str | Path) -> PoseGraphMetadata:
+    """What a pose graph's file says about itself; needs no runtime.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, not exported by this package, or holds no pose graph.
+    """
+    try:
+        return PoseGraphMetadata.from_properties(read_properties(Path(path)))
+    except ModelError as error:
+        raise ModelError(f"'{path}': {error}") from error
+
+
+def find_pose_graph(model: str | Path, precision: str, decoding: str, flip_test: bool) -> Path:
+    """Find the pose graph of a model that was made with these options.
+
+    Graphs lie beside the model's ``.onnx`` or ``.pth`` file as ``NAME_pose*.onnx``; which of them
+    fits is decided by what they say themselves. One made from another checkpoint than the
+    ``NAME.onnx`` beside it is passed over: it would be another model under the same name.
+
+    Parameters
+    ----------
+    model
+        As for `find_model`: a name or a path; or the path of a pose graph itself.
+    precision
+        ``"auto"`` (float16, else float32) or one of `model_metadata.GRAPH_PRECISIONS`.
+    decoding, flip_test
+        As the graph must have been made.
+
+    Raises
+    ------
+    ModelError
+        None fits; the message lists what was found and how to make the one that is missing.
+    """
+    text = str(model)
+    wanted = AUTO_PRECISIONS if precision == "auto" else (precision,)
+    if os.sep in text or text.endswith((ONNX, CHECKPOINT)):
+        path = Path(text).expanduser()
+        if path.suffix not in (ONNX, CHECKPOINT) or not path.is_file():
+            raise ModelError(f"no model at '{path.absolute()}' ({ONNX} or {CHECKPOINT})")
+        name, folders, elsewhere = path.stem, [path.parent], []
+        if path.suffix == ONNX and _is_pose_graph(path):
+            metadata = read_pose_metadata(path)
+            if _fits(metadata, wanted, decoding, flip_test):
+                return path
+            raise ModelError(
+                f"'{path}' is {_described(metadata)}; wanted is "
+                f"{_options_text(wanted[0], decoding, flip_test)}: change the parameters, or "
+                + _way_to_pose_graph(metadata.model.name, folders, wanted[0], decoding, flip_test)
+            )
+    else:
+        name, folders, elsewhere = text, models_folders(), [user_models_folder()]
+    if not name:
+        raise ModelError(f"no model is named; there are {_available(ONNX)}")
+
+    fitting: list[tuple[int, bool, Path]] = []
+    found = []
+    for path in _pose_files(name, folders):
+        try:
+            metadata = read_pose_metadata(path)
+        except ModelError as error:
+            found.append(str(error))
+            continue
+        reason = _not_the_model(metadata, name, path.parent)
+        if reason is None and _fits(metadata, wanted, decoding, flip_test):
+            # Graphs for any image before those for one size; then the first folder.
+            place = wanted.index(metadata.precision)
+            fitting.append((place, metadata.image_size is not None, path))
+        found.append(f"'{path}' ({reason or _described(metadata)})")
+    if fitting:
+        return min(fitting, key=lambda candidate: candidate[:2])[2]
+    listed = "; there are " + ", ".join(found) if found else "; there is none for this model"
+    raise ModelError(
+        f"no pose graph of '{name}' with {_options_text(wanted[0], decoding, flip_test)} in "
+        f"{', '.join(map(repr, map(str, folders))) or 'no models folder (none exists)'}{listed}; "
+        + _way_to_pose_graph(name, [*folders, *elsewhere], wanted[0], decoding, flip_test)
+    )
+
+
+def _pose_files(name: str, folders: list[Path]) -> Iterator[Path]:
+    """Files called like a graph of the model, folder by folder."""
+    for folder in folders:
+        for path in sorted(folder.glob(f"*{ONNX}")):  # a name may hold characters of a pattern
+            if path.name.startswith(name + POSE):
+                yield path
+
+
+def _not_the_model(metadata: PoseGraphMetadata, name: str, folder: Path) -> str | None:
+    """Why a graph is not one of the model of that name, or None where it is."""
+    if metadata.model.name != name:
+        return f"of the model '{metadata.model.name}'"
+    beside = folder / (name + ONNX)
+    if not beside.is_file():
+        return None
+    try:
+        sha256 = ModelMetadata.from_properties(read_properties(beside)).checkpoint_sha256
+    except ModelError:
+        return None  # not a model of ours: nothing to compare
+    if sha256 != metadata.model.checkpoint_sha256:
+        return f"made from another checkpoint than '{beside.name}': export it again"
+    return None
+
+
+def _fits(
+    metadata: PoseGraphMetadata, precisions: tuple[str, ...], decoding: str, flip_test: bool
+) -> bool:
+    return (
+        metadata.precision in precisions
+        and metadata.decoding == decoding
+        and metadata.flip_test == flip_test
+    )
+
+
+def _described(metadata: PoseGraphMetadata) -> str:
+    text = _options_text(metadata.precision, metadata.decoding, metadata.flip_test)
+    if metadata.image_size is not None:
+        width, height = metadata.image_size
+        text += f", images of {height}x{width} (HxW)"
+    return text
+
+
+def _options_text(precision: str, decoding: str, flip_test: bool) -> str:
+    return f"{precision}, {decoding}, {'with' if flip_test else 'no'} flip test"
+
+
+def _way_to_pose_graph(
+    name: str, folders: list[Path], precision: str, decoding: str, flip_test: bool
+) -> str:
+    """The command that makes the graph, with the paths of this machine where they are known."""
+    graph_options = (" --decoding dark" if decoding == "dark" else "") + (
+        " --flip-test" if flip_test else ""
+    )
+    models = [
+        f for f in folders if any((f / (name + kind)).is_file() for kind in (ONNX, CHECKPOINT))
+    ]
+    folder = (models or folders or [Path()])[0]
+    exported = "float32" if precision == "int8" else precision
+    target = folder / pose_file_name(name, exported, decoding, flip_test)
+    checkpoints = [f / (name + CHECKPOINT) for f in folders if (f / (name + CHECKPOINT)).is_file()]
+    checkpoint = str(checkpoints[0]) if checkpoints else f"CHECKPOINT{CHECKPOINT}"
+    command = (
+        f"hrnet_pose export --graph pose {checkpoint} -o {target} "
+        f"--precision {exported}{graph_options}"
+    )
+    if precision == "int8":
+        quantized = folder / pose_file_name(name, "int8", decoding, flip_test)
+        command += f" && hrnet_pose quantize {target} -o {quantized}"
+    return f"make it with: {command}"
+
+
+def _is_pose_graph(path: Path) -> bool:
+    return graph_of(read_properties(path)) == "pose"

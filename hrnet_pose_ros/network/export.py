@@ -7,9 +7,6 @@ Needs the packages ``torch`` and ``onnx``, and ``openvino`` to check the result.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +15,18 @@ import torch
 from hrnet_pose_ros.model_metadata import STRIDE, ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
+from hrnet_pose_ros.network.onnx_files import (
+    ExportError,
+    kept_when_checked,
+    save_model,
+    traced_model,
+)
+from hrnet_pose_ros.network.pose_networks import PoseNetwork, check_stride, usual_colour_order
 from hrnet_pose_ros.version import VERSION
-
-OPSET = 18
 
 # Largest difference between an engine's float32 heatmaps and PyTorch's on the same crop
 # (equality of engines, docs/architecture.md).
 HEATMAP_TOLERANCE = 1e-4
-
-
-class ExportError(RuntimeError):
-    """The exported file does not compute what the network computes; it was not kept."""
 
 
 def export_onnx(
@@ -40,6 +38,7 @@ def export_onnx(
     configuration: str | None = None,
     target_sigma: float | None = None,
     flip_shift: bool = True,
+    colour_order: str | None = None,
 ) -> ModelMetadata:
     """Write a checkpoint's heatmap network as ONNX, after checking it against PyTorch.
 
@@ -64,20 +63,49 @@ def export_onnx(
         Sigma of the training targets in heatmap cells; None takes the reference's for this size.
     flip_shift
         Whether a flip test shifts the mirrored map, a property of the weights.
+    colour_order
+        Order of the channels that the weights were trained on; for "bgr" the graph turns them.
+        None: "rgb" for an HRNet, not allowed for a SimpleBaseline.
 
     Raises
     ------
     CheckpointError
         The checkpoint is not what it should be.
     ModelError
-        The input size or the sigma is not possible.
+        The input size, the sigma or the colour order is not possible, or the network's heatmaps
+        are not a quarter of the crop.
     ExportError
         The file's heatmaps differ from PyTorch's by more than 1e-4.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     network = load_pose_network(checkpoint, configuration)
-    metadata = ModelMetadata(
-        name=output.stem,
+    metadata = metadata_of(
+        checkpoint, network, output.stem, input_size, target_sigma, flip_shift, colour_order
+    )
+    heatmap_network = HeatmapNetwork(network, metadata.colour_order).eval()
+    crops = resized(crops, input_size)
+    with torch.inference_mode():
+        expected = heatmap_network(torch.from_numpy(crops)).numpy()
+
+    with kept_when_checked(output) as written:
+        _write_onnx(heatmap_network, metadata, written)
+        check_heatmaps(_openvino_heatmaps(written, crops), expected, written.name)
+    return metadata
+
+
+def metadata_of(
+    checkpoint: Path,
+    network: PoseNetwork,
+    name: str,
+    input_size: tuple[int, int],
+    target_sigma: float | None,
+    flip_shift: bool,
+    colour_order: str | None,
+) -> ModelMetadata:
+    """What an exported file says of its model; None stands for what is usual (`export_onnx`)."""
+    check_stride(network)
+    return ModelMetadata(
+        name=name,
         configuration=network.configuration.name,
         input_width=input_size[0],
         input_height=input_size[1],
@@ -85,20 +113,8 @@ def export_onnx(
         flip_shift=flip_shift,
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         package_version=VERSION,
+        colour_order=colour_order or usual_colour_order(network),
     )
-    heatmap_network = HeatmapNetwork(network).eval()
-    crops = _resized(crops, input_size)
-    with torch.inference_mode():
-        expected = heatmap_network(torch.from_numpy(crops)).numpy()
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that the rename cannot cross file systems; no name of a model.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
-        written = Path(folder) / output.name
-        _write_onnx(heatmap_network, metadata, written)
-        check_heatmaps(_openvino_heatmaps(written, crops), expected, written.name)
-        os.replace(written, output)
-    return metadata
 
 
 def check_heatmaps(actual: np.ndarray, expected: np.ndarray, name: str) -> None:
@@ -115,30 +131,19 @@ def check_heatmaps(actual: np.ndarray, expected: np.ndarray, name: str) -> None:
 
 def _write_onnx(network: HeatmapNetwork, metadata: ModelMetadata, path: Path) -> None:
     """Trace the network and write it with its metadata, every weight inside the file."""
-    import onnx
-
     width, height = metadata.input_size
-    with warnings.catch_warnings():
-        # The tracing exporter suits a network without control flow, and unlike its successor
-        # needs no further package; its announced end is the reason for the warning.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, height, width, 3, dtype=torch.uint8),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["crops"],
-            output_names=["heatmaps"],
-            dynamic_axes={"crops": {0: "N"}, "heatmaps": {0: "N"}},
-        )
-    model = onnx.load(str(path))
+    model = traced_model(
+        network,
+        (torch.zeros(2, height, width, 3, dtype=torch.uint8),),
+        inputs=["crops"],
+        outputs=["heatmaps"],
+        dynamic_axes={"crops": {0: "N"}, "heatmaps": {0: "N"}},
+        folder=path.parent,
+    )
     # The tracer leaves the output's sides unnamed; engines read them before they run.
     sides = model.graph.output[0].type.tensor_type.shape.dim
     sides[2].dim_value, sides[3].dim_value = height // STRIDE, width // STRIDE
-    onnx.helper.set_model_props(model, metadata.to_properties())
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    save_model(model, metadata.to_properties(), path)
 
 
 def _openvino_heatmaps(path: Path, crops: np.ndarray) -> np.ndarray:
@@ -153,7 +158,7 @@ def _openvino_heatmaps(path: Path, crops: np.ndarray) -> np.ndarray:
     return heatmaps
 
 
-def _resized(crops: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
+def resized(crops: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
     import cv2
 
     return np.stack([cv2.resize(crop, input_size) for crop in crops])

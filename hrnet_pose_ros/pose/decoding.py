@@ -224,11 +224,12 @@ def _blur(maps: np.ndarray, kernel_size: int) -> np.ndarray:
     At these sizes the products beat ``cv2.GaussianBlur`` over padded maps by half.
     """
     _, h, w = maps.shape
-    return _band_matrix(h, kernel_size) @ (maps @ _band_matrix(w, kernel_size))
+    return blur_matrix(h, kernel_size) @ (maps @ blur_matrix(w, kernel_size))
 
 
-def _band_matrix(size: int, kernel_size: int) -> np.ndarray:
-    """float32 ``[size, size]``: multiplying by it convolves with OpenCV's Gaussian kernel."""
+def blur_matrix(size: int, kernel_size: int) -> np.ndarray:
+    """float32 ``[size, size]``, symmetric: multiplying by it convolves with OpenCV's Gaussian
+    kernel, zeros outside."""
     kernel = cv2.getGaussianKernel(kernel_size, 0, cv2.CV_32F)[:, 0]
     radius = kernel_size // 2
     place = np.arange(size)

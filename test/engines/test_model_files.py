@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from hrnet_pose_ros.engines import model_files
-from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model, models_folders
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.engines.model_files import (
+    CHECKPOINT,
+    ONNX,
+    find_model,
+    find_pose_graph,
+    models_folders,
+    read_pose_metadata,
+    user_models_folder,
+)
+from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata, PoseGraphMetadata
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -51,6 +60,23 @@ def test_order(workspaces: tuple[Path, Path]) -> None:
     assert find_model("pip", ONNX) == site / "pip.onnx"
 
 
+def test_the_users_folder_comes_last(
+    workspaces: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "hrnet_pose" / "models"
+    assert folder not in models_folders()  # as long as it does not exist
+    folder.mkdir(parents=True)
+    for name in ("both.onnx", "fetched.onnx"):
+        (folder / name).write_bytes(b"")
+    assert models_folders()[-1] == user_models_folder() == folder
+    assert find_model("fetched", ONNX) == folder / "fetched.onnx"
+    assert find_model("both", ONNX) == workspaces[0] / "both.onnx"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_models_folder() == tmp_path / ".local" / "share" / "hrnet_pose" / "models"
+
+
 def test_unknown_name_lists_places_and_models(workspaces: tuple[Path, Path]) -> None:
     with pytest.raises(ModelError) as caught:
         find_model("hrnet_w32", ONNX)
@@ -89,3 +115,153 @@ def test_no_models_folder_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(model_files, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     with pytest.raises(ModelError, match=r"no 'x\.onnx' in no models folder.*there are none"):
         find_model("x", ONNX)
+
+
+# --- pose graphs -------------------------------------------------------------------------------
+
+onnx = pytest.importorskip("onnx", reason="pose graphs are read by the package onnx")
+
+MODEL = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "ab" * 32, "0.1.0")
+
+
+def write_file(path: Path, properties: dict[str, str]) -> Path:
+    """An ONNX file that computes nothing and says this of itself."""
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], []))
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, str(path))
+    return path
+
+
+def write_pose(
+    path: Path,
+    precision: str = "float16",
+    decoding: str = "quarter",
+    flip_test: bool = False,
+    image_size: tuple[int, int] | None = None,
+    model: ModelMetadata = MODEL,
+) -> Path:
+    metadata = PoseGraphMetadata(model, precision, decoding, flip_test, image_size)
+    return write_file(path, metadata.to_properties())
+
+
+def test_pose_metadata_round_trip(tmp_path: Path) -> None:
+    path = write_pose(tmp_path / "m_pose.onnx", "int8", "dark", True, (1280, 720))
+    expected = PoseGraphMetadata(MODEL, "int8", "dark", True, (1280, 720))
+    assert read_pose_metadata(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("precision", "decoding", "flip_test", "file"),
+    [
+        ("auto", "quarter", False, "m_pose_a.onnx"),  # float16 before float32
+        ("float32", "quarter", False, "m_pose_b.onnx"),
+        ("int8", "quarter", False, "m_pose_c.onnx"),
+        ("auto", "dark", True, "m_pose_d.onnx"),
+    ],
+)
+@pytest.mark.parametrize("by", ["name", "onnx", "pth"])
+def test_pose_graph_is_found_by_what_it_says(
+    precision: str, decoding: str, flip_test: bool, file: str, by: str, workspaces
+) -> None:
+    folder = workspaces[1]
+    write_pose(folder / "m_pose_a.onnx")
+    write_pose(folder / "m_pose_b.onnx", "float32")
+    write_pose(folder / "m_pose_c.onnx", "int8")
+    write_pose(folder / "m_pose_d.onnx", "float32", "dark", True)
+    write_pose(folder / "m_pose_0.onnx", image_size=(640, 480))  # those for any size come first
+    write_file(folder / "m.onnx", MODEL.to_properties())
+    (folder / "m.pth").write_bytes(b"")
+    model = "m" if by == "name" else folder / f"m.{by}"
+    assert find_pose_graph(model, precision, decoding, flip_test) == folder / file
+
+
+def test_int8_is_taken_only_when_asked_for(tmp_path: Path) -> None:
+    write_pose(tmp_path / "m_pose_int8.onnx", "int8")
+    with pytest.raises(ModelError, match=r"there are '.*m_pose_int8\.onnx' \(int8, quarter"):
+        find_pose_graph(_beside(tmp_path), "auto", "quarter", False)
+
+
+def _beside(folder: Path) -> Path:
+    return write_file(folder / "m.onnx", MODEL.to_properties())
+
+
+def test_the_first_folder_wins(workspaces: tuple[Path, Path]) -> None:
+    for folder in workspaces:
+        write_pose(folder / "m_pose.onnx")
+    assert find_pose_graph("m", "auto", "quarter", False) == workspaces[0] / "m_pose.onnx"
+
+
+def test_path_of_the_graph_itself(tmp_path: Path) -> None:
+    path = write_pose(tmp_path / "anything.onnx", image_size=(1280, 720))
+    assert find_pose_graph(path, "auto", "quarter", False) == path
+    with pytest.raises(
+        ModelError,
+        match=r"is float16, quarter, no flip test, images of 720x1280.*wanted is float16, dark",
+    ):
+        find_pose_graph(path, "auto", "dark", False)
+
+
+@pytest.mark.parametrize(
+    ("precision", "decoding", "flip_test", "command"),
+    [
+        (
+            *("auto", "quarter", False),
+            "hrnet_pose export --graph pose {0}/m.pth -o {0}/m_pose_float16.onnx "
+            "--precision float16",
+        ),
+        (
+            *("float32", "dark", True),
+            "hrnet_pose export --graph pose {0}/m.pth -o {0}/m_pose_float32_dark_flip.onnx "
+            "--precision float32 --decoding dark --flip-test",
+        ),
+        (
+            *("int8", "quarter", True),
+            "--precision float32 --flip-test && hrnet_pose quantize "
+            "{0}/m_pose_float32_flip.onnx -o {0}/m_pose_int8_flip.onnx",
+        ),
+    ],
+)
+def test_a_missing_graph_comes_with_its_command(
+    precision: str, decoding: str, flip_test: bool, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.pth").write_bytes(b"")
+    with pytest.raises(ModelError) as caught:
+        find_pose_graph(tmp_path / "m.pth", precision, decoding, flip_test)
+    assert command.format(tmp_path) in str(caught.value)
+    assert "there is none for this model" in str(caught.value)
+
+
+def test_a_graph_of_other_weights_is_passed_over(tmp_path: Path) -> None:
+    other = dataclasses.replace(MODEL, checkpoint_sha256="cd" * 32)
+    write_pose(tmp_path / "m_pose.onnx", model=other)
+    with pytest.raises(ModelError, match=r"another checkpoint than 'm\.onnx': export it again"):
+        find_pose_graph(_beside(tmp_path), "auto", "quarter", False)
+
+
+def test_a_graph_of_another_name_is_passed_over(tmp_path: Path) -> None:
+    write_pose(tmp_path / "m_pose.onnx", model=dataclasses.replace(MODEL, name="m_pose_b"))
+    with pytest.raises(ModelError, match="of the model 'm_pose_b'"):
+        find_pose_graph(_beside(tmp_path), "auto", "quarter", False)
+
+
+def test_damaged_and_foreign_files_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "m_pose_a.onnx").write_bytes(b"no ONNX")
+    write_file(tmp_path / "m_pose_b.onnx", {})
+    with pytest.raises(ModelError) as caught:
+        find_pose_graph(_beside(tmp_path), "auto", "quarter", False)
+    assert "m_pose_a.onnx' is damaged" in str(caught.value)
+    assert "m_pose_b.onnx': the file holds a heatmaps graph" in str(caught.value)
+
+
+def test_unknown_model_of_a_pose_graph(workspaces: tuple[Path, Path]) -> None:
+    with pytest.raises(ModelError, match=r"no pose graph of 'nobody'.*there is none"):
+        find_pose_graph("nobody", "auto", "quarter", False)
+    with pytest.raises(ModelError, match=r"no model at '/none/m\.onnx'"):
+        find_pose_graph("/none/m.onnx", "auto", "quarter", False)
+
+
+def test_pose_graphs_are_no_models_by_name(workspaces: tuple[Path, Path]) -> None:
+    write_pose(workspaces[0] / "both_pose_float16.onnx")
+    with pytest.raises(ModelError) as caught:
+        find_model("nobody", ONNX)
+    assert "both_pose" not in str(caught.value)
