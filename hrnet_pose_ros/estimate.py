@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.engines.box_ids import BoxIds
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.pose.boxes import usable_boxes
@@ -22,7 +23,6 @@ from hrnet_pose_ros.video import VideoReader, VideoWriter
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 RESULTS = "results.json"
-PERSON = 1  # COCO's category
 
 # Boxes [N, 4] and scores [N] of the persons in an RGB frame.
 Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -128,21 +128,3 @@ def _estimate(
         for result in coco_results(poses, boxes, scores)
     ]
     return boxes, poses
-
-
-def coco_results(poses: Poses, boxes: np.ndarray, box_scores: np.ndarray) -> Iterator[dict]:
-    """COCO key point results of N persons of one image, without ``image_id``.
-
-    The person's score is the mean of its key point scores above 0.2 times the box's score, as in
-    the reference's evaluation. A joint that is not valid is 0, 0 with score 0.
-    """
-    keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
-    keypoints = np.where(poses.valid[..., None], keypoints, 0).astype(np.float64).round(3)
-    scores = poses.person_scores() * box_scores
-    for person in range(len(poses)):
-        yield {
-            "category_id": PERSON,
-            "keypoints": keypoints[person].ravel().tolist(),
-            "score": float(scores[person]),
-            "bbox": [round(float(side), 2) for side in boxes[person]],
-        }

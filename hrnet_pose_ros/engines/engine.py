@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.pose.calibration import Calibration
 from hrnet_pose_ros.pose.poses import Poses
 
 
@@ -24,11 +25,11 @@ class EngineInfo:
     model
         The model's name (``hrnet_w32_256x192``).
     engine
-        ``openvino`` or ``torch``.
+        ``tensorrt``, ``openvino`` or ``torch``.
     device
         The hardware's name as the engine gives it.
     precision
-        ``float32`` or ``bfloat16``: what the network computes with.
+        ``float32``, ``bfloat16``, ``float16`` or ``int8``: what the network computes with.
     decoding
         ``quarter`` or ``dark``.
     checksum
@@ -56,17 +57,29 @@ class EngineInfo:
 class PoseEngine(ABC):
     """Estimates the poses of all persons of a frame from their boxes.
 
-    An engine belongs to the thread that made it: make, use and close it there.
+    An engine belongs to the thread that made it: make, use and close it there. A subclass gives
+    `raw_poses`; the model's calibration is applied here, for all engines alike.
     """
+
+    # What the model's file brings for this decoding and flip test; `info.calibrated` says so.
+    calibration: Calibration | None = None
 
     @property
     @abstractmethod
     def info(self) -> EngineInfo:
         """What this engine is."""
 
-    @abstractmethod
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:
-        """Estimate one pose for each box.
+        """Estimate one pose for each box, calibrated where the model is.
+
+        Arguments and errors are those of `raw_poses`.
+        """
+        poses = self.raw_poses(frame, boxes)
+        return poses if self.calibration is None else self.calibration.apply(poses, boxes)
+
+    @abstractmethod
+    def raw_poses(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:
+        """Estimate one pose for each box: scores are heatmap peaks, nothing is calibrated.
 
         Parameters
         ----------

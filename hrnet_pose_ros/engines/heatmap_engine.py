@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine, check_frame_and_boxes
-from hrnet_pose_ros.model_metadata import ModelMetadata
+from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.calibration import Calibration, calibration_key, find_calibration
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
 # Throughput is flat from 4 crops a call on; 8 keep memory and the number of warmed shapes small.
 DEFAULT_MAX_BATCH = 8
+
+_log = logging.getLogger(__name__)
 
 
 class HeatmapEngine(PoseEngine):
@@ -28,8 +33,10 @@ class HeatmapEngine(PoseEngine):
     def __init__(
         self, *, metadata: ModelMetadata, info: EngineInfo, decoding: Method, max_batch: int
     ) -> None:
+        """``info.flip_test`` asks for the flip test; ``info.calibrated`` is found out here."""
         self.metadata = metadata
-        self._info = info
+        self.calibration = calibration_of(metadata, decoding, info.flip_test)
+        self._info = replace(info, calibrated=self.calibration is not None)
         self._decoding: Method = decoding
         self._max_batch = max_batch
         self._closed = False
@@ -38,7 +45,7 @@ class HeatmapEngine(PoseEngine):
     def info(self) -> EngineInfo:
         return self._info
 
-    def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:
+    def raw_poses(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:
         check_frame_and_boxes(frame, boxes)
         self._check_open()
         if len(boxes) == 0:
@@ -54,7 +61,8 @@ class HeatmapEngine(PoseEngine):
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
         """Run the network: uint8 ``[N, H, W, 3]`` RGB to float32 ``[N, 17, H/4, W/4]``.
 
-        The network sees at most ``max_batch`` crops at a time.
+        The network sees at most ``max_batch`` crops at a time. In a flip test it sees each crop
+        mirrored as well, and the result is the mean of both.
 
         Raises
         ------
@@ -69,7 +77,15 @@ class HeatmapEngine(PoseEngine):
             raise ValueError(
                 f"crops must be uint8 (N, {height}, {width}, 3), got {crops.dtype} {crops.shape}"
             )
-        crops = np.ascontiguousarray(crops)
+        if not self._info.flip_test:
+            return self._in_batches(np.ascontiguousarray(crops))
+        both = self._in_batches(np.concatenate([crops, crops[:, :, ::-1]]))
+        heatmaps, mirrored = both[: len(crops)], both[len(crops) :]
+        heatmaps += mirrored_back(mirrored, self.metadata.flip_shift)
+        heatmaps *= 0.5
+        return heatmaps
+
+    def _in_batches(self, crops: np.ndarray) -> np.ndarray:
         cells_x, cells_y = self.metadata.heatmap_size
         heatmaps = np.empty((len(crops), JOINTS, cells_y, cells_x), np.float32)
         for start in range(0, len(crops), self._max_batch):
@@ -103,3 +119,35 @@ class HeatmapEngine(PoseEngine):
     @abstractmethod
     def _run(self, crops: np.ndarray) -> np.ndarray:
         """The network on 1 to ``max_batch`` contiguous crops; the result may be overwritten."""
+
+
+def mirrored_back(heatmaps: np.ndarray, shift: bool) -> np.ndarray:
+    """Heatmaps ``[N, 17, h, w]`` of mirrored crops as those of the crops (HRNet reference).
+
+    Columns are reversed and left and right joints exchanged. With ``shift`` the result moves one
+    column to the right, its column 0 staying as it is: strided convolutions do not commute with
+    mirroring, and weights trained without UDP are aligned better so.
+    """
+    back = heatmaps[:, MIRRORED, :, ::-1]
+    return np.concatenate([back[..., :1], back[..., :-1]], axis=-1) if shift else back
+
+
+def calibration_of(
+    metadata: ModelMetadata, decoding: Method, flip_test: bool
+) -> Calibration | None:
+    """The model's calibration for this decoding and flip test; None where it has none for them.
+
+    ModelError where it is damaged.
+    """
+    try:
+        found = find_calibration(metadata.calibrations, decoding, flip_test)
+    except ValueError as error:
+        raise ModelError(f"model '{metadata.name}': {error}; calibrate it again") from error
+    if found is None and metadata.calibrations:
+        _log.info(
+            "'%s' is calibrated for %s, not for %s: scores and covariances stay as they are",
+            metadata.name,
+            ", ".join(metadata.calibrations),
+            calibration_key(decoding, flip_test),
+        )
+    return found

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
+from hrnet_pose_ros.engines.graph_ports import Port, Ports, check_heatmap_ports, foreign_graph
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_metadata import KEY_PREFIX, ModelError, ModelMetadata
 from hrnet_pose_ros.pose.decoding import Method
 
 Precision = Literal["float32", "bfloat16"]
@@ -34,6 +35,7 @@ class OpenVinoEngine(HeatmapEngine):
         *,
         precision: Precision,
         decoding: Method = "quarter",
+        flip_test: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
         threads: int = 0,
     ) -> None:
@@ -48,6 +50,8 @@ class OpenVinoEngine(HeatmapEngine):
             bfloat16 on some CPUs.
         decoding
             How key points are read from heatmaps.
+        flip_test
+            Whether every crop is also run mirrored.
         max_batch
             Most crops the network sees at a time.
         threads
@@ -96,6 +100,7 @@ class OpenVinoEngine(HeatmapEngine):
                 checksum=hashlib.sha256(model.read_bytes()).hexdigest(),
                 input_width=metadata.input_width,
                 input_height=metadata.input_height,
+                flip_test=flip_test,
             ),
         )
 
@@ -157,10 +162,34 @@ def _without_last_convolution(network: Any, path: Path) -> tuple[Any, Any]:
 
 
 def _read_metadata(network: Any, path: Path) -> ModelMetadata:
-    """Read ONNX ``metadata_props``, which OpenVINO keeps under ``framework``."""
+    """Read ONNX ``metadata_props``, which OpenVINO keeps under ``framework``, and check the graph.
+
+    Raises ModelError where there are none, or the graph has other inputs and outputs than they say.
+    """
     framework = ["framework"]
     found = network.get_rt_info(framework).astype(dict) if network.has_rt_info(framework) else {}
+    properties = {key: value.astype(str) for key, value in found.items()}
+    ports = Ports(
+        tuple(_port(taken, "input") for taken in network.inputs),
+        tuple(_port(given, "output") for given in network.outputs),
+    )
     try:
-        return ModelMetadata.from_properties({k: v.astype(str) for k, v in found.items()})
+        if not any(key.startswith(KEY_PREFIX) for key in properties):
+            raise foreign_graph(ports)
+        metadata = ModelMetadata.from_properties(properties)
+        check_heatmap_ports(ports, metadata)
+        return metadata
     except ModelError as error:
         raise ModelError(f"'{path}': {error}") from error
+
+
+def _port(node: Any, unnamed: str) -> Port:
+    """OpenVINO's input or output; a side that is not fixed becomes None."""
+    sides = node.get_partial_shape()
+    return Port(
+        name=min(node.get_names(), default=unnamed),
+        type=node.get_element_type().to_dtype().name,
+        shape=None
+        if sides.rank.is_dynamic
+        else tuple(None if side.is_dynamic else side.get_length() for side in sides),
+    )

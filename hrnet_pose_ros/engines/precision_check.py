@@ -14,7 +14,7 @@ from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
 from hrnet_pose_ros.engines.model_files import find_bundled_file
 from hrnet_pose_ros.model_metadata import ModelError
 from hrnet_pose_ros.pose.boxes import PADDING
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 
 # Mean OKS against float32 that float16 and bfloat16 must keep (docs/architecture.md).
@@ -22,9 +22,6 @@ LEAST_OKS = 0.995
 
 CHECK_CROPS = "check_crops.png"
 CHECK_CROP_SIZE = (192, 256)  # width, height
-
-# A standing person covers about half of the box that a crop is made from.
-PERSON_TO_BOX = 0.5
 
 
 def load_check_crops() -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
+from hrnet_pose_ros.engines.zoo import entry_of_file
 from hrnet_pose_ros.model_metadata import ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.version import VERSION
@@ -23,8 +24,10 @@ class TorchEngine(HeatmapEngine):
         self,
         checkpoint: str | Path,
         *,
-        input_size: tuple[int, int] = (192, 256),
+        input_size: tuple[int, int] | None = None,
+        colour_order: str | None = None,
         decoding: Method = "quarter",
+        flip_test: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
         threads: int = 0,
     ) -> None:
@@ -35,9 +38,15 @@ class TorchEngine(HeatmapEngine):
         checkpoint
             A pose checkpoint in any layout that `load_pose_network` reads.
         input_size
-            (width, height) of the crops in pixels: a checkpoint does not say it.
+            (width, height) of the crops in pixels: a checkpoint does not say it. None takes what
+            the zoo knows of the file, else 256x192 (height x width).
+        colour_order
+            Order of the channels that the weights were trained on. None takes what the zoo knows
+            of the file, else "rgb" for an HRNet.
         decoding
             How key points are read from heatmaps.
+        flip_test
+            Whether every crop is also run mirrored.
         max_batch
             Most crops the network sees at a time.
         threads
@@ -49,6 +58,9 @@ class TorchEngine(HeatmapEngine):
             PyTorch is not installed.
         CheckpointError
             The file is not a pose checkpoint (a ValueError; see network/checkpoints.py).
+        ModelError
+            The network's heatmaps are not a quarter of the crop, or nobody says the colour order
+            of a SimpleBaseline.
         """
         try:
             import torch
@@ -58,13 +70,22 @@ class TorchEngine(HeatmapEngine):
             ) from error
         from hrnet_pose_ros.network.checkpoints import load_pose_network
         from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
+        from hrnet_pose_ros.network.pose_networks import check_stride, usual_colour_order
 
         checkpoint = Path(checkpoint)
         network = load_pose_network(checkpoint)
+        check_stride(network)
+        known = entry_of_file(checkpoint)
+        if known is None:
+            input_size = input_size or (192, 256)
+            colour_order = colour_order or usual_colour_order(network)
+        else:
+            input_size = input_size or known.input_size
+            colour_order = colour_order or known.colour_order
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
-        self._network: HeatmapNetwork | None = HeatmapNetwork(network).eval()
+        self._network: HeatmapNetwork | None = HeatmapNetwork(network, colour_order).eval()
         checksum = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
         super().__init__(
             metadata=ModelMetadata(
@@ -72,10 +93,11 @@ class TorchEngine(HeatmapEngine):
                 configuration=network.configuration.name,
                 input_width=input_size[0],
                 input_height=input_size[1],
-                target_sigma=usual_target_sigma(input_size),
-                flip_shift=True,
+                target_sigma=known.target_sigma if known else usual_target_sigma(input_size),
+                flip_shift=known.flip_shift if known else True,
                 checkpoint_sha256=checksum,
                 package_version=VERSION,
+                colour_order=colour_order,
             ),
             decoding=decoding,
             max_batch=max_batch,
@@ -88,6 +110,7 @@ class TorchEngine(HeatmapEngine):
                 checksum=checksum,
                 input_width=input_size[0],
                 input_height=input_size[1],
+                flip_test=flip_test,
             ),
         )
 

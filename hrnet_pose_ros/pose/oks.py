@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 
 from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
 
+# A standing person covers about half of the box that a crop is made from.
+PERSON_TO_BOX = 0.5
+
 
 def oks(
     keypoints_a: ArrayLike, keypoints_b: ArrayLike, areas: ArrayLike, counted: ArrayLike

@@ -23,8 +23,8 @@ class Poses:
         float32 ``[N, 17, 2]``, x and y in image pixels, pixel centres at integers; may lie
         outside the image; NaN where not valid.
     scores
-        float32 ``[N, 17]``, the heatmap's peak as the network gave it (it may exceed 1);
-        0 where not valid.
+        float32 ``[N, 17]``, the heatmap's peak as the network gave it (it may exceed 1), or a
+        probability where the engine is calibrated; 0 where not valid.
     covariances
         float32 ``[N, 17, 2, 2]``, px², symmetric and positive definite; NaN where not valid.
     valid
@@ -71,6 +71,15 @@ class Poses:
             scores=np.concatenate([p.scores for p in parts]),
             covariances=np.concatenate([p.covariances for p in parts]),
             valid=np.concatenate([p.valid for p in parts]),
+        )
+
+    def select(self, persons: np.ndarray) -> Poses:
+        """The poses of these persons: indices or a mask over N."""
+        return Poses(
+            keypoints=self.keypoints[persons],
+            scores=self.scores[persons],
+            covariances=self.covariances[persons],
+            valid=self.valid[persons],
         )
 
     def person_scores(self) -> np.ndarray:

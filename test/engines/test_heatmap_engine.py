@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.model_metadata import ModelMetadata
+from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.pose.calibration import Calibration
 from hrnet_pose_ros.skeleton import JOINTS
 
 FRAME = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
@@ -18,8 +21,11 @@ BOXES = np.array([[100, 50, 80, 200], [300, 100, 60, 220], [-20, 300, 90, 250]],
 class BrightCellEngine(HeatmapEngine):
     """Its joint j peaks where red is brightest, in steps of one cell; it remembers its batches."""
 
-    def __init__(self, max_batch: int = 8) -> None:
-        metadata = ModelMetadata("bright", "hrnet_w32", 192, 256, 2.0, True, "", "0")
+    def __init__(self, max_batch: int = 8, calibrations: dict[str, Any] | None = None) -> None:
+        metadata = ModelMetadata(
+            *("bright", "hrnet_w32", 192, 256, 2.0, True, "", "0"),
+            calibrations=calibrations or {},
+        )
         info = EngineInfo("bright", "test", "none", "float32", "quarter", "", 192, 256)
         super().__init__(metadata=metadata, info=info, decoding="quarter", max_batch=max_batch)
         self.batches: list[int] = []
@@ -122,3 +128,29 @@ def test_closed_engine_says_so() -> None:
     for boxes in (BOXES, BOXES[:0]):
         with pytest.raises(EngineError, match="'bright' is closed"):
             engine.estimate(FRAME, boxes)
+
+
+def test_a_calibration_is_for_one_decoding_and_flip_test() -> None:
+    """`BrightCellEngine` decodes by quarter offset and without flip test."""
+    calibration = Calibration(
+        heatmap_factors=(0.5,) * JOINTS,
+        box_factors=(0.1,) * JOINTS,
+        spread_peaks=(0.5,),
+        spread=(1.0,),
+        peaks=(0.5,),
+        probabilities=(0.25,),
+        probability_shifts=(0.0,) * JOINTS,
+    )
+    for key, applies in (("quarter", True), ("quarter+flip", False), ("dark", False)):
+        engine = BrightCellEngine(calibrations={key: calibration.to_json()})
+        assert engine.info.calibrated is applies
+        poses, raw = engine.estimate(FRAME, BOXES), engine.raw_poses(FRAME, BOXES)
+        assert not (raw.scores == 0.25).any()
+        expected = calibration.apply(raw, BOXES) if applies else raw
+        np.testing.assert_array_equal(poses.scores, expected.scores)
+        np.testing.assert_array_equal(poses.covariances, expected.covariances)
+
+
+def test_a_damaged_calibration_is_named() -> None:
+    with pytest.raises(ModelError, match="model 'bright': a calibration holds"):
+        BrightCellEngine(calibrations={"quarter": {"peaks": [1]}})

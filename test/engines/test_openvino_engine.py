@@ -78,13 +78,69 @@ def test_damaged_file_is_named(kept: float, tmp_path: Path) -> None:
         OpenVinoEngine(path, precision="float32")
 
 
-def test_foreign_model_is_named(tmp_path: Path) -> None:
-    """A good ONNX file that another tool wrote: its preprocessing is not known."""
+def identity(
+    name_in: str, type_in: int, sides: list, name_out: str = "out", properties: dict | None = None
+) -> onnx.ModelProto:
+    """A graph that gives its input as float32."""
+    cast = onnx.helper.make_node("Cast", [name_in], [name_out], to=onnx.TensorProto.FLOAT)
+    graph = onnx.helper.make_graph(
+        [cast],
+        "graph",
+        [onnx.helper.make_tensor_value_info(name_in, type_in, sides)],
+        [onnx.helper.make_tensor_value_info(name_out, onnx.TensorProto.FLOAT, sides)],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.helper.set_model_props(model, properties or {})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "sides", "found"),
+    [
+        (
+            "input",
+            onnx.TensorProto.FLOAT,
+            [1, 3, 256, 192],
+            "input float32 [1, 3, 256, 192] -> out float32 [1, 3, 256, 192]",
+        ),
+        (
+            "images",
+            onnx.TensorProto.INT64,
+            ["batch", 3],
+            "images int64 [N, 3] -> out float32 [N, 3]",
+        ),
+    ],
+)
+def test_foreign_model_is_named(
+    name: str, kind: int, sides: list, found: str, tmp_path: Path
+) -> None:
+    """A good ONNX file that another tool wrote: what it is, and what is wanted."""
+    path = tmp_path / "foreign.onnx"
+    onnx.save(identity(name, kind, sides), path)
+    with pytest.raises(ModelError) as caught:
+        OpenVinoEngine(path, precision="float32")
+    message = str(caught.value)
+    assert f"'{path}': it was not exported by this package" in message
+    assert f"it has {found}, expected is crops uint8 [N, H, W, 3] -> " in message
+    assert "heatmaps float32 [N, 17, H/4, W/4]; make one from its checkpoint" in message
+
+
+def test_a_graph_that_contradicts_its_metadata_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.onnx"
     model = onnx.load(MODEL)
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(ModelError, match=r"foreign\.onnx.*not exported by this package"):
-        OpenVinoEngine(tmp_path / "foreign.onnx", precision="float32")
+    properties = {p.key: p.value for p in model.metadata_props}
+    onnx.helper.set_model_props(model, properties | {"hrnet_pose.input_size": "[288, 384]"})
+    onnx.save(model, path)
+    with pytest.raises(ModelError) as caught:
+        OpenVinoEngine(path, precision="float32")
+    message = str(caught.value)
+    assert "has crops uint8 [N, 256, 192, 3] -> heatmaps float32 [N, 17, 64, 48]" in message
+    assert "expected is crops uint8 [N, 384, 288, 3] -> heatmaps float32 [N, 17, 96, 72]" in message
+
+    onnx.save(identity("x", onnx.TensorProto.UINT8, ["N", 3], properties=properties), path)
+    with pytest.raises(ModelError, match=r"has x uint8 \[N, 3\] -> out float32 \[N, 3\], expected"):
+        OpenVinoEngine(path, precision="float32")
 
 
 def test_close_frees_the_network() -> None:

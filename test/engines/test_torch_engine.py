@@ -25,7 +25,7 @@ def test_info() -> None:
 
 def test_another_input_size() -> None:
     engine = TorchEngine(CHECKPOINT, input_size=(288, 384))
-    assert engine.metadata.target_sigma == 3  # the reference's at this size
+    assert engine.metadata.target_sigma == 2  # that of the weights, whatever the size
     assert engine.heatmaps(np.zeros((1, 384, 288, 3), np.uint8)).shape == (1, 17, 96, 72)
     with pytest.raises(ModelError, match="multiples of 32"):
         TorchEngine(CHECKPOINT, input_size=(100, 256))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set through an engine: the code that runs on the vehicle, on the images of a folder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.coco.nms import oks_nms, padded_areas
+from hrnet_pose_ros.coco.person_boxes import PersonBoxes
+from hrnet_pose_ros.coco.results import coco_results
+from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.progress import progress
+
+# Images read ahead of the engine.
+AHEAD = 8
+
+
+@dataclass(frozen=True)
+class DatasetPoses:
+    """What an engine made of the boxes of a data set: M raw poses, in the order of the boxes."""
+
+    boxes: PersonBoxes
+    poses: Poses
+    input_size: tuple[int, int]
+
+    def scores(self) -> np.ndarray:
+        """float64 ``[M]``: the persons' scores, of raw peaks and the boxes' scores."""
+        return self.poses.person_scores().astype(np.float64) * self.boxes.scores
+
+    def kept(self) -> np.ndarray:
+        """Places ``[K]`` of the poses that OKS-NMS leaves: by image, the best score first."""
+        scores, areas = self.scores(), padded_areas(self.boxes.boxes, self.input_size)
+        kept: list[np.ndarray] = []
+        for image in np.unique(self.boxes.image_index):
+            inside = np.flatnonzero(self.boxes.image_index == image)
+            kept.append(inside[oks_nms(self.poses.select(inside), scores[inside], areas[inside])])
+        return np.concatenate(kept)
+
+    def results(self, annotations: PersonAnnotations) -> list[dict]:
+        """COCO results of the poses that OKS-NMS leaves."""
+        kept = self.kept()
+        image_ids = annotations.image_ids[self.boxes.image_index[kept]].tolist()
+        records = coco_results(
+            self.poses.select(kept), self.boxes.boxes[kept], self.boxes.scores[kept]
+        )
+        return [{"image_id": i, **record} for i, record in zip(image_ids, records, strict=True)]
+
+
+def estimate_dataset(
+    engine: PoseEngine, annotations: PersonAnnotations, images: Path, boxes: PersonBoxes
+) -> DatasetPoses:
+    """Estimate the pose of each box; all boxes of an image go in one call.
+
+    Poses are raw: the peaks are what a person's score is made of, calibrated or not.
+
+    Raises
+    ------
+    ValueError
+        There are no boxes, or an image is missing, unreadable, or not of the annotated size.
+    """
+    if not len(boxes):
+        raise ValueError(f"no person to estimate in '{annotations.path}'")
+    found, places = np.unique(boxes.image_index, return_index=True)
+    parts = []
+    frames = _images(annotations, images, found)
+    bar = progress(engine.info.model, "image", len(found), frames)
+    for frame, start, end in zip(bar, places, [*places[1:], len(boxes)], strict=True):
+        parts.append(engine.raw_poses(frame, boxes.boxes[start:end]))
+    size = (engine.info.input_width, engine.info.input_height)
+    return DatasetPoses(boxes, Poses.concatenate(parts), size)
+
+
+def _images(
+    annotations: PersonAnnotations, folder: Path, wanted: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The images as RGB in order, decoded on another thread a few ahead."""
+
+    def read(image: int) -> np.ndarray:
+        return read_image(folder / annotations.image_files[image], annotations.image_sizes[image])
+
+    with ThreadPoolExecutor(1) as reader:
+        waiting: deque[Future[np.ndarray]] = deque()
+        try:
+            for image in wanted:
+                waiting.append(reader.submit(read, image))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
+
+
+def read_image(path: Path, size: np.ndarray) -> np.ndarray:
+    """An image as uint8 RGB ``[H, W, 3]``; ValueError where it is not one of this (width, height).
+
+    EXIF orientation is ignored: annotations are made on the stored pixels.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if bgr is None:
+        what = "is no picture that can be read" if path.exists() else "does not exist"
+        raise ValueError(f"image '{path}' {what}; is --images the right folder?")
+    if bgr.shape[1::-1] != tuple(size):
+        raise ValueError(
+            f"image '{path}' is {bgr.shape[1]}x{bgr.shape[0]}, the annotations are for "
+            f"{size[0]}x{size[1]} (width x height)"
+        )
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

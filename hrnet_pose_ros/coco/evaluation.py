@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO's key point evaluation, by the maintained evaluator faster-coco-eval.
+
+Its figures are those of pycocotools (test/coco/test_evaluation.py compares them).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Of an evaluation's result, in the order in which COCO's evaluators give them.
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What COCO's evaluation says.
+
+    Attributes
+    ----------
+    values
+        By `METRICS`: average precision and recall over OKS 0.50:0.05:0.95, at one OKS, or of
+        medium and large persons; in [0, 1], -1 where there are none to find.
+    thresholds
+        float ``[10]``: the OKS thresholds.
+    recalls
+        float ``[101]``: the recalls of the curves.
+    precisions
+        float ``[10, 101]``: precision at threshold and recall; -1 where there is nobody to find.
+    """
+
+    values: dict[str, float]
+    thresholds: np.ndarray
+    recalls: np.ndarray
+    precisions: np.ndarray
+
+
+def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]]) -> Scores:
+    """Compare results in COCO's format with an annotation file.
+
+    Parameters
+    ----------
+    annotation_file
+        Key points in COCO's format, one that `read_annotations` has read.
+    results
+        Key point results in COCO's format; may be empty.
+
+    Raises
+    ------
+    ImportError
+        The evaluator is not installed.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError as error:
+        raise ImportError(
+            f"the evaluation needs faster-coco-eval ({error}): pip install 'hrnet_pose_ros[coco]'"
+        ) from error
+    with contextlib.redirect_stdout(io.StringIO()):  # it talks
+        truth = COCO(_complete(Path(annotation_file)))
+        # loadRes takes no empty list; COCO's own answer to it is precision and recall 0.
+        found = truth.loadRes([dict(one) for one in results]) if results else COCO()
+        evaluation = COCOeval_faster(truth, found, "keypoints")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    precisions = np.asarray(evaluation.eval["precision"])  # [T, R, category, area, max. results]
+    return Scores(
+        values={n: float(v) for n, v in zip(METRICS, evaluation.stats[:10], strict=True)},
+        thresholds=np.asarray(evaluation.params.iouThrs),
+        recalls=np.asarray(evaluation.params.recThrs),
+        precisions=precisions[:, :, 0, 0, -1],
+    )
+
+
+def _complete(path: Path) -> dict[str, Any]:
+    """An annotation file with what some lack: the box for the area, labelled joints counted."""
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    for person in content["annotations"]:
+        person.setdefault("area", person["bbox"][2] * person["bbox"][3])
+        person.setdefault("iscrowd", 0)
+        person.setdefault("num_keypoints", sum(v > 0 for v in person["keypoints"][2::3]))
+    return content

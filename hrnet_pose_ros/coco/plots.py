@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of an evaluation: curves, joints, kinds of errors, and the worst persons drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.coco.errors import ERROR_TYPES, NEAR_SIMILARITY, Matches, error_shares
+from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
+from hrnet_pose_ros.coco.evaluation import Scores
+from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_poses
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
+
+WORST_PERSONS = 12
+CLOSE_UP = (420, 560)  # width, height
+MARGIN = 1.3  # a close-up shows so much more than the box
+COLOURS = ("#4c9f50", "#b9d77a", "#e8a33d", "#b5509c", "#c0392b")  # of ERROR_TYPES
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot without a display; ImportError names what to install."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"plots need matplotlib ({error}): pip install 'hrnet_pose_ros[coco]'"
+        ) from error
+    return plt
+
+
+def write_plots(
+    folder: Path,
+    title: str,
+    scores: Scores,
+    matches: Matches,
+    annotations: PersonAnnotations,
+    data: DatasetPoses,
+    images: Path,
+) -> list[Path]:
+    """Write ``precision_recall.png``, ``joints.png``, ``errors.png`` and ``worst_01.jpg`` ….
+
+    Returns
+    -------
+    The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plt = pyplot()
+    written = [
+        _precision_recall(plt, folder / "precision_recall.png", title, scores),
+        _joints(plt, folder / "joints.png", title, matches),
+        _errors(plt, folder / "errors.png", title, matches),
+    ]
+    return written + _worst(folder, matches, annotations, data, images)
+
+
+def _precision_recall(plt: Any, path: Path, title: str, scores: Scores) -> Path:
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    for place, (threshold, precision) in enumerate(
+        zip(scores.thresholds, scores.precisions, strict=True)
+    ):
+        label = f"OKS {threshold:.2f}: AP {max(precision.mean(), 0):.3f}"
+        colour = plt.get_cmap("viridis")(place / len(scores.thresholds))
+        axes.plot(scores.recalls, np.maximum(precision, 0), color=colour, label=label)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    return _saved(plt, figure, path)
+
+
+def _joints(plt: Any, path: Path, title: str, matches: Matches) -> Path:
+    labelled = np.isfinite(matches.similarities)
+    counts = np.maximum(labelled.sum(axis=0), 1)
+    mean = np.where(labelled, matches.similarities, 0).sum(axis=0) / counts
+    near = (labelled & (matches.similarities >= NEAR_SIMILARITY)).sum(axis=0) / counts
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    places = np.arange(JOINTS)
+    axes.bar(places - 0.2, mean, 0.4, label="mean OKS term", color="#3b7dd8")
+    axes.bar(places + 0.2, near, 0.4, label=f"share of at least {NEAR_SIMILARITY}", color="#9cc3f0")
+    axes.set_xticks(places, [name.replace("_", " ") for name in JOINT_NAMES], rotation=60)
+    axes.set(ylim=(0, 1), title=f"{title}: labelled joints of matched persons")
+    axes.legend()
+    axes.grid(axis="y", alpha=0.3)
+    return _saved(plt, figure, path)
+
+
+def _errors(plt: Any, path: Path, title: str, matches: Matches) -> Path:
+    shares = error_shares(matches)
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    floor = np.zeros(JOINTS)
+    for kind, colour, share in zip(ERROR_TYPES, COLOURS, shares.T, strict=True):
+        axes.bar(np.arange(JOINTS), share, 0.8, bottom=floor, label=kind, color=colour)
+        floor += share
+    axes.set_xticks(
+        np.arange(JOINTS), [name.replace("_", " ") for name in JOINT_NAMES], rotation=60
+    )
+    axes.set(ylim=(0, 1), ylabel="share of labelled joints", title=title)
+    axes.legend(ncols=len(ERROR_TYPES), loc="lower center")
+    return _saved(plt, figure, path)
+
+
+def _saved(plt: Any, figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
+
+
+def _worst(
+    folder: Path,
+    matches: Matches,
+    annotations: PersonAnnotations,
+    data: DatasetPoses,
+    images: Path,
+) -> list[Path]:
+    """The persons with the lowest OKS: the labels on the left, the result on the right."""
+    written = []
+    for number, row in enumerate(np.argsort(matches.oks, kind="stable")[:WORST_PERSONS], 1):
+        person, pose = int(matches.persons[row]), int(matches.poses[row])
+        index = annotations.image_index[person]
+        image = read_image(images / annotations.image_files[index], annotations.image_sizes[index])
+        label = _labels(annotations, person)
+        estimate = data.poses.select(np.array([pose]))
+        pictures = [_close_up(image, one, data.boxes.boxes[pose]) for one in (label, estimate)]
+        picture = np.concatenate(pictures, axis=1)
+        text = f"image {annotations.image_ids[index]}, OKS {matches.oks[row]:.2f}"
+        for colour, width in ((OUTLINE_COLOUR, 3), (TEXT_COLOUR, 1)):
+            cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width)
+        path = folder / f"worst_{number:02d}.jpg"
+        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        written.append(path)
+    return written
+
+
+def _labels(annotations: PersonAnnotations, person: int) -> Poses:
+    """Labelled places as a pose: score 1, no spread."""
+    labelled = annotations.labelled[person][None]
+    return Poses(
+        keypoints=np.where(labelled[..., None], annotations.keypoints[person], np.nan).astype(
+            np.float32
+        ),
+        scores=labelled.astype(np.float32),
+        covariances=np.tile(np.float32(1e-6) * np.eye(2, dtype=np.float32), (1, JOINTS, 1, 1)),
+        valid=labelled,
+    )
+
+
+def _close_up(image: np.ndarray, poses: Poses, box: np.ndarray) -> np.ndarray:
+    """The box with a margin, enlarged first and drawn into afterwards, so that lines stay fine."""
+    size = np.array(CLOSE_UP)
+    scale = float((size / (MARGIN * box[2:])).min())
+    shift = size / 2 - scale * (box[:2] + box[2:] / 2)
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    picture = cv2.warpAffine(image, matrix, CLOSE_UP, flags=cv2.INTER_LINEAR)
+    moved = Poses(
+        keypoints=(poses.keypoints * scale + shift).astype(np.float32),
+        scores=poses.scores,
+        covariances=(poses.covariances * scale**2).astype(np.float32),
+        valid=poses.valid,
+    )
+    draw_poses(picture, moved)
+    return picture

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO's key point result format: one record a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hrnet_pose_ros.pose.poses import Poses
+
+PERSON = 1  # COCO's category
+
+
+def coco_results(poses: Poses, boxes: np.ndarray, box_scores: np.ndarray) -> Iterator[dict]:
+    """COCO key point results of N persons of one image, without ``image_id``.
+
+    The person's score is the mean of its key point scores above 0.2 times the box's score (HRNet
+    reference). A joint that is not valid is 0, 0 with score 0.
+
+    Parameters
+    ----------
+    poses
+        N poses; for an evaluation raw ones, whose scores are heatmap peaks.
+    boxes
+        float ``[N, 4]``: x, y, width, height in image pixels.
+    box_scores
+        float ``[N]``.
+    """
+    keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
+    keypoints = np.where(poses.valid[..., None], keypoints, 0).astype(np.float64).round(3)
+    scores = poses.person_scores() * box_scores
+    for person in range(len(poses)):
+        record: dict[str, Any] = {
+            "category_id": PERSON,
+            "keypoints": keypoints[person].ravel().tolist(),
+            "score": float(scores[person]),
+            "bbox": [round(float(side), 2) for side in boxes[person]],
+        }
+        yield record

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes of annotations and of detectors' files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_pose_ros.coco.annotations import AnnotationError, PersonAnnotations, read_annotations
+from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes, read_detections
+from hrnet_pose_ros.skeleton import JOINT_NAMES
+
+
+def annotations_of(tmp_path: Path, **changes: Any) -> PersonAnnotations:
+    """Two images; persons in the second, the first, the second."""
+    persons = [
+        {"id": n, "image_id": image, "bbox": [10 + n, 5, 20, 40], "area": 400, "iscrowd": 0}
+        | {"keypoints": [12, 8, 2] + [0] * 48}
+        for n, image in enumerate((9, 4, 9))
+    ]
+    for place, change in changes.items():
+        persons[int(place.removeprefix("person"))] |= change
+    path = tmp_path / "truth.json"
+    path.write_text(
+        json.dumps(
+            {
+                "images": [
+                    {"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 80} for i in (4, 9)
+                ],
+                "annotations": persons,
+                "categories": [{"id": 1, "name": "person", "keypoints": list(JOINT_NAMES)}],
+            }
+        )
+    )
+    return read_annotations(path)
+
+
+def test_annotated_boxes_by_image(tmp_path: Path) -> None:
+    boxes = ground_truth_boxes(annotations_of(tmp_path))
+    assert boxes.image_index.tolist() == [0, 1, 1]
+    assert boxes.persons.tolist() == [1, 0, 2]
+    assert boxes.boxes[:, 0].tolist() == [11, 10, 12]
+    assert boxes.scores.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iscrowd": 1},
+        {"keypoints": [0] * 51},  # nothing labelled
+        {"bbox": [200, 5, 20, 40]},  # outside the image
+        {"bbox": [10, 5, 0.2, 40]},
+    ],
+)
+def test_annotated_boxes_that_are_left_out(tmp_path: Path, change: dict) -> None:
+    assert ground_truth_boxes(annotations_of(tmp_path, person1=change)).persons.tolist() == [0, 2]
+
+
+def test_published_detections(tmp_path: Path) -> None:
+    detections = [
+        {"image_id": 9, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9},
+        {"image_id": 9, "category_id": 3, "bbox": [1, 2, 30, 40], "score": 0.9},  # no person
+        {"image_id": 7, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9},  # another image
+        {"image_id": 9, "category_id": 1, "bbox": [1, 2, 0, 40], "score": 0.9},  # no box
+        {"image_id": 4, "category_id": 1, "bbox": [5, 6, 30.5, 40], "score": 0.01},
+    ]
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(detections))
+    boxes = read_detections(path, annotations_of(tmp_path))
+    assert boxes.image_index.tolist() == [0, 1]
+    np.testing.assert_array_equal(boxes.boxes, [[5, 6, 30.5, 40], [1, 2, 30, 40]])
+    assert boxes.scores.tolist() == [0.01, 0.9]
+    assert boxes.persons.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is no JSON file"),
+        ("{}", "must hold a list"),
+        ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "number 0 must"),
+        ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "KeyError: 'score'"),
+        ("[7]", "number 0 must have image_id"),
+        ("[]", "no person in any image"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "detections.json"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=words):
+        read_detections(path, annotations_of(tmp_path))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"cannot read detections .*nowhere"):
+        read_detections(tmp_path / "nowhere.json", annotations_of(tmp_path))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every calibration: monotone maps, positive definite covariances, exact JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrnet_pose_ros.model_metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.pose.calibration import (
+    FOUND_DISTANCES,
+    Calibration,
+    calibration_key,
+    find_calibration,
+)
+from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import JOINTS
+
+NEUTRAL = Calibration(
+    heatmap_factors=(1.0,) * JOINTS,
+    box_factors=(0.0,) * JOINTS,
+    spread_peaks=(0.5,),
+    spread=(1.0,),
+    peaks=(0.0, 1.0),
+    probabilities=(0.0, 1.0),
+    probability_shifts=(0.0,) * JOINTS,
+)
+
+numbers = st.floats(1e-6, 1e3)
+positive = st.lists(numbers, min_size=JOINTS, max_size=JOINTS)
+places = st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=9, unique=True).map(sorted)
+
+
+@st.composite
+def calibrations(draw: st.DrawFn) -> Calibration:
+    spread_peaks, peaks = draw(places), draw(places)
+    spread = sorted((draw(numbers) for _ in spread_peaks), reverse=True)
+    probabilities = sorted(draw(st.floats(0, 1)) for _ in peaks)
+    shifts = draw(st.lists(st.floats(-6, 6), min_size=JOINTS, max_size=JOINTS))
+    return Calibration(
+        tuple(draw(positive)),
+        tuple(draw(st.one_of(positive, st.just([0.0] * JOINTS)))),
+        tuple(spread_peaks),
+        tuple(spread),
+        tuple(peaks),
+        tuple(probabilities),
+        tuple(shifts),
+        origin=draw(st.text(max_size=20)),
+    )
+
+
+def some_poses(seed: int, persons: int = 3) -> tuple[Poses, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(0, 3, (persons, JOINTS, 2, 2))
+    covariances = roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(2)
+    valid = rng.random((persons, JOINTS)) < 0.8
+    poses = Poses(
+        keypoints=np.where(valid[..., None], rng.uniform(0, 500, (persons, JOINTS, 2)), np.nan),
+        scores=np.where(valid, rng.uniform(0, 1.3, (persons, JOINTS)), 0).astype(np.float32),
+        covariances=np.where(valid[..., None, None], covariances, np.nan).astype(np.float32),
+        valid=valid,
+    )
+    return poses, rng.uniform(10, 300, (persons, 4)).astype(np.float32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(calibrations())
+def test_json_round_trip_is_exact(calibration: Calibration) -> None:
+    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+    assert again == calibration
+
+
+@settings(max_examples=40, deadline=None)
+@given(calibrations(), st.lists(st.floats(-1, 2), min_size=2, max_size=20).map(sorted))
+def test_maps_are_monotone(calibration: Calibration, peaks: list[float]) -> None:
+    """Rounding of interpolation is forgiven, 1e-9 of the value."""
+    spread = calibration.spread_of(np.array(peaks))
+    assert (spread[1:] <= spread[:-1] * (1 + 1e-9)).all()
+    assert (spread > 0).all()
+    for joint in range(JOINTS):
+        probability = calibration.probability_of(np.array(peaks), np.array(joint))
+        assert (probability[1:] >= probability[:-1] * (1 - 1e-9)).all()
+        assert ((probability > 0) & (probability < 1)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(calibrations(), st.integers(0, 1000))
+def test_covariances_stay_positive_definite(calibration: Calibration, seed: int) -> None:
+    poses, boxes = some_poses(seed)
+    applied = calibration.apply(poses, boxes)
+    np.testing.assert_array_equal(applied.keypoints, poses.keypoints)
+    np.testing.assert_array_equal(applied.valid, poses.valid)
+    assert (applied.scores[~poses.valid] == 0).all()
+    assert np.isnan(applied.covariances[~poses.valid]).all()
+    good = applied.covariances[poses.valid].astype(np.float64)
+    np.testing.assert_array_equal(good, good.swapaxes(-1, -2))
+    # Of the parts added up none shrinks the determinant; float32 leaves 1e-6 of the larger axis.
+    assert (np.linalg.eigvalsh(good)[:, 0] > -1e-6 * np.trace(good, axis1=1, axis2=2)).all()
+
+
+def test_the_formula() -> None:
+    """By hand for one joint: spread 4 at its peak, 2 of the heatmap's, 0.01 of the box."""
+    poses, boxes = some_poses(0, persons=1)
+    boxes[0, 2:] = (40, 50)
+    calibration = replace(
+        NEUTRAL,
+        heatmap_factors=(2.0,) * JOINTS,
+        box_factors=(0.01,) * JOINTS,
+        spread_peaks=(0.0, 1.0),
+        spread=(16.0, 1.0),
+        probability_shifts=(0.0, float(np.log(3)), *[0.0] * (JOINTS - 2)),
+    )
+    poses.valid[:] = True
+    poses.scores[:] = 0.5
+    poses.keypoints[:] = 0
+    poses.covariances[:] = [[3, 1], [1, 2]]
+    applied = calibration.apply(poses, boxes)
+    expected = 4 * (2 * np.array([[3, 1], [1, 2]]) + 0.01 * 2000 * np.eye(2))
+    np.testing.assert_allclose(applied.covariances[0, 5], expected, rtol=1e-6)
+    np.testing.assert_allclose(applied.scores[0, 0], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(applied.scores[0, 1], 0.75, rtol=1e-6)  # odds of 1 become 3
+
+
+def test_an_empty_image() -> None:
+    assert len(NEUTRAL.apply(Poses.empty(), np.zeros((0, 4), np.float32))) == 0
+
+
+def test_found_distance_is_where_the_oks_term_is_a_half() -> None:
+    for joint, distance in enumerate(FOUND_DISTANCES):
+        there = np.zeros((1, JOINTS, 2))
+        there[0, joint, 0] = distance * 30
+        counted = np.arange(JOINTS)[None] == joint
+        assert oks(there, np.zeros((1, JOINTS, 2)), [900.0], counted)[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"heatmap_factors": (1.0,) * 16}, "heatmap_factors must be 17 numbers"),
+        ({"heatmap_factors": (-1.0,) * JOINTS}, "not be negative"),
+        ({"heatmap_factors": (0.0,) * JOINTS}, "box_factors must be above 0"),
+        ({"box_factors": (np.nan,) * JOINTS}, "box_factors must be finite"),
+        ({"spread": (0.0,)}, "spread must be above 0"),
+        ({"spread_peaks": (0.1, 0.9), "spread": (1.0, 2.0)}, "never rise"),
+        ({"spread_peaks": (0.9, 0.1), "spread": (2.0, 1.0)}, "spread_peaks must rise"),
+        ({"spread": (2.0, 1.0)}, "spread must be as many as spread_peaks"),
+        ({"probabilities": (0.5, 0.4)}, "never fall"),
+        ({"probabilities": (0.5, 1.4)}, "in \\[0, 1\\]"),
+        ({"peaks": (), "probabilities": ()}, "peaks must rise"),
+    ],
+)
+def test_impossible_ones_are_refused(change: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(NEUTRAL, **change)
+
+
+@pytest.mark.parametrize(
+    "values", [None, [], {}, {**NEUTRAL.to_json(), "more": 1}, {**NEUTRAL.to_json(), "peaks": "x"}]
+)
+def test_other_json_is_refused(values: object) -> None:
+    with pytest.raises(ValueError, match="calibration"):
+        Calibration.from_json(values)
+
+
+def test_a_model_carries_several() -> None:
+    metadata = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "", "0")
+    assert KEY_PREFIX + "calibrations" not in metadata.to_properties()
+    other = replace(NEUTRAL, origin="other")
+    both = replace(
+        metadata, calibrations={"quarter": NEUTRAL.to_json(), "dark+flip": other.to_json()}
+    )
+    again = ModelMetadata.from_properties(both.to_properties())
+    assert again == both
+    assert find_calibration(again.calibrations, "quarter", False) == NEUTRAL
+    assert find_calibration(again.calibrations, "dark", True) == other
+    assert find_calibration(again.calibrations, "dark", False) is None
+    assert calibration_key("dark", True) == "dark+flip"
+
+
+def test_a_damaged_key_is_named() -> None:
+    metadata = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "", "0")
+    properties = metadata.to_properties() | {KEY_PREFIX + "calibrations": "[1"}
+    with pytest.raises(ModelError, match="calibrations' is unreadable"):
+        ModelMetadata.from_properties(properties)
