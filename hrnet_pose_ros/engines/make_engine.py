@@ -7,17 +7,29 @@ import logging
 from pathlib import Path
 from typing import get_args
 
-from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.engines.build_watch import BuildWatch
+from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
-from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model, find_pose_graph
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
+from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine, why_no_tensorrt
+from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
+from hrnet_pose_ros.engines.zoo import find_checkpoint
+from hrnet_pose_ros.model_metadata import ModelError
 from hrnet_pose_ros.pose.decoding import Method
 
-ENGINES = ("auto", "openvino", "torch")
-PRECISIONS = ("auto", "float32", "bfloat16")
+ENGINES = ("auto", "tensorrt", "openvino", "torch")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 DECODINGS = get_args(Method)
+# Beside auto.
+PRECISIONS_OF = {
+    "tensorrt": ("float16", "float32", "int8"),
+    "openvino": ("float32", "bfloat16"),
+    "torch": ("float32",),
+}
+DEFAULT_TENSORRT = TensorRtOptions()
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +41,9 @@ def make_engine(
     decoding: Method = "quarter",
     max_batch: int = DEFAULT_MAX_BATCH,
     threads: int = 0,
+    flip_test: bool = False,
+    tensorrt: TensorRtOptions = DEFAULT_TENSORRT,
+    watch: BuildWatch | None = None,
 ) -> PoseEngine:
     """Make an engine and warm it up: no later frame pays for a first time.
 
@@ -36,18 +51,28 @@ def make_engine(
     ----------
     model
         Name of a model in the models folders, or the path of its file: ``.onnx``, for the torch
-        engine ``.pth``.
+        engine ``.pth``. Nothing else runs a path that ends in ``.pth``, so ``auto`` takes it.
     engine
-        One of `ENGINES`; ``auto`` takes the fastest one this machine can run.
+        One of `ENGINES`; ``auto`` takes TensorRT where a CUDA device, a TensorRT library and the
+        model's pose graph are found, and OpenVINO elsewhere.
     precision
-        One of `PRECISIONS`; ``auto`` takes bfloat16 where the CPU has it and the model keeps a
-        mean OKS of 0.995 against float32 on the bundled crops.
+        One of `PRECISIONS`, of which each engine takes some. ``auto``: float16 with TensorRT, or
+        float32 where there is no other pose graph; with
+        OpenVINO bfloat16 where the CPU has it and the model keeps a mean OKS of 0.995 against
+        float32 on the bundled crops.
     decoding
         One of `DECODINGS`.
     max_batch
-        Most crops the network sees at a time, at least 1.
+        Most crops the network sees at a time, at least 1; not with TensorRT.
     threads
         CPU threads; 0 takes all cores.
+    flip_test
+        Run every crop mirrored as well and take the mean: twice the work.
+    tensorrt
+        Device, sizes and builder's options of the TensorRT engine.
+    watch
+        Hears about the build of a TensorRT plan, which can take minutes, and may end it; None
+        logs.
 
     Raises
     ------
@@ -55,7 +80,7 @@ def make_engine(
         An argument is out of its range; as ModelError or CheckpointError: the model's file is
         missing or is not what it should be.
     EngineError
-        The engine is not installed or cannot run here.
+        The engine is not installed or cannot run here; as BuildCancelled: the watch ended it.
     """
     for name, value, choices in (
         ("engine", engine, ENGINES),
@@ -68,24 +93,65 @@ def make_engine(
         raise ValueError(f"max_batch must be at least 1, got {max_batch}")
     if threads < 0:
         raise ValueError(f"threads must be at least 0 (0: all cores), got {threads}")
+    if engine == "auto" and str(model).endswith(CHECKPOINT):
+        engine = "torch"
+    if engine != "auto" and precision not in ("auto", *PRECISIONS_OF[engine]):
+        raise ValueError(
+            f"the {engine} engine takes precision auto, {', '.join(PRECISIONS_OF[engine])}; "
+            f"got {precision!r}"
+        )
 
-    if engine == "auto":
-        engine = "openvino"
-    made: OpenVinoEngine | TorchEngine
-    if engine == "torch":
-        if precision == "bfloat16":
-            raise ValueError("the torch engine is the reference and computes in float32 only")
+    graph = _pose_graph(model, engine, precision, decoding, flip_test, tensorrt.device)
+    made: TensorRtEngine | OpenVinoEngine | TorchEngine
+    if graph is not None:
+        made = TensorRtEngine(graph, options=tensorrt, watch=watch or BuildWatch())
+    elif engine == "torch":
         made = TorchEngine(
-            find_model(model, CHECKPOINT), decoding=decoding, max_batch=max_batch, threads=threads
+            find_checkpoint(model)[0],
+            decoding=decoding,
+            max_batch=max_batch,
+            threads=threads,
+            flip_test=flip_test,
         )
     else:
-        made = _openvino_engine(find_model(model, ONNX), precision, decoding, max_batch, threads)
-    made.warm_up()
+        path = find_model(model, ONNX)
+        made = _openvino_engine(path, precision, decoding, max_batch, threads, flip_test)
+    try:
+        made.warm_up()
+    except Exception:
+        made.close()
+        raise
     return made
 
 
+def _pose_graph(
+    model: str | Path,
+    engine: str,
+    precision: str,
+    decoding: Method,
+    flip_test: bool,
+    device: int,
+) -> Path | None:
+    """The file for the TensorRT engine where that is the one to take."""
+    if engine not in ("auto", "tensorrt") or precision == "bfloat16":
+        return None
+    asked_for = engine == "tensorrt" or precision in ("float16", "int8")
+    missing = why_no_tensorrt(device)
+    if missing and asked_for:
+        raise EngineError(f"the TensorRT engine cannot run here: {missing}")
+    if missing:
+        return None
+    try:
+        return find_pose_graph(model, precision, decoding, flip_test)
+    except ModelError as error:
+        if asked_for:
+            raise
+        _log.warning("engine auto takes OpenVINO, though there is a GPU: %s", error)
+        return None
+
+
 def _openvino_engine(
-    path: Path, precision: str, decoding: Method, max_batch: int, threads: int
+    path: Path, precision: str, decoding: Method, max_batch: int, threads: int, flip_test: bool
 ) -> OpenVinoEngine:
     def compiled(precision: str) -> OpenVinoEngine:
         return OpenVinoEngine(
@@ -94,6 +160,7 @@ def _openvino_engine(
             decoding=decoding,
             max_batch=max_batch,
             threads=threads,
+            flip_test=flip_test,
         )
 
     if precision != "auto":

@@ -134,6 +134,16 @@ def test_float32_heatmaps_are_equal(float32: OpenVinoEngine, reference: Referenc
     np.testing.assert_allclose(heatmaps, reference.heatmaps, rtol=0, atol=1e-4)
 
 
+def test_flip_tests_are_equal() -> None:
+    """On the bundled model; the flip test itself is the same code for all of these engines."""
+    crops = load_check_crops()[:3]
+    ours, reference = (
+        OpenVinoEngine(MODELS / "hrnet_w16_small.onnx", precision="float32", flip_test=True),
+        TorchEngine(MODELS / "hrnet_w16_small.pth", flip_test=True),
+    )
+    np.testing.assert_allclose(ours.heatmaps(crops), reference.heatmaps(crops), rtol=0, atol=1e-4)
+
+
 def test_float32_key_points_are_equal(float32: OpenVinoEngine, reference: Reference) -> None:
     poses, expected = float32.estimate(*boxes_on_the_crops()), reference.quarter
     np.testing.assert_array_equal(poses.valid, expected.valid)

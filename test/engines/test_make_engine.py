@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 
 from hrnet_pose_ros.engines import make_engine as module
+from hrnet_pose_ros.engines.cuda_runtime import device_count
+from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
+from hrnet_pose_ros.model_metadata import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "hrnet_w16_small.onnx"
@@ -39,6 +43,14 @@ def test_choice(arguments: dict, kind: type, precision: str) -> None:
     assert len(engine.estimate(frame, np.zeros((0, 4), np.float32))) == 0
     assert len(engine.estimate(frame, np.array([[10, 10, 30, 60]], np.float32))) == 1
     engine.close()
+
+
+def test_a_checkpoints_path_is_enough() -> None:
+    """What `auto` takes is what can run the file."""
+    checkpoint = MODEL.with_suffix(".pth")
+    assert isinstance(make_engine(checkpoint, max_batch=1), TorchEngine)
+    with pytest.raises(ValueError, match="torch engine takes precision auto, float32; got"):
+        make_engine(checkpoint, precision="bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -97,12 +109,17 @@ def test_mean_oks_measures_displacement() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"engine": "onnxruntime"}, "engine must be one of auto, openvino, torch"),
-        ({"precision": "int8"}, "precision must be one of auto, float32, bfloat16; got 'int8'"),
+        ({"engine": "onnxruntime"}, "engine must be one of auto, tensorrt, openvino, torch"),
+        ({"precision": "int4"}, "precision must be one of auto, float32, bfloat16, .* got 'int4'"),
+        (
+            {"engine": "openvino", "precision": "float16"},
+            "the openvino engine takes precision auto, float32, bfloat16; got 'float16'",
+        ),
+        ({"engine": "tensorrt", "precision": "bfloat16"}, "auto, float16, float32, int8; got"),
         ({"decoding": "argmax"}, "decoding must be one of quarter, dark"),
         ({"max_batch": 0}, "max_batch must be at least 1, got 0"),
         ({"threads": -1}, "threads must be at least 0"),
-        ({"engine": "torch", "precision": "bfloat16"}, "float32 only"),
+        ({"engine": "torch", "precision": "bfloat16"}, "takes precision auto, float32; got"),
         ({"model": "hrnet_w99"}, r"no 'hrnet_w99\.onnx'.*hrnet_w16_small"),
         ({"model": str(MODEL), "engine": "torch"}, r"no \.pth file"),
     ],
@@ -110,6 +127,38 @@ def test_mean_oks_measures_displacement() -> None:
 def test_wrong_arguments_are_named(arguments: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make_engine(**{"model": "hrnet_w16_small", **arguments})
+
+
+@pytest.mark.skipif(device_count()[0] > 0, reason="there is a CUDA device")
+@pytest.mark.parametrize("asked", [{"engine": "tensorrt"}, {"precision": "float16"}])
+def test_tensorrt_without_a_gpu_says_why(asked: dict) -> None:
+    with pytest.raises(EngineError, match="TensorRT engine cannot run here: no CUDA device: "):
+        make_engine("hrnet_w16_small", **asked)
+
+
+def test_automatic_choice_needs_gpu_library_and_pose_graph(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Which file `auto` would load; test/gpu loads it."""
+
+    def graph(model: str | Path, precision: str = "auto", engine: str = "auto") -> Path | None:
+        return module._pose_graph(model, engine, precision, "quarter", False, 0)
+
+    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
+    assert graph("hrnet_w16_small") is None
+    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
+    found = graph("hrnet_w16_small")
+    assert found is not None
+    assert found.name == "hrnet_w16_small_pose_float16.onnx"
+    assert graph("hrnet_w16_small", engine="openvino") is None
+    assert graph("hrnet_w16_small", precision="bfloat16") is None
+    assert caplog.text == ""
+    shutil.copy(MODEL, tmp_path / MODEL.name)
+    assert graph(tmp_path / MODEL.name) is None
+    assert "engine auto takes OpenVINO, though there is a GPU" in caplog.text
+    assert "hrnet_pose export --graph pose" in caplog.text
+    with pytest.raises(ModelError, match="no pose graph"):
+        graph(tmp_path / MODEL.name, engine="tensorrt")
 
 
 def run_without(package: str, code: str) -> str:

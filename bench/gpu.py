@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of the TensorRT engine: W32 and W48, both sizes, float16, 1 to 40 persons in 720p.
+
+The weights are random: they change no time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.rows import Row, scene, timed
+from hrnet_pose_ros.engines.build_watch import BuildWatch
+from hrnet_pose_ros.engines.cuda_runtime import CudaError, call, runtime
+from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine
+from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt_runner import PlanRunner
+from hrnet_pose_ros.pose.boxes import crop_to_image
+
+MODELS = ("hrnet_w32", "hrnet_w48")
+INPUT_SIZES = ((192, 256), (288, 384))
+PERSONS = (1, 5, 10, 20, 40)
+IMAGE_SIZE = (1280, 720)
+
+
+def gpu_rows(folder: Path, repetitions: int) -> Iterator[Row]:
+    """Measure; exported graphs and plans are kept in ``folder`` for the next time."""
+    for model in MODELS:
+        for input_size in INPUT_SIZES:
+            graph = _graph(folder, model, input_size)
+            options = TensorRtOptions(
+                image_size=IMAGE_SIZE,
+                typical_persons=10,
+                max_persons=max(PERSONS),
+                plan_cache=str(folder / "plans"),
+            )
+            engine = TensorRtEngine(graph, options=options, watch=_Printed())
+            engine.warm_up()
+            for persons in PERSONS:
+                yield _row(engine, persons, repetitions)
+            engine.close()
+
+
+def _graph(folder: Path, model: str, input_size: tuple[int, int]) -> Path:
+    import torch
+
+    from hrnet_pose_ros.network.export_pose import export_pose_graph
+    from hrnet_pose_ros.network.pose_networks import pose_network
+
+    width, height = input_size
+    graph = folder / f"{model}_{height}x{width}_pose_float16.onnx"
+    if not graph.is_file():
+        print(f"exporting {graph.name}", file=sys.stderr)
+        torch.manual_seed(0)
+        checkpoint = folder / f"{model}.pth"
+        torch.save(pose_network(model).state_dict(), checkpoint)
+        crops = load_check_crops()[:1]
+        export_pose_graph(checkpoint, graph, crops=crops, input_size=input_size)
+    return graph
+
+
+def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> Row:
+    frame, boxes = scene(persons, IMAGE_SIZE)
+    latency = timed(lambda: engine.estimate(frame, boxes), repetitions)
+    runner = engine.runner
+    transforms = crop_to_image(boxes, engine.metadata.input_size)
+    parts = np.array([_device_ms(runner, frame, transforms) for _ in range(repetitions)])
+    copies, kernels = parts[:, 0] + parts[:, 2], parts[:, 1]
+    info, up = engine.info, runner.bytes_up
+    return Row(
+        device=info.device,
+        engine=info.engine,
+        model=engine.metadata.configuration,
+        precision=info.precision,
+        input_size=engine.metadata.input_size,
+        persons=persons,
+        p50_ms=float(np.percentile(latency, 50)),
+        p99_ms=float(np.percentile(latency, 99)),
+        bytes_moved=up[0] + persons * up[1] + runner.bytes_down,
+        copy_share=float((copies / (copies + kernels)).mean()),
+        device_p50_ms=float(np.percentile(copies + kernels, 50)),
+        graph_p50_ms=_as_cuda_graph(runner, frame, transforms, repetitions),
+    )
+
+
+def _device_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) -> list[float]:
+    """Milliseconds of the copies up, of the kernels, and of the copy down."""
+    stream = runner.stream
+    events = [stream.record()]
+    runner.upload(frame)
+    runner.upload_transforms(transforms)
+    events.append(stream.record())
+    runner.execute(len(transforms))
+    events.append(stream.record())
+    runner.download()
+    events.append(stream.record())
+    runner.finish(len(transforms))
+    parts = [events[i + 1].ms_since(events[i]) for i in range(3)]
+    for event in events:
+        event.close()
+    return parts
+
+
+def _as_cuda_graph(
+    runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray, repetitions: int
+) -> float | None:
+    """Median milliseconds of the same work captured once and replayed; None where that fails.
+
+    Not in the engine: it goes there only if it pays.
+    """
+    stream, count = runner.stream, len(transforms)
+    mode = runtime().cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    call("cudaStreamBeginCapture", stream.handle, mode)
+    try:
+        try:
+            runner.upload(frame)
+            runner.start(transforms)
+        finally:
+            captured = call("cudaStreamEndCapture", stream.handle)
+        graph = call("cudaGraphInstantiate", captured, 0)
+    except CudaError as error:
+        print(f"no CUDA graph: {error}", file=sys.stderr)
+        return None
+    taken = []
+    for _ in range(repetitions):
+        events = [stream.record()]
+        call("cudaGraphLaunch", graph, stream.handle)
+        events.append(stream.record())
+        runner.finish(count)
+        taken.append(events[1].ms_since(events[0]))
+        for event in events:
+            event.close()
+    call("cudaGraphExecDestroy", graph)
+    call("cudaGraphDestroy", captured)
+    return float(np.median(taken))
+
+
+class _Printed(BuildWatch):
+    def report(self, text: str, share: float | None) -> None:
+        print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)

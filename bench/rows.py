@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line of the benchmark, and the table that all lines make, whatever they ran on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine, model and number of persons.
+
+    Attributes
+    ----------
+    device, engine, model, precision
+        As in `EngineInfo`.
+    input_size
+        (width, height) of a crop.
+    persons
+        In the image.
+    p50_ms, p99_ms
+        Milliseconds of ``PoseEngine.estimate``: image and boxes in, poses out.
+    bytes_moved
+        To the device and back, for one image; None where there is no other device.
+    copy_share
+        Share of the copies in the device's time, in [0, 1]; None as above.
+    graph_p50_ms
+        Device work alone when replayed as a CUDA graph, beside ``device_p50_ms`` without; None
+        where not measured.
+    device_p50_ms
+        Copies and kernels, by events on the device; None where there is no other device.
+    """
+
+    device: str
+    engine: str
+    model: str
+    precision: str
+    input_size: tuple[int, int]
+    persons: int
+    p50_ms: float
+    p99_ms: float
+    bytes_moved: int | None = None
+    copy_share: float | None = None
+    device_p50_ms: float | None = None
+    graph_p50_ms: float | None = None
+
+
+COLUMNS = [
+    *("device", "engine", "model", "precision", "input", "persons", "p50, ms", "p99, ms"),
+    *("persons/s", "moved, MB", "copies", "device p50, ms", "as a CUDA graph, ms"),
+]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a table in Markdown."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(_cells(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(row: Row) -> list[str]:
+    width, height = row.input_size
+    return [
+        row.device,
+        row.engine,
+        row.model,
+        row.precision,
+        f"{height}x{width}",
+        str(row.persons),
+        f"{row.p50_ms:.2f}",
+        f"{row.p99_ms:.2f}",
+        f"{1e3 * row.persons / row.p50_ms:.0f}",
+        "" if row.bytes_moved is None else f"{row.bytes_moved / 1e6:.2f}",
+        "" if row.copy_share is None else f"{row.copy_share:.0%}",
+        "" if row.device_p50_ms is None else f"{row.device_p50_ms:.2f}",
+        "" if row.graph_p50_ms is None else f"{row.graph_p50_ms:.2f}",
+    ]
+
+
+def timed(work: Callable[[], object], repetitions: int, warm_up: int = 20) -> np.ndarray:
+    """Milliseconds of each call, after some that do not count."""
+    for _ in range(warm_up):
+        work()
+    taken = np.empty(repetitions)
+    for index in range(repetitions):
+        began = time.perf_counter()
+        work()
+        taken[index] = 1e3 * (time.perf_counter() - began)
+    return taken
+
+
+def scene(persons: int, image_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of noise and boxes of walking people all over it; the same ones every time."""
+    width, height = image_size
+    random = np.random.default_rng(persons)
+    frame = random.integers(0, 256, (height, width, 3), np.uint8)
+    tall = random.uniform(0.15, 0.6, persons) * height
+    boxes = np.stack(
+        [
+            random.uniform(0, 0.9 * width, persons),
+            random.uniform(0, 0.4 * height, persons),
+            0.4 * tall,
+            tall,
+        ],
+        axis=1,
+    )
+    return frame, boxes.astype(np.float32)

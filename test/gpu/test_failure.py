@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A GPU that fails: a real illegal address, in a process of its own, and the CPU that goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The network reads the image from an address that is nobody's: an error after which every call of
+# the process's CUDA context fails.
+BREAK = """
+import sys, numpy as np
+from hrnet_pose_ros.engines.cuda_runtime import CudaError, context_is_dead
+from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+
+options = TensorRtOptions(image_size=(320, 240), plan_cache=sys.argv[1])
+arguments = dict(model="hrnet_w16_small", engine="tensorrt", tensorrt=options)
+frame, boxes = np.zeros((240, 320, 3), np.uint8), np.array([[80, 20, 80, 200]], np.float32)
+engine = make_engine(**arguments)
+assert len(engine.estimate(frame, boxes)) == 1
+engine.runner._context.set_tensor_address("image", 256)
+try:
+    engine.estimate(frame, boxes)
+except CudaError as error:
+    print("failed:", error)
+print("dead:", context_is_dead())
+engine.close()
+try:
+    engine = make_engine(**arguments)
+    print("made again:", len(engine.estimate(frame, boxes)))
+    engine.close()
+except EngineError as error:
+    print("not made again:", error)
+cpu = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+print("cpu:", len(cpu.estimate(frame, boxes)))
+"""
+
+
+def test_cuda_error_names_itself_and_leaves_the_cpu_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BREAK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=280,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert "failed: cudaStreamSynchronize failed: cudaError" in done.stdout
+    assert "dead: True" in done.stdout
+    # NVIDIA promises a working device only to a new process; what happens here is printed.
+    assert "made again: 1" in done.stdout or "not made again: " in done.stdout
+    assert "cpu: 1" in done.stdout
+
+
+NODE = """
+import sys, threading, numpy as np
+from hrnet_pose_ros.ros.build_progress import BuildProgress
+from hrnet_pose_ros.ros.engine_keeper import EngineKeeper
+from hrnet_pose_ros.ros.health import Health
+from hrnet_pose_ros.ros.parameters import PARAMETERS, Settings
+
+class Desk:
+    settings = Settings.of(
+        {p.name: p.default for p in PARAMETERS}
+        | {"engine": "tensorrt", "image_size": [320, 240], "plan_cache": sys.argv[1]}
+    )
+    def engine_changed(self, info, fallback):
+        print("engine:", info.engine, fallback)
+    def complain(self, kind, text):
+        print("complaint:", text)
+
+health = Health()
+keeper = EngineKeeper(Desk(), health, BuildProgress(health, threading.Event()))
+frame, boxes = np.zeros((240, 320, 3), np.uint8), np.array([[80, 20, 80, 200]], np.float32)
+keeper.prepare()
+assert len(keeper.estimate(frame, boxes)) == 1
+for _ in range(2):  # made again once; the second failure in a row is given up
+    if keeper._engine.info.engine == "tensorrt":
+        keeper._engine.runner._context.set_tensor_address("image", 256)
+        print("failed:", keeper.estimate(frame, boxes))
+print("answers:", len(keeper.estimate(frame, boxes)))
+keeper.release()
+"""
+
+
+def test_node_goes_on_with_the_cpu(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NODE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=280,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "engine: tensorrt False"
+    assert "failed: None" in lines
+    assert "engine: openvino True" in lines
+    assert lines[-1] == "answers: 1"
