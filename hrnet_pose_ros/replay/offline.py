@@ -31,18 +31,13 @@ from hrnet_pose_ros.replay.topics import (
     image_topic,
     stamp_of,
 )
-from hrnet_pose_ros.ros.detections import persons_of, whole_image
 from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
-from hrnet_pose_ros.ros.images import (
-    ImageError,
-    check_compressed,
-    check_image,
-    rgb_frame,
-    rgb_frame_of_compressed,
-)
+from hrnet_pose_ros.ros.engine_arguments import engine_arguments
+from hrnet_pose_ros.ros.images import ImageError, check_compressed, check_image
+from hrnet_pose_ros.ros.pair_steps import answer, choose_persons, decode
 from hrnet_pose_ros.ros.pairing import Pair, Pairing
 from hrnet_pose_ros.ros.parameters import Settings
-from hrnet_pose_ros.ros.skeleton_messages import Times, skeleton_array, skeleton_info
+from hrnet_pose_ros.ros.skeleton_messages import Times, skeleton_info
 
 SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
 INFO = ("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo")
@@ -125,14 +120,7 @@ def replay(
         elif detection_candidates(reader.topics):
             detections = detections_topic(reader.topics, None)
         writer = BagWriter(output)  # says that it exists before the engine takes its time
-        engine = make_engine(
-            settings.model,
-            engine=settings.engine,
-            precision=settings.precision,
-            decoding="dark" if settings.decoding == "dark" else "quarter",
-            max_batch=settings.max_batch,
-            threads=settings.threads,
-        )
+        engine = make_engine(**engine_arguments(settings))
         try:
             with writer:
                 return _Run(reader, writer, engine, settings, image, detections, warn).run()
@@ -227,37 +215,21 @@ class _Run:
 
     def _process(self, pair: Pair) -> None:
         """Estimate and write the skeletons of one pair, or count why not."""
-        message = pair.image.message
         try:
-            rgb = rgb_frame_of_compressed(message) if self._compressed else rgb_frame(message)
+            rgb = decode(pair, compressed=self._compressed)
         except ImageError as error:
             text = f"{self._image}, stamp {_seconds(pair.image.stamp)}, dropped: {error}"
             self._refuse(Subject.IMAGE, text)
             return
-        image_size = (rgb.shape[1], rgb.shape[0])
-        if pair.detections is None:
-            detections, persons = None, whole_image(image_size)
-        else:
-            detections = pair.detections.message
-            try:
-                persons = persons_of(detections, image_size, self._settings)
-            except AttributeError as error:
-                raise BagError(
-                    f"{self._detections} is of another version of vision_msgs than ROS 2 Jazzy's: "
-                    f"{error}"
-                ) from None
-            for why, count in persons.drops.items():
-                self._drops.add(Subject.PERSON, why, count)
+        try:
+            persons = choose_persons(pair, rgb, self._settings, self._drops)
+        except AttributeError as error:
+            raise BagError(
+                f"{self._detections} is of another version of vision_msgs than ROS 2 Jazzy's: "
+                f"{error}"
+            ) from None
         poses = self._engine.estimate(rgb, persons.boxes)
-        array = skeleton_array(
-            self._types,
-            image=message,
-            detections=detections,
-            image_size=image_size,
-            persons=persons,
-            poses=poses,
-            times=Times(),
-        )
+        array = answer(self._types, pair, rgb, persons, poses, Times())
         self._write(SKELETONS, array)
         self._arrays += 1
         self._persons += len(poses)

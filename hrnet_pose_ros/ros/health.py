@@ -42,6 +42,20 @@ class EngineState(Enum):
 
 
 @dataclass(frozen=True)
+class Build:
+    """How a build goes on: what, how much of it in [0, 1], since when (steady clock)."""
+
+    text: str
+    share: float | None
+    since: float
+
+    def line(self, now: float) -> str:
+        """``building a plan, 42 %, 35 s``"""
+        share = "" if self.share is None else f", {self.share:.0%}".replace("%", " %")
+        return f"{self.text}{share}, {now - self.since:.0f} s"
+
+
+@dataclass(frozen=True)
 class Situation:
     """What the node adds to its counters when it reports."""
 
@@ -68,6 +82,10 @@ class Health:
         self._counted: deque[tuple[float, int, int, int]] = deque()
         self._engine_state = EngineState.NONE
         self._engine_text = ""
+        self._fallback = ""  # why the CPU stands in for the GPU
+        self._failures = 0
+        self._unsaid_failure = ""  # since the last report
+        self._build: Build | None = None
         self._empty_frame_id = False
         self._held = {name: Hysteresis() for name in ("engine", "input", "output")}
 
@@ -91,10 +109,25 @@ class Health:
             self._empty_frame_id = empty_frame_id
             self._recent.append((time.monotonic(), persons, times))
 
-    def engine(self, state: EngineState, text: str = "") -> None:
-        """Note where the engine stands, and why."""
+    def engine(self, state: EngineState, text: str = "", fallback: str = "") -> None:
+        """Note where the engine stands, and why; ``fallback``: why the CPU stands in for a GPU."""
         with self._lock:
-            self._engine_state, self._engine_text = state, text
+            self._engine_state, self._engine_text, self._fallback = state, text, fallback
+            self._build = None
+
+    def building(self, text: str, share: float | None) -> str:
+        """Note how a long build goes on (``share`` in [0, 1]); returns it as one line."""
+        with self._lock:
+            since = time.monotonic() if self._build is None else self._build.since
+            self._build = Build(text, share, since)
+            self._engine_state = EngineState.PREPARING
+            return self._build.line(time.monotonic())
+
+    def engine_failed(self, text: str) -> None:
+        """Count a failure; it is reported as an error even where the engine is back by then."""
+        with self._lock:
+            self._failures += 1
+            self._unsaid_failure = text
 
     @property
     def engine_state(self) -> tuple[EngineState, str]:
@@ -119,16 +152,40 @@ class Health:
             ]
 
     def _engine_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
-        state, text = self._engine_state, self._engine_text
+        state, build = self._engine_state, self._build
+        text = self._engine_text if build is None else build.line(now)
+        values = {
+            "state": state.value,
+            "fallback": str(bool(self._fallback)).lower(),
+            "failures": str(self._failures),
+        }
+        if build is not None:
+            values["build_seconds"] = f"{now - build.since:.0f}"
+            if build.share is not None:
+                values["build_share"] = f"{build.share:.2f}"
+        conditions = self._engine_conditions(situation, text)
+        fine = f"{state.value}: {text}" if text else state.value
+        level, message = summary(self._held["engine"].update(now, conditions), fine)
+        return _status(f"{name}: engine", level, message, values)
+
+    def _engine_conditions(self, situation: Situation, text: str) -> list[Condition]:
+        state, failure = self._engine_state, self._unsaid_failure
+        self._unsaid_failure = ""
         conditions = []
         if state is EngineState.FAILED:
             conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {text}"))
+        elif failure:
+            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {failure}"))
         elif situation.transition_problem:
             problem = situation.transition_problem
             conditions.append(Condition("transition_failed", Level.ERROR, problem))
-        fine = f"{state.value}: {text}" if text else state.value
-        level, message = summary(self._held["engine"].update(now, conditions), fine)
-        return _status(f"{name}: engine", level, message, {"state": state.value})
+        if self._fallback:
+            told = f"CPU fallback: {text}; the GPU engine is given up: {self._fallback}"
+            conditions.append(Condition("cpu_fallback", Level.WARN, told))
+        if situation.active and state is EngineState.PREPARING:
+            told = f"no skeletons meanwhile; preparing: {text}"
+            conditions.append(Condition("engine_preparing", Level.WARN, told))
+        return conditions
 
     def _input_status(
         self, name: str, situation: Situation, now: float, drops: dict[str, int]

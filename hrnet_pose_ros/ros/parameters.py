@@ -14,6 +14,15 @@ from typing import Any
 
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
 from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+from hrnet_pose_ros.engines.tensorrt_options import (
+    LARGEST_SIDE,
+    OPTIMIZATION_LEVELS,
+    TensorRtOptions,
+)
+
+# What takes over from a GPU that fails.
+FALLBACKS = ("cpu", "none")
+_PLAN = TensorRtOptions()
 
 
 class Change(Enum):
@@ -110,21 +119,24 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "model",
         "hrnet_w16_small",
-        "A model of the package's `models/` folder by name, or the path of a model file.",
+        "A model by name (`hrnet_pose models`), or the path of a model file.",
         Change.UNCONFIGURED,
     ),
     Parameter(
         "engine",
         "auto",
-        "What runs the network. `auto`: the best that is found; `torch` is the slow reference.",
+        "What runs the network. `auto`: `tensorrt` where a CUDA device and a TensorRT library are "
+        "found, else `openvino`; `torch` is the slow reference.",
         Change.UNCONFIGURED,
         choices=ENGINES,
     ),
     Parameter(
         "precision",
         "auto",
-        "`auto` takes bfloat16 where the processor has it and a check at start-up shows the same "
-        "skeletons as float32.",
+        "`auto`: with `tensorrt` float16, or float32 where only that graph is found; with "
+        "`openvino` bfloat16 where the processor has it and a check at start-up shows the same "
+        "skeletons as float32. `float16` and `int8` are for `tensorrt`, `bfloat16` is for "
+        "`openvino`.",
         Change.UNCONFIGURED,
         choices=PRECISIONS,
     ),
@@ -136,9 +148,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         choices=DECODINGS,
     ),
     Parameter(
+        "flip_test",
+        False,
+        "Run every crop mirrored as well and take the mean of both, as published accuracies do: "
+        "twice the work for the network.",
+        Change.UNCONFIGURED,
+    ),
+    Parameter(
         "max_batch",
         DEFAULT_MAX_BATCH,
-        "Persons in one call of the network; more are split.",
+        "Persons in one call of the network; more are split. `tensorrt` takes `max_persons`.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=128,
@@ -158,6 +177,62 @@ PARAMETERS: tuple[Parameter, ...] = (
         Change.UNCONFIGURED,
         minimum=1,
         maximum=500,
+    ),
+    Parameter(
+        "fallback",
+        FALLBACKS[0],
+        "When the GPU's engine cannot be made, or fails twice: `cpu` goes on with `openvino` and "
+        "says so, `none` publishes nothing.",
+        Change.UNCONFIGURED,
+        choices=FALLBACKS,
+    ),
+    Parameter(
+        "device_index",
+        _PLAN.device,
+        "`tensorrt`: which CUDA device.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=63,
+    ),
+    Parameter(
+        "image_size",
+        list(_PLAN.image_size),
+        "`tensorrt`: width and height of the camera's images, for which the plan is made at start; "
+        "images of another size have it made again, which may take minutes.",
+        Change.UNCONFIGURED,
+        minimum=16,
+        maximum=LARGEST_SIDE,
+        length=2,
+    ),
+    Parameter(
+        "typical_persons",
+        _PLAN.typical_persons,
+        "`tensorrt`: the number of persons that the plan is made fastest for.",
+        Change.UNCONFIGURED,
+        minimum=1,
+        maximum=500,
+    ),
+    Parameter(
+        "plan_cache",
+        _PLAN.plan_cache,
+        "`tensorrt`: folder of the compiled plans; empty: `~/.cache/hrnet_pose/plans`.",
+        Change.UNCONFIGURED,
+    ),
+    Parameter(
+        "workspace_mib",
+        _PLAN.workspace_mib,
+        "`tensorrt`: most device memory for intermediate results, MiB; 0: the library's default.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=262144,
+    ),
+    Parameter(
+        "optimization_level",
+        _PLAN.optimization_level,
+        "`tensorrt`: how long the build searches; 0 is the shortest.",
+        Change.UNCONFIGURED,
+        minimum=OPTIMIZATION_LEVELS[0],
+        maximum=OPTIMIZATION_LEVELS[1],
     ),
     Parameter(
         "class_ids",
@@ -267,9 +342,17 @@ class Settings:
     engine: str
     precision: str
     decoding: str
+    flip_test: bool
     max_batch: int
     threads: int
     max_persons: int
+    fallback: str
+    device_index: int
+    image_size: list[int]
+    typical_persons: int
+    plan_cache: str
+    workspace_mib: int
+    optimization_level: int
     class_ids: list[str]
     min_detection_score: float
     detector_size: list[int]
@@ -306,7 +389,7 @@ def markdown_table() -> str:
     ]
     for p in PARAMETERS:
         default = str(p.default).lower() if isinstance(p.default, bool) else str(p.default)
-        default = default.replace("'", '"') if isinstance(p.default, list) else default
+        default = default.replace("'", '"') if isinstance(p.default, list) else default or '""'
         lines.append(
             f"| `{p.name}` | {p.type_name} | `{default}` | {p.range_text} | {p.change.value} "
             f"| {p.description} |"

@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -32,13 +32,17 @@ from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray
 from visualization_msgs.msg import MarkerArray
 
+from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.ros.build_progress import BuildProgress
 from hrnet_pose_ros.ros.drops import Reason, Subject
+from hrnet_pose_ros.ros.engine_keeper import EngineKeeper
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
 from hrnet_pose_ros.ros.health import Health, Situation, status_line
 from hrnet_pose_ros.ros.images import ImageError, check_compressed, check_image
+from hrnet_pose_ros.ros.lifecycle import ForgivingLifecycle
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.message_types import rclpy_types
 from hrnet_pose_ros.ros.pairing import Pair, Pairing
@@ -64,16 +68,16 @@ _LATCHED = QoSProfile(
 )
 
 
-class PoseNode(LifecycleNodeMixin, Node):
+class PoseNode(ForgivingLifecycle, Node):
     """See the module. `hrnet_pose_ros.ros.process.run` spins and stops it."""
 
     def __init__(self, **node_arguments: Any) -> None:
         Node.__init__(self, NODE_NAME, **node_arguments)
         # Reentrant: get_state answers while a transition prepares an engine.
         self.slow_callbacks = ReentrantCallbackGroup()
-        LifecycleNodeMixin.__init__(self, callback_group=self.slow_callbacks)
+        ForgivingLifecycle.__init__(self, callback_group=self.slow_callbacks)
         self.settings = declare_parameters(
-            self, lambda: self._state() == State.PRIMARY_STATE_UNCONFIGURED, self._apply
+            self, lambda: self.state_id() == State.PRIMARY_STATE_UNCONFIGURED, self._apply
         )
         self.camera_info: CameraInfo | None = None
         self._health = Health()
@@ -87,8 +91,10 @@ class PoseNode(LifecycleNodeMixin, Node):
         )
         self._apply(self.settings)
         self._create_outputs()
-        self._processor = FrameProcessor(self, self._health)
-        self._engine_thread: EngineThread[Frame] = EngineThread(self._processor.process)
+        self._build = BuildProgress(self._health, self._stopping)
+        self._engine = EngineKeeper(self, self._health, self._build)
+        processor = FrameProcessor(self, self._health, self._engine)
+        self._engine_thread: EngineThread[Frame] = EngineThread(processor.process)
         self._create_inputs()
         forward_package_log(self.get_logger())
 
@@ -246,12 +252,15 @@ class PoseNode(LifecycleNodeMixin, Node):
         """Make and publish the markers where anybody subscribes."""
         _publish_if_wanted(self._markers, make)
 
-    def engine_changed(self, info: EngineInfo) -> None:
+    def engine_changed(self, info: EngineInfo, fallback: bool) -> None:
         """Publish the latched SkeletonInfo of a new engine."""
-        header = Header(stamp=self.get_clock().now().to_msg())
         self._info.publish(
             skeleton_info(
-                rclpy_types(), header, info, image_rectified=self.settings.image_rectified
+                rclpy_types(),
+                Header(stamp=self.get_clock().now().to_msg()),
+                info,
+                image_rectified=self.settings.image_rectified,
+                fallback=fallback,
             )
         )
 
@@ -269,7 +278,7 @@ class PoseNode(LifecycleNodeMixin, Node):
             self._pairing.max_wait = settings.max_wait_ms / 1e3
             self._pairing.pass_unpaired_images = settings.whole_image_as_person
         if rectified_changed:
-            self._engine_thread.call(self._processor.announce)
+            self._engine_thread.call(self._engine.announce)
 
     # --- lifecycle -------------------------------------------------------------------------------
 
@@ -282,7 +291,12 @@ class PoseNode(LifecycleNodeMixin, Node):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the engine; other services answer meanwhile."""
-        return self._transit("configure", self._processor.prepare)
+        self._build.allow()
+        return self._transit("configure", self._engine.prepare)
+
+    def cancel_configuration(self) -> None:
+        """See ForgivingLifecycle."""
+        self._build.cancel()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
@@ -294,16 +308,21 @@ class PoseNode(LifecycleNodeMixin, Node):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop taking images; the engine stays."""
         self._set_inactive()
-        return self._transit("deactivate", lambda: None)  # what the thread is doing now is done
+        self._build.cancel()  # of an engine for images of another size: it can take minutes
+        try:
+            return self._transit("deactivate", lambda: None)  # what the thread does now is done
+        finally:
+            self._build.allow()
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the engine."""
-        return self._transit("clean up", self._processor.release)
+        return self._transit("clean up", self._engine.release)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, from any state."""
         self._set_inactive()
-        return self._transit("shut down", self._processor.release)
+        self._build.cancel()
+        return self._transit("shut down", self._engine.release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition failed: back to unconfigured, from where it can be tried again."""
@@ -327,6 +346,9 @@ class PoseNode(LifecycleNodeMixin, Node):
                 continue
             except concurrent.futures.CancelledError:
                 break
+            except BuildCancelled as error:
+                self.get_logger().info(f"did not {what}: {error}")
+                return TransitionCallbackReturn.FAILURE
             except Exception as error:
                 self._problem = f"cannot {what}: {error}"
                 self.get_logger().error(self._problem)
@@ -334,24 +356,6 @@ class PoseNode(LifecycleNodeMixin, Node):
             self._problem = ""
             return TransitionCallbackReturn.SUCCESS
         return TransitionCallbackReturn.FAILURE
-
-    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
-        """Answer a request for a transition that the state does not have with a refusal.
-
-        rclpy lets its error out of the service's callback, which would end the executor.
-        """
-        try:
-            mixin: Any = LifecycleNodeMixin
-            return mixin._LifecycleNodeMixin__on_change_state(self, request, response)
-        except Exception as error:
-            self.get_logger().warning(
-                f"transition {request.transition.label or request.transition.id} refused: {error}"
-            )
-            response.success = False
-            return response
-
-    def _state(self) -> int:
-        return self._state_machine.current_state[0]
 
     # --- diagnostics and the end -----------------------------------------------------------------
 
@@ -383,7 +387,7 @@ class PoseNode(LifecycleNodeMixin, Node):
         """End all work; returns False when the engine thread did not end in time."""
         self._stopping.set()
         self._active = False
-        self._engine_thread.call(self._processor.release)
+        self._engine_thread.call(self._engine.release)
         return self._engine_thread.stop(STOP_TIMEOUT)
 
     def destroy_node(self) -> None:

@@ -96,9 +96,14 @@ def skeleton_array(
 
 
 def skeleton_info(
-    types: MessageTypes, header: Any, info: EngineInfo, *, image_rectified: bool
+    types: MessageTypes,
+    header: Any,
+    info: EngineInfo,
+    *,
+    image_rectified: bool,
+    fallback: bool = False,
 ) -> Any:
-    """Make the SkeletonInfo of an engine."""
+    """Make the SkeletonInfo of an engine; ``fallback``: it stands in for one that failed."""
     return types.SkeletonInfo(
         header=header,
         skeleton=SKELETON,
@@ -113,7 +118,7 @@ def skeleton_info(
         input_height=info.input_height,
         flip_test=info.flip_test,
         calibrated=info.calibrated,
-        fallback=False,
+        fallback=fallback,
         image_rectified=image_rectified,
         joint_names=list(JOINT_NAMES),
         oks_sigmas=OKS_SIGMAS.astype(np.float32),

@@ -36,7 +36,10 @@ def robot(ros: None, namespace: str) -> Iterator[Robot]:
 
 @pytest.fixture
 def start(namespace: str, tmp_path: Path) -> Iterator[Callable[..., NodeUnderTest]]:
-    """``start(max_age_ms=5000.0)`` starts the pose node with those parameters."""
+    """``start(max_age_ms=5000.0)`` starts the pose node with those parameters.
+
+    ``executable``: another one of the package's by name, or any one by its path.
+    """
     started: list[NodeUnderTest] = []
 
     def start(*arguments: str, executable: str = "hrnet_pose_node", **parameters: Any) -> Any:
@@ -44,7 +47,7 @@ def start(namespace: str, tmp_path: Path) -> Iterator[Callable[..., NodeUnderTes
         for name, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += ["-p", f"{name}:={text}"]
-        log = tmp_path / f"{executable}_{len(started)}.log"
+        log = tmp_path / f"{Path(executable).name}_{len(started)}.log"
         started.append(NodeUnderTest(executable, namespace, words, log))
         return started[-1]
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which engine a node with the default parameters would run, and whether it can."""
+
+from __future__ import annotations
+
+import time
+
+from hrnet_pose_ros.doctor.findings import Finding, Level
+
+
+def engine() -> list[Finding]:
+    """What ``engine: auto`` takes and why; OpenVINO is tried on an empty picture.
+
+    TensorRT is not: its plan may take minutes to build.
+    """
+    from hrnet_pose_ros.engines.tensorrt_engine import why_no_tensorrt
+    from hrnet_pose_ros.model_metadata import ModelError
+    from hrnet_pose_ros.ros.parameters import BY_NAME
+
+    default = {name: parameter.default for name, parameter in BY_NAME.items()}
+    model, why = default["model"], why_no_tensorrt(default["device_index"])
+    if not why:
+        from hrnet_pose_ros.engines.model_files import find_pose_graph
+
+        try:
+            graph = find_pose_graph(model, "auto", default["decoding"], default["flip_test"])
+        except ModelError as error:
+            why = str(error)
+        else:
+            advice = f"build its plan before the first start: hrnet_pose compile {model}"
+            return [
+                Finding(
+                    "auto",
+                    f"tensorrt, with '{graph}'",
+                    Level.NOTE,
+                    advice,
+                    {"engine": "tensorrt", "model": model},
+                )
+            ]
+    return [
+        Finding("auto", f"openvino: {why}", details={"engine": "openvino", "model": model}),
+        _trial(model),
+    ]
+
+
+def _trial(model: str) -> Finding:
+    import numpy as np
+
+    from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.make_engine import make_engine
+
+    begin = time.monotonic()
+    try:
+        engine = make_engine(model, engine="openvino", precision="float32", max_batch=1)
+        engine.estimate(np.zeros((256, 192, 3), np.uint8), np.array([[0.0, 0.0, 192.0, 256.0]]))
+        engine.close()
+    except (ValueError, EngineError) as error:  # its message has the way out
+        return Finding("trial", str(error), Level.ERROR)
+    seconds = time.monotonic() - begin
+    return Finding("trial", f"'{model}' made and run once by openvino in {seconds:.1f} s")

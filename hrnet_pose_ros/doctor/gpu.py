@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NVIDIA's GPU, driver and CUDA, and TensorRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+
+DRIVER = Path("/proc/driver/nvidia/version")
+NO_DRIVER = "0.0"  # a version
+JETSON = Path("/etc/nv_tegra_release")
+
+
+def gpu() -> list[Finding]:
+    """Driver, CUDA, devices."""
+    from hrnet_pose_ros.engines.cuda_runtime import device_count, find_device, versions
+    from hrnet_pose_ros.engines.engine import EngineError
+
+    findings = [_driver()]
+    try:
+        known, own = versions()
+        driver = "no driver" if known == NO_DRIVER else f"the driver knows {known}"
+        details = {"runtime": own, "driver": known}
+        findings.append(Finding("cuda", f"runtime {own}, {driver}", details=details))
+    except EngineError as error:
+        findings.append(Finding("cuda", str(error), Level.NOTE))
+    count, why = device_count()
+    if not count:
+        findings.append(Finding("devices", why, Level.NOTE, "", {"devices": []}))
+    for index in range(count):
+        device = find_device(index)
+        findings.append(
+            Finding(
+                f"device_{index}",
+                f"{device.name}, compute capability {device.compute_capability}, "
+                f"{size_text(device.memory)}",
+                details={
+                    "name": device.name,
+                    "compute_capability": device.compute_capability,
+                    "memory": device.memory,
+                },
+            )
+        )
+    return findings
+
+
+def _driver() -> Finding:
+    for path in (DRIVER, JETSON):
+        if path.is_file():
+            lines = path.read_text(errors="replace").splitlines()
+            return Finding("driver", lines[0].strip() if lines else f"'{path}' is empty")
+    return Finding("driver", "none of NVIDIA's", Level.NOTE)
+
+
+def tensorrt() -> list[Finding]:
+    """The library, and whether a GPU lies idle without it."""
+    from hrnet_pose_ros.engines.cuda_runtime import device_count
+    from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.tensorrt_library import find_library
+
+    try:
+        library = find_library()
+    except EngineError as error:
+        idle = device_count()[0] > 0
+        advice = "the GPU is not used without it (docs/tensorrt.md)" if idle else ""
+        return [Finding("tensorrt", str(error), Level.WARNING if idle else Level.NOTE, advice)]
+    return [
+        Finding(
+            "tensorrt",
+            f"{library.name} {library.version}",
+            details={
+                "name": library.name,
+                "version": library.version,
+                "builds_for": list(library.buildable()),
+            },
+        )
+    ]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python and the libraries that everything needs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+
+from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.version import VERSION
+
+# What the tests run with.
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
+# ROS 2 from apt is here; its messages and cv_bridge are compiled against the system's NumPy.
+APT_PREFIX = "/opt/ros/"
+
+
+def python() -> list[Finding]:
+    """This package and the interpreter."""
+    here = sys.version_info[:2]
+    tested = OLDEST_PYTHON <= here <= NEWEST_PYTHON
+    return [
+        Finding("package", VERSION, details={"version": VERSION, "path": _package()}),
+        Finding(
+            "python",
+            f"{platform.python_version()} ({sys.executable})",
+            Level.OK if tested else Level.WARNING,
+            "" if tested else "3.10 to 3.12 are tested; ROS 2 Jazzy from apt has 3.12",
+            {"version": platform.python_version(), "executable": sys.executable},
+        ),
+        Finding("system", f"{_system()}, {platform.machine()}, Linux {platform.release()}"),
+    ]
+
+
+def numpy() -> list[Finding]:
+    """NumPy, and whether it fits the ROS that is sourced."""
+    try:
+        version = importlib.import_module("numpy").__version__
+    except Exception as error:
+        return [_missing("numpy", error, "pip install 'numpy<2' in the node's environment")]
+    clash = int(version.partition(".")[0]) >= 2 and ros_from_apt()
+    return [
+        Finding(
+            "numpy",
+            version,
+            Level.WARNING if clash else Level.OK,
+            "cv_bridge and others of the ROS that is sourced are compiled against NumPy 1: "
+            "pip install 'numpy<2'"
+            if clash
+            else "",
+            {"version": version},
+        )
+    ]
+
+
+def opencv() -> list[Finding]:
+    """OpenCV."""
+    try:
+        version = importlib.import_module("cv2").__version__
+    except Exception as error:
+        return [_missing("opencv", error, "pip install 'opencv-python-headless<5'")]
+    return [Finding("opencv", version, details={"version": version})]
+
+
+def ros_from_apt() -> bool:
+    """Whether an installed ROS 2 is sourced, not one from wheels."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return any(prefix.startswith(APT_PREFIX) for prefix in prefixes)
+
+
+def _missing(name: str, error: Exception, advice: str) -> Finding:
+    return Finding(name, f"cannot be imported: {error}", Level.ERROR, advice)
+
+
+def _package() -> str:
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        return "Linux"
