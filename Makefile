@@ -14,6 +14,8 @@ TESTS ?= test
 help:
 	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
 	echo 'make test [TESTS=path]  every test, or those under the path'
+	echo 'make test-gpu           the tests that need an NVIDIA GPU (skipped elsewhere, with the reason)'
+	echo 'make bench              speed of the engines on this machine, as a table'
 	echo 'make replay-test [MODEL=path]  the bundled clip against its golden skeletons'
 	echo 'make soak               10 minutes of traffic and faults against the node'
 	echo 'make lint               ruff and mypy'
@@ -31,6 +33,20 @@ test:
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
 	HRNET_POSE_ALL_TESTS=1 python -m pytest $(TESTS)
+
+.PHONY: test-gpu
+test-gpu:
+	@dev/setup.sh test
+	. dev/env.sh
+	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
+	python -m pytest -s -rs test/gpu
+
+.PHONY: bench
+bench:
+	@dev/setup.sh test
+	. dev/env.sh
+	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
+	python -m bench.run
 
 # Exit code 0: pass. MODEL is a name or a path; without it the bundled model, which has to pass.
 .PHONY: replay-test

@@ -24,7 +24,7 @@ def version() -> str:
     return found[1]
 
 
-TORCH = ["torch>=2.6", "onnx"]
+TORCH = ["torch>=2.6", "onnx", "onnxruntime"]
 
 setup(
     name="hrnet_pose_ros",
@@ -43,6 +43,9 @@ setup(
         "hrnet_pose_ros.fusion",
         "hrnet_pose_ros.ros",  # for the conversions, which replay uses; the nodes need rclpy
         "hrnet_pose_ros.replay",
+        "hrnet_pose_ros.coco",
+        "hrnet_pose_ros.training",
+        "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.models",
         # Message definitions for the bag library.
         "hrnet_pose_ros.msg",
@@ -54,7 +57,7 @@ setup(
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
     package_data={
-        "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png"],
+        "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
         "hrnet_pose_ros.msg": ["*.msg"],
         "hrnet_pose_ros.vision_msgs": ["*.msg"],
     },
@@ -73,9 +76,11 @@ setup(
     extras_require={
         "openvino": ["openvino>=2025.0"],
         "torch": TORCH,
+        "fetch": ["pooch"],
+        "coco": ["faster-coco-eval", "matplotlib"],
         # TensorRT itself comes with JetPack or from NVIDIA's packages; pip cannot bring it.
-        "tensorrt": ["cuda-python"],
-        "train": TORCH,
+        "tensorrt": ["cuda-python>=12"],
+        "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],
     },
     entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli:main"]},
 )

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_pose_ros.replay.compare_verb import add_compare
-from hrnet_pose_ros.replay.verbs import add_bag_info, add_replay
+from hrnet_pose_ros.doctor.verbs import add_doctor
 from hrnet_pose_ros.version import VERSION
 
 # What argparse itself exits with when the arguments are wrong.
@@ -35,11 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"hrnet_pose {VERSION}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    add_estimate(verbs)
-    add_export(verbs)
-    add_replay(verbs)
-    add_bag_info(verbs)
-    add_compare(verbs)
+    add_doctor(verbs)
+    if list(sys.argv[1:2] if arguments is None else arguments[:1]) != ["doctor"]:
+        _add_others(verbs)
     options = parser.parse_args(arguments)
     try:
         code = options.run(options)
@@ -55,6 +52,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
 
 
+def _add_others(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Every verb but the doctor, which has to start where a library of the others is broken."""
+    from hrnet_pose_ros.coco.calibrate_verb import add_calibrate
+    from hrnet_pose_ros.coco.evaluate_verb import add_evaluate
+    from hrnet_pose_ros.engines.compile_verb import add_compile
+    from hrnet_pose_ros.engines.quantize_verb import add_quantize
+    from hrnet_pose_ros.engines.zoo_verbs import add_fetch, add_models
+    from hrnet_pose_ros.replay.compare_verb import add_compare
+    from hrnet_pose_ros.replay.verbs import add_bag_info, add_replay
+    from hrnet_pose_ros.training.train_verb import add_train
+
+    add_estimate(verbs)
+    add_models(verbs)
+    add_fetch(verbs)
+    add_export(verbs)
+    add_quantize(verbs)
+    add_compile(verbs)
+    add_evaluate(verbs)
+    add_calibrate(verbs)
+    add_train(verbs)
+    add_replay(verbs)
+    add_bag_info(verbs)
+    add_compare(verbs)
+
+
 def add_estimate(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """``hrnet_pose estimate IMAGE|VIDEO|FOLDER -o FOLDER``"""
     from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
@@ -67,7 +89,11 @@ def add_estimate(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("input", type=Path, metavar="IMAGE|VIDEO|FOLDER")
     parser.add_argument("-o", "--output", type=Path, default=Path("poses"), metavar="FOLDER")
-    parser.add_argument("--model", default="hrnet_w16_small", help="a bundled name, or a path")
+    parser.add_argument(
+        "--model",
+        default="hrnet_w16_small",
+        help="a name (hrnet_pose models), or the path of an exported model or a checkpoint",
+    )
     parser.add_argument("--engine", choices=ENGINES, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--decoding", choices=DECODINGS, default="quarter")
@@ -103,50 +129,107 @@ def _estimate(options: argparse.Namespace) -> None:
     )
 
 
+# Options of `export` that say more than the zoo knows, or otherwise.
+EXPORT_FACTS = ("configuration", "input_size", "target_sigma", "flip_shift", "colour_order")
+POSE_OPTIONS = ("precision", "decoding", "flip_test", "image_size")
+
+
 def add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """``hrnet_pose export MODEL -o FILE.onnx``"""
+    """``hrnet_pose export MODEL [-o FILE.onnx]``"""
+    from hrnet_pose_ros.model_metadata import COLOUR_ORDERS, TARGET_SIGMAS
+
     parser = verbs.add_parser(
         "export",
         help="write a checkpoint as an ONNX model for the engines",
-        description="Write a checkpoint as ONNX, checked against PyTorch. Needs PyTorch and onnx: "
+        description="Write a checkpoint as ONNX, checked against PyTorch. What is known of a "
+        "published checkpoint (hrnet_pose models) need not be said. Needs PyTorch and onnx: "
         "pip install 'hrnet_pose_ros[torch]'.",
     )
-    parser.add_argument("model", metavar="MODEL", help="checkpoint: a path, or a bundled name")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.onnx")
+    parser.add_argument("model", metavar="MODEL", help="checkpoint: a path, or a name of the zoo")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE.onnx",
+        help="default for a name of the zoo: NAME.onnx in the user's models folder",
+    )
     parser.add_argument("--configuration", metavar="NAME", help="what the file must hold")
     parser.add_argument(
         "--input-size",
         type=_size,
-        default=(192, 256),
         metavar="HxW",
-        help="height and width of the crops in pixels (default 256x192)",
+        help="height and width of the crops in pixels (default: as published, or 256x192)",
+    )
+    parser.add_argument(
+        "--colour-order", choices=COLOUR_ORDERS, help="of the images the weights were trained on"
+    )
+    parser.add_argument(
+        "--target-sigma", type=float, choices=TARGET_SIGMAS, help="of the training targets, cells"
+    )
+    parser.add_argument(
+        "--flip-shift",
+        action=argparse.BooleanOptionalAction,
+        help="whether a flip test shifts the mirrored heatmap one column (default: as published, "
+        "or yes)",
+    )
+    pose = parser.add_argument_group(
+        "with --graph pose", "what TensorRT compiles: from the camera image to key points"
+    )
+    pose.add_argument("--graph", choices=("heatmaps", "pose"), default="heatmaps")
+    pose.add_argument(
+        "--precision", choices=("float16", "float32"), help="of the network (default float16)"
+    )
+    pose.add_argument("--decoding", choices=("quarter", "dark"), help="default quarter")
+    pose.add_argument(
+        "--flip-test", action="store_true", default=None, help="run each crop mirrored as well"
+    )
+    pose.add_argument(
+        "--image-size", type=_size, metavar="HxW", help="of the only images it takes (default: any)"
     )
     parser.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model
+    from hrnet_pose_ros.engines.model_files import ONNX, pose_file_name, user_models_folder
     from hrnet_pose_ros.engines.precision_check import load_check_crops
+    from hrnet_pose_ros.engines.zoo import find_checkpoint
 
-    if options.output.suffix != ONNX:
+    if options.output is not None and options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
-    checkpoint = find_model(options.model, CHECKPOINT)
+    checkpoint, entry = find_checkpoint(options.model)
+    if options.output is None and (entry is None or options.model != entry.name):
+        raise ValueError(f"say where '{checkpoint}' is to be written: -o FILE{ONNX}")
+    given = {name: value for name in POSE_OPTIONS if (value := getattr(options, name)) is not None}
+    if given and options.graph != "pose":
+        raise ValueError(f"{', '.join(sorted(given))}: only with --graph pose")
+    file = (
+        pose_file_name(options.model, **given) if options.graph == "pose" else options.model + ONNX
+    )
+    output = options.output or user_models_folder() / file
+    facts = {} if entry is None else entry.facts
+    facts |= {
+        name: getattr(options, name) for name in EXPORT_FACTS if getattr(options, name) is not None
+    }
     try:
         from hrnet_pose_ros.network.export import export_onnx
+        from hrnet_pose_ros.network.export_pose import export_pose_graph
     except ImportError as error:
         raise ImportError(
             f"the export needs PyTorch ({error}): pip install 'hrnet_pose_ros[torch]'"
         ) from error
-    metadata = export_onnx(
-        checkpoint,
-        options.output,
-        crops=load_check_crops(),
-        input_size=options.input_size,
-        configuration=options.configuration,
-    )
+    crops = load_check_crops()
+    if options.graph == "pose":
+        graph = export_pose_graph(checkpoint, output, crops=crops, **facts, **given)
+        metadata = graph.model
+        made = f"pose graph in {graph.precision}, {graph.decoding} decoding, "
+        made += "with flip test, " if graph.flip_test else ""
+    else:
+        metadata = export_onnx(checkpoint, output, crops=crops, **facts)
+        made = ""
     print(
-        f"{options.output}: {metadata.configuration}, "
-        f"{metadata.input_height}x{metadata.input_width} (HxW), checked against PyTorch"
+        f"{output}: {made}{metadata.configuration}, "
+        f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.colour_order} weights, "
+        f"sigma {metadata.target_sigma:g}, checked against PyTorch"
     )
 
 

@@ -11,6 +11,8 @@ from hrnet_pose_ros.cli import main
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.version import VERSION
 
+MODELS = Path(__file__).resolve().parents[1] / "models"
+
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
@@ -38,6 +40,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "wanted is hrnet_w32",
         ),
         (["hrnet_w16_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
+        ([str(MODELS / "hrnet_w16_small.pth")], "say where"),  # only a name has its place
     ],
 )
 def test_user_error_is_one_line(
@@ -58,7 +61,7 @@ def test_user_error_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["export", "x"], ["export", "x", "-o", "y", "--input-size", "9"]]
+    "arguments", [[], ["dance"], ["export"], ["export", "x", "-o", "y", "--input-size", "9"]]
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:

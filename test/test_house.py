@@ -31,13 +31,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": FACTS | {"pose"},
     "ros": FACTS | {"pose", "engines", "fusion", "msg", "video"},
     "replay": FACTS | {"progress", "pose", "engines", "ros"},
-    "coco": FACTS | {"progress", "pose", "network"},
+    "coco": FACTS | {"progress", "pose", "engines"},
     "training": FACTS | {"progress", "pose", "network", "coco"},
     "fusion": {"skeleton", "pose"},
-    "estimate": FACTS | {"progress", "pose", "engines", "video"},
+    "estimate": FACTS | {"progress", "pose", "engines", "coco", "video"},
+    "doctor": {"version"},
     "cli": {EVERYTHING},
 }
-MAY_IMPORT_LATER: dict[str, set[str]] = {"engines": {"network"}}
+MAY_IMPORT_LATER: dict[str, set[str]] = {
+    "engines": {"network"},
+    "doctor": FACTS | {"engines", "ros"},  # it reports where they cannot be imported
+}
 
 # Which other Python packages a part may import; what is in no list is free for all.
 NUMERIC = {"numpy", "cv2"}

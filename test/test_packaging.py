@@ -22,9 +22,11 @@ from hrnet_pose_ros.version import VERSION
 FIND_BUNDLED = """
 from hrnet_pose_ros.engines.model_files import find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.engines.zoo import read_zoo
 print(find_model("hrnet_w16_small", ".onnx"))
 print(find_model("hrnet_w16_small", ".pth"))
 assert load_check_crops().shape == (8, 256, 192, 3)
+assert "hrnet_w16_small" in read_zoo()
 """
 
 
@@ -134,7 +136,7 @@ def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstall
     [metadata] = pip_installation.package.parent.glob("hrnet_pose_ros-*.dist-info/METADATA")
     offered = set(re.findall(r"^Provides-Extra: (\w+)$", metadata.read_text(), re.M))
     assert named <= offered
-    assert offered == {"openvino", "torch", "tensorrt", "train"}
+    assert offered == {"openvino", "torch", "fetch", "coco", "tensorrt", "train"}
 
 
 def test_pip_brings_every_module(root: Path, pip_installation: PipInstallation) -> None:
