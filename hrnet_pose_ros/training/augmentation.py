@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is changed at random about a training crop: first its place, then its pixels.
+
+Every number comes from a generator that the caller seeds with (seed, epoch, index), so that the
+same crop is the same again after a resume, whatever process makes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
+
+UPPER_BODY = 11  # joints 0 to 10: head, shoulders, arms; 11 to 16 are hips and legs
+HALF_BODY_MIN_JOINTS = 8  # a half body is taken where more than these are labelled (reference)
+MAX_SCALE = 0.35  # largest change of a box's size either way (reference)
+HALF_BODY_PADDING = 1.5  # of the crop about a half body's joints, instead of 1.25 (reference)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How much is changed. The defaults are the reference's; the pixels are left alone there.
+
+    Attributes
+    ----------
+    scale
+        The box is multiplied by ``clip(N(1, scale), 1 - scale, 1 + scale)``; 0.35 at most, which
+        is what the cache of pictures has room for.
+    rotation_deg, rotation_probability
+        With this probability the crop is turned by ``clip(N(0, r), -2r, 2r)`` degrees.
+    flip
+        Probability that it is mirrored.
+    half_body
+        Probability of a crop about the upper or the lower body alone, where more than 8 joints
+        are labelled.
+    colour
+        Strength of changes of brightness, contrast, saturation and the balance of the channels:
+        the standard deviation of each gain.
+    blur, low_resolution, cut_out
+        Probabilities of a Gaussian blur, of shrinking and enlarging the crop, and of one
+        rectangle of a single colour.
+    """
+
+    scale: float = 0.35
+    rotation_deg: float = 45.0
+    rotation_probability: float = 0.6
+    flip: float = 0.5
+    half_body: float = 0.3
+    colour: float = 0.0
+    blur: float = 0.0
+    low_resolution: float = 0.0
+    cut_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            most = {"scale": MAX_SCALE, "rotation_deg": 90.0}.get(name, 1.0)
+            if not 0 <= value <= most:
+                raise ValueError(f"augmentation: {name} must be 0 to {most:g}, got {value}")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a crop lies: ``crop_to_image`` float64 ``[2, 3]``, and whether it is mirrored."""
+
+    crop_to_image: np.ndarray
+    mirrored: bool
+
+
+def place_crop(
+    box: np.ndarray,
+    keypoints: np.ndarray,
+    labelled: np.ndarray,
+    input_size: tuple[int, int],
+    config: AugmentationConfig,
+    random: np.random.Generator,
+) -> Placement:
+    """Choose the crop of a person: box, scale, turn, mirror (reference's numbers and order).
+
+    Parameters
+    ----------
+    box
+        float ``[4]``: x, y, width, height in image pixels.
+    keypoints, labelled
+        float ``[17, 2]`` in image pixels and bool ``[17]``.
+    input_size
+        (width, height) of the crop in pixels.
+    """
+    if labelled.sum() > HALF_BODY_MIN_JOINTS and random.random() < config.half_body:
+        box = _half_body(keypoints, labelled, input_size, random)
+    scale = float(np.clip(random.normal(1, config.scale), 1 - config.scale, 1 + config.scale))
+    angle = 0.0
+    if random.random() < config.rotation_probability:
+        r = config.rotation_deg
+        angle = float(np.clip(random.normal(0, r), -2 * r, 2 * r))
+    mirrored = bool(random.random() < config.flip)
+    change = _about_centre(scale, angle, mirrored, input_size)
+    return Placement(crop_to_image(box[None], input_size)[0] @ change, mirrored)
+
+
+def _half_body(
+    keypoints: np.ndarray,
+    labelled: np.ndarray,
+    input_size: tuple[int, int],
+    random: np.random.Generator,
+) -> np.ndarray:
+    """A box about the joints of the upper or the lower body.
+
+    Of more than 8 labelled joints at least 3 belong to the upper body.
+    """
+    upper = np.flatnonzero(labelled[:UPPER_BODY])
+    lower = UPPER_BODY + np.flatnonzero(labelled[UPPER_BODY:])
+    # The reference compares a normal deviate, so the upper body is taken in 69 % of the cases.
+    take_upper = random.normal() < 0.5 and len(upper) > 2
+    chosen = keypoints[upper if take_upper or len(lower) <= 2 else lower]
+    sides = chosen.max(axis=0) - chosen.min(axis=0)
+    aspect = input_size[0] / input_size[1]
+    width = max(sides[0], sides[1] * aspect, 1.0) * HALF_BODY_PADDING / PADDING
+    sides = np.array([width, width / aspect])
+    return np.concatenate([chosen.mean(axis=0) - sides / 2, sides])
+
+
+def _about_centre(
+    scale: float, angle_deg: float, mirrored: bool, input_size: tuple[int, int]
+) -> np.ndarray:
+    """``[3, 3]`` within the crop about its centre W/2, H/2: the mirror image of x is W - x."""
+    x, y = input_size[0] / 2, input_size[1] / 2
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    side = -1.0 if mirrored else 1.0
+    linear = scale * np.array([[cos * side, -sin], [sin * side, cos]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = (x, y) - linear @ (x, y)
+    return matrix
+
+
+def change_pixels(
+    crop: np.ndarray, config: AugmentationConfig, random: np.random.Generator
+) -> np.ndarray:
+    """Colour, sharpness and a covered part of ``crop`` uint8 ``[H, W, 3]``; returns the new one."""
+    height, width = crop.shape[:2]
+    if config.low_resolution and random.random() < config.low_resolution:
+        part = random.uniform(0.25, 0.7)
+        small = (max(8, round(width * part)), max(8, round(height * part)))
+        crop = cv2.resize(
+            cv2.resize(crop, small, interpolation=cv2.INTER_AREA),
+            (width, height),
+            interpolation=cv2.INTER_LINEAR,
+        )
+    elif config.blur and random.random() < config.blur:
+        sigma = random.uniform(0.4, 1.6) * height / 256
+        crop = cv2.GaussianBlur(crop, (0, 0), sigma)
+    if config.colour:
+        crop = cv2.transform(crop, _colour_matrix(config.colour, random))
+    if config.cut_out and random.random() < config.cut_out:
+        crop = np.ascontiguousarray(crop)
+        sides = random.uniform(0.1, 0.35, 2) * (width, height)
+        x, y = random.uniform(0, (width, height)) - sides / 2
+        x2, y2 = int(x + sides[0]), int(y + sides[1])
+        crop[max(0, int(y)) : max(0, y2), max(0, int(x)) : max(0, x2)] = random.integers(0, 256, 3)
+    return crop
+
+
+def _colour_matrix(strength: float, random: np.random.Generator) -> np.ndarray:
+    """float ``[3, 4]`` on RGB in 0..255: saturation, then contrast about grey, then gains."""
+    gains = 1 + strength * np.clip(random.normal(size=6), -2, 2)
+    saturation, contrast, brightness = gains[:3]
+    grey = np.array([0.299, 0.587, 0.114])
+    matrix = saturation * np.eye(3) + (1 - saturation) * grey
+    matrix = (1 + (gains[3:] - 1) / 2)[:, None] * matrix * contrast
+    offset = np.full((3, 1), 128 * (1 - contrast) + 128 * (brightness - 1))
+    return np.hstack([matrix, offset])

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training is: the checked contents of a file in config/training/."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.training.augmentation import AugmentationConfig
+
+Precision = Literal["bf16-mixed", "16-mixed", "32"]
+Config = TypeVar("Config")
+
+
+class ConfigError(ValueError):
+    """A training configuration cannot be used; the message names key, value and way out."""
+
+
+def require(met: bool, message: str) -> None:
+    """Raise ConfigError with ``message`` unless ``met``."""
+    if not met:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A part of a training with one input size and one course of the learning rate.
+
+    Attributes
+    ----------
+    name
+        Names the stage's folder.
+    input_size
+        "HEIGHTxWIDTH" of the crops in pixels, multiples of 32.
+    epochs
+        How often the epoch's crops are gone through.
+    batch
+        Crops of one step, of all processes together.
+    learning_rate
+        Its highest value, for Adam.
+    sigma
+        Of the Gaussian targets, in heatmap cells.
+    subpixel_centre
+        Whether a target's centre stays between cells (DARK), or is rounded to one (HRNet).
+    warm_up_steps
+        Steps over which the rate rises from 0.
+    drop_epochs
+        Epochs from which on the rate is a tenth of what it was. Empty: it falls by a cosine.
+    hold
+        With the cosine: the part of the stage, 0 to 1, for which the rate first stays.
+    weight_decay
+        Decoupled from the gradient (AdamW); 0 is Adam.
+    average_decay
+        Of the running average of the weights that is validated and kept; 0 keeps the weights
+        themselves.
+    peak_weight
+        p: a cell's squared error counts ``1 + p * target`` times; 0 is the reference.
+    hardest_joints
+        Number of joints of a person that count in the loss, those with the largest (OHKM); null
+        counts all.
+    validate_epochs
+        Epochs between two validations; there is always one at the end.
+    """
+
+    name: str
+    input_size: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    sigma: float
+    subpixel_centre: bool = False
+    warm_up_steps: int = 0
+    drop_epochs: tuple[int, ...] = ()
+    hold: float = 0.0
+    weight_decay: float = 0.0
+    average_decay: float = 0.0
+    peak_weight: float = 0.0
+    hardest_joints: int | None = None
+    validate_epochs: int = 1
+
+    def __post_init__(self) -> None:
+        where = f"stage {self.name!r}: "
+        require(
+            re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name) is not None,
+            f"a stage's name must be letters, digits, '.', '_' or '-', got {self.name!r}",
+        )
+        match = re.fullmatch(r"(\d+)x(\d+)", self.input_size)
+        require(
+            match is not None and all(int(s) > 0 and int(s) % 32 == 0 for s in match.groups()),
+            f"{where}input_size must be HEIGHTxWIDTH in multiples of 32, like 256x192; "
+            f"got {self.input_size!r}",
+        )
+        for name in ("epochs", "batch", "validate_epochs"):
+            value = getattr(self, name)
+            require(value >= 1, f"{where}{name} must be 1 or more, got {value}")
+        for name in ("learning_rate", "sigma"):
+            value = getattr(self, name)
+            require(0 < value < float("inf"), f"{where}{name} must be above 0, got {value}")
+        for name in ("warm_up_steps", "weight_decay", "peak_weight"):
+            value = getattr(self, name)
+            require(value >= 0, f"{where}{name} must be 0 or more, got {value}")
+        for name in ("hold", "average_decay"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{where}{name} must be from 0 to below 1, got {value}")
+        require(
+            self.hardest_joints is None or 1 <= self.hardest_joints <= JOINTS,
+            f"{where}hardest_joints must be 1 to {JOINTS} or null, got {self.hardest_joints}",
+        )
+        require(
+            all(0 < epoch < self.epochs for epoch in self.drop_epochs),
+            f"{where}drop_epochs must lie within the {self.epochs} epochs, got "
+            f"{list(self.drop_epochs)}",
+        )
+        require(
+            not (self.drop_epochs and self.hold),
+            f"{where}drop_epochs and hold are two courses of the rate: leave one out",
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the crops in pixels."""
+        height, width = self.input_size.split("x")
+        return int(width), int(height)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data set to train on.
+
+    Attributes
+    ----------
+    annotations, images
+        The COCO key point file and the folder of its images; both may come from the command line.
+    weight
+        How many of an epoch's crops come from it, beside the weights of the others. Without
+        ``epoch_crops`` and with one data set it plays no part.
+    """
+
+    annotations: str = ""
+    images: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.weight > 0, f"data: weight must be above 0, got {self.weight}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole training.
+
+    Attributes
+    ----------
+    network
+        Name of the network (`hrnet_pose_ros.network.pose_networks`).
+    stages
+        One after the other, each begins with the averaged weights of the one before.
+    train
+        The data sets by name.
+    validation
+        The data set that chooses the best checkpoint.
+    pretraining
+        Weights of an ImageNet classifier to begin with; all but its classifying layers.
+    start
+        Weights of a pose network to begin with, whole.
+    epoch_crops
+        Crops of an epoch; null: as many as there are persons.
+    augmentation
+        What is changed about the crops.
+    precision
+        bf16-mixed, 16-mixed (GPUs without bfloat16) or 32.
+    seed
+        Of fresh weights, the order of the crops and their augmentation.
+    checkpoint_steps
+        Steps between two checkpoints: what a kill costs at most.
+    workers
+        Processes a GPU (or training process) that make crops.
+    """
+
+    network: str
+    stages: tuple[StageConfig, ...]
+    train: Mapping[str, DataConfig]
+    validation: DataConfig
+    pretraining: str | None = None
+    start: str | None = None
+    epoch_crops: int | None = None
+    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    precision: Precision = "bf16-mixed"
+    seed: int = 1
+    checkpoint_steps: int = 200
+    workers: int = 4
+
+    def __post_init__(self) -> None:
+        require(bool(self.stages), "stages must hold at least one stage")
+        require(bool(self.train), "train must hold at least one data set")
+        names = [stage.name for stage in self.stages]
+        require(len(set(names)) == len(names), f"two stages have the same name: {names}")
+        require(
+            self.pretraining is None or self.start is None,
+            "pretraining and start are two ways to begin: leave one out",
+        )
+        require(
+            self.epoch_crops is None or self.epoch_crops >= 1,
+            f"epoch_crops must be 1 or more or null, got {self.epoch_crops}",
+        )
+        require(
+            self.checkpoint_steps >= 1,
+            f"checkpoint_steps must be 1 or more, got {self.checkpoint_steps}",
+        )
+        require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
+        require(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or a key or value is not what it should be.
+    """
+    try:
+        content = YAML(typ="safe").load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"training configuration '{path}' cannot be read: {error}") from None
+    except YAMLError as error:
+        raise ConfigError(f"training configuration '{path}' is not YAML: {error}") from None
+    try:
+        return from_mapping(TrainingConfig, content)
+    except ValueError as error:
+        raise ConfigError(f"'{path}': {error}") from None
+
+
+def from_mapping(kind: type[Config], content: Any, where: str = "") -> Config:
+    """Build a configuration dataclass from what a YAML file holds; ``where`` names its place.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key (the nearest known one is named), a missing one, or a value of another
+        type or out of range.
+    """
+    place = f"{where}: " if where else ""
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{place}must be a map of keys to values, got {content!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in content:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"{place}there is no {key!r}; the nearest key is '{near}'")
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in content
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{place}{', '.join(map(repr, missing))} must be given")
+    values = {
+        key: _value(hints[key], value, f"{where}.{key}" if where else key)
+        for key, value in content.items()
+    }
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as ``hint`` wants it; a whole number will do where a float is wanted."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:  # only ever "something or None"
+        inner = next(one for one in arguments if one is not type(None))
+        return None if value is None else _value(inner, value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(typing.cast(type, hint), value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value(arguments[0], one, f"{where}[{i}]") for i, one in enumerate(value))
+    if origin is Mapping and isinstance(value, Mapping):
+        return {str(k): _value(arguments[1], one, f"{where}.{k}") for k, one in value.items()}
+    if origin is Literal:
+        if str(value) in arguments:
+            return str(value)
+        raise ConfigError(f"{where} must be one of {', '.join(arguments)}; got {value!r}")
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    name = "a list" if origin is tuple else getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{where} must be {name}, got {value!r}")

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoded pictures of persons in one file on disk, so that two cores can feed a network.
+
+Decoding a whole image for every person and epoch costs more than a small network's training
+step. Here each person's surroundings are decoded once, cut to what an augmented crop can reach,
+shrunk where they hold more pixels than any crop uses, and written one behind the other; a memory
+map reads them back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.pose.boxes import crop_to_image, usable_boxes
+from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.training.augmentation import MAX_SCALE
+
+FORMAT = 1
+# Scale factors that a crop is served at.
+SMALLEST, LARGEST = 1 - MAX_SCALE, 1 + MAX_SCALE
+# Images decoded ahead of the file that is written.
+AHEAD = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A person's surroundings: ``pixels`` uint8 ``[h, w, 3]`` RGB (read only), and float64
+    ``image_to_picture [2, 3]`` from image pixels."""
+
+    pixels: np.ndarray
+    image_to_picture: np.ndarray
+
+
+class CropCache:
+    """The pictures of an annotation file's usable persons.
+
+    Attributes
+    ----------
+    persons
+        int64 ``[M]``: which persons of the annotations there are pictures of, by image. Left out
+        are crowds, persons without a labelled joint or usable box, and corrupt images.
+    skipped
+        Paths of the images that could not be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        index = np.load(folder / "index.npz")
+        self.skipped: tuple[str, ...] = tuple(index["skipped"].tolist())
+        self.persons: np.ndarray = index["persons"]
+        self._starts: np.ndarray = index["starts"]
+        self._shapes: np.ndarray = index["shapes"]
+        self._transforms: np.ndarray = index["transforms"]
+        self._pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="r")
+
+    def __reduce__(self) -> tuple[type[CropCache], tuple[Path]]:
+        return CropCache, (self._folder,)  # another process maps the file itself
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    def __getitem__(self, number: int) -> Picture:
+        """The picture of person ``persons[number]``."""
+        height, width = self._shapes[number]
+        start = self._starts[number]
+        pixels = self._pixels[start : start + 3 * height * width].reshape(height, width, 3)
+        return Picture(pixels, self._transforms[number])
+
+
+def open_cache(
+    annotations: PersonAnnotations,
+    images: Path,
+    input_size: tuple[int, int],
+    folder: Path,
+    threads: int | None = None,
+) -> CropCache:
+    """The cache of a data set for crops up to ``input_size``, made if it is not there yet.
+
+    It lies in a sub-folder of ``folder`` that is named after everything it depends on. Images
+    that cannot be read are skipped and named in the log.
+    """
+    place = folder / _name(annotations, images, input_size)
+    if not (place / "index.npz").is_file():
+        _make(annotations, images, input_size, place, threads or os.cpu_count() or 1)
+    cache = CropCache(place)
+    for path in cache.skipped:
+        log.warning("%s cannot be read: its persons are left out", path)
+    return cache
+
+
+def _name(annotations: PersonAnnotations, images: Path, input_size: tuple[int, int]) -> str:
+    status = annotations.path.stat()
+    facts = json.dumps(
+        [FORMAT, str(annotations.path.resolve()), status.st_size, status.st_mtime_ns]
+        + [str(images.resolve()), *input_size]
+    )
+    width, height = input_size
+    return f"{height}x{width}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def _make(
+    annotations: PersonAnnotations,
+    images: Path,
+    input_size: tuple[int, int],
+    place: Path,
+    threads: int,
+) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    wanted = trainable_persons(annotations)
+    by_image: dict[int, list[int]] = {}
+    for person in wanted:
+        by_image.setdefault(int(annotations.image_index[person]), []).append(int(person))
+
+    skipped: list[str] = []
+
+    def pictures_of(image: int) -> list[tuple[int, Picture]]:
+        path = images / annotations.image_files[image]
+        pixels = read_image(path)
+        if pixels is None:
+            skipped.append(str(path))
+            return []
+        boxes = annotations.boxes
+        return [(p, cut_picture(pixels, boxes[p], input_size)) for p in by_image[image]]
+
+    persons, starts, shapes, transforms = [], [], [], []
+    end = 0
+    partial = place / f"pixels.{os.getpid()}.part"
+    with partial.open("wb") as file, ThreadPoolExecutor(threads) as pool:
+        found_in_order = _in_order(pool, pictures_of, sorted(by_image))
+        for found in progress(f"decoding {images}", "image", len(by_image), found_in_order):
+            for person, picture in found:
+                persons.append(person)
+                starts.append(end)
+                shapes.append(picture.pixels.shape[:2])
+                transforms.append(picture.image_to_picture)
+                file.write(np.ascontiguousarray(picture.pixels).data)
+                end += picture.pixels.size
+    if not persons:
+        partial.unlink()
+        raise ValueError(
+            f"'{annotations.path}' with images in '{images}' gives no person to train on: "
+            f"{len(annotations)} annotations, {len(wanted)} of persons with labelled joints and "
+            f"a box, {len(skipped)} images that cannot be read ({', '.join(skipped[:3])})"
+        )
+    os.replace(partial, place / "pixels.bin")
+    index = place / f"index.{os.getpid()}.part.npz"
+    np.savez(
+        index,
+        persons=np.array(persons, np.int64),
+        starts=np.array(starts, np.int64),
+        shapes=np.array(shapes, np.int64),
+        transforms=np.array(transforms),
+        skipped=np.array(sorted(skipped), str),
+    )
+    os.replace(index, place / "index.npz")  # last: a cache with an index is whole
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[int], list[tuple[int, Picture]]],
+    items: Sequence[int],
+) -> Iterator[list[tuple[int, Picture]]]:
+    """``pool.map`` with a bounded number of results waiting: pictures are large."""
+    waiting: deque[Future[list[tuple[int, Picture]]]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def trainable_persons(annotations: PersonAnnotations) -> np.ndarray:
+    """int64 ``[M]``: persons that are no crowd, with a labelled joint and a usable box."""
+    sizes = annotations.image_sizes[annotations.image_index]
+    usable = np.array(
+        [
+            bool(usable_boxes(box[None], size)[0])
+            for box, size in zip(annotations.boxes, sizes, strict=True)
+        ],
+        bool,
+    )
+    return np.flatnonzero(usable & ~annotations.crowd & annotations.labelled.any(axis=1))
+
+
+def read_image(path: Path) -> np.ndarray | None:
+    """uint8 ``[H, W, 3]`` RGB; None where the file is missing or no picture."""
+    if not path.is_file():
+        return None
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def cut_picture(image: np.ndarray, box: np.ndarray, input_size: tuple[int, int]) -> Picture:
+    """What an augmented crop of ``box`` can show of ``image``, at the resolution it can use.
+
+    The reach is a square about the box's centre as wide as the diagonal of the largest crop, so
+    that the crop can be turned. Where the smallest crop has more than one image pixel for a crop
+    pixel, the picture is shrunk until it has one.
+    """
+    width, height = input_size
+    transform = crop_to_image(box[None], input_size)[0]
+    pixel = transform[0, 0]  # image pixels for one crop pixel
+    centre = box[:2] + box[2:] / 2
+    reach = LARGEST * pixel * np.hypot(width, height) / 2 + 2
+    low = np.maximum(np.floor(centre - reach), 0).astype(int)
+    high = np.minimum(np.ceil(centre + reach), (image.shape[1], image.shape[0])).astype(int)
+    high = np.maximum(high, low + 1)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    shrink = min(1.0, 1 / (SMALLEST * pixel))
+    if shrink < 1:
+        size = np.maximum(np.round(np.array(part.shape[1::-1]) * shrink), 1).astype(int)
+        zoom = size / np.array(part.shape[1::-1])
+        part = cv2.resize(part, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    else:
+        zoom = np.ones(2)
+    image_to_picture = np.zeros((2, 3))
+    image_to_picture[0, 0], image_to_picture[1, 1] = zoom
+    image_to_picture[:, 2] = (0.5 - low) * zoom - 0.5  # pixel centres are at integers
+    return Picture(part, image_to_picture)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The course of a training: a CSV file with a row at a time, and a plot of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+COLUMNS = (
+    *("stage", "step", "epoch", "learning_rate", "loss", "crops_per_s"),
+    *("AP", "AP50", "AP75"),
+)
+
+
+class Curves:
+    """Rows of ``curves.csv`` in a training's folder, and ``curves.png`` beside it.
+
+    A row holds a stretch's mean loss, or the figures of a validation; the rest is empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.table = folder / "curves.csv"
+        self.picture = folder / "curves.png"
+
+    def rows(self) -> list[dict[str, str]]:
+        """All rows, oldest first; one that a kill has cut short is left out."""
+        if not self.table.is_file():
+            return []
+        whole, _, _ = self.table.read_text().rpartition("\n")
+        return list(csv.DictReader(whole.splitlines()))
+
+    def go_back(self, stage: str, step: int) -> None:
+        """Forget what came after ``step`` of ``stage``.
+
+        The rows between the last checkpoint and a kill are made again.
+        """
+        kept = [row for row in self.rows() if row["stage"] != stage or int(row["step"]) <= step]
+        partial = self.table.with_suffix(".part")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(kept)
+        os.replace(partial, self.table)
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Append a row; it is on disk when this returns."""
+        with self.table.open("a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+    def plot(self) -> None:
+        """Draw loss, learning rate and AP over the steps of all stages."""
+        from matplotlib.figure import Figure
+
+        rows = self.rows()
+        figure = Figure(figsize=(9, 8), layout="constrained")
+        axes = figure.subplots(3, sharex=True)
+        begin = 0
+        for stage in dict.fromkeys(row["stage"] for row in rows):
+            mine = [row for row in rows if row["stage"] == stage]
+            for axis, column, style in zip(
+                axes, ("loss", "learning_rate", "AP"), ("-", "-", "o-"), strict=True
+            ):
+                points = [(begin + int(r["step"]), float(r[column])) for r in mine if r[column]]
+                axis.plot(*zip(*points, strict=True), style, ms=3, label=stage) if points else None
+                axis.set_ylabel(column.replace("_", " "))
+                axis.grid(alpha=0.3)
+            begin += int(mine[-1]["step"])
+        axes[0].set_yscale("log")
+        axes[0].legend()
+        axes[-1].set_xlabel("step")
+        partial = self.picture.with_suffix(".part")
+        figure.savefig(partial, format="png")
+        os.replace(partial, self.picture)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Begin a pose network with the weights of an ImageNet classifier."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torch import nn
+
+from hrnet_pose_ros.network.checkpoint_files import CheckpointError, shortened
+from hrnet_pose_ros.network.checkpoints import read_state_dict
+
+# What a classifier has on top, and the resolutions that only a classifier's last module gives.
+_CLASSIFIER = re.compile(
+    r"^(incre_modules|downsamp_modules|final_layer|classifier|head|fc)\.|^stage4\.\d+\.fuse_layers\."
+)
+_HEAD = ("final_layer.", "deconv_layers.")  # what a pose network has on top
+
+
+def load_pretraining(network: nn.Module, path: str | Path) -> int:
+    """Give ``network`` a classifier's weights; the heatmap head keeps its fresh ones.
+
+    Returns the number of tensors that were taken over.
+
+    Raises
+    ------
+    CheckpointError
+        The file is no checkpoint, or lacks a tensor of the network's body, or holds one of
+        another shape or one that belongs to neither network nor classifier; they are named.
+    """
+    state = read_state_dict(path)
+    wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(_HEAD)}
+    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
+    foreign = [k for k in state if k not in wanted and not _CLASSIFIER.match(k)]
+    shapes = [
+        f"{k} {tuple(state[k].shape)} instead of {tuple(v.shape)}"
+        for k, v in wanted.items()
+        if k in state and state[k].shape != v.shape
+    ]
+    problems = [
+        f"{len(names)} {what} ({shortened(names)})"
+        for what, names in (
+            ("missing keys", missing),
+            ("unexpected keys", foreign),
+            ("keys of another shape", shapes),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            f"'{path}' is no pretraining for this network: {'; '.join(problems)}; "
+            "it must be a classifier of the same width"
+        )
+    taken = {k: state[k] for k in wanted if k in state}
+    network.load_state_dict(taken, strict=False)
+    return len(taken)

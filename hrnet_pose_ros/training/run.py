@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole training: data and network from a configuration, then its stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
+from hrnet_pose_ros.network.checkpoints import load_pose_network
+from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
+from hrnet_pose_ros.training.config import ConfigError, TrainingConfig
+from hrnet_pose_ros.training.crop_cache import open_cache
+from hrnet_pose_ros.training.curves import Curves
+from hrnet_pose_ros.training.dataset import CropDataset, Source
+from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
+from hrnet_pose_ros.training.memory import keep_freed_memory
+from hrnet_pose_ros.training.order import Order
+from hrnet_pose_ros.training.pretraining import load_pretraining
+from hrnet_pose_ros.training.validation import ValidationCrops
+
+SETTINGS = "settings.json"
+# Settings that a training may go on with when they have changed: where things lie and how often
+# they are written. A stage's epochs and hold may change too: they are how one makes it longer.
+FREE = ("workers", "checkpoint_steps", "pretraining", "start")
+FREE_IN_STAGES = ("epochs", "hold", "validate_epochs")
+
+
+def train(config: TrainingConfig, folder: Path) -> Path:
+    """Train as ``config`` says, in ``folder``, or go on with what is there.
+
+    Returns the file of the best averaged weights of the last stage.
+
+    Raises
+    ------
+    ConfigError, AnnotationError, CheckpointError, ValueError
+        Something about settings or data; nothing was trained.
+    """
+    keep_freed_memory()
+    fabric = _fabric(config)
+    fabric.launch()
+    if fabric.is_global_zero:
+        _check_folder(config, folder)
+    annotations = {name: read_annotations(data.annotations) for name, data in config.train.items()}
+    validation = read_annotations(config.validation.annotations)
+    sources = _sources(config, annotations, folder, fabric)
+    sizes = [len(source.cache) for source in sources]
+    weights = [data.weight for data in config.train.values()]
+    order = Order(sizes, weights, config.epoch_crops or sum(sizes), config.seed)
+
+    fabric.seed_everything(config.seed, verbose=False)
+    network = _fresh_network(config)
+    curves = Curves(folder)
+    for stage in config.stages:
+        data = StageData(
+            CropDataset(sources, stage.size, config.augmentation, config.seed),
+            order,
+            ValidationCrops(
+                validation,
+                Path(config.validation.images),
+                stage.size,
+                fabric.global_rank,
+                fabric.world_size,
+            ),
+            config.workers,
+        )
+        training = StageTraining(
+            fabric, network, stage, data, folder / stage.name, curves, config.checkpoint_steps
+        )
+        network = _network_with(config.network, training.run())
+    return folder / config.stages[-1].name / BEST
+
+
+def _fabric(config: TrainingConfig) -> Fabric:
+    """On all GPUs of this machine under torchrun, else on one, else on the CPU."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
+    if torch.cuda.is_available():
+        torch.backends.cudnn.benchmark = True  # crops of one size: worth the search
+    precision: Any = config.precision if config.precision != "32" else "32-true"
+    return Fabric(accelerator="auto", devices=local, num_nodes=nodes, precision=precision)
+
+
+def _fresh_network(config: TrainingConfig) -> PoseNetwork:
+    if config.start is not None:
+        return load_pose_network(config.start, config.network).train()
+    network = pose_network(config.network)
+    # Heatmaps begin near zero, where most of a target is (reference).
+    nn.init.normal_(network.final_layer.weight, std=0.001)
+    if network.final_layer.bias is not None:
+        nn.init.zeros_(network.final_layer.bias)
+    if config.pretraining is not None:
+        load_pretraining(network, config.pretraining)
+    return network
+
+
+def _network_with(name: str, weights: dict[str, Tensor]) -> PoseNetwork:
+    network = pose_network(name)
+    network.load_state_dict(weights)
+    return network
+
+
+def _sources(
+    config: TrainingConfig,
+    annotations: dict[str, PersonAnnotations],
+    folder: Path,
+    fabric: Fabric,
+) -> list[Source]:
+    """The data sets with their caches, which the first process of each machine makes."""
+    largest = max((stage.size for stage in config.stages), key=lambda size: size[0] * size[1])
+    with fabric.rank_zero_first(local=True):
+        return [
+            Source(read, open_cache(read, Path(config.train[name].images), largest, folder / name))
+            for name, read in annotations.items()
+        ]
+
+
+def _check_folder(config: TrainingConfig, folder: Path) -> None:
+    """Write the settings down, or compare them with those that the folder's training has."""
+    settings = json.loads(json.dumps(dataclasses.asdict(config)))
+    path = folder / SETTINGS
+    if path.is_file():
+        changed = _differences(settings, json.loads(path.read_text()))
+        if changed:
+            raise ConfigError(
+                f"'{folder}' holds a training with other settings ({', '.join(changed)}): name "
+                "another folder (-o), or use its own settings to go on with it"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(settings, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def _differences(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    def fixed(settings: dict[str, Any]) -> dict[str, Any]:
+        rest = {k: v for k, v in settings.items() if k not in (*FREE, "stages")}
+        for number, stage in enumerate(settings["stages"]):
+            for key, value in stage.items():
+                if key not in FREE_IN_STAGES:
+                    rest[f"stages[{number}].{key}"] = value
+        return rest
+
+    new, old = fixed(now), fixed(before)
+    return [key for key in {**old, **new} if old.get(key) != new.get(key)]

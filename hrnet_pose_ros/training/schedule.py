@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learning rate over the steps of a stage."""
+
+from __future__ import annotations
+
+import math
+
+from hrnet_pose_ros.training.config import StageConfig
+
+
+def rate_factor(step: int, steps: int, steps_per_epoch: int, stage: StageConfig) -> float:
+    """What the stage's learning rate is multiplied by in step ``step`` (from 0) of ``steps``.
+
+    It rises linearly over the warm-up. Then it is a tenth after each of ``drop_epochs``; where
+    there are none, it stays for the part ``hold`` of the steps and falls by half a cosine to
+    nearly 0 in the last step. While it stays, the stage can be made longer after the fact.
+    """
+    rising = min(1.0, (step + 1) / stage.warm_up_steps) if stage.warm_up_steps else 1.0
+    if stage.drop_epochs:
+        return rising * 0.1 ** sum(step >= epoch * steps_per_epoch for epoch in stage.drop_epochs)
+    falling = max(step / steps - stage.hold, 0.0) / (1 - stage.hold)
+    return rising * (1 + math.cos(math.pi * falling)) / 2

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Target heatmaps and losses, batched, on the device of the network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CUT_SIGMAS = 3  # a target is zero further from its centre than this, on either axis (reference)
+
+
+def target_heatmaps(
+    keypoints: Tensor,
+    weights: Tensor,
+    heatmap_size: tuple[int, int],
+    sigma: float,
+    subpixel: bool,
+    stride: int = 4,
+) -> tuple[Tensor, Tensor]:
+    """Gaussian targets and the weights that remain.
+
+    Parameters
+    ----------
+    keypoints
+        float ``[N, 17, 2]``: x and y in crop pixels.
+    weights
+        float ``[N, 17]``: 0 where a joint is not labelled.
+    heatmap_size
+        (width, height) in cells.
+    sigma
+        In cells.
+    subpixel
+        False: the centre is rounded to a cell, ``int(x / 4 + 0.5)`` (HRNet reference). True: it
+        stays where it is (DARK).
+
+    Returns
+    -------
+    heatmaps float32 ``[N, 17, h, w]``, 1 at a centre, cut at 3 sigma; and weights ``[N, 17]``, 0
+    also where no cell of a joint's target lies on the map. A joint without weight has a target
+    of zeros, which no loss looks at.
+    """
+    width, height = heatmap_size
+    centres = keypoints.float() / stride
+    # The reference's int() cuts towards zero, which differs from floor only left of the map.
+    cells = torch.trunc(centres + 0.5)
+    reach = CUT_SIGMAS * sigma
+    limits = torch.tensor([width, height], device=keypoints.device)
+    on_map = ((cells + reach + 1 > 0) & (cells - reach < limits)).all(dim=-1)
+    weights = weights.float() * on_map
+    # An unlabelled place may be anything, even NaN: it must not reach the targets.
+    centres = torch.where(weights[..., None] > 0, centres if subpixel else cells, 0.0)
+    x = _profile(centres[..., 0], width, sigma, reach)
+    y = _profile(centres[..., 1], height, sigma, reach)
+    return y[..., :, None] * (x * (weights > 0)[..., None])[..., None, :], weights
+
+
+def _profile(centres: Tensor, cells: int, sigma: float, reach: float) -> Tensor:
+    """``[..., cells]``: one axis of the Gaussian, which is a product of two of them."""
+    distance = torch.arange(cells, device=centres.device) - centres[..., None]
+    return torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= reach)
+
+
+def joint_losses(predicted: Tensor, target: Tensor, weights: Tensor, peak_weight: float) -> Tensor:
+    """Loss of every joint, float32 ``[N, 17]``: half the mean squared error over its map.
+
+    ``peak_weight`` p multiplies the square by ``1 + p * target``; 0 is the reference. A joint of
+    weight 0 has loss 0 and no gradient.
+    """
+    error = (predicted.float() - target) ** 2
+    if peak_weight:
+        error = error * (1 + peak_weight * target)
+    return 0.5 * weights * error.mean(dim=(-2, -1))
+
+
+def heatmap_loss(losses: Tensor, hardest: int | None = None) -> Tensor:
+    """Mean over persons and joints of `joint_losses`; or, with OHKM, over each person's hardest.
+
+    ``hardest`` is the number of joints of a person that count (online hard key point mining).
+    """
+    if hardest is not None:
+        losses = losses.topk(hardest, dim=1).values
+    return losses.mean()

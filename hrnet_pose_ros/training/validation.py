@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO AP of a network in training, on ground-truth boxes, without flip test."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.coco.evaluation import evaluate_results
+from hrnet_pose_ros.coco.results import coco_results
+from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.crops import warp_crops
+from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
+from hrnet_pose_ros.training.crop_cache import read_image, trainable_persons
+
+log = logging.getLogger(__name__)
+
+
+class ValidationCrops:
+    """The crops of a data set's persons as the vehicle makes them, cut once, kept in memory.
+
+    Every process holds its share: those at ``rank``, ``rank + processes``, and so on.
+
+    Attributes
+    ----------
+    persons
+        int64 ``[M]``: persons of the annotations.
+    crops
+        uint8 ``[M, H, W, 3]``.
+    """
+
+    def __init__(
+        self,
+        annotations: PersonAnnotations,
+        images: Path,
+        input_size: tuple[int, int],
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.annotations = annotations
+        self.input_size = input_size
+        persons = trainable_persons(annotations)
+        order = np.argsort(annotations.image_index[persons], kind="stable")
+        found, crops = [], []
+        last, image = -1, None
+        for person in persons[order][rank::processes].tolist():
+            index = int(annotations.image_index[person])
+            if index != last:
+                path = images / annotations.image_files[index]
+                last, image = index, read_image(path)
+                if image is None:
+                    log.warning("%s cannot be read: its persons are not validated on", path)
+            if image is not None:
+                box = annotations.boxes[person][None]
+                crops += list(warp_crops(image, crop_to_image(box, input_size), input_size))
+                found.append(person)
+        if not found:
+            raise ValueError(f"'{annotations.path}' with '{images}': no person to validate on")
+        self.persons = np.array(found, np.int64)
+        self.crops = np.stack(crops)
+
+    def results(self, network: nn.Module, fabric: Fabric, batch: int) -> list[dict]:
+        """COCO key point results of ``network`` (uint8 crops to heatmaps)."""
+        results = []
+        boxes = self.annotations.boxes[self.persons]
+        images = self.annotations.image_ids[self.annotations.image_index[self.persons]]
+        for start in range(0, len(self.crops), batch):
+            part = slice(start, start + batch)
+            with torch.inference_mode(), fabric.autocast():
+                heatmaps = network(torch.from_numpy(self.crops[part]).to(fabric.device))
+            poses = poses_from_heatmaps(
+                heatmaps.float().cpu().numpy(),
+                crop_to_image(boxes[part], self.input_size),
+                self.input_size,
+                "quarter",
+            )
+            records = coco_results(poses, boxes[part], np.ones(len(poses)))
+            results += [
+                {"image_id": int(image), **record}
+                for image, record in zip(images[part], records, strict=True)
+            ]
+        return results
+
+
+def validate(
+    network: nn.Module, data: ValidationCrops, fabric: Fabric, batch: int
+) -> dict[str, float]:
+    """AP, AP50 and AP75 over the data of all processes, the same number in each."""
+    results = data.results(network, fabric, batch)
+    if fabric.world_size > 1:
+        parts: list[list[dict]] = [[] for _ in range(fabric.world_size)]
+        torch.distributed.all_gather_object(parts, results)
+        results = [record for part in parts for record in part]
+    scores = evaluate_results(data.annotations.path, results)
+    return {name: scores.values[name] for name in ("AP", "AP50", "AP75")}

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real trainings, small ones, on the labelled persons of the bundled clip."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from street_data import StreetData
+
+from hrnet_pose_ros.network.checkpoints import load_pose_network
+from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
+from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.crops import warp_crops
+from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
+from hrnet_pose_ros.training.augmentation import AugmentationConfig
+from hrnet_pose_ros.training.config import (
+    ConfigError,
+    DataConfig,
+    StageConfig,
+    TrainingConfig,
+)
+from hrnet_pose_ros.training.crop_cache import read_image
+from hrnet_pose_ros.training.run import train
+from hrnet_pose_ros.training.validation import ValidationCrops, validate
+
+STAGE = StageConfig(
+    name="only",
+    input_size="64x64",
+    epochs=6,
+    batch=4,
+    learning_rate=2e-3,
+    sigma=2,
+    warm_up_steps=5,
+    average_decay=0.9,
+    validate_epochs=3,
+)
+
+
+def config_of(street: StreetData, stage: StageConfig = STAGE, **changes: Any) -> TrainingConfig:
+    data = DataConfig(str(street.folder / "person_keypoints.json"), str(street.images))
+    config = TrainingConfig(
+        network="hrnet_w16_small",
+        stages=(stage,),
+        train={"street": data},
+        validation=data,
+        workers=0,
+        precision="32",
+    )
+    return replace(config, **changes)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "curves.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_on_eight_crops_learns_them(street: StreetData, tmp_path: Path) -> None:
+    stage = replace(
+        STAGE,
+        input_size="128x96",
+        epochs=130,
+        batch=8,
+        learning_rate=4e-3,
+        sigma=1.5,
+        subpixel_centre=True,
+        validate_epochs=130,
+    )
+    nothing = AugmentationConfig(0, 0, 0, 0, 0)
+    best = train(config_of(street, stage, augmentation=nothing), tmp_path)
+
+    losses = [float(row["loss"]) for row in rows(tmp_path) if row["loss"]]
+    assert losses[0] / losses[-1] > 20
+    network = HeatmapNetwork(load_pose_network(best)).eval()
+    annotations = street.annotations
+    distances = []
+    for person in range(len(annotations)):
+        image = read_image(street.images / annotations.image_files[annotations.image_index[person]])
+        assert image is not None
+        transform = crop_to_image(annotations.boxes[person][None], stage.size)
+        with torch.inference_mode():
+            heatmaps = network(torch.from_numpy(warp_crops(image, transform, stage.size))).numpy()
+        poses = poses_from_heatmaps(heatmaps, transform, stage.size, "dark")
+        errors = np.linalg.norm(poses.keypoints[0] - annotations.keypoints[person], axis=1)
+        distances.append(errors[annotations.labelled[person]])
+    assert np.concatenate(distances).max() < 2  # image pixels; a heatmap cell is 4 or more
+    assert float(rows(tmp_path)[-1]["AP"]) > 0.95
+
+
+def write_config(street: StreetData, path: Path) -> Path:
+    """Two stages and everything random, on the CPU's own precision."""
+    data = {"annotations": str(street.annotations.path), "images": str(street.images)}
+    stage = {
+        "input_size": "64x64",
+        "batch": 4,
+        "learning_rate": 0.002,
+        "sigma": 2,
+        "epochs": 2,
+        "average_decay": 0.9,
+        "validate_epochs": 1,
+    }
+    content = {
+        "network": "hrnet_w16_small",
+        "train": {"one": {**data, "weight": 2}, "two": {**data, "weight": 1}},
+        "validation": data,
+        "epoch_crops": 60,
+        "stages": [{**stage, "name": "first"}, {**stage, "name": "second"}],
+        "augmentation": {"colour": 0.1, "cut_out": 0.2},
+        "precision": "bf16-mixed",
+        "checkpoint_steps": 7,
+        "workers": 1,
+    }
+    path.write_text(json.dumps(content))  # JSON is YAML
+    return path
+
+
+def start_training(config: Path, folder: Path) -> subprocess.Popen[bytes]:
+    code = "import sys; from hrnet_pose_ros.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "train", str(config), "-o", str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # sums in one order
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def kill_after_row(process: subprocess.Popen[bytes], table: Path, row: str) -> None:
+    """SIGKILL once a row that begins so is in the curves: between two checkpoints."""
+    end = time.monotonic() + 200
+    while time.monotonic() < end and process.poll() is None:
+        if table.is_file() and f"\n{row}," in table.read_text():
+            break
+        time.sleep(0.005)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_killed_training_goes_on_to_the_same_curve(street: StreetData, tmp_path: Path) -> None:
+    config = write_config(street, tmp_path / "config.yaml")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    uninterrupted = start_training(config, whole)
+    output, _ = uninterrupted.communicate(timeout=200)
+    assert uninterrupted.returncode == 0, output.decode()
+
+    # Step 20 of the second stage's 30, within its second epoch.
+    kill_after_row(start_training(config, killed), killed / "curves.csv", "second,20")
+    assert torch.load(killed / "second" / "last.ckpt", weights_only=True)["step"] < 30
+    resumed = start_training(config, killed)
+    output, _ = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, output.decode()
+
+    def curve(folder: Path) -> list[dict[str, str]]:
+        return [{k: v for k, v in row.items() if k != "crops_per_s"} for row in rows(folder)]
+
+    assert curve(killed) == curve(whole)
+    assert [row["step"] for row in curve(whole) if row["AP"]] == ["15", "30"] * 2
+    weights = [
+        torch.load(f / "second" / "last.ckpt", weights_only=True)["average"]
+        for f in (whole, killed)
+    ]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=0, atol=0)
+    assert (killed / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_training_can_be_made_longer(street: StreetData, tmp_path: Path) -> None:
+    config = config_of(street)
+    train(config, tmp_path)
+    assert [row["step"] for row in rows(tmp_path) if row["AP"]] == ["6", "12"]
+    train(config, tmp_path)  # nothing left to do
+    assert [row["step"] for row in rows(tmp_path) if row["AP"]] == ["6", "12"]
+    train(replace(config, stages=(replace(STAGE, epochs=9),)), tmp_path)
+    assert [row["step"] for row in rows(tmp_path) if row["AP"]] == ["6", "12", "18"]
+
+
+def test_a_folder_of_another_training_is_refused(street: StreetData, tmp_path: Path) -> None:
+    stage = replace(STAGE, epochs=1, validate_epochs=1)
+    train(config_of(street, stage), tmp_path)
+    other = config_of(street, replace(stage, sigma=3), seed=2)
+    with pytest.raises(ConfigError, match=r"other settings \(seed, stages\[0\]\.sigma\)"):
+        train(other, tmp_path)
+
+
+def test_a_start_from_another_network_is_refused(street: StreetData, tmp_path: Path) -> None:
+    bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+    with pytest.raises(ValueError, match=r"holds hrnet_w16_small, wanted is hrnet_w32"):
+        train(config_of(street, network="hrnet_w32", start=str(bundled)), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(street: StreetData, tmp_path: Path) -> None:
+    stage = replace(STAGE, learning_rate=1e30, warm_up_steps=0, average_decay=0)
+    with pytest.raises(RuntimeError, match=r"loss is nan at step \d+; lower learning_rate"):
+        train(config_of(street, stage), tmp_path)
+
+
+def test_two_processes_share_a_training(street: StreetData, tmp_path: Path) -> None:
+    """By torchrun, on the CPU: one curve, and the validation counts every person once."""
+    config = write_config(street, tmp_path / "config.yaml")
+    content = json.loads(config.read_text())
+    root = Path(__file__).resolve().parents[2]
+    stage = {**content["stages"][0], "epochs": 1, "learning_rate": 1e-5, "input_size": "256x192"}
+    start = {"start": str(root / "models" / "hrnet_w16_small.pth")}  # for an AP that is not 0
+    config.write_text(json.dumps(content | start | {"stages": [stage], "epoch_crops": 4}))
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        + [str(root / "scripts" / "hrnet_pose"), "train", str(config), "-o", str(tmp_path / "two")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best weights") == 1
+    curve = rows(tmp_path / "two")
+    assert [(row["step"], bool(row["AP"])) for row in curve] == [("1", False), ("1", True)]
+
+    # The same weights, validated by one process.
+    data = ValidationCrops(street.annotations, street.images, (192, 256))
+    fabric = Fabric(accelerator="cpu", precision="bf16-mixed")
+    network = HeatmapNetwork(load_pose_network(tmp_path / "two" / "first" / "best.pth")).eval()
+    found = validate(network, data, fabric, 4)
+    assert found["AP50"] > 0.2
+    assert float(curve[-1]["AP50"]) == pytest.approx(found["AP50"], abs=1e-4)
