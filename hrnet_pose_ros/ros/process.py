@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 ENDING = {signal.SIGINT, signal.SIGTERM}
 
@@ -19,6 +20,7 @@ def run(module: str) -> None:
     # threads that start later inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
+    import gc
     import importlib
     import os
     import sys
@@ -40,10 +42,13 @@ def run(module: str) -> None:
 
     make_node = importlib.import_module(module).make_node
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node: Any = None
     try:
         node = make_node()
     except (ValueError, RuntimeError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr)
+    if node is None:
+        gc.collect()  # what a half-made node holds: its shared memory would stay
         finish(1)
     slow = getattr(node, "slow_callbacks", None)
     executors: list[Executor] = [MessageExecutor(node, slow)]
