@@ -8,14 +8,17 @@ SHELL := /bin/bash
 export PYTHON TORCH_PIP_ARGS
 VIDEO ?=
 MODEL ?=
-TESTS ?= test
+TESTS ?=
+BENCH ?=
+# These wait more than they compute.
+NODE_TESTS := test/ros test/demo test/launch test/replay test/doctor test/soak
 
 .PHONY: help
 help:
 	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
 	echo 'make test [TESTS=path]  every test, or those under the path'
 	echo 'make test-gpu           the tests that need an NVIDIA GPU (skipped elsewhere, with the reason)'
-	echo 'make bench              speed of the engines on this machine, as a table'
+	echo 'make bench [BENCH=--quick]  speed and memory of engines and node here: docs/benchmarks.md'
 	echo 'make replay-test [MODEL=path]  the bundled clip against its golden skeletons'
 	echo 'make soak               10 minutes of traffic and faults against the node'
 	echo 'make lint               ruff and mypy'
@@ -32,7 +35,18 @@ test:
 	@dev/setup.sh test
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
-	HRNET_POSE_ALL_TESTS=1 python -m pytest $(TESTS)
+	export HRNET_POSE_ALL_TESTS=1
+	if [[ -n "$(TESTS)" ]]; then
+	  exec python -m pytest $(TESTS)
+	fi
+	echo '[test] two runs side by side; first comes the output of all that starts no nodes'
+	code=0
+	python -m pytest $(NODE_TESTS) >.dev/log/node_tests.txt 2>&1 &
+	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS)) || code=1
+	echo '[test] and of what starts nodes'
+	wait $$! || code=1
+	cat .dev/log/node_tests.txt
+	exit $$code
 
 .PHONY: test-gpu
 test-gpu:
@@ -46,7 +60,7 @@ bench:
 	@dev/setup.sh test
 	. dev/env.sh
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
-	python -m bench.run
+	python -m bench.run $(BENCH)
 
 # Exit code 0: pass. MODEL is a name or a path; without it the bundled model, which has to pass.
 .PHONY: replay-test

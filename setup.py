@@ -77,6 +77,7 @@ setup(
         "openvino": ["openvino>=2025.0"],
         "torch": TORCH,
         "fetch": ["pooch"],
+        "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
         # TensorRT itself comes with JetPack or from NVIDIA's packages; pip cannot bring it.
         "tensorrt": ["cuda-python>=12"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.rows import Row, scene, timed
+from bench.rows import IMAGE_SIZE, Row, scene, timed
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.cuda_runtime import CudaError, call, runtime
 from hrnet_pose_ros.engines.precision_check import load_check_crops
@@ -24,7 +24,6 @@ from hrnet_pose_ros.pose.boxes import crop_to_image
 MODELS = ("hrnet_w32", "hrnet_w48")
 INPUT_SIZES = ((192, 256), (288, 384))
 PERSONS = (1, 5, 10, 20, 40)
-IMAGE_SIZE = (1280, 720)
 
 
 def gpu_rows(folder: Path, repetitions: int) -> Iterator[Row]:

@@ -1,13 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of the benchmark, and the table that all lines make, whatever they ran on."""
+"""What all benchmarks share: the scene, the clock, medians, tables; and the row of a GPU."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+IMAGE_SIZE = (1280, 720)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and middle half of some measurements."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Spread:
+        """The quartiles of at least one value."""
+        return cls(*(float(value) for value in np.percentile(values, (25, 50, 75))))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 @dataclass(frozen=True)
@@ -57,8 +82,7 @@ COLUMNS = [
 
 def table(rows: list[Row]) -> str:
     """The rows as a table in Markdown."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(_cells(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown(COLUMNS, [_cells(row) for row in rows])
 
 
 def _cells(row: Row) -> list[str]:

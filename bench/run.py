@@ -1,37 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: measure the engines of this machine and print one table."""
+"""``make bench``: measure this machine and write docs/benchmarks.md.
+
+Leave the machine alone meanwhile: it measures whatever else runs, too.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rows import Row, table
+from bench.cpu import automatic, contenders, cpu_rows, cpu_table
+from bench.models import COMPACT, W32, BenchModel, compact_model, w32_model
+from bench.node import measure_node
+from bench.report import Results, all_targets, write_report
+from bench.rows import table
+from bench.targets import target_table
 
-FOLDER = Path(__file__).resolve().parent.parent / "demo_output" / "bench"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "demo_output" / "bench"
+PARTS = ("compact", "w32", "node", "gpu")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured: turns of each contender, persons, images, starts, calls on a GPU."""
+
+    rounds: int
+    persons: Sequence[int]
+    images: int
+    memory_images: int
+    starts: int
+    gpu_repetitions: int
+
+
+FULL = Extent(11, (1, 5, 10, 20), 300, 5000, 7, 300)
+QUICK = Extent(2, (1, 10), 40, 750, 1, 20)
 
 
 def main() -> None:
-    """Print the table, and what was left out and why."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=300, metavar="N")
+    """Measure, print the tables and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few minutes, to see that everything runs here; the page goes to demo_output/bench "
+        "and its figures are worth little",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        metavar="PART",
+        help=f"of {', '.join(PARTS)}; the page goes to demo_output/bench",
+    )
+    parser.add_argument(
+        "--w32-checkpoint",
+        type=Path,
+        metavar="FILE.pth",
+        help="weights of W32 at 256x192 (default: random ones, which cost as much)",
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help="default docs/benchmarks.md")
     options = parser.parse_args()
+    extent = QUICK if options.quick else FULL
+    whole = not options.quick and set(options.only) == set(PARTS)
+    folder = ROOT / "docs" if whole else FOLDER
+    page = options.page or folder / "benchmarks.md"
 
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    results = Results(extent.rounds)
+    for part in options.only:
+        print(f"[bench] {part}", flush=True)
+        if part in ("compact", "w32"):
+            _cpu(part, options.w32_checkpoint, extent, results)
+        elif part == "node":
+            _node(extent, results)
+        else:
+            _gpu(extent, results)
+    write_report(results, page, page.parent / "images" / "cost_against_persons.svg")
+    for reason in results.cpu.skipped + results.skipped:
+        print(f"[bench] not measured: {reason}")
+    print(target_table(all_targets(results)))
+    print(f"[bench] wrote {page}")
+
+
+def _cpu(part: str, checkpoint: Path | None, extent: Extent, results: Results) -> None:
+    try:
+        model: BenchModel = (
+            compact_model(FOLDER) if part == "compact" else w32_model(FOLDER, checkpoint)
+        )
+    except ImportError as error:
+        results.skipped.append(f"{W32 if part == 'w32' else COMPACT}: {error}")
+        return
+    results.models.append(model)
+    results.cpu.automatic[model.name] = automatic(model)
+    compared = contenders(model, results.cpu.skipped)
+    for row in cpu_rows(model.name, compared, extent.persons, extent.rounds):
+        results.cpu.rows.append(row)
+        print(cpu_table([row]).splitlines()[-1], flush=True)
+    for contender in compared:
+        contender.engine.close()
+
+
+def _node(extent: Extent, results: Results) -> None:
+    try:
+        results.node = measure_node(
+            COMPACT,
+            images=extent.images,
+            memory_images=extent.memory_images,
+            starts=extent.starts,
+        )
+    except RuntimeError as error:
+        results.skipped.append(f"the node: {error}")
+
+
+def _gpu(extent: Extent, results: Results) -> None:
     from hrnet_pose_ros.engines.tensorrt_engine import why_no_tensorrt
 
-    rows: list[Row] = []
     missing = why_no_tensorrt()
-    if not missing:
-        from bench.gpu import gpu_rows
-
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        for row in gpu_rows(FOLDER, options.repetitions):
-            rows.append(row)
-            print(table([row]).splitlines()[-1], flush=True)
-    if rows:
-        print(table(rows))
     if missing:
-        print(f"rows of the TensorRT engine skipped: {missing}")
+        results.skipped.append(f"the TensorRT engine: {missing}")
+        return
+    from bench.gpu import gpu_rows
+
+    for row in gpu_rows(FOLDER, extent.gpu_repetitions):
+        results.gpu.append(row)
+        print(table([row]).splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":

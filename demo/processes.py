@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +30,13 @@ class NodeProcess:
         self.torch_importable = not subprocess.run(
             [sys.executable, "-c", "import torch"], env=environment, stderr=subprocess.DEVNULL
         ).returncode
+        self.began = time.time_ns()  # on the wall clock
         self._process = subprocess.Popen([str(path), "--ros-args", *ros_arguments], env=environment)
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def __enter__(self) -> NodeProcess:
         return self

@@ -79,6 +79,9 @@ class ModelMetadata:
     calibrations
         What `hrnet_pose calibrate` found, in JSON's types, by decoding and flip test
         (pose/calibration.py); usually empty or of one entry.
+    quantized
+        Whether a heatmap graph's convolutions compute in 8 bits (`hrnet_pose quantize`); a pose
+        graph says that in `PoseGraphMetadata.precision`.
     """
 
     name: str
@@ -91,6 +94,7 @@ class ModelMetadata:
     package_version: str
     colour_order: str = "rgb"
     calibrations: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    quantized: bool = False
 
     def __post_init__(self) -> None:
         if min(self.input_size) < 32 or self.input_width % 32 or self.input_height % 32:
@@ -136,6 +140,8 @@ class ModelMetadata:
         }
         if self.calibrations:
             values["calibrations"] = self.calibrations
+        if self.quantized:
+            values["quantized"] = True
         return {KEY_PREFIX + key: json.dumps(value) for key, value in values.items()}
 
     @classmethod
@@ -173,6 +179,7 @@ class ModelMetadata:
             raise ModelError(f"the model's 'input_size' must be [width, height], got {size!r}")
         calibrated = KEY_PREFIX + "calibrations" in properties
         calibrations = _read(properties, "calibrations", dict) if calibrated else {}
+        quantized = KEY_PREFIX + "quantized" in properties and _read(properties, "quantized", bool)
         return cls(
             name=str(_read(properties, "name", str)),
             configuration=str(_read(properties, "configuration", str)),
@@ -184,6 +191,7 @@ class ModelMetadata:
             package_version=str(_read(properties, "package_version", str)),
             colour_order=str(_read(properties, "colour_order", str)),
             calibrations=calibrations,
+            quantized=quantized,
         )
 
 

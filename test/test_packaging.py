@@ -136,7 +136,7 @@ def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstall
     [metadata] = pip_installation.package.parent.glob("hrnet_pose_ros-*.dist-info/METADATA")
     offered = set(re.findall(r"^Provides-Extra: (\w+)$", metadata.read_text(), re.M))
     assert named <= offered
-    assert offered == {"openvino", "torch", "fetch", "coco", "tensorrt", "train"}
+    assert offered == {"openvino", "torch", "int8", "fetch", "coco", "tensorrt", "train"}
 
 
 def test_pip_brings_every_module(root: Path, pip_installation: PipInstallation) -> None:

@@ -39,6 +39,7 @@ class HeatmapEngine(PoseEngine):
         self._info = replace(info, calibrated=self.calibration is not None)
         self._decoding: Method = decoding
         self._max_batch = max_batch
+        self._met: set[int] = set()  # numbers of crops that the network has run
         self._closed = False
 
     @property
@@ -89,8 +90,9 @@ class HeatmapEngine(PoseEngine):
         cells_x, cells_y = self.metadata.heatmap_size
         heatmaps = np.empty((len(crops), JOINTS, cells_y, cells_x), np.float32)
         for start in range(0, len(crops), self._max_batch):
-            batch = slice(start, start + self._max_batch)
-            heatmaps[batch] = self._run(crops[batch])
+            batch = crops[start : start + self._max_batch]
+            heatmaps[start : start + len(batch)] = self._run(batch)
+            self._met.add(len(batch))
         return heatmaps
 
     def decode(self, heatmaps: np.ndarray, transforms: np.ndarray) -> Poses:
@@ -104,10 +106,12 @@ class HeatmapEngine(PoseEngine):
         )
 
     def warm_up(self) -> None:
-        """Run every number of crops once, so that no live frame pays for a first time."""
+        """Run every number of crops that was not run yet, so that no live frame pays for a first
+        time. The largest one goes first: the others find its memory there."""
         width, height = self.metadata.input_size
-        for count in range(1, self._max_batch + 1):
-            self.heatmaps(np.zeros((count, height, width, 3), np.uint8))
+        for count in range(self._max_batch, 0, -1):
+            if count not in self._met:
+                self._in_batches(np.zeros((count, height, width, 3), np.uint8))
 
     def close(self) -> None:
         self._closed = True

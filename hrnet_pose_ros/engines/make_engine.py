@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
 from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model, find_pose_graph
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
+from hrnet_pose_ros.engines.quantized_files import find_quantized, is_quantized
 from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine, why_no_tensorrt
 from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
@@ -26,7 +27,7 @@ DECODINGS = get_args(Method)
 # Beside auto.
 PRECISIONS_OF = {
     "tensorrt": ("float16", "float32", "int8"),
-    "openvino": ("float32", "bfloat16"),
+    "openvino": ("float32", "bfloat16", "int8"),
     "torch": ("float32",),
 }
 DEFAULT_TENSORRT = TensorRtOptions()
@@ -57,9 +58,9 @@ def make_engine(
         model's pose graph are found, and OpenVINO elsewhere.
     precision
         One of `PRECISIONS`, of which each engine takes some. ``auto``: float16 with TensorRT, or
-        float32 where there is no other pose graph; with
-        OpenVINO bfloat16 where the CPU has it and the model keeps a mean OKS of 0.995 against
-        float32 on the bundled crops.
+        float32 where there is no other pose graph; with OpenVINO bfloat16 where the CPU has it and
+        the model keeps a mean OKS of 0.995 against float32 on the bundled crops. ``int8`` takes
+        the model's quantised file; with OpenVINO ``NAME_int8.onnx`` (`find_quantized`).
     decoding
         One of `DECODINGS`.
     max_batch
@@ -114,7 +115,7 @@ def make_engine(
             flip_test=flip_test,
         )
     else:
-        path = find_model(model, ONNX)
+        path = find_quantized(model) if precision == "int8" else find_model(model, ONNX)
         made = _openvino_engine(path, precision, decoding, max_batch, threads, flip_test)
     try:
         made.warm_up()
@@ -135,16 +136,16 @@ def _pose_graph(
     """The file for the TensorRT engine where that is the one to take."""
     if engine not in ("auto", "tensorrt") or precision == "bfloat16":
         return None
-    asked_for = engine == "tensorrt" or precision in ("float16", "int8")
+    nothing_else = engine == "tensorrt" or precision == "float16"
     missing = why_no_tensorrt(device)
-    if missing and asked_for:
+    if missing and nothing_else:
         raise EngineError(f"the TensorRT engine cannot run here: {missing}")
     if missing:
         return None
     try:
         return find_pose_graph(model, precision, decoding, flip_test)
     except ModelError as error:
-        if asked_for:
+        if nothing_else or precision == "int8":  # a file was asked for, and there is a GPU for it
             raise
         _log.warning("engine auto takes OpenVINO, though there is a GPU: %s", error)
         return None
@@ -153,18 +154,20 @@ def _pose_graph(
 def _openvino_engine(
     path: Path, precision: str, decoding: Method, max_batch: int, threads: int, flip_test: bool
 ) -> OpenVinoEngine:
-    def compiled(precision: str) -> OpenVinoEngine:
+    def compiled(precision: Precision) -> OpenVinoEngine:
         return OpenVinoEngine(
             path,
-            precision="bfloat16" if precision == "bfloat16" else "float32",
+            precision=precision,
             decoding=decoding,
             max_batch=max_batch,
             threads=threads,
             flip_test=flip_test,
         )
 
-    if precision != "auto":
-        return compiled(precision)
+    if precision == "auto" and is_quantized(path):
+        return compiled("int8")
+    if precision in ("float32", "bfloat16", "int8"):
+        return compiled(cast(Precision, precision))
     reference = compiled("float32")
     if not cpu_has_bfloat16():
         _log.info("precision float32: this CPU has no bfloat16")

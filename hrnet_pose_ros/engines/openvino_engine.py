@@ -15,7 +15,7 @@ from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngi
 from hrnet_pose_ros.model_metadata import KEY_PREFIX, ModelError, ModelMetadata
 from hrnet_pose_ros.pose.decoding import Method
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 class OpenVinoEngine(HeatmapEngine):
@@ -27,6 +27,8 @@ class OpenVinoEngine(HeatmapEngine):
 
     In bfloat16 the last convolution still computes in float32: written as bfloat16 (8 bits), a
     peak and its neighbour are often equal, and the key point moves by half a cell.
+
+    int8 is a property of the file (`hrnet_pose quantize`): what it does not quantise is float32.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class OpenVinoEngine(HeatmapEngine):
         Raises
         ------
         ModelError
-            The file is missing, damaged, or not exported by this package.
+            The file is missing, damaged, or not exported by this package; or it is quantised and
+            the precision is not int8, or the other way round.
         EngineError
             OpenVINO is not installed, or the CPU lacks the precision.
         """
@@ -70,6 +73,9 @@ class OpenVinoEngine(HeatmapEngine):
         core = openvino.Core()
         network = _read_model(core, model)
         metadata = _read_metadata(network, model)
+        if metadata.quantized != (precision == "int8"):
+            held = "computes in 8 bits" if metadata.quantized else "is not quantised"
+            raise ModelError(f"'{model}' {held} and cannot run with precision {precision}")
         if precision == "bfloat16" and not cpu_has_bfloat16():
             raise EngineError(
                 f"this CPU ({_cpu_name(core)}) has no bfloat16; use precision float32 or auto"

@@ -12,52 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from hrnet_pose_ros.model_metadata import STRIDE, ModelError, PoseGraphMetadata
+from hrnet_pose_ros.model_metadata import ModelError, PoseGraphMetadata
+from hrnet_pose_ros.network.key_point_change import (
+    KeyPointChange,
+    as_images,
+    key_point_change,
+    split_crops,
+)
 from hrnet_pose_ros.network.onnx_files import kept_when_checked, save_model
 from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
-from hrnet_pose_ros.pose.boxes import PADDING
-from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
-
-# One of so many crops is kept out of the calibration, to judge the result on; of fewer than MANY
-# every second one, or the judgement would rest on a few.
-JUDGED_EVERY = 4
-MANY = 32
-
-# A crop as an image: the crop's pixels are the image's.
-AS_IMAGE = np.eye(2, 3, dtype=np.float32)[None]
-
-
-@dataclasses.dataclass(frozen=True)
-class KeyPointChange:
-    """How far quantising moved the key points of crops it was not calibrated on.
-
-    Attributes
-    ----------
-    calibrated, judged
-        Crops that the calibration saw, and the others.
-    joints
-        Key points that the float32 graph found on the others.
-    mean_oks
-        Mean OKS of the persons against float32, in [0, 1].
-    shares
-        Share of the key points within so many heatmap cells, by the number of cells.
-    """
-
-    calibrated: int
-    judged: int
-    joints: int
-    mean_oks: float
-    shares: dict[float, float]
-
-    def __str__(self) -> str:
-        shares = ", ".join(f"{share:.1%} within {c:g}" for c, share in self.shares.items())
-        return (
-            f"calibrated on {self.calibrated} crops; against float32 on {self.judged} others "
-            f"({self.joints} key points): mean OKS {self.mean_oks:.4f}; {shares} cell"
-        )
 
 
 def quantize_pose_graph(
@@ -93,16 +58,17 @@ def quantize_pose_graph(
     model, output = Path(model), Path(output)
     graph = onnx.load(str(model))
     metadata = _float32_metadata(graph, model)
-    if len(crops) < 2:
-        raise ValueError(f"quantising needs at least 2 crops of persons, got {len(crops)}")
-    crops = np.stack([cv2.resize(crop, metadata.model.input_size) for crop in crops])
-    judged = np.zeros(len(crops), bool)
-    judged[:: JUDGED_EVERY if len(crops) >= MANY else 2] = True
+    crops, judged = split_crops(crops, metadata.model.input_size)
     metadata = dataclasses.replace(metadata, precision="int8")
     with kept_when_checked(output) as written:
         _quantize(model, written, quantized_convolutions(graph), crops[~judged])
         save_model(onnx.load(str(written)), metadata.to_properties(), written)
-        change = key_point_change(written, model, metadata, crops[judged], int((~judged).sum()))
+        change = key_point_change(
+            found_key_points(model, crops[judged]),
+            found_key_points(written, crops[judged]),
+            metadata.model.input_size,
+            calibrated=int((~judged).sum()),
+        )
     return metadata, change
 
 
@@ -168,36 +134,14 @@ def _quantize(model: Path, output: Path, nodes: list[str], crops: np.ndarray) ->
     )
 
 
-def key_point_change(
-    quantized: Path,
-    reference: Path,
-    metadata: PoseGraphMetadata,
-    crops: np.ndarray,
-    calibrated: int,
-) -> KeyPointChange:
-    """Compare two pose graphs of one model on crops of its input size, uint8 ``[N, H, W, 3]``."""
-    results = []
-    for path in (reference, quantized):
-        session = onnx_session(str(path))
-        results.append([session.run(None, _inputs(crop))[:2] for crop in crops])
-    (points, scores), (others, found) = (
-        (np.concatenate(column) for column in zip(*rows, strict=True)) for rows in results
-    )
-    seen = scores > 0
-    others = np.where((found > 0)[..., None], others, np.inf)  # a lost joint is no near one
-    width, height = metadata.model.input_size
-    areas = np.full(len(crops), PERSON_TO_BOX * width * height / PADDING**2)
-    distances = np.linalg.norm(others - points, axis=-1)[seen] / STRIDE
-    return KeyPointChange(
-        calibrated=calibrated,
-        judged=len(crops),
-        joints=int(seen.sum()),
-        mean_oks=float(np.nanmean(oks(others, points, areas, seen)))
-        if seen.any()
-        else float("nan"),
-        shares={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)} if seen.any() else {},
-    )
+def found_key_points(path: Path, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Key points ``[N, 17, 2]`` of a pose graph on crops of its input size, uint8
+    ``[N, H, W, 3]``, and bool ``[N, 17]``: those that it found."""
+    session = onnx_session(str(path))
+    results = [session.run(None, _inputs(crop))[:2] for crop in crops]
+    points, scores = (np.concatenate(column) for column in zip(*results, strict=True))
+    return points, scores > 0
 
 
 def _inputs(crop: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(INPUTS, (crop, AS_IMAGE), strict=True))
+    return dict(zip(INPUTS, (crop, as_images(1)), strict=True))

@@ -81,7 +81,8 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
     chosen = usable_boxes(boxes, image_size)
     drops[Reason.DEGENERATE_BOX] = int((~chosen).sum())
     if chosen.sum() > settings.max_persons:
-        areas = np.where(chosen, boxes[:, 2] * boxes[:, 3], -1.0)
+        areas = np.full(len(boxes), -1.0)  # of the others, it may overflow
+        areas[chosen] = boxes[chosen, 2] * boxes[chosen, 3]
         largest = np.argsort(-areas, kind="stable")[: settings.max_persons]
         drops[Reason.OVER_MAX_PERSONS] = int(chosen.sum()) - settings.max_persons
         chosen = np.zeros(len(boxes), bool)

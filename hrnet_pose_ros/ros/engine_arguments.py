@@ -13,7 +13,7 @@ from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
 from hrnet_pose_ros.model_metadata import ModelMetadata
 from hrnet_pose_ros.ros.parameters import Settings
 
-GPU_PRECISIONS = ("float16", "int8")  # no other engine has them
+GPU_PRECISIONS = ("float16", "int8")  # for OpenVINO there is none, or it needs a file of its own
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:

@@ -119,14 +119,30 @@ class FrameProcessor:
         header = pair.image.message.header
         outputs.publish_skeletons(array(poses))
         self._health.published(len(poses), times, empty_frame_id=not header.frame_id)
-        if settings.smoothing:
+        try:
+            self._publish_extras(pair, rgb, persons, poses, array)
+        except Exception as error:  # the image has been answered: it must not count as dropped
+            what = type(error).__name__
+            outputs.complain("extras", f"smoothed, overlay or markers missing: {what}: {error}")
+        return None
+
+    def _publish_extras(
+        self,
+        pair: Pair,
+        rgb: np.ndarray,
+        persons: Persons,
+        poses: Poses,
+        array: Callable[[Poses], Any],
+    ) -> None:
+        """What is made only while somebody subscribes."""
+        outputs, header = self._outputs, pair.image.message.header
+        if outputs.settings.smoothing:
             step, ids = self._smoother.step, _labels(persons)
             outputs.publish_smoothed(
                 lambda: array(step(pair.image.stamp, ids, poses, persons.boxes))
             )
         outputs.publish_overlay(lambda: self._overlay(header, rgb, persons, poses))
         outputs.publish_markers(lambda: self._marker_array(header, size_of(rgb), persons, poses))
-        return None
 
     def _worthless(self, pair: Pair, age: float) -> Reason | None:
         if reason := self._outputs.obsolete(pair.epoch):

@@ -135,8 +135,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "auto",
         "`auto`: with `tensorrt` float16, or float32 where only that graph is found; with "
         "`openvino` bfloat16 where the processor has it and a check at start-up shows the same "
-        "skeletons as float32. `float16` and `int8` are for `tensorrt`, `bfloat16` is for "
-        "`openvino`.",
+        "skeletons as float32. `float16` is for `tensorrt`, `bfloat16` for `openvino`; `int8` "
+        "needs the file that `hrnet_pose quantize` writes for either.",
         Change.UNCONFIGURED,
         choices=PRECISIONS,
     ),

@@ -16,6 +16,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -97,6 +98,13 @@ class PoseNode(ForgivingLifecycle, Node):
         self._engine_thread: EngineThread[Frame] = EngineThread(processor.process)
         self._create_inputs()
         forward_package_log(self.get_logger())
+        # A thread, not a timer of period 0: on several threads that can fire once more while it is
+        # cancelled, and rclpy's error for it would end the executor.
+        self._autostart = threading.Thread(
+            target=self._guarded(self._start), name="autostart", daemon=True
+        )
+        if self.settings.autostart:
+            self._autostart.start()
 
     # --- set-up ----------------------------------------------------------------------------------
 
@@ -139,15 +147,13 @@ class PoseNode(ForgivingLifecycle, Node):
             ),
             subscription(CameraInfo, "camera_info", "camera_info", self._on_camera_info, sensor),
         ]
-        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire))
+        # Under use_sim_time the node's clock may stand still, and just that has to be said.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire), clock=steady)
         self._last_statuses = self._statuses()
-        self.create_timer(DIAGNOSTICS_PERIOD, self._guarded(self._publish_diagnostics))
+        report = self._guarded(self._publish_diagnostics)
+        self.create_timer(DIAGNOSTICS_PERIOD, report, clock=steady)
         self.create_service(Trigger, "~/get_status", self._get_status)
-        if self.settings.autostart:
-            self._started = threading.Lock()
-            self._autostart = self.create_timer(
-                0.0, self._guarded(self._start), callback_group=self.slow_callbacks
-            )
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         """An exception out of a callback would end the executor: log it instead."""
@@ -283,9 +289,6 @@ class PoseNode(ForgivingLifecycle, Node):
     # --- lifecycle -------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._autostart.cancel()
-        if not self._started.acquire(blocking=False):
-            return  # the timer fired again before it was cancelled
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -388,7 +391,9 @@ class PoseNode(ForgivingLifecycle, Node):
         self._stopping.set()
         self._active = False
         self._engine_thread.call(self._engine.release)
-        return self._engine_thread.stop(STOP_TIMEOUT)
+        if self._autostart.ident is not None:
+            self._autostart.join(STOP_TIMEOUT)
+        return self._engine_thread.stop(STOP_TIMEOUT) and not self._autostart.is_alive()
 
     def destroy_node(self) -> None:
         """Free the node and its DDS participant."""

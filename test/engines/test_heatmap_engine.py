@@ -118,7 +118,16 @@ def test_wrong_crops_are_named() -> None:
 def test_warm_up_runs_every_batch_size() -> None:
     engine = BrightCellEngine(max_batch=3)
     engine.warm_up()
-    assert engine.batches == [1, 2, 3]
+    assert engine.batches == [3, 2, 1]
+    engine.warm_up()
+    assert engine.batches == [3, 2, 1]  # nothing is left to be warmed
+
+
+def test_warm_up_leaves_out_what_has_run() -> None:
+    engine = BrightCellEngine(max_batch=3)
+    engine.heatmaps(np.zeros((2, 256, 192, 3), np.uint8))
+    engine.warm_up()
+    assert engine.batches == [2, 3, 1]
 
 
 def test_closed_engine_says_so() -> None:

@@ -113,7 +113,7 @@ def test_mean_oks_measures_displacement() -> None:
         ({"precision": "int4"}, "precision must be one of auto, float32, bfloat16, .* got 'int4'"),
         (
             {"engine": "openvino", "precision": "float16"},
-            "the openvino engine takes precision auto, float32, bfloat16; got 'float16'",
+            "the openvino engine takes precision auto, float32, bfloat16, int8; got 'float16'",
         ),
         ({"engine": "tensorrt", "precision": "bfloat16"}, "auto, float16, float32, int8; got"),
         ({"decoding": "argmax"}, "decoding must be one of quarter, dark"),

@@ -18,7 +18,8 @@ from hrnet_pose_ros.engines.model_files import read_pose_metadata
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.quantize_verb import load_crops
 from hrnet_pose_ros.model_metadata import PoseGraphMetadata
-from hrnet_pose_ros.network.quantize import KeyPointChange, key_point_change, quantize_pose_graph
+from hrnet_pose_ros.network.key_point_change import KeyPointChange, key_point_change
+from hrnet_pose_ros.network.quantize import found_key_points, quantize_pose_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FLOAT32 = MODELS / "hrnet_w16_small_pose_float32.onnx"
@@ -28,9 +29,14 @@ FLOAT32 = MODELS / "hrnet_w16_small_pose_float32.onnx"
 def quantized(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, PoseGraphMetadata, KeyPointChange]:
-    logging.getLogger().setLevel(logging.ERROR)
     path = tmp_path_factory.mktemp("int8") / "hrnet_w16_small_pose_int8.onnx"
-    return path, *quantize_pose_graph(FLOAT32, path, load_check_crops())
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        return path, *quantize_pose_graph(FLOAT32, path, load_check_crops())
+    finally:
+        root.setLevel(level)
 
 
 def test_key_points_move_little(quantized) -> None:
@@ -102,11 +108,19 @@ def test_tensorrt_builds_it(quantized) -> None:
 
 
 def test_an_unchanged_graph_changes_nothing() -> None:
-    change = key_point_change(
-        FLOAT32, FLOAT32, read_pose_metadata(FLOAT32), load_check_crops()[:2], 0
-    )
+    found = found_key_points(FLOAT32, load_check_crops()[:2])
+    change = key_point_change(found, found, (192, 256), calibrated=0)
     assert change.mean_oks == 1
     assert set(change.shares.values()) == {1.0}
+
+
+def test_a_lost_joint_counts_as_far_away() -> None:
+    points, seen = np.zeros((1, 17, 2)), np.ones((1, 17), bool)
+    half = seen.copy()
+    half[:, 8:] = False
+    change = key_point_change((points, seen), (points, half), (192, 256), calibrated=0)
+    assert change.mean_oks == pytest.approx(8 / 17)
+    assert change.shares[0.05] == pytest.approx(8 / 17)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +128,7 @@ def test_an_unchanged_graph_changes_nothing() -> None:
     [
         (FLOAT32, 1, "at least 2 crops.*got 1"),
         (MODELS / "hrnet_w16_small_pose_float16.onnx", 8, "float16.*--precision float32"),
-        (MODELS / "hrnet_w16_small.onnx", 8, "holds a heatmaps graph"),
+        (MODELS / "hrnet_w16_small.onnx", 8, "holds a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
@@ -132,7 +146,7 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     output = tmp_path / "small_pose_int8.onnx"
     verb = ["quantize", str(FLOAT32), "-o", str(output), "--crops", str(folder)]
     assert main(verb) == 0
-    assert "hrnet_w16_small in int8, calibrated on 1 crops" in capsys.readouterr().out
+    assert "hrnet_w16_small in int8 for TensorRT, calibrated on 1 crops" in capsys.readouterr().out
     assert output.is_file()
 
 

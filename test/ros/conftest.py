@@ -3,4 +3,4 @@
 
 from __future__ import annotations
 
-from node_fixtures import namespace, robot, ros, start  # noqa: F401
+from node_fixtures import inject, namespace, robot, ros, start  # noqa: F401

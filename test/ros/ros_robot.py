@@ -48,16 +48,14 @@ FRAME_ID = "camera_optical_frame"
 class Robot:
     """A camera, a detector and a listener in one namespace; ``heard[topic]`` grows as they come."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, camera: QoSProfile = qos_profile_sensor_data) -> None:
         self.namespace = namespace
         self.node = Node("robot", namespace=namespace)
         self.heard: dict[str, list[Any]] = defaultdict(list)
         self._changed = threading.Condition()
         node = self.node
-        self.images = node.create_publisher(Image, "image", qos_profile_sensor_data)
-        self.compressed = node.create_publisher(
-            CompressedImage, "image/compressed", qos_profile_sensor_data
-        )
+        self.images = node.create_publisher(Image, "image", camera)
+        self.compressed = node.create_publisher(CompressedImage, "image/compressed", camera)
         self.detections = node.create_publisher(Detection2DArray, "detections", RELIABLE)
         self.camera_info = node.create_publisher(CameraInfo, "camera_info", RELIABLE)
         self.listen(SkeletonArray, "skeletons", RELIABLE)
@@ -156,14 +154,18 @@ class Robot:
 
     # --- what is asked ---------------------------------------------------------------------------
 
+    def reports(self) -> list[dict[str, Any]]:
+        """The node's diagnostics so far by the short names: engine, input, output."""
+        prefix = f"{self.namespace}/hrnet_pose: "
+        reports = [
+            {s.name.removeprefix(prefix): s for s in message.status if s.name.startswith(prefix)}
+            for message in list(self.heard["/diagnostics"])
+        ]
+        return [report for report in reports if report]
+
     def statuses(self) -> dict[str, Any]:
         """The node's last diagnostics by the short name: engine, input, output."""
-        prefix = f"{self.namespace}/hrnet_pose: "
-        for message in reversed(self.heard["/diagnostics"]):
-            found = {s.name.removeprefix(prefix): s for s in message.status if prefix in s.name}
-            if found:
-                return found
-        return {}
+        return next(iter(self.reports()[-1:]), {})
 
     def values(self) -> dict[str, str]:
         """Key and value of the node's last diagnostics."""

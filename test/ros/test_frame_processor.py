@@ -77,6 +77,19 @@ def test_any_other_error_costs_one_frame_only(bench: Bench, monkeypatch: Any) ->
     assert len(bench.desk.published) == 1
 
 
+def test_an_error_after_the_answer_does_not_count_the_image_as_dropped(
+    bench: Bench, monkeypatch: Any
+) -> None:
+    def broken(make: Any) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(bench.desk, "publish_overlay", broken)
+    bench.processor.process(bench.frame())
+    assert len(bench.desk.published) == 1
+    assert bench.drops() == {}
+    assert "KeyError" in bench.desk.complaints[0]
+
+
 def test_smoothed_skeletons_beside_the_raw_ones(bench: Bench) -> None:
     bench.processor.process(bench.frame())
     assert bench.desk.smoothed == []

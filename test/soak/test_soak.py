@@ -8,7 +8,6 @@ life of the node is ended by another signal, and its counts are compared before.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import time
@@ -18,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from injector import Injector
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from ros_robot import NodeUnderTest, Robot, header, nanoseconds
 from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
 
+from hrnet_pose_ros.ros.drops import Reason
 from hrnet_pose_ros.ros.person_detector_node import detection_array
 
 SECONDS = float(os.environ.get("HRNET_POSE_SOAK_SECONDS", "30"))
@@ -48,24 +48,12 @@ QOS = itertools.cycle(
 )
 
 
-class Injector:
-    """Sends traffic and faults to one life of the node, and knows what each must be counted as."""
+class Trouble(Injector):
+    """Traffic and faults for one life of the node."""
 
-    def __init__(self, robot: Robot, frame: np.ndarray) -> None:
-        self.robot, self.frame = robot, frame
-        self.expected: Counter[str] = Counter()
-        self.sent = Counter({"images": 0, "detections": 0})
+    def __init__(self, robot: Robot, node: NodeUnderTest, frame: np.ndarray) -> None:
+        super().__init__(robot, node, frame)
         self.random = np.random.default_rng(7)
-
-    # --- sending ---------------------------------------------------------------------------------
-
-    def image(self, stamp: int, **fields: Any) -> None:
-        self.robot.send_image(self.frame, stamp, **fields)
-        self.sent["images"] += 1
-
-    def detections(self, stamp: int, boxes: list[list[float]], **fields: Any) -> None:
-        self.robot.send_detections(boxes, stamp, **fields)
-        self.sent["detections"] += 1
 
     def boxes(self, count: int) -> list[list[float]]:
         corners = self.random.uniform((0, 0), (1100, 500), (count, 2))
@@ -73,18 +61,13 @@ class Injector:
 
     def settle(self) -> None:
         """Wait until everything sent has arrived and is published or dropped."""
-        received, since = {}, time.monotonic()
+        received, since = Counter[str](), time.monotonic()
         while received != self.sent and time.monotonic() - since < 2.5:  # reports come each second
-            values = self.status()["input"]["values"]
-            now = {topic: values.get(f"received.{topic}", 0) for topic in self.sent}
+            now = self.counts().received
             if now != received:
                 received, since = now, time.monotonic()
             time.sleep(0.1)
         time.sleep(MAX_WAIT + 1.5)  # what waits, the engine, and the next report
-
-    def status(self) -> dict[str, Any]:
-        answer = self.robot.call(Trigger, "hrnet_pose/get_status", Trigger.Request())
-        return json.loads(answer.message)
 
     # --- traffic and trouble ---------------------------------------------------------------------
 
@@ -109,39 +92,31 @@ class Injector:
             {"data": b"\x00" * 1000},
         ]
         for fault in faults:
-            self.image(self.robot.now(), **fault)
-            self.expected["images.unreadable"] += 1
+            self.image(reason=Reason.UNREADABLE, **fault)
             time.sleep(0.03)
 
     def other_clocks(self) -> None:
         now = self.robot.now()
         for stamp in (now + 3600 * 10**9, now - 3600 * 10**9, now + 2 * 10**9, 5):
-            self.image(stamp)
-            self.detections(stamp, self.boxes(1))
-            self.expected["images.clock_differs"] += 1
-            self.expected["detections.clock_differs"] += 1
+            self.image(stamp, Reason.CLOCK_DIFFERS)
+            self.detections(stamp, self.boxes(1), Reason.CLOCK_DIFFERS)
             time.sleep(0.03)
 
     def repeated_stamps(self) -> None:
-        stamp = self.robot.now()
-        self.image(stamp)
+        stamp = self.image()
         self.detections(stamp, self.boxes(1))
         time.sleep(0.1)
         for back in (0, 1_000_000, 500_000_000):
-            self.image(stamp - back)
-            self.detections(stamp - back, self.boxes(1))
-            self.expected["images.late"] += 1
-            self.expected["detections.late"] += 1
+            self.image(stamp - back, Reason.LATE)
+            self.detections(stamp - back, self.boxes(1), Reason.LATE)
             time.sleep(0.03)
 
     def lonely_messages(self) -> None:
         """Images without detections, and detections without an image."""
         self.settle()
-        self.image(self.robot.now())
-        self.expected["images.no_detections_yet"] += 1
+        self.image(reason=Reason.NO_DETECTIONS_YET)
         time.sleep(MAX_WAIT + 0.3)
-        self.detections(self.robot.now(), self.boxes(2))
-        self.expected["detections.unmatched"] += 1
+        self.detections(self.robot.now(), self.boxes(2), Reason.UNMATCHED)
         time.sleep(MAX_WAIT + 0.3)
 
     def wrong_persons(self) -> None:
@@ -169,19 +144,17 @@ class Injector:
         if not self.robot.wait(answers, 5, fail=False):
             return  # the middleware lost the image: the reckoning sees it
         assert [skeleton.id for skeleton in answers()[0].skeletons] == ["a"]
-        self.expected["persons.degenerate_box"] += 4
-        self.expected["persons.score_too_low"] += 1
-        self.expected["persons.class_not_wanted"] += 1
+        self.persons(Reason.DEGENERATE_BOX, 4)
+        self.persons(Reason.SCORE_TOO_LOW)
+        self.persons(Reason.CLASS_NOT_WANTED)
 
     def time_jump(self) -> None:
         """The stamps go back by 2 s while an image waits; what follows is of the new time."""
         self.settle()
-        stamp = self.robot.now()
-        self.image(stamp)  # waits for detections
+        stamp = self.image(reason=Reason.TIME_JUMP)  # waits for detections
         time.sleep(0.05)
         self.image(stamp - 2 * 10**9)
         self.detections(stamp - 2 * 10**9, self.boxes(1))
-        self.expected["images.time_jump"] += 1
         time.sleep(0.1)
 
     def new_publishers(self) -> None:
@@ -196,20 +169,16 @@ class Injector:
 
     # --- the reckoning ---------------------------------------------------------------------------
 
-    def reckon(self) -> int:
+    def reckon_with_losses(self) -> int:
         """Hold the node's counts to what was sent; returns how much the middleware lost."""
         self.settle()
-        status = self.status()
-        values = status["input"]["values"]
-        drops = {k.removeprefix("dropped."): n for k, n in values.items() if "dropped." in k}
-        faults = {k: n for k, n in drops.items() if k not in NATURAL}
-        dropped = sum(n for key, n in drops.items() if key.startswith("images."))
-        published = status["output"]["values"]["published"]
-        received = {topic: values[f"received.{topic}"] for topic in self.sent}
-        assert published + dropped == received["images"]  # the node loses nothing
+        counts = self.counts()
+        faults = {k: n for k, n in counts.dropped.items() if k not in NATURAL}
+        # The node loses nothing.
+        assert counts.published + counts.dropped_images == counts.received["images"]
         # What the middleware loses (a best-effort camera, a starved machine) leaves its partner
         # alone or is a fault that never came: so much may differ, and nothing where none is lost.
-        lost = sum(self.sent.values()) - sum(received.values())
+        lost = sum(self.sent.values()) - sum(counts.received.values())
         for reason in set(faults) | set(self.expected):
             assert abs(faults.get(reason, 0) - self.expected[reason]) <= lost, (reason, lost)
         return lost
@@ -239,7 +208,7 @@ def test_traffic_and_trouble(
         for voice in (robot.images, robot.detections):
             robot.wait(lambda v=voice: v.get_subscription_count(), 20)
         time.sleep(1.0)
-        injector = Injector(robot, frame)
+        injector = Trouble(robot, node, frame)
         rounds_end = time.monotonic() + max(SECONDS / 20, 3)
         injector.traffic(2.0)
         early = node.memory()
@@ -256,7 +225,7 @@ def test_traffic_and_trouble(
             injector.traffic(2.0)
             if time.monotonic() > rounds_end:
                 break
-        lost.append(injector.reckon())
+        lost.append(injector.reckon_with_losses())
         growth.append(node.memory() / early - 1)
         skeletons = robot.heard["skeletons"]
         assert skeletons and max(message.times.age for message in skeletons) <= MAX_AGE

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera and a detector to play to the node: the same image and persons again and again."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from bench.rows import IMAGE_SIZE, scene
+from demo.clips import FRAME_ID, Event, time_message
+from hrnet_pose_ros.ros.person_detector_node import detection_array
+
+
+class CameraClip:
+    """A `demo.clips.Clip` of one raw image; detections follow their image at once."""
+
+    image_transport = "raw"
+    image_topic = "/camera/image"
+    has_detections = True
+    start = 0
+
+    def __init__(
+        self, persons: int, rate: float, images: int, goes_on: Callable[[int], bool] | None = None
+    ) -> None:
+        """``goes_on(n)`` is asked before image n is sent, and may end the clip."""
+        self.rate, self.images = rate, images
+        self.topics: dict[str, type] = {self.image_topic: Image, "/detections": Detection2DArray}
+        self._goes_on = goes_on
+        self._frame, self._boxes = scene(persons, IMAGE_SIZE)
+
+    def events(self) -> Iterator[Event]:
+        """See `Clip.events`."""
+        # The same messages each time: making them would take processor time from the node.
+        width, height = IMAGE_SIZE
+        header = Header(frame_id=FRAME_ID)
+        image = Image(
+            header=header,
+            height=height,
+            width=width,
+            encoding="rgb8",
+            step=3 * width,
+            data=array("B", self._frame.tobytes()),
+        )
+        count = len(self._boxes)
+        ids = [str(number) for number in range(count)]
+        persons = detection_array(
+            Header(frame_id=FRAME_ID), self._boxes.tolist(), [0.9] * count, ids
+        )
+        for number in range(self.images):
+            if self._goes_on is not None and not self._goes_on(number):
+                return
+            at = round(number / self.rate * 1e9)
+            for topic, message in ((self.image_topic, image), ("/detections", persons)):
+                message.header.stamp = time_message(at)
+                yield Event(at, topic, message)
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """See `Clip.frames`."""
+        for number in range(self.images):
+            yield round(number / self.rate * 1e9), self._frame

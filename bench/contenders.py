@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared on the CPU: this package's engine, and what people do today with its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hrnet_pose_ros.engines.engine import EngineInfo
+from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
+from hrnet_pose_ros.engines.onnx_properties import read_properties
+from hrnet_pose_ros.model_metadata import ModelMetadata
+
+STEPS = ("crops", "network", "decoding")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to come from an image and boxes to poses.
+
+    Attributes
+    ----------
+    name
+        Library and precision, as the table shows them.
+    engine
+        Runs the network.
+    one_by_one
+        One crop at a time, each decoded before the next; else all persons of an image together.
+    """
+
+    name: str
+    engine: HeatmapEngine
+    one_by_one: bool = False
+
+    def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> None:
+        """The poses of all persons, as a caller asks for them."""
+        for some in self._calls(boxes):
+            self.engine.estimate(frame, some)
+
+    def steps(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Milliseconds of each of the `STEPS`, over all persons."""
+        taken = np.zeros(len(STEPS))
+        for some in self._calls(boxes):
+            times = [time.perf_counter()]
+            crops, transforms = self.engine.crops(frame, some)
+            times.append(time.perf_counter())
+            heatmaps = self.engine.heatmaps(crops)
+            times.append(time.perf_counter())
+            self.engine.decode(heatmaps, transforms)
+            times.append(time.perf_counter())
+            taken += 1e3 * np.diff(times)
+        return taken
+
+    def _calls(self, boxes: np.ndarray) -> list[np.ndarray]:
+        return [boxes[n : n + 1] for n in range(len(boxes))] if self.one_by_one else [boxes]
+
+
+class OnnxRuntimeEngine(HeatmapEngine):
+    """Runs an ONNX file of `hrnet_pose export` by ONNX Runtime, float32, its own defaults."""
+
+    def __init__(self, model: Path) -> None:
+        """ImportError where ONNX Runtime is not installed; ModelError as `read_properties`."""
+        import onnxruntime
+
+        metadata = ModelMetadata.from_properties(read_properties(model))
+        self._session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        super().__init__(
+            metadata=metadata,
+            decoding="quarter",
+            max_batch=1,
+            info=EngineInfo(
+                model=metadata.name,
+                engine="onnxruntime",
+                device="CPU",
+                precision="float32",
+                decoding="quarter",
+                checksum=hashlib.sha256(model.read_bytes()).hexdigest(),
+                input_width=metadata.input_width,
+                input_height=metadata.input_height,
+            ),
+        )
+
+    def _run(self, crops: np.ndarray) -> np.ndarray:
+        heatmaps: np.ndarray = self._session.run(None, {"crops": crops})[0]
+        return heatmaps

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib import metadata
+
+from bench.rows import markdown
+from hrnet_pose_ros.doctor.processor import processor
+from hrnet_pose_ros.doctor.software import python
+from hrnet_pose_ros.version import VERSION
+
+# What has a part in the figures, by the names that pip knows.
+LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "nncf")
+
+
+def machine_table() -> str:
+    """Processor, cores, memory, system, versions and date as a table in Markdown."""
+    found = {finding.name: finding.value for finding in [*processor(), *python()]}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    versions = [f"hrnet_pose_ros {VERSION}", f"Python {platform.python_version()}"]
+    for name in LIBRARIES:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"{name} not installed")
+    return markdown(
+        ("machine", ""),
+        [
+            ("processor", found["model"]),
+            ("cores", found["cores"]),
+            ("features", found["features"]),
+            ("memory", f"{memory / 2**30:.1f} GiB"),
+            ("system", found["system"]),
+            ("versions", ", ".join(versions)),
+            ("date", datetime.datetime.now(datetime.timezone.utc).date().isoformat()),
+        ],
+    )
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices in hardware (AMX)."""
+    features = next(f.details["features"] for f in processor() if f.name == "features")
+    return any(name.startswith("amx_") for name in features)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models that are measured on the CPU: W32 and the bundled compact one, also in 8 bits."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.engines.zoo import entry_of_file
+
+COMPACT = "hrnet_w16_small"
+W32 = "hrnet_w32"
+
+
+@dataclass(frozen=True)
+class BenchModel:
+    """A model at 256x192 (height x width).
+
+    Attributes
+    ----------
+    name
+        As the tables show it.
+    onnx, checkpoint
+        The same weights, for OpenVINO and ONNX Runtime, and for PyTorch.
+    seeded
+        The weights are random numbers from a seed: they change no time (no layer of W32 gives
+        denormal numbers, which would), but no key point of theirs means anything.
+    int8
+        The quantised file, None where there is none, for the reason ``why_no_int8``.
+    int8_change
+        What quantising did to the key points; empty for seeded weights.
+    """
+
+    name: str
+    onnx: Path
+    checkpoint: Path
+    seeded: bool
+    int8: Path | None
+    why_no_int8: str = ""
+    int8_change: str = ""
+
+
+def compact_model(folder: Path) -> BenchModel:
+    """The bundled model; what is made of it goes to ``folder``."""
+    onnx = find_model(COMPACT, ONNX)
+    return _with_int8(COMPACT, onnx, find_model(COMPACT, CHECKPOINT), folder, seeded=False)
+
+
+def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
+    """W32 from a checkpoint, or with seeded weights; ImportError where PyTorch is missing."""
+    import torch
+
+    from hrnet_pose_ros.network.export import export_onnx
+    from hrnet_pose_ros.network.pose_networks import pose_network
+
+    seeded = checkpoint is None
+    if checkpoint is None:
+        torch.manual_seed(0)
+        checkpoint = folder / f"{W32}_seeded.pth"
+        torch.save(pose_network(W32).state_dict(), checkpoint)
+    onnx = folder / f"{W32}{ONNX}"
+    print(f"exporting {onnx.name}", file=sys.stderr)
+    known = entry_of_file(checkpoint)
+    facts = {"configuration": W32} if known is None else known.facts
+    export_onnx(checkpoint, onnx, crops=load_check_crops()[:1], **facts)
+    return _with_int8(W32, onnx, checkpoint, folder, seeded)
+
+
+def _with_int8(name: str, onnx: Path, checkpoint: Path, folder: Path, seeded: bool) -> BenchModel:
+    int8: Path | None = folder / f"{name}_int8{ONNX}"
+    why, change = "", ""
+    try:
+        from hrnet_pose_ros.network.quantize_heatmaps import LEAST_OKS, quantize_heatmap_graph
+
+        print(f"quantising {name}", file=sys.stderr)
+        found = quantize_heatmap_graph(
+            onnx, folder / f"{name}_int8{ONNX}", load_check_crops(), None if seeded else LEAST_OKS
+        )
+        change = "" if seeded else str(found[1])
+    except (ImportError, RuntimeError) as error:  # an ExportError is a RuntimeError
+        int8, why = None, str(error)
+    return BenchModel(name, onnx, checkpoint, seeded, int8, why, change)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``docs/benchmarks.md``: everything that was measured, in one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.cpu import CpuResults, cpu_table
+from bench.machine import has_amx, machine_table
+from bench.models import BenchModel
+from bench.node import NodeResults, Traffic
+from bench.plot import write_plot
+from bench.rows import Row, markdown, table
+from bench.targets import Target, cpu_targets, node_targets, target_table
+
+STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "own", "age", "publication")
+MEANING = {
+    "arrival": "transport: stamp to the node's callback",
+    "pairing": "until the detections are there",
+    "queue": "until the engine thread takes it",
+    "conversion": "message to image",
+    "inference": "engine: crops, network, decoding",
+    "own": "age without arrival and inference",
+    "age": "stamp to poses",
+    "publication": "after the age: making the message, and its transport to the listener",
+}
+
+
+@dataclass
+class Results:
+    """What one run of the benchmark measured.
+
+    Attributes
+    ----------
+    rounds
+        How often each contender had its turn.
+    models
+        Those of the rows of the CPU.
+    cpu, node, gpu
+        The parts; None and empty: not measured.
+    skipped
+        What was left out, and why.
+    """
+
+    rounds: int
+    models: list[BenchModel] = field(default_factory=list)
+    cpu: CpuResults = field(default_factory=CpuResults)
+    node: NodeResults | None = None
+    gpu: list[Row] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def write_report(results: Results, page: Path, picture: Path) -> None:
+    """Write the page, and the plot that it shows."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shown = ""
+    if results.cpu.rows:
+        try:
+            write_plot(results.cpu.rows, picture)
+            shown = picture.relative_to(page.parent).as_posix()
+        except ImportError as error:
+            results.skipped.append(f"plot: {error}")
+    page.write_text("\n\n".join(_sections(results, shown)) + "\n")
+
+
+def all_targets(results: Results) -> list[Target]:
+    """Those of everything that was measured."""
+    targets = list(cpu_targets(results.cpu, amx=has_amx()))
+    return targets + (list(node_targets(results.node)) if results.node else [])
+
+
+def _sections(results: Results, picture: str) -> Iterator[str]:
+    yield "# Speed"
+    yield (
+        "Written by `make bench`; nothing here is edited by hand, and no test asserts a figure. "
+        "Medians; in brackets the middle half of the measurements."
+    )
+    yield machine_table()
+    targets = all_targets(results)
+    if targets:
+        yield "## Targets\n\n" + target_table(targets)
+    if results.cpu.rows:
+        yield _cpu_section(results)
+        if picture:
+            yield f"![Cost of an image against the number of persons]({picture})"
+    if results.node is not None:
+        yield _node_section(results.node)
+    if results.gpu:
+        yield "## Engines on the GPU\n\n" + table(results.gpu)
+    skipped = results.cpu.skipped + results.skipped
+    if skipped:
+        yield "## Not measured\n\n" + "\n".join(f"- {reason}" for reason in skipped)
+
+
+def _cpu_section(results: Results) -> str:
+    lines = [
+        "One image of 1280x720 with so many persons, all models at 256x192 (height x width). "
+        f"The contenders take turns, {results.rounds} rounds, each turn after one that is not "
+        "counted. One crop at a time: the same crops, the same weights and the same decoding as "
+        "here, person by person, each library with its own defaults.",
+    ]
+    for model in results.models:
+        weights = (
+            "random weights from a seed (the cost does not depend on them)"
+            if model.seeded
+            else f"weights of `{model.checkpoint.name}`"
+        )
+        line = f"- `{model.name}`: {weights}; `precision: auto` stands for "
+        line += f"{results.cpu.automatic[model.name]}"
+        line += " (trained weights: if they pass the check at start-up)" if model.seeded else ""
+        if model.int8_change:
+            line += f". int8: {model.int8_change}"
+        elif model.int8 is not None:
+            line += ". int8: what it does to key points is not known from random weights; "
+            line += "`hrnet_pose quantize` tells, and keeps nothing below an OKS of 0.98"
+        lines.append(line)
+    notes = "\n".join(lines[1:])
+    return f"## Engines on the CPU\n\n{lines[0]}\n\n{notes}\n\n{cpu_table(results.cpu.rows)}"
+
+
+def _node_section(node: NodeResults) -> str:
+    memory, starts, ages = node.memory, node.starts, node.overload.ages_in_inferences()
+    skeleton, engine = starts.skeleton, starts.engine
+    parts = [
+        "## The node",
+        "The installed node, raw images of 1280x720 with 5 persons over DDS (shared memory), the "
+        "compact model, OpenVINO with `precision: auto`. Camera, detector and listener are one "
+        "process on the same machine. Times are the node's own (`StageTimes`), the first 10 "
+        "answers left out.",
+        f"At {_said(node.calm)}; the engine thread could do "
+        f"{node.calm.sustainable_rate:.1f} images a second:",
+        _stages_table(node.calm),
+        f"Overload: {node.overload.rate / node.calm.sustainable_rate:.1f} times that rate, "
+        f"{_said(node.overload)}; `max_age_ms` is 10 s, so that no age is hidden by a drop. Age "
+        f"without transport, in inference times: {_percentiles(ages, '.2f')} (p50, p95, p99), at "
+        f"most {ages.max():.2f}.",
+        _stages_table(node.overload),
+        f"Memory: {memory.sent} images sent, {memory.answered} answered; resident "
+        f"{memory.early:.1f} MB after 500, {memory.late:.1f} MB at the end ({memory.growth:+.2%}; "
+        "each the median over 100 images).",
+        f"Start-up, {len(skeleton)} starts, images coming all the time: from the start of the "
+        f"process to the engine's `skeleton_info` {np.median(engine):.2f} s "
+        f"({engine.min():.2f} to {engine.max():.2f}), to the first skeleton heard "
+        f"{np.median(skeleton):.2f} s ({skeleton.min():.2f} to {skeleton.max():.2f}).",
+    ]
+    return "\n\n".join(parts)
+
+
+def _said(traffic: Traffic) -> str:
+    return f"{traffic.rate:.1f} images a second ({traffic.sent} sent, {traffic.answered} answered)"
+
+
+def _stages_table(traffic: Traffic) -> str:
+    lines: list[Sequence[str]] = []
+    for name in STAGES:
+        values = np.percentile(getattr(traffic.stages, name), (50, 95, 99))
+        lines.append([name, *(f"{value:.1f}" for value in values), MEANING[name]])
+    return markdown(("stage", "p50, ms", "p95, ms", "p99, ms", ""), lines)
+
+
+def _percentiles(values: np.ndarray, digits: str) -> str:
+    return ", ".join(format(value, digits) for value in np.percentile(values, (50, 95, 99)))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a JPEG or PNG file says about itself, read without decoding it.
+
+Checked before OpenCV sees a byte: a file that ends too early (OpenCV decodes a truncated JPEG
+without an error and leaves the missing part grey: a frame half invented), and a size that the data
+cannot hold (a few bytes may ask for gigabytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+JPEG = b"\xff\xd8"
+JPEG_END = b"\xff\xd9"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+# A JPEG's end mark is looked for in so many last bytes: some cameras send fixed-size buffers.
+MAX_PADDING = 4096
+# Before the scan; a picture with an ICC profile and EXIF data has fewer than 300.
+MAX_MARKERS = 1000
+# libpng writes chunks of 8 KB: enough for 800 MB.
+MAX_CHUNKS = 100_000
+# Most pixels that a byte can stand for. JPEG: each block of 8x8 pixels has a Huffman code of at
+# least one bit (ITU-T T.81, F.1.2; the arithmetic coding that no camera has could be shorter).
+JPEG_PIXELS_PER_BYTE = 8 * 64
+# Deflate writes 258 bytes with two codes of one bit at best: 1032 to 1 (zlib, technical details).
+PNG_BYTES_PER_BYTE = 1032
+
+# Samples a pixel of PNG's colour types (PNG specification, 11.2.2).
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN = 0xDA
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+class PictureError(ValueError):
+    """Data that is no whole JPEG or PNG; the message says in what."""
+
+
+def picture_size(data: memoryview) -> tuple[int, int]:
+    """Width and height, in pixels, of a JPEG or PNG that looks whole; ``data`` holds its bytes.
+
+    Raises
+    ------
+    PictureError
+        Neither JPEG nor PNG, ends too early, has no size, or claims more pixels than it has data
+        for.
+    """
+    if data[:2] == JPEG:
+        width, height = _jpeg_size(data)
+        most = len(data) * JPEG_PIXELS_PER_BYTE
+    elif data[:8] == PNG:
+        width, height, bits = _png_size(data)
+        most = len(data) * PNG_BYTES_PER_BYTE * 8 // bits
+    else:
+        raise PictureError("it begins like neither")
+    if width == 0 or height == 0:
+        raise PictureError(f"width x height is {width}x{height}")
+    if width * height > most:
+        raise PictureError(f"it claims {width}x{height} pixels, more than its data can hold")
+    return width, height
+
+
+def _jpeg_size(data: memoryview) -> tuple[int, int]:
+    """Width and height."""
+    size = None
+    for marker, start, end in _jpeg_segments(data):
+        if marker in _START_OF_FRAME and end - start >= 5:
+            size = _number(data[start + 3 : start + 5]), _number(data[start + 1 : start + 3])
+        if marker == _START_OF_SCAN and size is not None:
+            if JPEG_END not in bytes(data[max(end, len(data) - MAX_PADDING) :]):
+                raise PictureError("it ends too early")
+            return size
+    raise PictureError("its header ends too early")
+
+
+def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Marker, first byte and byte after the last of each segment's content."""
+    place = len(JPEG)
+    for _ in range(MAX_MARKERS):
+        if place + 4 > len(data):
+            return
+        if data[place] != 0xFF:
+            raise PictureError(f"it has no JPEG marker at byte {place}")
+        marker = data[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        elif marker in _WITHOUT_LENGTH:
+            place += 2
+        else:
+            end = place + 2 + _number(data[place + 2 : place + 4])
+            if end > len(data):
+                return
+            yield marker, place + 4, end
+            place = end
+
+
+def _png_size(data: memoryview) -> tuple[int, int, int]:
+    """Width, height and bits a pixel.
+
+    Every chunk has to lie within the data: OpenCV (seen in 4.14) makes room for whatever a chunk
+    says to be long, up to 4 GB, before it reads it.
+    """
+    place = len(PNG) + 8
+    header = data[place : place + 13]
+    if len(header) < 13:
+        raise PictureError("its header ends too early")
+    depth, colour = header[8], header[9]
+    begun = data[len(PNG) : place] == b"\x00\x00\x00\x0dIHDR"
+    if not begun or colour not in _PNG_SAMPLES or not 1 <= depth <= 16:
+        raise PictureError("it has a damaged PNG header")
+    place += 13 + 4
+    for _ in range(MAX_CHUNKS):
+        end = place + 12 + _number(data[place : place + 4])
+        if end > len(data):
+            raise PictureError("it ends too early")
+        if data[place + 4 : place + 8] == b"IEND":
+            bits = depth * _PNG_SAMPLES[colour]
+            return _number(header[:4]), _number(header[4:8]), bits
+        place = end
+    raise PictureError(f"it has more than {MAX_CHUNKS} chunks")
+
+
+def _number(field: memoryview) -> int:
+    return int.from_bytes(field, "big")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets and the page, from figures that are made up here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from bench.cpu import TODAY, CpuResults, CpuRow
+from bench.machine import has_amx, machine_table
+from bench.models import BenchModel
+from bench.node import Memory, NodeResults, Stages, Starts, Traffic
+from bench.report import Results, write_report
+from bench.rows import Spread
+from bench.targets import cpu_targets, node_targets, target_table
+
+
+def row(model: str, contender: str, whole: float, ratio: float, beside: float = 0.05) -> CpuRow:
+    def exactly(value: float) -> Spread:
+        return Spread(value, value, value)
+
+    network = exactly(whole / (1 + beside))
+    crops = exactly(0.6 * beside * network.median)
+    decoding = exactly(0.4 * beside * network.median)
+    loop = contender == TODAY
+    return CpuRow(model, contender, loop, 10, exactly(whole), crops, network, decoding, ratio)
+
+
+def results_of(ratio: float, beside: float) -> CpuResults:
+    rows = [
+        row("hrnet_w32", "OpenVINO bfloat16", 900 / ratio, ratio, beside),
+        row("hrnet_w32", "OpenVINO float32", 800, 900 / 800, 0.5),
+        row("hrnet_w32", TODAY, 900, 1.0),
+    ]
+    return CpuResults(rows, ["PyTorch: not here"], {"hrnet_w32": "OpenVINO bfloat16"})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "amx", "beside", "met"),
+    [
+        (3.5, True, 0.09, [True, True]),
+        (2.5, True, 0.09, [False, True]),
+        (2.5, False, 0.11, [True, False]),
+        (1.1, False, 0.09, [False, True]),
+    ],
+)
+def test_targets_of_the_engines(ratio: float, amx: bool, beside: float, met: list[bool]) -> None:
+    targets = list(cpu_targets(results_of(ratio, beside), amx=amx))
+    assert [target.met for target in targets] == met
+    assert targets[0].wanted.startswith("at least 3" if amx else "at least 1.2")
+    assert targets[0].measured == f"{ratio:.2f}"
+    assert targets[1].measured == f"{beside:.1%}"
+    table = target_table(targets)
+    assert table.count("| met |") == sum(met)
+    assert table.count("| **missed** |") == 2 - sum(met)
+
+
+def test_nothing_measured_no_target() -> None:
+    assert list(cpu_targets(CpuResults(), amx=True)) == []
+
+
+def stages(own: float, inference: float, count: int = 200) -> Stages:
+    ones = np.ones(count)
+    arrival, pairing, conversion = 4 * ones, 0.2 * own * ones, 0.3 * own * ones
+    age = arrival + (own + inference) * ones
+    return Stages(
+        arrival, pairing, 0.5 * own * ones, conversion, inference * ones, age, age + 2 * ones
+    )
+
+
+def node_of(own: float = 3.0, waiting: float = 40.0) -> NodeResults:
+    calm = Traffic(10, 300, 300, stages(own, 48.5 - 0.3 * own + 0.6))
+    return NodeResults(
+        calm=calm,
+        overload=Traffic(40, 300, 150, stages(waiting, 50.0)),
+        memory=Memory(5000, 4990, 200.0, 201.0),
+        starts=Starts(np.array([1.4, 1.5, 1.6]), np.array([1.7, 1.8, 2.4])),
+    )
+
+
+def test_arithmetic_of_the_node() -> None:
+    node = node_of(own=2.0)
+    np.testing.assert_allclose(node.calm.stages.own, 2.0)
+    np.testing.assert_allclose(node.calm.stages.publication, 2.0)
+    assert node.calm.sustainable_rate == pytest.approx(1e3 / 49.1)  # 0.6 ms beside 48.5
+    np.testing.assert_allclose(node.overload.ages_in_inferences(), 90 / 50)
+    assert node.memory.growth == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("node", "met"),
+    [
+        (node_of(), [True, True, True, True]),
+        (node_of(own=6), [False, True, True, True]),
+        (node_of(waiting=60), [True, False, True, True]),
+        (replace(node_of(), memory=Memory(5000, 5000, 200, 205)), [True, True, False, True]),
+        (
+            replace(node_of(), starts=Starts(np.array([2.0]), np.array([3.1]))),
+            [True, True, True, False],
+        ),
+    ],
+)
+def test_targets_of_the_node(node: NodeResults, met: list[bool]) -> None:
+    assert [target.met for target in node_targets(node)] == met
+
+
+def test_page(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    checkpoint = tmp_path / "hrnet_w32_seeded.pth"
+    model = BenchModel("hrnet_w32", tmp_path, checkpoint, seeded=True, int8=None)
+    results = Results(11, [model], results_of(3.5, 0.09), node_of(), skipped=["no GPU"])
+    page, picture = tmp_path / "docs" / "benchmarks.md", tmp_path / "docs" / "images" / "cost.svg"
+    write_report(results, page, picture)
+    text = page.read_text()
+    for words in (
+        "| features |",
+        "## Targets",
+        "random weights from a seed",
+        "| 3.50 | hrnet_w32 | OpenVINO bfloat16 | 10 |",
+        "(images/cost.svg)",
+        "At 10.0 images a second (300 sent, 300 answered)",
+        "| own | 3.0 | 3.0 | 3.0 |",
+        "5000 images sent, 4990 answered; resident 200.0 MB after 500, 201.0 MB at the end (+0.50%",
+        "to the first skeleton heard 1.80 s (1.70 to 2.40)",
+        "- PyTorch: not here",
+        "- no GPU",
+    ):
+        assert words in text, words
+    first = picture.read_bytes()
+    assert b"hrnet_w32" in first or b"<svg" in first
+    write_report(results, page, picture)
+    assert picture.read_bytes() == first  # equal figures, equal picture
+
+
+def test_page_of_what_was_left_out(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    write_report(Results(2, skipped=["everything"]), page, tmp_path / "x.svg")
+    text = page.read_text()
+    assert "## Not measured\n\n- everything" in text
+    assert "## Engines" not in text and "## Targets" not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["benchmarks.md"]
+
+
+def test_machine() -> None:
+    table = machine_table()
+    for name in ("processor", "cores", "features", "memory", "versions", "date"):
+        assert f"| {name} | " in table
+    assert "openvino 20" in table
+    assert has_amx() == ("amx_bf16" in table or "amx_int8" in table)
