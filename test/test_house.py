@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,3 +242,9 @@ def test_readme_holds_the_parameter_table(root: Path) -> None:
     assert markdown_table() in (root / "README.md").read_text(), (
         "put the output of 'python -m hrnet_pose_ros.ros.parameters' into README.md"
     )
+
+
+def test_test_modules_have_names_of_their_own(root: Path) -> None:
+    """The test folders are no packages: pytest imports their modules under the bare names."""
+    names = Counter(path.name for path in (root / "test").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
