@@ -11,6 +11,9 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+# The middleware's word for a peer of which it has heard the topic but not yet the node.
+UNKNOWN = "_NODE_NAME_UNKNOWN_"
+
 
 def incompatible_peers(
     node: Node, subscriptions: Iterable[Subscription], publishers: Iterable[Publisher]
@@ -48,6 +51,8 @@ def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | 
 def _mismatch(publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> str:
     compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
     incompatible = compatibility == QoSCompatibility.ERROR
+    if UNKNOWN in (publisher.node_name, subscription.node_name):
+        return ""  # just discovered: it has its name at the next look
     return reason.replace("ERROR: ", "").strip(" ;") if incompatible else ""
 
 

@@ -71,12 +71,13 @@ def test_training_on_eight_crops_learns_them(street: StreetData, tmp_path: Path)
     stage = replace(
         STAGE,
         input_size="128x96",
-        epochs=130,
+        epochs=180,
         batch=8,
         learning_rate=4e-3,
         sigma=1.5,
+        peak_weight=8,
         subpixel_centre=True,
-        validate_epochs=130,
+        validate_epochs=180,
     )
     nothing = AugmentationConfig(0, 0, 0, 0, 0)
     best = train(config_of(street, stage, augmentation=nothing), tmp_path)
