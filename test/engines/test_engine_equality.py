@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from network.structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX, load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.network.export import export_onnx
-from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 
@@ -26,31 +26,6 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 STRIDE = 4  # image pixels per heatmap cell where the box makes a crop of scale 1
 
 needs_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
-
-
-def w32_with_structure(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights for W32 that give heatmaps with real peaks, without a download.
-
-    Random weights give flat maps, whose argmax any rounding moves. Here the compact model sits
-    in the leading channels, modules and blocks of W32. All other weights are random; where they
-    would overwhelm it (normalisations of added blocks and exchange units) they are made small,
-    so that every layer takes part.
-    """
-    torch.manual_seed(seed)
-    small = torch.load(MODELS / "hrnet_w16_small.pth", weights_only=True)
-    state = HRNet(CONFIGURATIONS["hrnet_w32"]).state_dict()
-    for key, value in state.items():
-        # Of stage 4 the last module alone has one output, as the compact model's only one.
-        source = key.replace("stage4.0.", "none.").replace("stage4.2.", "stage4.0.")
-        if source not in small:
-            if value.ndim == 1 and key.endswith("weight"):
-                value *= 0.05
-            continue
-        corner = tuple(slice(0, size) for size in small[source].shape)
-        if value.ndim == 4:  # the compact model's channels see little of the added ones
-            value[: small[source].shape[0]] *= 0.02
-        value[corner] = small[source]
-    return state
 
 
 def boxes_on_the_crops() -> tuple[np.ndarray, np.ndarray]:

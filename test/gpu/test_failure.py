@@ -9,6 +9,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
+def output_of(program: str, plan_cache: Path) -> str:
+    """What a program prints in a process of its own, whose context may die."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(plan_cache)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=280,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 # The network reads the image from an address that is nobody's: an error after which every call of
 # the process's CUDA context fails.
 BREAK = """
@@ -42,20 +57,12 @@ print("cpu:", len(cpu.estimate(frame, boxes)))
 
 
 def test_cuda_error_names_itself_and_leaves_the_cpu_alone(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BREAK, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=280,
-    )
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr
-    assert "failed: cudaStreamSynchronize failed: cudaError" in done.stdout
-    assert "dead: True" in done.stdout
+    output = output_of(BREAK, tmp_path)
+    assert "failed: cudaStreamSynchronize failed: cudaError" in output
+    assert "dead: True" in output
     # NVIDIA promises a working device only to a new process; what happens here is printed.
-    assert "made again: 1" in done.stdout or "not made again: " in done.stdout
-    assert "cpu: 1" in done.stdout
+    assert "made again: 1" in output or "not made again: " in output
+    assert "cpu: 1" in output
 
 
 NODE = """
@@ -90,16 +97,8 @@ keeper.release()
 
 
 def test_node_goes_on_with_the_cpu(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", NODE, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=280,
-    )
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    output = output_of(NODE, tmp_path)
+    lines = output.splitlines()
     assert lines[0] == "engine: tensorrt False"
     assert "failed: None" in lines
     assert "engine: openvino True" in lines

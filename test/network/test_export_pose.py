@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from network.structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.model_files import read_pose_metadata
 from hrnet_pose_ros.engines.precision_check import load_check_crops
@@ -28,7 +29,6 @@ from hrnet_pose_ros.network import export_pose
 from hrnet_pose_ros.network.export_pose import export_pose_graph, image_of_crops, run_stages
 from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.onnx_running import onnx_session
-from hrnet_pose_ros.network.pose_networks import pose_network
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
@@ -40,27 +40,6 @@ RULES = {"float32": (0.05, 0.999), "float16": (0.25, 0.995)}  # cells, mean OKS
 needs_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
 )
-
-
-def w32_with_structure(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Seeded weights for W32 that give heatmaps with real peaks.
-
-    The compact model sits in the leading channels, modules and blocks; the other weights are
-    random, small where they would overwhelm it (test/engines/test_engine_equality.py says more).
-    """
-    torch.manual_seed(seed)
-    small = torch.load(CHECKPOINT, weights_only=True)
-    state = pose_network("hrnet_w32").state_dict()
-    for key, value in state.items():
-        source = key.replace("stage4.0.", "none.").replace("stage4.2.", "stage4.0.")
-        if source not in small:
-            if value.ndim == 1 and key.endswith("weight"):
-                value *= 0.05
-            continue
-        if value.ndim == 4:
-            value[: small[source].shape[0]] *= 0.02
-        value[tuple(slice(0, size) for size in small[source].shape)] = small[source]
-    return state
 
 
 class Exported(NamedTuple):
