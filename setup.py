@@ -47,17 +47,20 @@ setup(
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.models",
+        "hrnet_pose_ros.recipes",
         # Message definitions for the bag library.
         "hrnet_pose_ros.msg",
         "hrnet_pose_ros.vision_msgs",
     ],
     package_dir={
         "hrnet_pose_ros.models": "models",
+        "hrnet_pose_ros.recipes": "config/training",
         "hrnet_pose_ros.msg": "msg",
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
     package_data={
         "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
+        "hrnet_pose_ros.recipes": ["*.yaml"],
         "hrnet_pose_ros.msg": ["*.msg"],
         "hrnet_pose_ros.vision_msgs": ["*.msg"],
     },

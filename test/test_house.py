@@ -20,10 +20,11 @@ EVERYTHING = "*"
 
 # Which part of the package may import which, besides itself. `later` are imports inside functions
 # only: what the importing part works without.
-FACTS = {"skeleton", "model_metadata", "version"}
+FACTS = {"skeleton", "model_metadata", "version", "installed"}
 MAY_IMPORT: dict[str, set[str]] = {
     "skeleton": set(),
     "version": set(),
+    "installed": set(),
     "video": set(),
     "progress": set(),
     "model_metadata": {"skeleton"},

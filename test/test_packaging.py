@@ -75,7 +75,7 @@ def pip_installation(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pi
     if int(setuptools_version.split(".")[0]) < 71 and importlib.util.find_spec("wheel") is None:
         pytest.skip("building needs setuptools from 71 on, or wheel")
     source = tmp_path_factory.mktemp("source")
-    for name in ("hrnet_pose_ros", "models", "msg", "dev/vision_msgs/msg"):
+    for name in ("hrnet_pose_ros", "models", "config", "msg", "dev/vision_msgs/msg"):
         shutil.copytree(
             root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
@@ -125,6 +125,16 @@ def test_pip_brings_the_models(pip_installation: PipInstallation) -> None:
     models = pip_installation.package / "models"
     assert done.stdout.split() == [str(models / f"hrnet_w16_small{s}") for s in (".onnx", ".pth")]
     assert (models / "hrnet_w16_small.md").is_file()
+
+
+def test_pip_brings_the_recipes(root: Path, pip_installation: PipInstallation) -> None:
+    recipes = sorted(path.stem for path in (root / "config" / "training").glob("*.yaml"))
+    program = "from hrnet_pose_ros.training.config import find_config, read_config\n"
+    program += f"for name in {recipes}: print(read_config(find_config(name)) and find_config(name))"
+    done = pip_installation.run("python", "-c", program)
+    assert done.returncode == 0, done.stderr
+    folder = pip_installation.package / "recipes"
+    assert done.stdout.split() == [str(folder / f"{name}.yaml") for name in recipes]
 
 
 def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstallation) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hrnet_pose_ros.engines.onnx_properties import read_properties
+from hrnet_pose_ros.installed import installed_folders
 from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata, PoseGraphMetadata, graph_of
 
 ONNX = ".onnx"
@@ -68,21 +69,9 @@ def find_bundled_file(name: str) -> Path:
 
 
 def models_folders() -> list[Path]:
-    """The models folders that exist, the first one to search first.
-
-    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, of the source
-    tree, and the user's own.
-    """
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    folders = [
-        Path(prefix) / "share" / "hrnet_pose_ros" / "models" for prefix in prefixes if prefix
-    ]
-    package = Path(__file__).absolute().parents[1]
-    folders.append(package / "models")
-    if (package.parent / "package.xml").is_file():
-        folders.append(package.parent / "models")
-    folders.append(user_models_folder())
-    return [folder for folder in folders if folder.is_dir()]
+    """The models folders that exist, the first one to search first: installed, then the user's."""
+    own = user_models_folder()
+    return installed_folders("models", "models") + ([own] if own.is_dir() else [])
 
 
 def user_models_folder() -> Path:
@@ -117,6 +106,16 @@ def pose_file_name(
     parts += ["flip"] if flip_test else []
     parts += [f"{image_size[1]}x{image_size[0]}"] if image_size else []
     return "_".join(parts) + ONNX
+
+
+def metadata_beside(path: Path) -> ModelMetadata | None:
+    """What ``NAME.onnx`` beside a file ``NAME.…`` says of its model; None where it is not there,
+    damaged, or not exported by this package.
+    """
+    try:
+        return ModelMetadata.from_properties(read_properties(path.with_suffix(ONNX)))
+    except ModelError:
+        return None
 
 
 def read_pose_metadata(path: str | Path) -> PoseGraphMetadata:
@@ -211,15 +210,9 @@ def _not_the_model(metadata: PoseGraphMetadata, name: str, folder: Path) -> str 
     """Why a graph is not one of the model of that name, or None where it is."""
     if metadata.model.name != name:
         return f"of the model '{metadata.model.name}'"
-    beside = folder / (name + ONNX)
-    if not beside.is_file():
-        return None
-    try:
-        sha256 = ModelMetadata.from_properties(read_properties(beside)).checkpoint_sha256
-    except ModelError:
-        return None  # not a model of ours: nothing to compare
-    if sha256 != metadata.model.checkpoint_sha256:
-        return f"made from another checkpoint than '{beside.name}': export it again"
+    model = metadata_beside(folder / (name + ONNX))
+    if model is not None and model.checkpoint_sha256 != metadata.model.checkpoint_sha256:
+        return f"made from another checkpoint than '{name + ONNX}': export it again"
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import types
 import typing
@@ -16,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from hrnet_pose_ros.installed import installed_folders
 from hrnet_pose_ros.skeleton import JOINTS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 
@@ -219,6 +221,29 @@ class TrainingConfig:
         )
         require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+
+
+def find_config(config: str) -> Path:
+    """The file of a training configuration.
+
+    ``config`` is a path (it holds a separator or ends in ``.yaml``) or the bare name of a recipe
+    that comes with the package.
+
+    Raises
+    ------
+    ConfigError
+        There is no recipe of that name; those that there are, are named.
+    """
+    if os.sep in config or config.endswith(".yaml"):
+        return Path(config)
+    folders = installed_folders("config/training", "recipes")
+    found = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
+    if config not in found:
+        raise ConfigError(
+            f"there is no recipe '{config}', there are {', '.join(sorted(found)) or 'none'}; "
+            "or give a path that ends in .yaml"
+        )
+    return found[config]
 
 
 def read_config(path: Path) -> TrainingConfig:

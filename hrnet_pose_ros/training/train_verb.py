@@ -17,16 +17,16 @@ ANNOTATIONS, IMAGES = "person_keypoints.json", "images"
 
 
 def add_train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """``hrnet_pose train CONFIG.yaml --data NAME=DATA --validation DATA -o FOLDER``"""
+    """``hrnet_pose train CONFIG --data NAME=DATA --validation DATA -o FOLDER``"""
     parser = verbs.add_parser(
         "train",
         help="train a network on COCO key point data",
-        description="Train as a configuration says (config/training/), or go on with what the "
+        description="Train as a configuration says (docs/training.md), or go on with what the "
         "output folder holds: a training may be killed at any moment. DATA is FILE.json:IMAGES, "
         f"or a folder with {ANNOTATIONS} and {IMAGES}/. Several GPUs and machines by torchrun, "
         "see docs/training.md. Needs pip install 'hrnet_pose_ros[train]'.",
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG.yaml")
+    parser.add_argument("config", metavar="CONFIG", help="a recipe's name, or a path FILE.yaml")
     parser.add_argument(
         "--data",
         action="append",
@@ -47,13 +47,14 @@ def add_train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _train(options: argparse.Namespace) -> None:
     try:
-        from hrnet_pose_ros.training.config import read_config
+        from hrnet_pose_ros.training.config import find_config, read_config
         from hrnet_pose_ros.training.run import train
     except ImportError as error:
         raise ImportError(
             f"training needs more packages ({error}): pip install 'hrnet_pose_ros[train]'"
         ) from error
-    config = with_paths(read_config(options.config), options.data, options.validation)
+    config = read_config(find_config(options.config))
+    config = with_paths(config, options.data, options.validation)
     given = {name: getattr(options, name) for name in ("pretraining", "start", "workers")}
     given = {name: value for name, value in given.items() if value is not None}
     best = train(dataclasses.replace(config, **given), options.output)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_pose_ros.engines import model_files
+from hrnet_pose_ros import installed
 from hrnet_pose_ros.engines.model_files import (
     CHECKPOINT,
     ONNX,
@@ -39,21 +39,21 @@ def workspaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, P
     (site / "models").mkdir(parents=True)
     (site / "models" / "pip.onnx").write_bytes(b"")
     (tmp_path / "site" / "models").mkdir()  # another package's: not ours
-    monkeypatch.setattr(model_files, "__file__", str(site / "engines" / "model_files.py"))
+    monkeypatch.setattr(installed, "__file__", str(site / "installed.py"))
     return folders[0], folders[1]
 
 
 def test_the_source_tree_has_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
-    source = MODELS.parent / "hrnet_pose_ros" / "engines" / "model_files.py"
-    monkeypatch.setattr(model_files, "__file__", str(source))  # the tests run on the installed one
+    source = MODELS.parent / "hrnet_pose_ros" / "installed.py"
+    monkeypatch.setattr(installed, "__file__", str(source))  # the tests run on the installed one
     assert find_model("hrnet_w16_small", ONNX).samefile(MODELS / "hrnet_w16_small.onnx")
     assert find_model("hrnet_w16_small", CHECKPOINT).samefile(MODELS / "hrnet_w16_small.pth")
 
 
 def test_order(workspaces: tuple[Path, Path]) -> None:
     overlay, underlay = workspaces
-    site = Path(model_files.__file__).parents[1] / "models"
+    site = Path(installed.__file__).parent / "models"
     assert models_folders() == [overlay, underlay, site]
     assert find_model("both", ONNX) == overlay / "both.onnx"
     assert find_model("underlay", ONNX) == underlay / "underlay.onnx"
@@ -112,7 +112,7 @@ def test_wrong_model_is_named(model: str | Path, suffix: str, words: str) -> Non
 
 def test_no_models_folder_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
-    monkeypatch.setattr(model_files, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(installed, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     with pytest.raises(ModelError, match=r"no 'x\.onnx' in no models folder.*there are none"):
         find_model("x", ONNX)
 

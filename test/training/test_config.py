@@ -17,6 +17,7 @@ from hrnet_pose_ros.training.config import (
     ConfigError,
     StageConfig,
     TrainingConfig,
+    find_config,
     from_mapping,
     read_config,
 )
@@ -194,3 +195,12 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert course[75] == pytest.approx(0.5)
     assert all(later < earlier for earlier, later in itertools.pairwise(course[50:]))
     assert course[-1] < 0.002
+
+
+def test_recipes_are_found_by_name(tmp_path: Path) -> None:
+    for recipe in RECIPES:
+        assert find_config(recipe.stem).samefile(recipe)
+    path = tmp_path / "mine.yaml"
+    assert find_config(str(path)) == path  # read_config says what is wrong with it
+    with pytest.raises(ConfigError, match=r"no recipe 'w32', there are hrnet_w16_small, .*\.yaml"):
+        find_config("w32")
