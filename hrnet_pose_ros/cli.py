@@ -190,7 +190,12 @@ def add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from hrnet_pose_ros.engines.model_files import ONNX, pose_file_name, user_models_folder
+    from hrnet_pose_ros.engines.model_files import (
+        ONNX,
+        metadata_beside,
+        pose_file_name,
+        user_models_folder,
+    )
     from hrnet_pose_ros.engines.precision_check import load_check_crops
     from hrnet_pose_ros.engines.zoo import find_checkpoint
 
@@ -217,6 +222,7 @@ def _export(options: argparse.Namespace) -> None:
         raise ImportError(
             f"the export needs PyTorch ({error}): pip install 'hrnet_pose_ros[torch]'"
         ) from error
+    facts["calibrated"] = metadata_beside(checkpoint)
     crops = load_check_crops()
     if options.graph == "pose":
         graph = export_pose_graph(checkpoint, output, crops=crops, **facts, **given)
@@ -230,6 +236,7 @@ def _export(options: argparse.Namespace) -> None:
         f"{output}: {made}{metadata.configuration}, "
         f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.colour_order} weights, "
         f"sigma {metadata.target_sigma:g}, checked against PyTorch"
+        + (f"; calibrated for {', '.join(metadata.calibrations)}" if metadata.calibrations else "")
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hrnet_pose_ros.skeleton import JOINT_NAMES, SKELETON
@@ -120,6 +120,19 @@ class ModelMetadata:
     def heatmap_size(self) -> tuple[int, int]:
         """(width, height) of a heatmap in cells."""
         return (self.input_width // STRIDE, self.input_height // STRIDE)
+
+    def with_calibrations_of(self, other: ModelMetadata | None) -> ModelMetadata:
+        """These facts with the calibrations of another file of the same weights.
+
+        Unchanged where ``other`` is None or differs in anything that moves a key point or a
+        peak: weights, input size, sigma, flip rule, colour order, 8 bits.
+        """
+        if other is None:
+            return self
+        same = replace(
+            other, name=self.name, package_version=self.package_version, calibrations={}
+        ) == replace(self, calibrations={})
+        return replace(self, calibrations=other.calibrations) if same else self
 
     def to_properties(self) -> dict[str, str]:
         """As ONNX ``metadata_props``: prefixed keys, values in JSON."""

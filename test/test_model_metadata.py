@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,30 @@ def test_missing_key_is_named(key: str) -> None:
 def test_wrong_value_is_named(key: str, text: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         ModelMetadata.from_properties(METADATA.to_properties() | {f"hrnet_pose.{key}": text})
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"name": "of_an_older_export", "package_version": "0.0.1"}, True),
+        ({"checkpoint_sha256": "cd" * 32}, False),
+        ({"input_width": 288, "input_height": 384}, False),
+        ({"target_sigma": 3.0}, False),
+        ({"flip_shift": False}, False),
+        ({"colour_order": "bgr"}, False),
+        ({"quantized": True}, False),
+    ],
+)
+def test_calibrations_are_taken_from_the_same_weights_only(
+    changes: dict[str, Any], taken: bool
+) -> None:
+    other = dataclasses.replace(METADATA, calibrations={"quarter": {"a": 1}}, **changes)
+    found = METADATA.with_calibrations_of(other)
+    assert found == dataclasses.replace(
+        METADATA, calibrations={"quarter": {"a": 1}} if taken else {}
+    )
+    assert METADATA.with_calibrations_of(None) is METADATA
 
 
 def test_sizes() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
+from hrnet_pose_ros.engines.model_files import metadata_beside
 from hrnet_pose_ros.engines.zoo import entry_of_file
 from hrnet_pose_ros.model_metadata import ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.pose.decoding import Method
@@ -18,7 +19,11 @@ from hrnet_pose_ros.version import VERSION
 
 
 class TorchEngine(HeatmapEngine):
-    """Runs a checkpoint in float32."""
+    """Runs a checkpoint in float32.
+
+    A checkpoint cannot hold a calibration: that of ``NAME.onnx`` beside ``NAME.pth`` is applied
+    where it is of the same weights.
+    """
 
     def __init__(
         self,
@@ -98,7 +103,7 @@ class TorchEngine(HeatmapEngine):
                 checkpoint_sha256=checksum,
                 package_version=VERSION,
                 colour_order=colour_order,
-            ),
+            ).with_calibrations_of(metadata_beside(checkpoint)),
             decoding=decoding,
             max_batch=max_batch,
             info=EngineInfo(

@@ -39,6 +39,7 @@ def export_onnx(
     target_sigma: float | None = None,
     flip_shift: bool = True,
     colour_order: str | None = None,
+    calibrated: ModelMetadata | None = None,
 ) -> ModelMetadata:
     """Write a checkpoint's heatmap network as ONNX, after checking it against PyTorch.
 
@@ -66,6 +67,9 @@ def export_onnx(
     colour_order
         Order of the channels that the weights were trained on; for "bgr" the graph turns them.
         None: "rgb" for an HRNet, not allowed for a SimpleBaseline.
+    calibrated
+        An earlier file's facts: its calibrations are taken over where it is of the same weights
+        (`ModelMetadata.with_calibrations_of`).
 
     Raises
     ------
@@ -81,7 +85,7 @@ def export_onnx(
     network = load_pose_network(checkpoint, configuration)
     metadata = metadata_of(
         checkpoint, network, output.stem, input_size, target_sigma, flip_shift, colour_order
-    )
+    ).with_calibrations_of(calibrated)
     heatmap_network = HeatmapNetwork(network, metadata.colour_order).eval()
     crops = resized(crops, input_size)
     with torch.inference_mode():

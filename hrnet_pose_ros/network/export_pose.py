@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_metadata import STRIDE, ModelError, PoseGraphMetadata
+from hrnet_pose_ros.model_metadata import STRIDE, ModelError, ModelMetadata, PoseGraphMetadata
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
 from hrnet_pose_ros.network.onnx_files import (
@@ -59,6 +59,7 @@ def export_pose_graph(
     target_sigma: float | None = None,
     flip_shift: bool = True,
     colour_order: str | None = None,
+    calibrated: ModelMetadata | None = None,
 ) -> PoseGraphMetadata:
     """Write the whole way from image to key points as ONNX, after checking it.
 
@@ -69,7 +70,7 @@ def export_pose_graph(
 
     Parameters
     ----------
-    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order
+    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, calibrated
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_pose*.onnx`` so that engines find it beside the model
@@ -105,7 +106,7 @@ def export_pose_graph(
     metadata = PoseGraphMetadata(
         model=metadata_of(
             checkpoint, network, name, input_size, target_sigma, flip_shift, colour_order
-        ),
+        ).with_calibrations_of(calibrated),
         precision=precision,
         decoding=decoding,
         flip_test=flip_test,

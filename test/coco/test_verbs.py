@@ -175,11 +175,17 @@ def test_a_missing_image_is_named(
 
 @pytest.fixture(scope="module")
 def calibrated(street: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a copy of the bundled model, pose graphs beside it, calibrated."""
+    """A folder with a copy of the bundled model, pose graphs beside it, calibrated anew.
+
+    ``before.onnx`` is the copy without any calibration.
+    """
     folder = tmp_path_factory.mktemp("calibrated")
     shutil.copy(MODEL, folder / "mine.onnx")
+    _write_property(folder / "mine.onnx", "calibrations", None)
+    shutil.copy(folder / "mine.onnx", folder / "before.onnx")
+    shutil.copy(MODEL.with_suffix(".pth"), folder / "mine.pth")
     export_pose_graph(
-        MODEL.with_suffix(".pth"),
+        folder / "mine.pth",
         folder / "mine_pose.onnx",
         crops=load_check_crops(),
         precision="float32",
@@ -187,7 +193,7 @@ def calibrated(street: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in ("mine_pose_old.onnx", "other_pose.onnx"):
         shutil.copy(folder / "mine_pose.onnx", folder / name)
-    _of_another_checkpoint(folder / "mine_pose_old.onnx")
+    _write_property(folder / "mine_pose_old.onnx", "checkpoint_sha256", "0" * 64)
     data = ("--annotations", str(street.annotations), "--images", str(street.images))
     code = main(
         [
@@ -199,12 +205,15 @@ def calibrated(street: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _of_another_checkpoint(path: Path) -> None:
+def _write_property(path: Path, key: str, value: Any) -> None:
     import onnx
 
     model = onnx.load(str(path))
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    properties[KEY_PREFIX + "checkpoint_sha256"] = json.dumps("0" * 64)
+    if value is None:
+        properties.pop(KEY_PREFIX + key, None)
+    else:
+        properties[KEY_PREFIX + key] = json.dumps(value)
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, str(path))
 
@@ -234,15 +243,45 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
         assert not read_pose_metadata(calibrated / name).model.calibrations
 
 
+def test_the_checkpoint_beside_it_is_calibrated_as_well(calibrated: Path, street: Any) -> None:
+    """A checkpoint holds no facts: the torch engine takes those of the ONNX file of its weights."""
+    from hrnet_pose_ros.engines.torch_engine import TorchEngine
+
+    openvino = OpenVinoEngine(calibrated / "mine.onnx", precision="float32", flip_test=True)
+    torch = TorchEngine(calibrated / "mine.pth", flip_test=True)
+    assert torch.info.calibrated
+    assert torch.calibration == openvino.calibration
+    frame = cv2.imread(str(sorted(street.images.iterdir())[0]))
+    boxes = np.array([[100.0, 100, 60, 150]])
+    np.testing.assert_allclose(
+        torch.estimate(frame, boxes).scores, openvino.estimate(frame, boxes).scores, atol=1e-3
+    )
+    assert not TorchEngine(calibrated / "mine.pth").info.calibrated
+
+
+def test_a_new_export_keeps_the_calibration(
+    calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = OpenVinoEngine(calibrated / "mine.onnx", precision="float32").metadata.calibrations
+    output = tmp_path / "again.onnx"
+    assert main(["export", str(calibrated / "mine.pth"), "-o", str(output)]) == 0
+    assert capsys.readouterr().out.endswith("; calibrated for quarter+flip\n")
+    assert OpenVinoEngine(output, precision="float32").metadata.calibrations == expected
+    graph = tmp_path / "again_pose.onnx"
+    options = ("--graph", "pose", "--precision", "float32")
+    assert main(["export", str(calibrated / "mine.pth"), *options, "-o", str(graph)]) == 0
+    assert read_pose_metadata(graph).model.calibrations == expected
+
+
 def test_only_the_metadata_changes(calibrated: Path) -> None:
     import onnx
 
-    before, after = (onnx.load(str(path)) for path in (MODEL, calibrated / "mine.onnx"))
+    before, after = (onnx.load(str(calibrated / f"{name}.onnx")) for name in ("before", "mine"))
     assert before.graph == after.graph
     added = {p.key for p in after.metadata_props} - {p.key for p in before.metadata_props}
-    assert added <= {KEY_PREFIX + "calibrations"}
+    assert added == {KEY_PREFIX + "calibrations"}
     assert sorted(path.name for path in calibrated.glob("*.onnx")) == [
-        *("mine.onnx", "mine_pose.onnx", "mine_pose_old.onnx", "other_pose.onnx")
+        *("before.onnx", "mine.onnx", "mine_pose.onnx", "mine_pose_old.onnx", "other_pose.onnx")
     ]
 
 
@@ -269,17 +308,16 @@ def test_a_second_calibration_keeps_the_first(calibrated: Path, street: Any) -> 
     assert engine.info.calibrated
 
 
-def test_calibration_changes_no_result(
-    calibrated: Path, evaluated: Path, street: Any, tmp_path: Path
-) -> None:
+def test_calibration_changes_no_result(calibrated: Path, street: Any, tmp_path: Path) -> None:
     """A person's score is made of raw peaks: AP is that of the model that is not calibrated."""
     data = ("--annotations", str(street.annotations), "--images", str(street.images))
-    report = tmp_path / "report.json"
-    model = str(calibrated / "mine.onnx")
-    options = ("--flip-test", "--json", str(report))
-    assert main(["evaluate", model, *PLAIN[1:], *data, *options]) == 0
-    found = json.loads(report.read_text())
-    assert found["engine"]["calibrated"]
-    before = json.loads((evaluated / "all.json").read_text())["against"]
-    assert not before["engine"]["calibrated"]
-    assert found["scores"] == pytest.approx(before["scores"], abs=1e-9)
+    reports = {}
+    for name in ("before", "mine"):
+        file = tmp_path / f"{name}.json"
+        options = ("--flip-test", "--json", str(file))
+        model = str(calibrated / f"{name}.onnx")
+        assert main(["evaluate", model, *PLAIN[1:], *data, *options]) == 0
+        reports[name] = json.loads(file.read_text())
+    assert reports["mine"]["engine"]["calibrated"]
+    assert not reports["before"]["engine"]["calibrated"]
+    assert reports["mine"]["scores"] == pytest.approx(reports["before"]["scores"], abs=1e-9)
