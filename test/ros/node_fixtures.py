@@ -92,7 +92,7 @@ def inject(
     """
     nodes = Nodes(tmp_path_factory.mktemp("nodes"))
     injectors: list[Injector] = []
-    frame = np.ascontiguousarray(street_frames[2][150:390, 200:520])  # 320 x 240
+    frame = np.ascontiguousarray(street_frames[4][333:573, 230:550])  # 320 x 240
 
     def inject(*arguments: str, compressed: bool = False, **parameters: Any) -> Injector:
         module = request.module.__name__.rsplit(".", 1)[-1]
