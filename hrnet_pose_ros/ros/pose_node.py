@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node `hrnet_pose`: images and person detections in, skeletons out.
 
-Subscription callbacks check and pair messages, nothing more. One engine thread converts, estimates
-and publishes. Images that lose on the way are counted, never decoded.
+Subscription callbacks check and pair messages (`Intake`), nothing more. One engine thread converts,
+estimates and publishes (`FrameProcessor`). Images that lose on the way are counted, never decoded.
 """
 
 from __future__ import annotations
@@ -37,24 +37,21 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.ros.build_progress import BuildProgress
-from hrnet_pose_ros.ros.drops import Reason, Subject
+from hrnet_pose_ros.ros.drops import Reason
 from hrnet_pose_ros.ros.engine_keeper import EngineKeeper
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.frame_processor import Frame, FrameProcessor
 from hrnet_pose_ros.ros.health import Health, Situation, status_line
-from hrnet_pose_ros.ros.images import ImageError, check_compressed, check_image
+from hrnet_pose_ros.ros.intake import Intake
 from hrnet_pose_ros.ros.lifecycle import ForgivingLifecycle
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.message_types import rclpy_types
-from hrnet_pose_ros.ros.pairing import Pair, Pairing
 from hrnet_pose_ros.ros.parameter_server import declare_parameters
 from hrnet_pose_ros.ros.parameters import Settings
 from hrnet_pose_ros.ros.qos import incompatible_peers
 from hrnet_pose_ros.ros.skeleton_messages import skeleton_info
 
 NODE_NAME = "hrnet_pose"
-# A stamp this far from the node's clock belongs to another clock.
-CLOCK_LIMIT_NS = 10_000_000_000
 EXPIRY_PERIOD = 0.05
 DIAGNOSTICS_PERIOD = 1.0
 STOP_TIMEOUT = 10.0
@@ -82,20 +79,15 @@ class PoseNode(ForgivingLifecycle, Node):
         )
         self.camera_info: CameraInfo | None = None
         self._health = Health()
-        self._active = False
         self._problem = ""  # of the last transition that failed
         self._warnings = ThrottledWarnings(self.get_logger())
         self._stopping = threading.Event()
-        self._pairing_lock = threading.Lock()
-        self._pairing = Pairing(
-            tolerance=0, max_wait=1.0, pass_unpaired_images=False, drop=self._health.drops.add
-        )
-        self._apply(self.settings)
-        self._create_outputs()
         self._build = BuildProgress(self._health, self._stopping)
         self._engine = EngineKeeper(self, self._health, self._build)
         processor = FrameProcessor(self, self._health, self._engine)
         self._engine_thread: EngineThread[Frame] = EngineThread(processor.process)
+        self._intake = Intake(self, self._health, self._engine_thread)
+        self._create_outputs()
         self._create_inputs()
         forward_package_log(self.get_logger())
         # A thread, not a timer of period 0: on several threads that can fire once more while it is
@@ -141,15 +133,15 @@ class PoseNode(ForgivingLifecycle, Node):
         kind = CompressedImage if compressed else Image
         self.image_topic = self.resolve_topic_name("image") + ("/compressed" if compressed else "")
         self._inputs = [
-            subscription(kind, self.image_topic, "images", self._on_image, sensor),
+            subscription(kind, self.image_topic, "images", self._intake.image, sensor),
             subscription(
-                Detection2DArray, "detections", "detections", self._on_detections, _DETECTIONS
+                Detection2DArray, "detections", "detections", self._intake.detections, _DETECTIONS
             ),
             subscription(CameraInfo, "camera_info", "camera_info", self._on_camera_info, sensor),
         ]
         # Under use_sim_time the node's clock may stand still, and just that has to be said.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(EXPIRY_PERIOD, self._guarded(self._expire), clock=steady)
+        self.create_timer(EXPIRY_PERIOD, self._guarded(self._intake.expire), clock=steady)
         self._last_statuses = self._statuses()
         report = self._guarded(self._publish_diagnostics)
         self.create_timer(DIAGNOSTICS_PERIOD, report, clock=steady)
@@ -171,76 +163,24 @@ class PoseNode(ForgivingLifecycle, Node):
 
     # --- inputs ----------------------------------------------------------------------------------
 
-    def _on_image(self, message: Any) -> None:
-        self._health.received(Subject.IMAGE.value, time.monotonic())
-        compressed = self.settings.image_transport == "compressed"
-        try:
-            (check_compressed if compressed else check_image)(message)
-        except ImageError as error:
-            self._health.drops.add(Subject.IMAGE, Reason.UNREADABLE)
-            self.complain("image", f"{self.image_topic}: image dropped: {error}")
-            return
-        self._take(message, Subject.IMAGE)
-
-    def _on_detections(self, message: Detection2DArray) -> None:
-        self._health.received(Subject.DETECTIONS.value, time.monotonic())
-        self._take(message, Subject.DETECTIONS)
-
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._health.received("camera_info", time.monotonic())
         self.camera_info = message
 
-    def _take(self, message: Any, subject: Subject) -> None:
-        now = time.monotonic()
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        if not self._active:
-            self._health.drops.add(subject, Reason.ENGINE_NOT_READY)
-            return
-        ahead = stamp - self.get_clock().now().nanoseconds
-        if ahead > self.settings.clock_tolerance_ms * 1e6 or ahead < -CLOCK_LIMIT_NS:
-            self._health.drops.add(subject, Reason.CLOCK_DIFFERS)
-            self.complain(
-                f"clock of {subject.value}",
-                f"a stamp of {subject.value} is {abs(ahead) / 1e9:.3f} s "
-                f"{'ahead of' if ahead > 0 else 'behind'} this node's clock; dropped",
-            )
-            return
-        with self._pairing_lock:
-            add = (
-                self._pairing.add_image
-                if subject is Subject.IMAGE
-                else self._pairing.add_detections
-            )
-            pairs = add(stamp, message, now)
-        self._hand_over(pairs)
+    # --- what intake and frame processor ask for -------------------------------------------------
 
-    def _expire(self) -> None:
-        with self._pairing_lock:
-            pairs = self._pairing.expire(time.monotonic())
-        self._hand_over(pairs)
-
-    def _hand_over(self, pairs: list[Pair]) -> None:
-        now = time.monotonic()
-        for pair in pairs:
-            age = self.age(pair.image.stamp)
-            if age > self.settings.max_age_ms / 1e3:
-                self._health.drops.add(Subject.IMAGE, Reason.TOO_OLD)
-                continue
-            arrival = max(age - (now - pair.image.arrived), 0.0)
-            if self._engine_thread.put(Frame(pair, arrival, now)) is not None:
-                self._health.drops.add(Subject.IMAGE, Reason.OVERWRITTEN)
-
-    # --- what the frame processor asks for -------------------------------------------------------
+    def now(self) -> int:
+        """The node's clock, ns."""
+        nanoseconds: int = self.get_clock().now().nanoseconds
+        return nanoseconds
 
     def age(self, stamp: int) -> float:
         """Seconds from a stamp (ns) to the node's clock; 0 for a stamp in its near future."""
-        return max(self.get_clock().now().nanoseconds - stamp, 0) / 1e9
+        return max(self.now() - stamp, 0) / 1e9
 
     def obsolete(self, epoch: int) -> Reason | None:
         """Why a frame of that epoch may not be published any more, if it may not."""
-        if not self._active:
-            return Reason.ENGINE_NOT_READY
-        return None if epoch == self._pairing.epoch else Reason.TIME_JUMP
+        return self._intake.obsolete(epoch)
 
     def publish_skeletons(self, message: SkeletonArray) -> None:
         """Publish on `skeletons`."""
@@ -279,10 +219,7 @@ class PoseNode(ForgivingLifecycle, Node):
     def _apply(self, settings: Settings) -> None:
         rectified_changed = settings.image_rectified != self.settings.image_rectified
         self.settings = settings
-        with self._pairing_lock:
-            self._pairing.tolerance = round(settings.sync_tolerance_ms * 1e6)
-            self._pairing.max_wait = settings.max_wait_ms / 1e3
-            self._pairing.pass_unpaired_images = settings.whole_image_as_person
+        self._intake.apply(settings)
         if rectified_changed:
             self._engine_thread.call(self._engine.announce)
 
@@ -303,14 +240,14 @@ class PoseNode(ForgivingLifecycle, Node):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
-        self._active = True
+        self._intake.open()
         self._problem = ""
         self.get_logger().info(f"active: {self._health.engine_state[1]}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop taking images; the engine stays."""
-        self._set_inactive()
+        self._intake.close()
         self._build.cancel()  # of an engine for images of another size: it can take minutes
         try:
             return self._transit("deactivate", lambda: None)  # what the thread does now is done
@@ -323,21 +260,14 @@ class PoseNode(ForgivingLifecycle, Node):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, from any state."""
-        self._set_inactive()
+        self._intake.close()
         self._build.cancel()
         return self._transit("shut down", self._engine.release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition failed: back to unconfigured, from where it can be tried again."""
-        self._set_inactive()
+        self._intake.close()
         return TransitionCallbackReturn.SUCCESS
-
-    def _set_inactive(self) -> None:
-        self._active = False
-        if self._engine_thread.discard() is not None:
-            self._health.drops.add(Subject.IMAGE, Reason.ENGINE_NOT_READY)
-        with self._pairing_lock:
-            self._pairing.clear(Reason.ENGINE_NOT_READY)
 
     def _transit(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
         """Do a transition's work on the engine thread. rclpy would swallow what it raises."""
@@ -368,7 +298,7 @@ class PoseNode(ForgivingLifecycle, Node):
         for text in peers:
             self.complain("incompatible QoS", text)
         situation = Situation(
-            active=self._active,
+            active=self._intake.is_open,
             incompatible_qos=peers,
             transition_problem=self._problem,
             warn_age=self.settings.warn_age_ms / 1e3,
@@ -389,7 +319,7 @@ class PoseNode(ForgivingLifecycle, Node):
     def stop(self) -> bool:
         """End all work; returns False when the engine thread did not end in time."""
         self._stopping.set()
-        self._active = False
+        self._intake.is_open = False
         self._engine_thread.call(self._engine.release)
         if self._autostart.ident is not None:
             self._autostart.join(STOP_TIMEOUT)

@@ -19,7 +19,8 @@ from hrnet_pose_ros.replay.parameter_file import settings_of
 from hrnet_pose_ros.replay.topics import stamp_of
 from hrnet_pose_ros.ros.detections import persons_of
 from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
-from hrnet_pose_ros.ros.parameters import ParameterError, Settings
+from hrnet_pose_ros.ros.parameter import ParameterError
+from hrnet_pose_ros.ros.parameters import Settings
 from hrnet_pose_ros.ros.skeleton_messages import poses_of
 
 FRAMES = 6

@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from hrnet_pose_ros.ros.parameters import (
-    BY_NAME,
-    PARAMETERS,
-    ParameterError,
-    Settings,
-    markdown_table,
-)
+from hrnet_pose_ros.ros.parameter import ParameterError
+from hrnet_pose_ros.ros.parameters import BY_NAME, PARAMETERS, Settings, markdown_table
 
 DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
