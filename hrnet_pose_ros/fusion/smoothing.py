@@ -31,7 +31,7 @@ from hrnet_pose_ros.skeleton import JOINTS
 MAX_COAST = 0.5
 # Density of the joints' acceleration, in squared person sizes per s³; a size is the box's longer
 # side. docs/architecture.md says what it was chosen by.
-ACCELERATION_DENSITY = 1.0
+ACCELERATION_DENSITY = 0.5
 # Standard deviation of a joint's first velocity, in sizes per second: a walker of 1.7 m at 1.5 m/s
 # moves at 0.9, and the swinging foot at about twice that.
 FIRST_SPEED = 1.5

@@ -2,7 +2,10 @@
 """A heatmap graph whose convolutions compute in 8 bits on a CPU, calibrated on crops of persons.
 
 Needs the packages ``nncf``, ``onnx``, ``onnxruntime`` and ``openvino``. NNCF puts QuantizeLinear
-and DequantizeLinear where OpenVINO's kernels for CPUs want them, and corrects the biases.
+and DequantizeLinear where OpenVINO's kernels for CPUs want them. Its defaults suit hundreds of
+crops; for a few, the range of each activation is the widest seen, and biases stay as they are.
+Mean OKS of hrnet_w16_small against float32, calibrated on 4 bundled crops: on the other 4 and on 36
+persons of the bundled clip 0.970 and 0.975 with the defaults, 0.994 and 0.986 so.
 """
 
 from __future__ import annotations
@@ -96,6 +99,7 @@ def _quantized(graph: Any, crops: np.ndarray) -> Any:
     os.environ.setdefault("NNCF_CI", "1")
     try:
         import nncf
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     except ImportError as error:
         raise ImportError(
             f"quantising for OpenVINO needs NNCF ({error}): pip install nncf"
@@ -108,6 +112,10 @@ def _quantized(graph: Any, crops: np.ndarray) -> Any:
         preset=nncf.QuantizationPreset.MIXED,
         target_device=nncf.TargetDevice.CPU,
         ignored_scope=nncf.IgnoredScope(names=convolutions[-1:]),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+            disable_bias_correction=True,
+        ),
     )
 
 

@@ -48,7 +48,7 @@ def test_key_points_move_little(quantized, engine: OpenVinoEngine) -> None:
     _, _, change = quantized
     assert (change.calibrated, change.judged) == (4, 4)
     assert change.joints > 60
-    assert LEAST_OKS <= change.mean_oks <= 1  # measured: 0.991
+    assert LEAST_OKS <= change.mean_oks <= 1  # measured: 0.994
     # The engine computes what was judged: every second crop judged.
     reference = OpenVinoEngine(FLOAT32, precision="float32")
     judged = load_check_crops()[::2]

@@ -97,7 +97,8 @@ def test_info_is_latched_and_complete(robot: Any, ready: Callable[..., Any]) -> 
     assert info.precision in ("float32", "bfloat16")
     assert (info.input_width, info.input_height) == (192, 256)
     assert len(info.checksum) == 64 and len(info.limbs) == 38
-    assert not (info.fallback or info.calibrated or info.flip_test or info.image_rectified)
+    assert info.calibrated  # the bundled model, for both decodings and flip tests
+    assert not (info.fallback or info.flip_test or info.image_rectified)
     assert robot.set_parameters(image_rectified=True)[0].successful
     assert robot.wait_for("skeleton_info", 2)[-1].image_rectified
 
