@@ -22,7 +22,7 @@ from hrnet_pose_ros.ros.parameters import Settings
 CLOCK_LIMIT_NS = 10_000_000_000
 
 
-class Place(Protocol):
+class Host(Protocol):
     """What the intake asks of its node."""
 
     settings: Settings
@@ -31,6 +31,9 @@ class Place(Protocol):
     def now(self) -> int:
         """The node's clock, ns."""
 
+    def age(self, stamp: int) -> float:
+        """Seconds from a stamp (ns) to the node's clock; never negative."""
+
     def complain(self, kind: str, text: str) -> None:
         """Warn in the log, each kind now and then."""
 
@@ -38,7 +41,7 @@ class Place(Protocol):
 class Intake:
     """Hands pairs to the engine thread while it is open; else everything counts as dropped."""
 
-    def __init__(self, node: Place, health: Health, engine_thread: EngineThread[Frame]) -> None:
+    def __init__(self, node: Host, health: Health, engine_thread: EngineThread[Frame]) -> None:
         self.is_open = False
         self._node = node
         self._health = health
@@ -124,7 +127,7 @@ class Intake:
     def _hand_over(self, pairs: list[Pair]) -> None:
         paired = time.monotonic()
         for pair in pairs:
-            age = max(self._node.now() - pair.image.stamp, 0) / 1e9
+            age = self._node.age(pair.image.stamp)
             if age > self._node.settings.max_age_ms / 1e3:
                 self._health.drops.add(Subject.IMAGE, Reason.TOO_OLD)
                 continue

@@ -23,7 +23,7 @@ MS = 1_000_000
 NOW = 1_700_000_000_000 * MS
 
 
-class Place:
+class Host:
     """A node of which only the clock is needed."""
 
     image_topic = "/camera/image"
@@ -35,6 +35,9 @@ class Place:
     def now(self) -> int:
         return NOW
 
+    def age(self, stamp: int) -> float:
+        return max(NOW - stamp, 0) / 1e9
+
     def complain(self, kind: str, text: str) -> None:
         self.complaints.append(text)
 
@@ -43,11 +46,11 @@ class Bench:
     """An intake whose frames are kept; `held` keeps the engine thread from taking the next."""
 
     def __init__(self, **changes: Any) -> None:
-        self.place, self.health = Place(**changes), Health()
+        self.host, self.health = Host(**changes), Health()
         self.frames: list[Frame] = []
         self.took, self.held = threading.Semaphore(0), threading.Event()
         self.thread: EngineThread[Frame] = EngineThread(self._process)
-        self.intake = Intake(self.place, self.health, self.thread)
+        self.intake = Intake(self.host, self.health, self.thread)
         self.held.set()
 
     def _process(self, frame: Frame) -> None:
@@ -113,7 +116,7 @@ def test_closed_it_takes_nothing_and_what_waits_is_counted(bench: Bench) -> None
 def test_stamps_of_another_clock(bench: Bench, stamp: int, words: str) -> None:
     bench.pair(stamp)
     assert bench.drops() == {"images.clock_differs": 1, "detections.clock_differs": 1}
-    assert words in bench.place.complaints[0]
+    assert words in bench.host.complaints[0]
 
 
 def test_a_stamp_a_little_ahead_is_of_age_0(bench: Bench) -> None:
@@ -136,7 +139,7 @@ def test_old_pairs_and_overwritten_ones(bench: Bench) -> None:
 def test_a_malformed_image_is_unreadable_and_named(bench: Bench) -> None:
     bench.intake.image(image(NOW, step=3))
     assert bench.drops() == {"images.unreadable": 1}
-    assert bench.place.complaints[0].startswith("/camera/image: image dropped: ")
+    assert bench.host.complaints[0].startswith("/camera/image: image dropped: ")
 
 
 def test_compressed_images_where_the_settings_say_so() -> None:
