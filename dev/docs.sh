@@ -16,7 +16,10 @@ die() {
   exit 1
 }
 
-# A sourced ROS 2 brings modules of its own; the reference is the same with and without them.
+# The reference is the same whether dev/env.sh or a ROS 2 is sourced or not.
+_dev="$root/.dev"
+# shellcheck source=dev/unsource.sh
+. "$root/dev/unsource.sh"
 unset PYTHONPATH
 
 python=${PYTHON:-}
@@ -31,7 +34,7 @@ fi
 [[ -n $python ]] || die "Python 3.10 or later is needed." \
   "Install it and name it: make docs PYTHON=python3.12"
 
-key=$("$python" -c 'import sys; print(sys.executable, sys.version)' | cat - "$lock" | sha256sum | cut -d' ' -f1)
+key=$("$python" -c 'import sys; print(sys.base_prefix, sys.version)' | cat - "$lock" | sha256sum | cut -d' ' -f1)
 if [[ ! -f $tools/.made || $(cat "$tools/.made") != "$key" ]]; then
   say "documentation tools in .dev/docs (about 1 minute)"
   rm -rf "$tools"
@@ -46,7 +49,6 @@ if [[ ! -f $tools/.made || $(cat "$tools/.made") != "$key" ]]; then
 fi
 
 say "building the site"
-rm -rf "$root/docs/reference" # generated from the package's tree, where modules move
 "$tools/bin/python" -m sphinx -b html -j auto -W --keep-going -q \
   -d "$tools/doctrees" "$root/docs" "$root/docs_output"
 say "done: docs_output/index.html"

@@ -50,7 +50,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
 rosdoc2_settings = {"allow_other_extensions": True}
@@ -64,14 +63,17 @@ highlight_language = "none"
 
 html_theme = "furo"
 html_title = f"{PACKAGE} {version}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_js_files = ["tables.js"]
+html_copy_source = False  # several pages only include a file of the root
 html_show_sphinx = False
 
 # A page that stands for a file of the root says so in a line of its own.
 _INCLUDED = re.compile(r"^(?:```\{include\}|\.\. include::) \.\./(\S+)$(?:\n```$)?", re.MULTILINE)
-# [text](target#anchor) and ![text](target), not in code.
+# [text](target#anchor) and ![text](target), outside of code blocks.
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?(\))")
-_CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
 def _pages_of_root_files(docs: Path) -> dict[str, str]:
@@ -94,14 +96,9 @@ def site_links(text: str, folder: str, pages: dict[str, str]) -> str:
             place = f"{REPOSITORY}/{path}"
         return f"{before}{place}{anchor}{after}"
 
-    parts, end = [], 0
-    for code in _CODE.finditer(text):
-        # A link's text may itself be code, so links are looked for in what surrounds a block only
-        # where the block is one; `code` stays a part of its line.
-        if code[0].startswith("```"):
-            parts += [_LINK.sub(moved, text[end : code.start()]), code[0]]
-            end = code.end()
-    return "".join([*parts, _LINK.sub(moved, text[end:])])
+    parts = _CODE.split(text)  # code blocks have the odd places
+    parts[::2] = [_LINK.sub(moved, prose) for prose in parts[::2]]
+    return "".join(parts)
 
 
 def _read_source(app: Sphinx, docname: str, content: list[str]) -> None:
@@ -128,7 +125,29 @@ templates_path = ["_templates"]
 autodoc_default_options = {"member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
+add_module_names = False
 napoleon_google_docstring = False
+
+
+def _returns_as_prose(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Keep a "Returns" section that is plain text in one piece.
+
+    The package's docstrings describe what is returned in sentences (``float64 ``[N, 2]``: …``);
+    napoleon would take each of their lines for another value's name and type.
+    """
+    for start in range(len(lines) - 1):
+        if lines[start] in ("Returns", "Yields") and set(lines[start + 1]) == {"-"}:
+            end = start + 2
+            while end < len(lines) and lines[end].strip():
+                end += 1
+            section = lines[start + 2 : end]
+            if section and not any(line.startswith(" ") for line in section):
+                field = f":{lines[start].lower()}:"
+                lines[start:end] = ["", f"{field} {section[0]}", *(f"  {s}" for s in section[1:])]
+            return
 
 
 def _mocked() -> list[str]:
@@ -147,7 +166,14 @@ def _mocked() -> list[str]:
 
 autodoc_mock_imports = _mocked()
 
+# Pages that an earlier build generated for modules that have moved since.
+for _stub in (ROOT / "docs" / "reference").glob("*.rst"):
+    _module = ROOT / _stub.stem.replace(".", "/")
+    if not (_module.is_dir() or _module.with_suffix(".py").is_file()):
+        _stub.unlink()
+
 
 def setup(app: Sphinx) -> None:
     """What Sphinx calls."""
     app.connect("source-read", _read_source)
+    app.connect("autodoc-process-docstring", _returns_as_prose, priority=100)  # before napoleon

@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hrnet_pose_ros.cli import main
 from hrnet_pose_ros.msg import Keypoint
 from hrnet_pose_ros.replay.answers import read_answers
+from hrnet_pose_ros.ros.drops import Reason
 
-LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```(\w*).*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 
@@ -188,3 +190,28 @@ def test_pre_commit_has_the_versions_of_make_lint(root: Path) -> None:
     asked = {pin for hook in local["hooks"] for pin in hook["additional_dependencies"]}
     assert {pin.split("==")[0] for pin in asked} >= {"ruff", "mypy"}
     assert asked == {f"{name}=={pins[name]}" for name in (pin.split("==")[0] for pin in asked)}
+
+
+def first_column(page: Path, heading: str) -> set[str]:
+    """The names in code of a table's first column, under a heading."""
+    table = f"\n{page.read_text()}".partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    return {
+        name
+        for cell in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w[\w-]*)`", cell)
+    }
+
+
+def test_every_drop_reason_has_its_row(root: Path) -> None:
+    described = first_column(root / "docs" / "diagnostics.md", "## Drop reasons")
+    assert described == {reason.value for reason in Reason}
+
+
+def test_every_verb_and_extra_has_its_row(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    verbs = set(re.findall(r"^    (\w[\w-]*)", capsys.readouterr().out, re.MULTILINE))
+    page = root / "docs" / "command_line.md"
+    assert first_column(page, "# Command line") == verbs
+    extras = re.findall(r'^        "(\w+)": ', (root / "setup.py").read_text(), re.MULTILINE)
+    assert first_column(page, "## Pip extras") == set(extras)
