@@ -56,7 +56,10 @@ rosdoc2_settings = {"allow_other_extensions": True}
 
 # --- pages ---------------------------------------------------------------------------------------
 
-exclude_patterns: list[str] = []
+# What rosdoc2 adds to its copy of docs/ and this site has pages of its own for: an index, the files
+# of the root, and lists of these. Its pages of the messages stay (_read_source).
+exclude_patterns = ["index.rst", "[A-Z]*", "__[!m]*"]
+MESSAGES = "__message_definitions"
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
 highlight_language = "none"
@@ -116,6 +119,8 @@ def _read_source(app: Sphinx, docname: str, content: list[str]) -> None:
         return site_links(text, posixpath.dirname(line[1]), pages) if file.suffix == ".md" else text
 
     content[0] = _INCLUDED.sub(included, own)
+    if docname == "index" and (Path(app.srcdir) / f"{MESSAGES}.rst").is_file():
+        content[0] += f"\n```{{toctree}}\n:hidden:\n:caption: Messages\n\n{MESSAGES}\n```\n"
 
 
 # --- the reference from the docstrings -----------------------------------------------------------
