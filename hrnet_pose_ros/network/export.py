@@ -21,11 +21,7 @@ from hrnet_pose_ros.network.onnx_files import (
     save_model,
     traced_model,
 )
-from hrnet_pose_ros.network.pose_networks import (
-    PoseNetwork,
-    check_stride,
-    usual_colour_order,
-)
+from hrnet_pose_ros.network.pose_networks import PoseNetwork, check_stride, usual_colour_order
 from hrnet_pose_ros.version import VERSION
 
 # Largest difference between an engine's float32 heatmaps and PyTorch's on the same crop
