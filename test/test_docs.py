@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.msg import Keypoint
+from hrnet_pose_ros.pipeline.drop_reasons import Reason
 from hrnet_pose_ros.replay.answers import read_answers
-from hrnet_pose_ros.ros.drops import Reason
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```(\w*).*?\n(.*?)^```", re.MULTILINE | re.DOTALL)

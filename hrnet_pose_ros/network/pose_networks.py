@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hrnet_pose_ros.model_metadata import STRIDE, ModelError
+from hrnet_pose_ros.model_files.metadata import STRIDE, ModelError
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
 from hrnet_pose_ros.network.simple_baseline import (
     SIMPLE_BASELINES,
@@ -44,6 +44,21 @@ def check_stride(network: PoseNetwork) -> None:
         raise ModelError(
             f"{configuration.name} gives heatmaps of 1/{configuration.stride} of the crop and is "
             f"here for comparison only: engines decode heatmaps of 1/{STRIDE}"
+        )
+
+
+def check_head(network: PoseNetwork) -> None:
+    """Raise ModelError unless the last convolution has as many channels as it makes heatmaps.
+
+    With fewer, the maps are linearly dependent: one combination of them has the same value
+    whatever the picture, and training gives up what that combination tells apart (measured on 16
+    channels for COCO's 17 joints: left against right ankle, so that both lie on one foot).
+    """
+    joints, channels = network.final_layer.weight.shape[:2]
+    if channels < joints:
+        raise ModelError(
+            f"{network.configuration.name} makes {joints} heatmaps of {channels} channels, so they "
+            "cannot vary independently: use a network with a wider last layer (head_width, width)"
         )
 
 
