@@ -16,3 +16,5 @@ compile torch.in -c run.lock -c ros.lock -c test.lock | grep -vE "^(nvidia|cuda|
 # What the other locks do not bring already: it is installed without its dependencies.
 compile train.in -c run.lock -c ros.lock -c test.lock -c torch.lock |
   grep -E "^(pytorch-lightning|lightning-utilities|torchmetrics)==" >train.lock
+# The site's tools have an environment of their own (dev/docs.sh).
+compile docs.in -o docs.lock
