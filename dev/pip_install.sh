@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by a script that has a function `die MESSAGE LINE...`.
 #
-# install_with_pip PYTHON LOG ARGUMENT...: what `PYTHON -m pip install ARGUMENT...` does, without its
-# chatter. Where it fails, the script ends with the words of pip that say which package failed and
-# why, and with what can be done about it. The whole output is left in LOG.
+# install_with_pip PYTHON LOG ARGUMENT...: what `PYTHON -m pip install ARGUMENT...` does, with nothing
+# but its warnings shown. Where it fails, the script ends with the words of pip that say which package
+# failed and why, and with what can be done about it. The whole output is left in LOG.
 install_with_pip() {
-  local python=$1 log=$2 whole
+  local python=$1 log=$2 said advice
   shift 2
   mkdir -p "$(dirname "$log")"
-  if "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@" >"$log" 2>&1; then
-    grep -vE 'is ignored: it is neither a file nor a directory|DEPRECATION' "$log" >&2 || true
+  if "$python" -m pip install --progress-bar off --disable-pip-version-check --no-input "$@" \
+    >"$log" 2>&1; then
+    grep '^ *WARNING' "$log" | grep -v 'is ignored: it is neither a file nor a directory' >&2 || true
     return
   fi
   mapfile -t said < <(_pip_errors "$log")
   mapfile -t advice < <(_pip_advice "$python" "$log")
-  whole="The whole output is in $log. Run the command again: it goes on where it stopped."
-  die "pip install $* failed:" "${said[@]}" "${advice[@]}" "$whole"
+  die "pip install $* failed:" "${said[@]}" "${advice[@]}" \
+    "The whole output is in $log. Run the command again: it goes on where it stopped."
 }
 
 # The lines from the first error on, without the middle of a long one (a compiler's output).
 _pip_errors() {
   local lines
   mapfile -t lines < <(
-    sed -nE '/^ *(ERROR|error):|Traceback/,$p' "$1" | grep -vE '^ *$|DEPRECATION|^WARNING' |
+    sed -nE '/^ *(ERROR|error):|^Traceback|No module named/,$p' "$1" |
+      grep -vE '^ *$|DEPRECATION|^WARNING' |
       # Of the versions that there are, the newest five.
       sed -E 's/\(from versions: .*((, [^,]+){5})\)$/(from versions: …\1)/
         s/^(ERROR: Ignored the following versions.*: ).*;((.*;){4}[^;]*)$/\1…;\2/'
@@ -34,20 +36,25 @@ _pip_errors() {
   printf '%s\n' "${lines[@]}"
 }
 
+# What to do about it, by what pip wrote.
 _pip_advice() {
-  local python=$1 log=$2 machine reason
-  machine="$("$python" -c 'import platform; print(platform.python_version())') on $(uname -m)"
-  if grep -qE 'No space left on device|Errno 28' "$log"; then
-    echo "The disk is full: $(df -h --output=avail,target "$(dirname "$log")" | tail -n 1 | xargs) (free, folder)."
-  elif grep -qE 'connection broken by|Could not fetch URL|Max retries exceeded|ReadTimeoutError' "$log"; then
-    reason=$(grep -oE "(connection broken by|Caused by) '?[A-Za-z]+Error.*" "$log" | tail -n 1)
-    echo "The package index was not reached${reason:+ ($reason)}."
+  local log=$2 target reason package
+  target="Python $("$1" -c 'import platform; print(platform.python_version())') on $(uname -m)"
+  if grep -q 'No space left on device' "$log"; then
+    echo "The disk is full: $(df -h --output=avail,target "$(dirname "$log")" | tail -n 1 | xargs) (free, disk)."
+  elif grep -qE 'connection broken by|Max retries exceeded|ReadTimeoutError|Could not fetch URL' "$log"; then
+    reason=$(grep -oE "connection broken by .*" "$log" | sed 's/<[^>]*>: //' | tail -n 1)
+    echo "The package index was not reached${reason:+: $reason}."
     echo "Check the network, HTTPS_PROXY, and the index that 'pip config list' names."
-  elif grep -qE 'No matching distribution found|ResolutionImpossible' "$log"; then
-    echo "The index was reached, but has no such version for Python $machine."
+  elif grep -q '(from versions: none)' "$log"; then
+    echo "The index has nothing of it for $target, or was not reached ('pip config list' names it)."
+  elif grep -q 'No matching distribution found' "$log"; then
+    echo "The index was reached, but has no such version for $target."
     echo "Take another Python (PYTHON=python3.12), or a complete index ('pip config list' names yours)."
-  elif grep -qE 'subprocess-exited-with-error|Failed building wheel|failed-wheel-build' "$log"; then
-    echo "The package has no wheel for Python $machine, and could not be built from source."
+  elif grep -qE 'subprocess-exited-with-error|failed-wheel-build|Failed building wheel' "$log"; then
+    package=$(sed -E '/^ *(ERROR|error):/,$d' "$log" |
+      sed -nE 's/^ *(Collecting|Processing|Building wheel for) ([^ ]+).*/\2/p' | tail -n 1)
+    echo "${package:-The package} has no wheel for $target, and could not be built from source."
     echo "Take another Python (PYTHON=python3.12), or install what the build is missing."
   fi
 }

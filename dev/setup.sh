@@ -136,7 +136,7 @@ if [[ $purpose == test ]]; then
     say "PyTorch in .dev/torch (the demo and the node never see it)"
     rm -rf "$dev/torch"
     # shellcheck disable=SC2086  # TORCH_PIP_ARGS holds several words
-    pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -r "$locks/torch.lock"
+    pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -c "$lock" -r "$locks/torch.lock"
     pip_install --target "$dev/torch" --no-deps -r "$locks/train.lock"
     done_with torch "$key"
   fi
