@@ -48,7 +48,7 @@ _pip_advice() {
     echo "Check the network, HTTPS_PROXY, and the index that 'pip config list' names."
   elif grep -q '(from versions: none)' "$log"; then
     echo "The index has nothing of it for $target, or was not reached ('pip config list' names it)."
-  elif grep -q 'No matching distribution found' "$log"; then
+  elif grep -qE 'No matching distribution found|requires a different Python' "$log"; then
     echo "The index was reached, but has no such version for $target."
     echo "Take another Python (PYTHON=python3.12), or a complete index ('pip config list' names yours)."
   elif grep -qE 'subprocess-exited-with-error|failed-wheel-build|Failed building wheel' "$log"; then
