@@ -73,7 +73,8 @@ def test_what_is_asked_for_is_pinned_once(name: str, python: str, machine: str) 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(
-    "together", [("run", "ros", "test"), ("run", "test", "torch"), ("vehicle", "test-vehicle")]
+    "together",
+    [("run", "ros", "test"), ("run", "test", "torch"), ("vehicle", "test-vehicle", "torch")],
 )
 def test_locks_of_one_environment_agree(together: tuple[str, ...], python: str) -> None:
     all_pins: dict[str, Version] = {}
