@@ -5,14 +5,15 @@
 # but its warnings shown. Where it fails, the script ends with the words of pip that say which package
 # failed and why, and with what can be done about it. The whole output is left in LOG.
 install_with_pip() {
-  local python=$1 log=$2 said advice
+  local python=$1 log=$2 said advice code=0
   shift 2
   mkdir -p "$(dirname "$log")"
-  if "$python" -m pip install --progress-bar off --disable-pip-version-check --no-input "$@" \
-    >"$log" 2>&1; then
-    grep '^ *WARNING' "$log" | grep -v 'is ignored: it is neither a file nor a directory' >&2 || true
-    return
-  fi
+  "$python" -m pip install --progress-bar off --disable-pip-version-check --no-input "$@" \
+    >"$log" 2>"$log.stderr" || code=$?
+  ((code)) || grep -vE 'is ignored: it is neither a file nor a directory|DEPRECATION' "$log.stderr" >&2 || true
+  cat "$log.stderr" >>"$log"
+  rm "$log.stderr"
+  ((code)) || return 0
   mapfile -t said < <(_pip_errors "$log")
   mapfile -t advice < <(_pip_advice "$python" "$log")
   die "pip install $* failed:" "${said[@]}" "${advice[@]}" \
