@@ -94,7 +94,7 @@ class _Series:
     def finish(self) -> TopicReport:
         """Sum up."""
         report = self.report
-        pauses = np.diff(np.array(self.times, np.int64)) / 1e9
+        pauses = np.diff(np.array(self.times, np.int64)).astype(float) / 1e9
         if len(pauses):
             period = float(np.median(pauses))
             report.rate_hz = round(1 / period, 2) if period > 0 else None
