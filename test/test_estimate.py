@@ -69,6 +69,38 @@ def test_the_whole_picture_as_one_person(street_frames: list[np.ndarray], tmp_pa
     assert result["bbox"] == [0, 0, 80, 160]
 
 
+def test_tiles_of_the_detector(street_frames: list[np.ndarray], tmp_path: Path) -> None:
+    """The whole picture alone loses small persons that tiles show."""
+    picture = _write(tmp_path / "street.png", street_frames[2])
+    found = {}
+    for columns, rows in ((1, 1), (3, 2)):
+        output = tmp_path / f"{columns}x{rows}"
+        tiles = ("--tile-columns", str(columns), "--tile-rows", str(rows))
+        assert main(["estimate", str(picture), "-o", str(output), *tiles]) == 0
+        found[columns] = len(_results(output))
+    assert found[3] > found[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--tile-columns", "0"), "tiles must be"),
+        (("--min-score", "2"), "min_score must be"),
+        (("--whole-image", "--tile-rows", "1"), "--tile-rows: of the detector"),
+    ],
+)
+def test_detector_options_that_cannot_be(
+    arguments: tuple[str, ...],
+    words: str,
+    street_frames: list[np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    picture = _write(tmp_path / "street.png", street_frames[0])
+    assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_video(street_frames: list[np.ndarray], tmp_path: Path) -> None:
     video = tmp_path / "walk.mp4"
     with VideoWriter(video, 10.0) as writer:
