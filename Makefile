@@ -11,7 +11,7 @@ MODEL ?=
 TESTS ?=
 BENCH ?=
 # These wait more than they compute.
-NODE_TESTS := test/ros test/demo test/launch test/replay test/doctor test/soak
+NODE_TESTS := test/nodes test/demo test/launch test/replay test/doctor test/soak
 
 .PHONY: help
 help:

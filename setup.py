@@ -38,14 +38,21 @@ setup(
     packages=[
         "hrnet_pose_ros",
         "hrnet_pose_ros.pose",
-        "hrnet_pose_ros.engines",
+        "hrnet_pose_ros.model_files",
         "hrnet_pose_ros.network",
+        "hrnet_pose_ros.engines",
+        "hrnet_pose_ros.engines.tensorrt",
+        "hrnet_pose_ros.detector",
         "hrnet_pose_ros.fusion",
-        "hrnet_pose_ros.ros",  # for the conversions, which replay uses; the nodes need rclpy
+        "hrnet_pose_ros.pipeline",
+        "hrnet_pose_ros.ros",  # the doctor looks whether it can be imported
+        "hrnet_pose_ros.nodes",
+        "hrnet_pose_ros.nodes.pose",
         "hrnet_pose_ros.replay",
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.doctor",
+        "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",
         "hrnet_pose_ros.recipes",
         # Message definitions for the bag library.
@@ -86,5 +93,5 @@ setup(
         "tensorrt": ["cuda-python>=12"],
         "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],
     },
-    entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli:main"]},
+    entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli.main:main"]},
 )

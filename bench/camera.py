@@ -13,7 +13,7 @@ from vision_msgs.msg import Detection2DArray
 
 from bench.rows import IMAGE_SIZE, scene
 from demo.clips import FRAME_ID, Event, time_message
-from hrnet_pose_ros.ros.person_detector_node import detection_array
+from hrnet_pose_ros.nodes.person_detector_node import detection_array
 
 
 class CameraClip:

@@ -12,8 +12,8 @@ import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.engines.onnx_properties import read_properties
-from hrnet_pose_ros.model_metadata import ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelMetadata
+from hrnet_pose_ros.model_files.onnx_properties import read_properties
 
 STEPS = ("crops", "network", "decoding")
 

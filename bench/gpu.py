@@ -14,11 +14,11 @@ import numpy as np
 
 from bench.rows import IMAGE_SIZE, Row, scene, timed
 from hrnet_pose_ros.engines.build_watch import BuildWatch
-from hrnet_pose_ros.engines.cuda_runtime import CudaError, call, runtime
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine
-from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
-from hrnet_pose_ros.engines.tensorrt_runner import PlanRunner
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, call, runtime
+from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
 from hrnet_pose_ros.pose.boxes import crop_to_image
 
 MODELS = ("hrnet_w32", "hrnet_w48")
@@ -47,18 +47,18 @@ def gpu_rows(folder: Path, repetitions: int) -> Iterator[Row]:
 def _graph(folder: Path, model: str, input_size: tuple[int, int]) -> Path:
     import torch
 
-    from hrnet_pose_ros.network.export_pose import export_pose_graph
+    from hrnet_pose_ros.network.export_end2end import export_end2end_graph
     from hrnet_pose_ros.network.pose_networks import pose_network
 
     width, height = input_size
-    graph = folder / f"{model}_{height}x{width}_pose_float16.onnx"
+    graph = folder / f"{model}_{height}x{width}_end2end_float16.onnx"
     if not graph.is_file():
         print(f"exporting {graph.name}", file=sys.stderr)
         torch.manual_seed(0)
         checkpoint = folder / f"{model}.pth"
         torch.save(pose_network(model).state_dict(), checkpoint)
         crops = load_check_crops()[:1]
-        export_pose_graph(checkpoint, graph, crops=crops, input_size=input_size)
+        export_end2end_graph(checkpoint, graph, crops=crops, input_size=input_size)
     return graph
 
 

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.engines.zoo import entry_of_file
+from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.model_files.zoo import entry_of_file
 
 COMPACT = "hrnet_w16_small"
 W32 = "hrnet_w32"

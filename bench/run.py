@@ -117,7 +117,7 @@ def _node(extent: Extent, results: Results) -> None:
 
 
 def _gpu(extent: Extent, results: Results) -> None:
-    from hrnet_pose_ros.engines.tensorrt_engine import why_no_tensorrt
+    from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 
     missing = why_no_tensorrt()
     if missing:

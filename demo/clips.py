@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 from hrnet_pose_ros.video import VideoReader
 
 BAG_TYPES = {

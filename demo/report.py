@@ -15,12 +15,12 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from demo.clips import Clip, nanoseconds
 from demo.play import ANSWERS, Recording
-from hrnet_pose_ros.engines.box_ids import iou
+from hrnet_pose_ros.detector.box_ids import iou
+from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
-from hrnet_pose_ros.ros.skeleton_messages import poses_of
 from hrnet_pose_ros.video import VideoWriter
 
 PERCENTILES = (50, 95, 99)

@@ -31,8 +31,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from hrnet_pose_ros.engines.box_ids import BoxIds
-from hrnet_pose_ros.engines.person_detector import PersonDetector
+from hrnet_pose_ros.detector.box_ids import BoxIds
+from hrnet_pose_ros.detector.person_detector import PersonDetector
 
 ROOT = Path(__file__).resolve().parents[1]
 

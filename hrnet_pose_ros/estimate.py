@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.results import coco_results
-from hrnet_pose_ros.engines.box_ids import BoxIds
+from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.pose.boxes import usable_boxes
 from hrnet_pose_ros.pose.drawing import draw_poses

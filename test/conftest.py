@@ -30,9 +30,9 @@ NEED_TORCH = (
     "engines/test_engine_equality.py",
     "engines/test_make_engine.py",
     "engines/test_openvino_engine.py",
-    "engines/test_tensorrt_build.py",
+    "engines/tensorrt/test_plan_build.py",
     "engines/test_torch_engine.py",
-    "test_cli.py",
+    "cli",
 )
 collect_ignore: list[str] = []
 if importlib.util.find_spec("torch") is None and not os.environ.get("HRNET_POSE_ALL_TESTS"):
@@ -55,7 +55,7 @@ def street_frames() -> list[np.ndarray]:
     from rosbags.rosbag2 import Reader
     from rosbags.typesys import Stores, get_typestore
 
-    from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 
     store = get_typestore(Stores.ROS2_JAZZY)
     frames = []

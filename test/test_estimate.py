@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.video import VideoError, VideoReader, VideoWriter

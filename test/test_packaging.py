@@ -20,9 +20,9 @@ from hrnet_pose_ros.version import VERSION
 
 # Answers where a bundled file is found, and reads one of each kind.
 FIND_BUNDLED = """
-from hrnet_pose_ros.engines.model_files import find_model
+from hrnet_pose_ros.model_files.find import find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.engines.zoo import read_zoo
+from hrnet_pose_ros.model_files.zoo import read_zoo
 print(find_model("hrnet_w16_small", ".onnx"))
 print(find_model("hrnet_w16_small", ".pth"))
 assert load_check_crops().shape == (8, 256, 192, 3)

@@ -9,24 +9,24 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.engines.onnx_properties import read_properties
-from hrnet_pose_ros.model_metadata import (
+from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.model_files.metadata import (
     KEY_PREFIX,
+    End2EndGraphMetadata,
     ModelError,
     ModelMetadata,
-    PoseGraphMetadata,
     graph_of,
 )
+from hrnet_pose_ros.model_files.onnx_properties import read_properties
 from hrnet_pose_ros.pose.calibration import Calibration
 
 CALIBRATIONS = KEY_PREFIX + "calibrations"
 
 
 def model_files(model: str) -> list[Path]:
-    """The model's heatmap graph, and its pose graphs beside it (``NAME_pose*.onnx``).
+    """The model's heatmap graph, and its end-to-end graphs beside it (``NAME_end2end*.onnx``).
 
-    Pose graphs of another checkpoint are left out: they are another model under the same name.
+    End-to-end graphs of another checkpoint are left out: another model under the same name.
 
     Raises
     ------
@@ -45,10 +45,10 @@ def _checkpoint(path: Path) -> str:
 
 
 def _metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
-    """The model's facts, of a heatmap graph or of a pose graph."""
+    """The model's facts, of a heatmap graph or of an end-to-end graph."""
     try:
-        if graph_of(properties) == "pose":
-            return PoseGraphMetadata.from_properties(properties).model
+        if graph_of(properties) == "end2end":
+            return End2EndGraphMetadata.from_properties(properties).model
         return ModelMetadata.from_properties(properties)
     except ModelError as error:
         raise ModelError(f"'{path}': {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
-from hrnet_pose_ros.model_metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
-from hrnet_pose_ros.coco.errors import ERROR_TYPES, NEAR_SIMILARITY, Matches, error_shares
+from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, NEAR_SIMILARITY, Matches, error_shares
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
 from hrnet_pose_ros.coco.evaluation import Scores
 from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_poses

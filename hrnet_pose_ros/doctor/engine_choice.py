@@ -13,17 +13,17 @@ def engine() -> list[Finding]:
 
     TensorRT is not: its plan may take minutes to build.
     """
-    from hrnet_pose_ros.engines.tensorrt_engine import why_no_tensorrt
-    from hrnet_pose_ros.model_metadata import ModelError
-    from hrnet_pose_ros.ros.parameters import BY_NAME
+    from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
+    from hrnet_pose_ros.model_files.metadata import ModelError
+    from hrnet_pose_ros.pipeline.settings import BY_NAME
 
     default = {name: parameter.default for name, parameter in BY_NAME.items()}
     model, why = default["model"], why_no_tensorrt(default["device_index"])
     if not why:
-        from hrnet_pose_ros.engines.model_files import find_pose_graph
+        from hrnet_pose_ros.model_files.find import find_end2end_graph
 
         try:
-            graph = find_pose_graph(model, "auto", default["decoding"], default["flip_test"])
+            graph = find_end2end_graph(model, "auto", default["decoding"], default["flip_test"])
         except ModelError as error:
             why = str(error)
         else:

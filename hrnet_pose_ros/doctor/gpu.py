@@ -14,8 +14,8 @@ JETSON = Path("/etc/nv_tegra_release")
 
 def gpu() -> list[Finding]:
     """Driver, CUDA, devices."""
-    from hrnet_pose_ros.engines.cuda_runtime import device_count, find_device, versions
     from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device, versions
 
     findings = [_driver()]
     try:
@@ -55,9 +55,9 @@ def _driver() -> Finding:
 
 def tensorrt() -> list[Finding]:
     """The library, and whether a GPU lies idle without it."""
-    from hrnet_pose_ros.engines.cuda_runtime import device_count
     from hrnet_pose_ros.engines.engine import EngineError
-    from hrnet_pose_ros.engines.tensorrt_library import find_library
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
+    from hrnet_pose_ros.engines.tensorrt.library import find_library
 
     try:
         library = find_library()

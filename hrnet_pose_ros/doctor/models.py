@@ -15,7 +15,7 @@ _CHUNK = 2**20
 
 def models() -> list[Finding]:
     """Every model file of the models folders: what it says of itself, and its checksum."""
-    from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, models_folders
+    from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, models_folders
 
     paths: dict[Path, Path] = {}  # by what a link leads to: an install of links has each twice
     for folder in models_folders():
@@ -36,7 +36,7 @@ def models() -> list[Finding]:
 
 
 def _model(path: Path) -> Finding:
-    from hrnet_pose_ros.engines.model_files import ONNX
+    from hrnet_pose_ros.model_files.find import ONNX
 
     checksum, size = _sha256(path), path.stat().st_size
     details: dict[str, Any] = {"path": str(path), "sha256": checksum, "bytes": size}
@@ -53,15 +53,15 @@ def _model(path: Path) -> Finding:
 
 def _facts(path: Path) -> dict[str, Any]:
     """What the file says of itself; ValueError where it is no model of this package."""
-    from hrnet_pose_ros.engines.onnx_properties import read_properties
-    from hrnet_pose_ros.model_metadata import ModelMetadata, PoseGraphMetadata, graph_of
+    from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelMetadata, graph_of
+    from hrnet_pose_ros.model_files.onnx_properties import read_properties
 
     properties = read_properties(path)
-    if graph_of(properties) == "pose":
-        pose = PoseGraphMetadata.from_properties(properties)
+    if graph_of(properties) == "end2end":
+        pose = End2EndGraphMetadata.from_properties(properties)
         model, own = pose.model, {"precision": pose.precision, "decoding": pose.decoding}
         own["flip_test"] = "flip test" if pose.flip_test else ""
-        graph = "pose"
+        graph = "end2end"
     else:
         model, own, graph = ModelMetadata.from_properties(properties), {}, "heatmaps"
     size = f"{model.input_height}x{model.input_width} (HxW)"
@@ -79,7 +79,7 @@ def _sha256(path: Path) -> str:
 def plans() -> list[Finding]:
     """Every compiled plan of the default cache, and why it cannot be used, if it cannot."""
     from hrnet_pose_ros.engines.engine import EngineError
-    from hrnet_pose_ros.engines.plan_cache import list_plans, plan_folder
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import list_plans, plan_folder
 
     try:
         folder = plan_folder()

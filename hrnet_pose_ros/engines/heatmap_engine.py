@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine, check_frame_and_boxes
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.calibration import Calibration, calibration_key, find_calibration
 from hrnet_pose_ros.pose.crops import warp_crops

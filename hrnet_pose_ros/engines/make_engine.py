@@ -10,15 +10,15 @@ from typing import cast, get_args
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
-from hrnet_pose_ros.engines.model_files import CHECKPOINT, ONNX, find_model, find_pose_graph
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
-from hrnet_pose_ros.engines.quantized_files import find_quantized, is_quantized
-from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine, why_no_tensorrt
-from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine, why_no_tensorrt
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.engines.zoo import find_checkpoint
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_end2end_graph, find_model
+from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.quantized import find_quantized, is_quantized
+from hrnet_pose_ros.model_files.zoo import find_checkpoint
 from hrnet_pose_ros.pose.decoding import Method
 
 ENGINES = ("auto", "tensorrt", "openvino", "torch")
@@ -55,12 +55,12 @@ def make_engine(
         engine ``.pth``. Nothing else runs a path that ends in ``.pth``, so ``auto`` takes it.
     engine
         One of `ENGINES`; ``auto`` takes TensorRT where a CUDA device, a TensorRT library and the
-        model's pose graph are found, and OpenVINO elsewhere.
+        model's end-to-end graph are found, and OpenVINO elsewhere.
     precision
         One of `PRECISIONS`, of which each engine takes some. ``auto``: float16 with TensorRT, or
-        float32 where there is no other pose graph; with OpenVINO bfloat16 where the CPU has it and
-        the model keeps a mean OKS of 0.995 against float32 on the bundled crops. ``int8`` takes
-        the model's quantised file; with OpenVINO ``NAME_int8.onnx`` (`find_quantized`).
+        float32 where there is no other end-to-end graph; with OpenVINO bfloat16 where the CPU
+        has it and the model keeps a mean OKS of 0.995 against float32 on bundled crops. ``int8``
+        takes the model's quantised file; with OpenVINO ``NAME_int8.onnx`` (`find_quantized`).
     decoding
         One of `DECODINGS`.
     max_batch
@@ -102,7 +102,7 @@ def make_engine(
             f"got {precision!r}"
         )
 
-    graph = _pose_graph(model, engine, precision, decoding, flip_test, tensorrt.device)
+    graph = _end2end_graph(model, engine, precision, decoding, flip_test, tensorrt.device)
     made: TensorRtEngine | OpenVinoEngine | TorchEngine
     if graph is not None:
         made = TensorRtEngine(graph, options=tensorrt, watch=watch or BuildWatch())
@@ -125,7 +125,7 @@ def make_engine(
     return made
 
 
-def _pose_graph(
+def _end2end_graph(
     model: str | Path,
     engine: str,
     precision: str,
@@ -143,7 +143,7 @@ def _pose_graph(
     if missing:
         return None
     try:
-        return find_pose_graph(model, precision, decoding, flip_test)
+        return find_end2end_graph(model, precision, decoding, flip_test)
     except ModelError as error:
         if nothing_else or precision == "int8":  # a file was asked for, and there is a GPU for it
             raise

@@ -12,7 +12,7 @@ import numpy as np
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.graph_ports import Port, Ports, check_heatmap_ports, foreign_graph
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
-from hrnet_pose_ros.model_metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
 from hrnet_pose_ros.pose.decoding import Method
 
 Precision = Literal["float32", "bfloat16", "int8"]

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.engines.model_files import find_bundled_file
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.find import find_bundled_file
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.pose.boxes import PADDING
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD

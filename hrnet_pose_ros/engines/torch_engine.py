@@ -11,9 +11,9 @@ import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
-from hrnet_pose_ros.engines.model_files import metadata_beside
-from hrnet_pose_ros.engines.zoo import entry_of_file
-from hrnet_pose_ros.model_metadata import ModelMetadata, usual_target_sigma
+from hrnet_pose_ros.model_files.find import metadata_beside
+from hrnet_pose_ros.model_files.metadata import ModelMetadata, usual_target_sigma
+from hrnet_pose_ros.model_files.zoo import entry_of_file
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.version import VERSION
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hrnet_pose_ros.model_metadata import MEAN, STD
+from hrnet_pose_ros.model_files.metadata import MEAN, STD
 from hrnet_pose_ros.network.checkpoint_files import (
     CheckpointError,
     read_checkpoint_file,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hrnet_pose_ros.model_metadata import STRIDE, ModelMetadata, usual_target_sigma
+from hrnet_pose_ros.model_files.metadata import STRIDE, ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.onnx_files import (

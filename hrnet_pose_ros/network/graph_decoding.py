@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.pose.decoding import (
     BLUR_KERNELS,
     CELL_VARIANCE,

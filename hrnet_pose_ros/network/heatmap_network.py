@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_metadata import COLOUR_ORDERS, MEAN, STD
+from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, MEAN, STD
 
 
 class HeatmapNetwork(nn.Module):

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.skeleton import JOINTS
 
 STEM_WIDTH = 64  # channels of the two stride-2 convolutions, the same in every configuration

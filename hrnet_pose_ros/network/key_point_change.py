@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hrnet_pose_ros.model_metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.pose.boxes import PADDING
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 

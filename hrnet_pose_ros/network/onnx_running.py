@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a pose graph's file on the CPU by ONNX Runtime, for checks and for calibration."""
+"""Running an end-to-end graph's file on the CPU by ONNX Runtime, for checks and for calibration."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Inputs and outputs of a pose graph's file, in order.
+# Inputs and outputs of an end-to-end graph's file, in order.
 INPUTS = ("image", "crop_to_image")
 OUTPUTS = ("keypoints", "scores", "covariances")
 
@@ -19,7 +19,7 @@ def onnx_session(model: bytes | str) -> Any:
         import onnxruntime
     except ImportError as error:
         raise ImportError(
-            f"checking pose graphs needs ONNX Runtime ({error}): pip install onnxruntime"
+            f"checking end-to-end graphs needs ONNX Runtime ({error}): pip install onnxruntime"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: it warns of unused initializers

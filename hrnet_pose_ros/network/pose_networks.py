@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hrnet_pose_ros.model_metadata import STRIDE, ModelError
+from hrnet_pose_ros.model_files.metadata import STRIDE, ModelError
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
 from hrnet_pose_ros.network.simple_baseline import (
     SIMPLE_BASELINES,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pose graph whose convolutions compute in 8 bits, calibrated on crops of persons.
+"""An end-to-end graph whose convolutions compute in 8 bits, calibrated on crops of persons.
 
 Needs the packages ``onnx`` and ``onnxruntime``, not ``torch``. ONNX Runtime's static quantiser puts
 QuantizeLinear and DequantizeLinear before the convolutions; TensorRT reads them as explicit INT8.
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.model_metadata import ModelError, PoseGraphMetadata
+from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
@@ -25,10 +25,10 @@ from hrnet_pose_ros.network.onnx_files import kept_when_checked, save_model
 from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
-def quantize_pose_graph(
+def quantize_end2end_graph(
     model: str | Path, output: str | Path, crops: np.ndarray
-) -> tuple[PoseGraphMetadata, KeyPointChange]:
-    """Write a pose graph in float32 as one whose convolutions compute in int8.
+) -> tuple[End2EndGraphMetadata, KeyPointChange]:
+    """Write an end-to-end graph in float32 as one whose convolutions compute in int8.
 
     Weights are symmetric, one scale a channel; activations symmetric, one scale a tensor from the
     smallest and largest value seen. Crops and decoding stay float32, and so does the network's last
@@ -38,7 +38,7 @@ def quantize_pose_graph(
     Parameters
     ----------
     model
-        A pose graph of `hrnet_pose export --graph pose --precision float32`.
+        An end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
     output
         The file to write.
     crops
@@ -49,7 +49,7 @@ def quantize_pose_graph(
     Raises
     ------
     ModelError
-        The model is not a pose graph in float32 for images of any size.
+        The model is not an end-to-end graph in float32 for images of any size.
     ValueError
         There are fewer than 2 crops.
     """
@@ -82,16 +82,18 @@ def quantized_convolutions(graph: Any) -> list[str]:
     return [node.name for node in graph.graph.node if node.op_type == "Conv"][:-1]
 
 
-def _float32_metadata(graph: Any, path: Path) -> PoseGraphMetadata:
+def _float32_metadata(graph: Any, path: Path) -> End2EndGraphMetadata:
     try:
-        metadata = PoseGraphMetadata.from_properties({p.key: p.value for p in graph.metadata_props})
+        metadata = End2EndGraphMetadata.from_properties(
+            {p.key: p.value for p in graph.metadata_props}
+        )
     except ModelError as error:
         raise ModelError(f"'{path}': {error}") from error
     if metadata.precision != "float32" or metadata.image_size is not None:
         raise ModelError(
-            f"'{path}' is a pose graph in {metadata.precision} for images of "
+            f"'{path}' is an end-to-end graph in {metadata.precision} for images of "
             f"{metadata.image_size or 'any size'}; quantising starts from float32 and any size: "
-            "'hrnet_pose export --graph pose --precision float32'"
+            "'hrnet_pose export --graph end2end --precision float32'"
         )
     return metadata
 
@@ -136,7 +138,7 @@ def _quantize(model: Path, output: Path, nodes: list[str], crops: np.ndarray) ->
 
 
 def found_key_points(path: Path, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Key points ``[N, 17, 2]`` of a pose graph on crops of its input size, uint8
+    """Key points ``[N, 17, 2]`` of an end-to-end graph on crops of its input size, uint8
     ``[N, H, W, 3]``, and bool ``[N, 17]``: those that it found."""
     session = onnx_session(str(path))
     results = [session.run(None, _inputs(crop))[:2] for crop in crops]

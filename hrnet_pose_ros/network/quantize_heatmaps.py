@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
@@ -47,7 +47,7 @@ def quantize_heatmap_graph(
     output
         The file to write.
     crops
-        As `quantize_pose_graph` takes them.
+        As `quantize_end2end_graph` takes them.
     least_oks
         What the mean OKS against float32 must reach on the crops that judge, or the file is not
         kept; None keeps it whatever it does (to measure its speed).

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.network.hrnet import STEM_WIDTH, Bottleneck, convolution
 from hrnet_pose_ros.skeleton import JOINTS
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.ros.skeleton_messages import poses_of
 
 SKELETONS = "hrnet_pose_ros/msg/SkeletonArray"
 INFO = "hrnet_pose_ros/msg/SkeletonInfo"
 DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 USUAL_NAME = "skeletons"
 
-# Keys of the status "...: input" (ros/health.py).
+# Keys of the status "...: input" (nodes/pose/diagnostics.py).
 RECEIVED_IMAGES = "received.images"
 DROPPED_IMAGES = "dropped.images."
 

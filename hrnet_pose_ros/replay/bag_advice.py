@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from hrnet_pose_ros.pipeline.detections import EVERY_CLASS
+from hrnet_pose_ros.pipeline.images import ENCODINGS
+from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.topics import CAMERA_INFO, COMPRESSED, DETECTIONS, RAW
-from hrnet_pose_ros.ros.detections import EVERY_CLASS
-from hrnet_pose_ros.ros.images import ENCODINGS
-from hrnet_pose_ros.ros.parameters import Settings
 
 
 def advice_of(report: BagReport, settings: Settings) -> list[str]:

@@ -12,6 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hrnet_pose_ros.pipeline.detections import persons_of
+from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
+from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
+from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
@@ -28,11 +33,6 @@ from hrnet_pose_ros.replay.topics import (
     image_topic,
     stamp_of,
 )
-from hrnet_pose_ros.ros.detections import persons_of
-from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
-from hrnet_pose_ros.ros.images import ImageError, rgb_frame, rgb_frame_of_compressed
-from hrnet_pose_ros.ros.pairing import Pair, Pairing
-from hrnet_pose_ros.ros.parameters import Settings
 
 # A pause of so many usual periods between two messages is a gap.
 GAP_PERIODS = 3.0

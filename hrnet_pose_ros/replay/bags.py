@@ -26,9 +26,9 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
+from hrnet_pose_ros.pipeline.message_types import MessageTypes
 from hrnet_pose_ros.replay.bag_sources import Indexed, Source, Unindexed, is_unindexed
 from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
-from hrnet_pose_ros.ros.message_types import MessageTypes
 
 STORAGES = (".mcap", ".db3")
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins like this

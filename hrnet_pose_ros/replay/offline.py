@@ -20,6 +20,13 @@ from typing import Any
 
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
+from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
+from hrnet_pose_ros.pipeline.frame_steps import answer, choose_persons, decode
+from hrnet_pose_ros.pipeline.images import ImageError, check_compressed, check_image
+from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
+from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_info
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
 from hrnet_pose_ros.replay.definitions import BagError
@@ -31,13 +38,6 @@ from hrnet_pose_ros.replay.topics import (
     image_topic,
     stamp_of,
 )
-from hrnet_pose_ros.ros.drops import Drops, Reason, Subject
-from hrnet_pose_ros.ros.engine_arguments import engine_arguments
-from hrnet_pose_ros.ros.images import ImageError, check_compressed, check_image
-from hrnet_pose_ros.ros.pair_steps import answer, choose_persons, decode
-from hrnet_pose_ros.ros.pairing import Pair, Pairing
-from hrnet_pose_ros.ros.parameters import Settings
-from hrnet_pose_ros.ros.skeleton_messages import Times, skeleton_info
 
 SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
 INFO = ("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo")

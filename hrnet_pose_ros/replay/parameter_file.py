@@ -10,8 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hrnet_pose_ros.ros.parameter import ParameterError
-from hrnet_pose_ros.ros.parameters import BY_NAME, Settings
+from hrnet_pose_ros.pipeline.parameter import ParameterError
+from hrnet_pose_ros.pipeline.settings import BY_NAME, Settings
 
 NODE = "hrnet_pose"
 KEY = "ros__parameters"

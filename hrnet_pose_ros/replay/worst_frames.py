@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.replay.answers import Frame
 from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
-from hrnet_pose_ros.ros.images import ImageError, rgb_frame, rgb_frame_of_compressed
 
 MOST_FRAMES = 6
 # An OKS nearer to 1 than this is not worth a picture.

@@ -14,8 +14,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from hrnet_pose_ros.ros.parameter import Change, Parameter, ParameterError
-from hrnet_pose_ros.ros.parameters import BY_NAME, Settings
+from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError
+from hrnet_pose_ros.pipeline.settings import BY_NAME, Settings
 
 
 def declare_parameters(

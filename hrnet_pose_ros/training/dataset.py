@@ -17,7 +17,7 @@ from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.skeleton import MIRRORED
 from hrnet_pose_ros.training.augmentation import AugmentationConfig, change_pixels, place_crop
 from hrnet_pose_ros.training.crop_cache import CropCache
-from hrnet_pose_ros.training.order import Draw
+from hrnet_pose_ros.training.sampling import Draw
 
 
 class Batch(NamedTuple):

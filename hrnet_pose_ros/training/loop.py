@@ -23,10 +23,10 @@ from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.training.config import StageConfig
-from hrnet_pose_ros.training.curves import Curves
 from hrnet_pose_ros.training.dataset import Batch, CropDataset
 from hrnet_pose_ros.training.ema import AveragedWeights
-from hrnet_pose_ros.training.order import Order, StepBatches
+from hrnet_pose_ros.training.learning_curves import Curves
+from hrnet_pose_ros.training.sampling import Order, StepBatches
 from hrnet_pose_ros.training.schedule import rate_factor
 from hrnet_pose_ros.training.targets import heatmap_loss, joint_losses, target_heatmaps
 from hrnet_pose_ros.training.validation import ValidationCrops, validate

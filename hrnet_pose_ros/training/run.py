@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
+from hrnet_pose_ros.training.allocator import keep_freed_memory
 from hrnet_pose_ros.training.config import ConfigError, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
-from hrnet_pose_ros.training.curves import Curves
 from hrnet_pose_ros.training.dataset import CropDataset, Source
+from hrnet_pose_ros.training.learning_curves import Curves
 from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
-from hrnet_pose_ros.training.memory import keep_freed_memory
-from hrnet_pose_ros.training.order import Order
 from hrnet_pose_ros.training.pretraining import load_pretraining
+from hrnet_pose_ros.training.sampling import Order
 from hrnet_pose_ros.training.validation import ValidationCrops
 
 SETTINGS = "settings.json"

@@ -25,7 +25,7 @@ def street(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     from rosbags.rosbag2 import Reader
     from rosbags.typesys import Stores, get_typestore
 
-    from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 
     folder = tmp_path_factory.mktemp("street")
     content = json.loads((root / LABELS).read_text())

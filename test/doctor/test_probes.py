@@ -12,7 +12,7 @@ import pytest
 from hrnet_pose_ros.doctor import gpu, middleware, processor, software
 from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
 from hrnet_pose_ros.doctor.probes import Probe, run_probe
-from hrnet_pose_ros.doctor.report import Report
+from hrnet_pose_ros.doctor.summary import Report
 
 
 @pytest.fixture

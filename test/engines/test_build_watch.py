@@ -10,7 +10,7 @@ import pytest
 from engines.tensorrt_fixtures import Heard
 
 from hrnet_pose_ros.engines.build_watch import REPORT_PERIOD, BuildWatch, Progress, reporting
-from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 
 def test_reports_come_at_once_and_then_in_their_period() -> None:

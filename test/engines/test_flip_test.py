@@ -8,10 +8,10 @@ import pytest
 
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine, mirrored_back
-from hrnet_pose_ros.engines.model_files import find_bundled_file
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_metadata import ModelMetadata
+from hrnet_pose_ros.model_files.find import find_bundled_file
+from hrnet_pose_ros.model_files.metadata import ModelMetadata
 from hrnet_pose_ros.skeleton import JOINTS, MIRROR_PAIRS
 
 CROPS = np.random.default_rng(0).integers(0, 256, (5, 64, 32, 3), np.uint8)

@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.pose.calibration import Calibration
 from hrnet_pose_ros.skeleton import JOINTS
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from hrnet_pose_ros.engines import make_engine as module
-from hrnet_pose_ros.engines.cuda_runtime import device_count
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "hrnet_w16_small.onnx"
@@ -136,28 +136,28 @@ def test_tensorrt_without_a_gpu_says_why(asked: dict) -> None:
         make_engine("hrnet_w16_small", **asked)
 
 
-def test_automatic_choice_needs_gpu_library_and_pose_graph(
+def test_automatic_choice_needs_gpu_library_and_end2end_graph(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """Which file `auto` would load; test/gpu loads it."""
 
     def graph(model: str | Path, precision: str = "auto", engine: str = "auto") -> Path | None:
-        return module._pose_graph(model, engine, precision, "quarter", False, 0)
+        return module._end2end_graph(model, engine, precision, "quarter", False, 0)
 
     monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
     assert graph("hrnet_w16_small") is None
     monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
     found = graph("hrnet_w16_small")
     assert found is not None
-    assert found.name == "hrnet_w16_small_pose_float16.onnx"
+    assert found.name == "hrnet_w16_small_end2end_float16.onnx"
     assert graph("hrnet_w16_small", engine="openvino") is None
     assert graph("hrnet_w16_small", precision="bfloat16") is None
     assert caplog.text == ""
     shutil.copy(MODEL, tmp_path / MODEL.name)
     assert graph(tmp_path / MODEL.name) is None
     assert "engine auto takes OpenVINO, though there is a GPU" in caplog.text
-    assert "hrnet_pose export --graph pose" in caplog.text
-    with pytest.raises(ModelError, match="no pose graph"):
+    assert "hrnet_pose export --graph end2end" in caplog.text
+    with pytest.raises(ModelError, match="no end-to-end graph"):
         graph(tmp_path / MODEL.name, engine="tensorrt")
 
 

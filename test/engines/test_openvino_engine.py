@@ -14,7 +14,7 @@ from hrnet_pose_ros.engines import openvino_engine
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
 

@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
 

@@ -19,8 +19,8 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from hrnet_pose_ros.ros.detections import persons_of
-from hrnet_pose_ros.ros.parameters import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.detections import persons_of
+from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 IMAGE_SIZE = (1280, 720)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_pose_ros.engines.tensorrt_engine import why_no_tensorrt
+from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

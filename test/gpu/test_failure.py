@@ -28,10 +28,10 @@ def output_of(program: str, plan_cache: Path) -> str:
 # the process's CUDA context fails.
 BREAK = """
 import sys, numpy as np
-from hrnet_pose_ros.engines.cuda_runtime import CudaError, context_is_dead
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, context_is_dead
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 options = TensorRtOptions(image_size=(320, 240), plan_cache=sys.argv[1])
 arguments = dict(model="hrnet_w16_small", engine="tensorrt", tensorrt=options)
@@ -67,10 +67,10 @@ def test_cuda_error_names_itself_and_leaves_the_cpu_alone(tmp_path: Path) -> Non
 
 NODE = """
 import sys, threading, numpy as np
-from hrnet_pose_ros.ros.build_progress import BuildProgress
-from hrnet_pose_ros.ros.engine_keeper import EngineKeeper
-from hrnet_pose_ros.ros.health import Health
-from hrnet_pose_ros.ros.parameters import PARAMETERS, Settings
+from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
+from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
+from hrnet_pose_ros.nodes.pose.diagnostics import Health
+from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 
 class Desk:
     settings = Settings.of(
@@ -83,16 +83,16 @@ class Desk:
         print("complaint:", text)
 
 health = Health()
-keeper = EngineKeeper(Desk(), health, BuildProgress(health, threading.Event()))
+supervisor = EngineSupervisor(Desk(), health, BuildProgress(health, threading.Event()))
 frame, boxes = np.zeros((240, 320, 3), np.uint8), np.array([[80, 20, 80, 200]], np.float32)
-keeper.prepare()
-assert len(keeper.estimate(frame, boxes)) == 1
+supervisor.prepare()
+assert len(supervisor.estimate(frame, boxes)) == 1
 for _ in range(2):  # made again once; the second failure in a row is given up
-    if keeper._engine.info.engine == "tensorrt":
-        keeper._engine.runner._context.set_tensor_address("image", 256)
-        print("failed:", keeper.estimate(frame, boxes))
-print("answers:", len(keeper.estimate(frame, boxes)))
-keeper.release()
+    if supervisor._engine.info.engine == "tensorrt":
+        supervisor._engine.runner._context.set_tensor_address("image", 256)
+        print("failed:", supervisor.estimate(frame, boxes))
+print("answers:", len(supervisor.estimate(frame, boxes)))
+supervisor.release()
 """
 
 

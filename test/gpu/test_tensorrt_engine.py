@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines.tensorrt_fixtures import pose_graph_file
+from engines.tensorrt_fixtures import end2end_graph_file
 from gpu.street import RULES, agreement, street
 
-from hrnet_pose_ros.engines.cuda_runtime import find_device, free_memory
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.engines.tensorrt_engine import TensorRtEngine
-from hrnet_pose_ros.engines.tensorrt_options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import find_device, free_memory
+from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.pose.poses import Poses
 
 MODEL = "hrnet_w16_small"
@@ -83,7 +83,7 @@ def test_same_key_points_as_openvino(
     graph: str | Path = MODEL
     if decoding == "dark":
         pytest.importorskip("torch", reason="exporting the graph needs PyTorch")
-        graph = pose_graph_file(tmp_path, MODEL, precision, decoding, flip_test)
+        graph = end2end_graph_file(tmp_path, MODEL, precision, decoding, flip_test)
     how: dict = {"decoding": decoding, "flip_test": flip_test}
     cpu = make_engine(MODEL, engine="openvino", precision="float32", **how)
     gpu = make_engine(graph, engine="tensorrt", precision=precision, tensorrt=options(plans), **how)
@@ -159,8 +159,8 @@ def test_tampered_plan_on_the_device_is_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Sidecar and checksum fit, but TensorRT does not load it."""
-    from hrnet_pose_ros.engines.plan_cache import list_plans
-    from hrnet_pose_ros.engines.plan_files import write_plan
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import list_plans
+    from hrnet_pose_ros.engines.tensorrt.plan_files import write_plan
 
     make_engine(MODEL, engine="tensorrt", tensorrt=options(str(tmp_path))).close()
     (plan,) = list_plans(tmp_path)

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
-from hrnet_pose_ros.ros.parameters import BY_NAME, PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "hrnet_pose_ros"

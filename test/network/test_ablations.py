@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, Exchange, ExchangeModule, HRNet
 from hrnet_pose_ros.network.pose_networks import check_stride
 

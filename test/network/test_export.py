@@ -14,7 +14,7 @@ import torch
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.network import export
 from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
 from hrnet_pose_ros.network.export import ExportError, check_heatmaps, export_onnx

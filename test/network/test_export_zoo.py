@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import nn
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines import precision_check
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_metadata import ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.network import export
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, check_heatmaps, export_onnx
 from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, PoseNetwork, network_of

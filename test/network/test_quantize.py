@@ -13,28 +13,28 @@ import numpy as np
 import onnx
 import pytest
 
-from hrnet_pose_ros.cli import main
-from hrnet_pose_ros.engines.model_files import read_pose_metadata
+from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.engines.quantize_verb import load_crops
-from hrnet_pose_ros.model_metadata import PoseGraphMetadata
+from hrnet_pose_ros.model_files.find import read_end2end_metadata
+from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata
 from hrnet_pose_ros.network.key_point_change import KeyPointChange, key_point_change
-from hrnet_pose_ros.network.quantize import found_key_points, quantize_pose_graph
+from hrnet_pose_ros.network.quantize import found_key_points, quantize_end2end_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-FLOAT32 = MODELS / "hrnet_w16_small_pose_float32.onnx"
+FLOAT32 = MODELS / "hrnet_w16_small_end2end_float32.onnx"
 
 
 @pytest.fixture(scope="module")
 def quantized(
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, PoseGraphMetadata, KeyPointChange]:
-    path = tmp_path_factory.mktemp("int8") / "hrnet_w16_small_pose_int8.onnx"
+) -> tuple[Path, End2EndGraphMetadata, KeyPointChange]:
+    path = tmp_path_factory.mktemp("int8") / "hrnet_w16_small_end2end_int8.onnx"
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        return path, *quantize_pose_graph(FLOAT32, path, load_check_crops())
+        return path, *quantize_end2end_graph(FLOAT32, path, load_check_crops())
     finally:
         root.setLevel(level)
 
@@ -52,8 +52,8 @@ def test_key_points_move_little(quantized) -> None:
 
 def test_metadata(quantized) -> None:
     path, metadata, _ = quantized
-    original = read_pose_metadata(FLOAT32)
-    assert read_pose_metadata(path) == metadata
+    original = read_end2end_metadata(FLOAT32)
+    assert read_end2end_metadata(path) == metadata
     assert metadata.model == original.model
     assert (metadata.precision, metadata.decoding) == ("int8", "quarter")
 
@@ -126,13 +126,13 @@ def test_a_lost_joint_counts_as_far_away() -> None:
     ("model", "crops", "words"),
     [
         (FLOAT32, 1, "at least 2 crops.*got 1"),
-        (MODELS / "hrnet_w16_small_pose_float16.onnx", 8, "float16.*--precision float32"),
+        (MODELS / "hrnet_w16_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
         (MODELS / "hrnet_w16_small.onnx", 8, "holds a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words):
-        quantize_pose_graph(model, tmp_path / "x.onnx", load_check_crops()[:crops])
+        quantize_end2end_graph(model, tmp_path / "x.onnx", load_check_crops()[:crops])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,7 +142,7 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     for number, crop in enumerate(load_check_crops()[:2]):
         cv2.imwrite(str(folder / f"{number}.png"), crop[:, :, ::-1])
     np.testing.assert_array_equal(load_crops(folder), load_check_crops()[:2])
-    output = tmp_path / "small_pose_int8.onnx"
+    output = tmp_path / "small_end2end_int8.onnx"
     verb = ["quantize", str(FLOAT32), "-o", str(output), "--crops", str(folder)]
     assert main(verb) == 0
     assert "hrnet_w16_small in int8 for TensorRT, calibrated on 1 crops" in capsys.readouterr().out

@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 import pytest
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines import make_engine as module
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops, mean_oks
-from hrnet_pose_ros.engines.quantized_files import find_quantized, is_quantized
-from hrnet_pose_ros.model_metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.quantized import find_quantized, is_quantized
 from hrnet_pose_ros.network.key_point_change import KeyPointChange
 from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.quantize_heatmaps import LEAST_OKS, quantize_heatmap_graph
@@ -98,12 +98,12 @@ def test_automatic_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a GPU `auto` runs int8 by OpenVINO; with one it wants the GPU's file."""
 
     def graph() -> Path | None:
-        return module._pose_graph("hrnet_w16_small", "auto", "int8", "quarter", False, 0)
+        return module._end2end_graph("hrnet_w16_small", "auto", "int8", "quarter", False, 0)
 
     monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
     assert graph() is None
     monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
-    with pytest.raises(ModelError, match="no pose graph of 'hrnet_w16_small' with int8"):
+    with pytest.raises(ModelError, match="no end-to-end graph of 'hrnet_w16_small' with int8"):
         graph()
 
 

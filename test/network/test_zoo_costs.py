@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrnet_pose_ros.engines.zoo import ZooEntry, read_zoo
+from hrnet_pose_ros.model_files.zoo import ZooEntry, read_zoo
 from hrnet_pose_ros.network.cost import NetworkCost, network_cost
 from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, pose_network
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.model_metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
 from hrnet_pose_ros.pose.calibration import (
     FOUND_DISTANCES,
     Calibration,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bag_maker import CAMERA_INFO, CLIP, DETECTIONS, IMAGES, Row, changed, clip_rows, write_bag
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.replay.bag_info import bag_info
 from hrnet_pose_ros.replay.bag_report import BagReport, TopicReport
 from hrnet_pose_ros.replay.parameter_file import settings_of

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.replay.answers import read_answers, statuses_of
 from hrnet_pose_ros.replay.bags import BagReader, BagWriter, typestore
 

@@ -13,7 +13,7 @@ from golden_run import STEP, changed, frame_at, selected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.engines.box_ids import MIN_IOU, iou
+from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
 from hrnet_pose_ros.replay.answers import Answers, Frame, skeleton_topic
 from hrnet_pose_ros.replay.comparison import compare, match_persons
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from bag_maker import CLIP, DETECTIONS, IMAGES, Row, changed, clip_rows, write_bag
 
-from hrnet_pose_ros.cli import main
+from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.pipeline.detections import persons_of
+from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.parameter import ParameterError
+from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.replay.bags import BagReader, typestore
 from hrnet_pose_ros.replay.offline import Replayed, replay
 from hrnet_pose_ros.replay.parameter_file import settings_of
 from hrnet_pose_ros.replay.topics import stamp_of
-from hrnet_pose_ros.ros.detections import persons_of
-from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
-from hrnet_pose_ros.ros.parameter import ParameterError
-from hrnet_pose_ros.ros.parameters import Settings
-from hrnet_pose_ros.ros.skeleton_messages import poses_of
 
 FRAMES = 6
 

@@ -22,8 +22,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profi
 from ros_robot import NodeUnderTest, Robot, header, nanoseconds
 from sensor_msgs.msg import Image
 
-from hrnet_pose_ros.ros.drops import Reason
-from hrnet_pose_ros.ros.person_detector_node import detection_array
+from hrnet_pose_ros.nodes.person_detector_node import detection_array
+from hrnet_pose_ros.pipeline.drop_reasons import Reason
 
 SECONDS = float(os.environ.get("HRNET_POSE_SOAK_SECONDS", "30"))
 LONG = 600.0

@@ -22,7 +22,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> StreetData:
     from rosbags.rosbag2 import Reader
     from rosbags.typesys import Stores, get_typestore
 
-    from hrnet_pose_ros.ros.images import rgb_frame_of_compressed
+    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 
     content = json.loads((ROOT / "test" / "data" / "street_keypoints.json").read_text())
     best = {}

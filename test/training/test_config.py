@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from hrnet_pose_ros.cli import main
-from hrnet_pose_ros.model_metadata import usual_target_sigma
+from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.cli.train import with_paths
+from hrnet_pose_ros.model_files.metadata import usual_target_sigma
 from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import (
@@ -22,7 +23,6 @@ from hrnet_pose_ros.training.config import (
     read_config,
 )
 from hrnet_pose_ros.training.schedule import rate_factor
-from hrnet_pose_ros.training.train_verb import with_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "config" / "training").glob("*.yaml"))

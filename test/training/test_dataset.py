@@ -18,7 +18,7 @@ from hrnet_pose_ros.skeleton import MIRROR_PAIRS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, Source
-from hrnet_pose_ros.training.order import Draw, Order, StepBatches
+from hrnet_pose_ros.training.sampling import Draw, Order, StepBatches
 from hrnet_pose_ros.training.targets import target_heatmaps
 
 Make = Callable[..., CropDataset]

@@ -128,7 +128,7 @@ def write_config(street: StreetData, path: Path) -> Path:
 
 
 def start_training(config: Path, folder: Path) -> subprocess.Popen[bytes]:
-    code = "import sys; from hrnet_pose_ros.cli import main; sys.exit(main())"
+    code = "import sys; from hrnet_pose_ros.cli.main import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, "train", str(config), "-o", str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},  # sums in one order

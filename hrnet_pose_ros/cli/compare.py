@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hrnet_pose compare``: the replay test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+PASS, FAIL = 0, 1
+
+
+def add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """``hrnet_pose compare GOLDEN_BAG NEW_BAG --scenario SCENARIO.yaml``"""
+    parser = verbs.add_parser(
+        "compare",
+        help="judge the skeletons of a bag by those of a golden bag",
+        description="Compare the skeletons of two bags frame by frame and judge them by a "
+        "scenario. Writes result.jsonl, junit.xml and report.html. Exit code: 0 pass, 1 fail, "
+        "2 bad input.",
+    )
+    parser.add_argument("golden", type=Path, metavar="GOLDEN_BAG")
+    parser.add_argument("new", type=Path, metavar="NEW_BAG")
+    parser.add_argument("--scenario", type=Path, required=True, metavar="SCENARIO.yaml")
+    parser.add_argument("-o", "--output", type=Path, default=Path("comparison"), metavar="FOLDER")
+    parser.add_argument(
+        "--images", type=Path, metavar="BAG", help="images to draw the worst frames into"
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from hrnet_pose_ros.replay.answers import read_answers
+    from hrnet_pose_ros.replay.comparison import compare
+    from hrnet_pose_ros.replay.html_report import REPORT, write_report
+    from hrnet_pose_ros.replay.results import JUNIT, RESULT, write_jsonl, write_junit
+    from hrnet_pose_ros.replay.scenario import read_scenario
+    from hrnet_pose_ros.replay.verdict import judge
+    from hrnet_pose_ros.replay.worst_frames import drawn, images_of, worst_frames
+
+    scenario = read_scenario(options.scenario)
+    golden = read_answers(options.golden, scenario.topic)
+    if not golden.frames:
+        raise ValueError(f"{options.golden} has no skeletons to compare with: record it again")
+    new = read_answers(options.new, scenario.topic)
+
+    for answers in (golden, new):
+        if answers.loss:
+            print(f"{answers.name} is not whole: {answers.loss}", file=sys.stderr)
+
+    comparison = compare(golden, new)
+    verdict = judge(scenario, comparison)
+    worst = worst_frames(comparison)
+    images = images_of(options.images, worst) if options.images else {}
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_jsonl(options.output / RESULT, scenario, comparison, verdict)
+    write_junit(options.output / JUNIT, scenario, verdict)
+    pictures = [drawn(frame, images.get(frame.stamp)) for frame in worst]
+    write_report(options.output / REPORT, scenario, comparison, verdict, pictures)
+
+    for outcome in verdict.outcomes:
+        print(f"{outcome.word}: {outcome.name}: {outcome.summary}")
+    word = "pass" if verdict.success else "fail"
+    print(f"{word}: {scenario.name}; see {options.output / REPORT}")
+    return PASS if verdict.success else FAIL

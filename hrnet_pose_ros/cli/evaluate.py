@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hrnet_pose evaluate``: a model, or two of them, on a COCO data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
+
+if TYPE_CHECKING:
+    from hrnet_pose_ros.coco.annotations import PersonAnnotations
+    from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
+    from hrnet_pose_ros.coco.evaluation import Scores
+    from hrnet_pose_ros.coco.person_boxes import PersonBoxes
+    from hrnet_pose_ros.engines.engine import EngineInfo
+
+
+def add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """``hrnet_pose evaluate MODEL --annotations FILE.json --images DIR``"""
+    parser = verbs.add_parser(
+        "evaluate",
+        help="measure a model, or compare two, on a COCO data set",
+        description="COCO AP and AR by the same crop, engine and decoding code as on the vehicle, "
+        "in a table beside the HRNet paper's. With --against: what another model, precision, "
+        "engine, decoding or the flip test changes. Needs pip install 'hrnet_pose_ros[coco]'.",
+    )
+    add_engine_options(parser)
+    add_data_options(parser)
+    parser.add_argument(
+        "--against",
+        metavar="[MODEL][,NAME=VALUE...]",
+        help="also run this and compare: another model, or the same with engine=, precision=, "
+        "decoding= or flip-test=yes|no changed, for example precision=bfloat16",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write COCO results")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots, and worst persons")
+    parser.set_defaults(run=_evaluate)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """``--annotations``, ``--images`` and where the boxes come from."""
+    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE.json")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument(
+        "--boxes", type=Path, metavar="FILE.json", help="a detector's boxes in COCO's result format"
+    )
+    boxes.add_argument(
+        "--ground-truth-boxes", action="store_true", help="the annotated boxes (default)"
+    )
+
+
+def read_data(options: argparse.Namespace) -> tuple[PersonAnnotations, PersonBoxes, str]:
+    """Annotations, boxes, and in words where the boxes are from."""
+    from hrnet_pose_ros.coco.annotations import read_annotations
+    from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes, read_detections
+
+    annotations = read_annotations(options.annotations)
+    if not options.images.is_dir():
+        raise ValueError(f"--images '{options.images}' is no folder")
+    if options.boxes is not None:
+        boxes = read_detections(options.boxes, annotations)
+        return annotations, boxes, f"boxes of {options.boxes.name}"
+    return annotations, ground_truth_boxes(annotations), "ground-truth boxes"
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.coco.difference import pose_difference
+    from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, error_shares, match_results
+    from hrnet_pose_ros.coco.table import markdown_tables, measured_row
+    from hrnet_pose_ros.skeleton import JOINT_NAMES
+
+    choice = EngineChoice.of(options)
+    other = choice.changed(options.against) if options.against is not None else None
+    annotations, boxes, box_source = read_data(options)
+    images = len(set(boxes.image_index.tolist()))
+    data_words = f"{options.annotations.name} ({images} images, {len(boxes)} boxes; {box_source})"
+
+    info, data, scores = _measure(choice, options, annotations, boxes)
+    matches = match_results(annotations, data)
+    rows = [measured_row(_title(info), _size(info), scores.values)]
+    report: dict[str, Any] = {
+        "engine": asdict(info),
+        "annotations": str(options.annotations),
+        "boxes": box_source,
+        "images": images,
+        "persons": len(boxes),
+        "scores": scores.values,
+        "errors": {
+            joint: dict(zip(ERROR_TYPES, shares.tolist(), strict=True))
+            for joint, shares in zip(JOINT_NAMES, error_shares(matches), strict=True)
+        },
+        "persons_without_result": matches.unmatched_persons,
+    }
+    words = []
+    if other is not None:
+        info_b, data_b, scores_b = _measure(other, options, annotations, boxes)
+        rows.append(measured_row(_title(info_b), _size(info_b), scores_b.values))
+        difference = pose_difference(data, data_b)
+        change = {n: scores_b.values[n] - scores.values[n] for n in scores.values}
+        report["against"] = {
+            "engine": asdict(info_b),
+            "scores": scores_b.values,
+            "change": change,
+            "difference": difference,
+        }
+        words = _difference_in_words(_title(info), _title(info_b), change, difference)
+
+    _write_json(options.json, report)
+    _write_json(options.results, data.results(annotations) if options.results else None)
+    if options.plots is not None:
+        from hrnet_pose_ros.coco.plots import write_plots
+
+        write_plots(options.plots, _title(info), scores, matches, annotations, data, options.images)
+    print(markdown_tables(rows, data_words))
+    print("\n" + "\n".join([*_errors_in_words(report, matches.errors), *words]))
+
+
+def _measure(
+    choice: EngineChoice,
+    options: argparse.Namespace,
+    annotations: PersonAnnotations,
+    boxes: PersonBoxes,
+) -> tuple[EngineInfo, DatasetPoses, Scores]:
+    from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
+    from hrnet_pose_ros.coco.evaluation import evaluate_results
+
+    engine = choice.make()
+    try:
+        data = estimate_dataset(engine, annotations, options.images, boxes)
+    finally:
+        engine.close()
+    return engine.info, data, evaluate_results(options.annotations, data.results(annotations))
+
+
+def _title(info: EngineInfo) -> str:
+    flip = ", flip test" if info.flip_test else ""
+    return f"{info.model}, {info.engine} {info.precision}, {info.decoding}{flip}"
+
+
+def _size(info: EngineInfo) -> str:
+    return f"{info.input_height}x{info.input_width}"
+
+
+def _errors_in_words(report: dict[str, Any], errors: Any) -> list[str]:
+    from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, MATCH_OKS
+
+    labelled = max(int((errors >= 0).sum()), 1)
+    kinds = ", ".join(
+        f"{kind} {(errors == place).sum() / labelled:.1%}" for place, kind in enumerate(ERROR_TYPES)
+    )
+    return [
+        f"labelled joints of matched persons: {kinds}",
+        f"labelled persons without a result (none of OKS {MATCH_OKS} or more): "
+        f"{report['persons_without_result']}",
+    ]
+
+
+def _difference_in_words(
+    a: str, b: str, change: dict[str, float], difference: dict[str, Any]
+) -> list[str]:
+    if not difference["joints"]:
+        return [f"{a} and {b} have no joint in common"]
+    shares = difference["share_within_cells"]
+    lines = [
+        f"from {a} to {b}: AP {100 * change['AP']:+.2f}, AP50 {100 * change['AP50']:+.2f}, "
+        f"AP75 {100 * change['AP75']:+.2f}, AR {100 * change['AR']:+.2f} (percent)",
+        f"{difference['joints']} joints valid in both, {difference['valid_in_one_only']} in one; "
+        + ", ".join(f"{share:.2%} within {limit} cell" for limit, share in shares.items()),
+    ]
+    for name, unit in (("px", "px"), ("cells", "cells"), ("oks", "of the persons")):
+        values = difference[name]
+        told = ", ".join(
+            f"{p if p == 'mean' else p + ' %'} {value:.4g}"
+            for p, value in values.items()
+            if value is not None
+        )
+        what = "OKS, reached by" if name == "oks" else "distance"
+        lines.append(f"  {what}: {told} {unit}")
+    return lines
+
+
+def _write_json(path: Path | None, content: Any) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"wrote {path}", file=sys.stderr)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An end-to-end graph's file, and its plans."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hrnet_pose_ros.engines.build_watch import BuildWatch
+from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
+from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
+from hrnet_pose_ros.engines.tensorrt.plan_cache import Built, Plan, PlanCache
+from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
+from hrnet_pose_ros.model_files.find import read_end2end_metadata
+from hrnet_pose_ros.model_files.metadata import ModelError
+
+
+class End2EndGraphFile:
+    """A file of ``hrnet_pose export --graph end2end``, for one TensorRT library."""
+
+    def __init__(self, path: Path, library: TensorRt) -> None:
+        """Read it; ModelError where it cannot be read or is no end-to-end graph."""
+        try:
+            self._onnx = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"no model at '{path}': {error.strerror}") from error
+        self._library = library
+        self.checksum = hashlib.sha256(self._onnx).hexdigest()
+        self.metadata = read_end2end_metadata(path)
+
+    def key(self, target: Target, options: TensorRtOptions) -> PlanKey:
+        """What the plan for these GPUs and options depends on.
+
+        Raises ModelError where the graph is for images of another size than the options'.
+        """
+        name, fixed, wanted = self.metadata.model.name, self.metadata.image_size, options.image_size
+        if fixed is not None and fixed != wanted:
+            raise ModelError(
+                f"the end-to-end graph of '{name}' is for images of {fixed[0]}x{fixed[1]} px, "
+                f"wanted is {wanted[0]}x{wanted[1]} (width x height): set image_size to that, "
+                "or export the graph for any image size"
+            )
+        return PlanKey(
+            model=name,
+            onnx_sha256=self.checksum,
+            precision=self.metadata.precision,
+            image_size=wanted,
+            persons=(1, options.typical_persons, options.max_persons),
+            library=self._library.name,
+            library_version=self._library.version,
+            target=target,
+            workspace_mib=options.workspace_mib,
+            optimization_level=options.optimization_level,
+        )
+
+    def obtain(
+        self,
+        plans: PlanCache,
+        key: PlanKey,
+        here: str | None,
+        watch: BuildWatch,
+        rejected: str = "",
+    ) -> Plan:
+        """A kept plan, or one built on this thread; arguments and errors as `PlanCache.obtain`.
+
+        ``here`` is the compute capability of this thread's device, None without one.
+        """
+
+        def build(timings: bytes) -> Built:
+            return build_plan(
+                self._library, self._onnx, key, here=here, watch=watch, timings=timings
+            )
+
+        return plans.obtain(key, build, watch, rejected)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A build that takes minutes, as the node's users see it: in the log, in diagnostics, and ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from hrnet_pose_ros.engines.build_watch import BuildWatch
+from hrnet_pose_ros.nodes.pose.diagnostics import Health
+
+# The builder reports every 5 s or more often; a little less, so that no such report is left out.
+LOG_PERIOD = 4.5
+
+_log = logging.getLogger(__name__)
+
+
+class BuildProgress(BuildWatch):
+    """Brings reports to diagnostics and to the log; ends a build on `cancel` or with the node."""
+
+    def __init__(self, health: Health, stopping: threading.Event) -> None:
+        """``stopping`` is set when the node ends; nothing is built from then on."""
+        self._health = health
+        self._stopping = stopping
+        self._cancelled = threading.Event()
+        self._logged: tuple[float, str] = (-LOG_PERIOD, "")
+
+    def report(self, text: str, share: float | None) -> None:
+        """See BuildWatch. Every report goes to diagnostics, one every 5 s to the log."""
+        line = self._health.building(text, share)
+        now = time.monotonic()
+        if text != self._logged[1] or now - self._logged[0] >= LOG_PERIOD:
+            self._logged = (now, text)
+            _log.info("%s", line)
+
+    def cancelled(self) -> bool:
+        """See BuildWatch."""
+        return self._cancelled.is_set() or self._stopping.is_set()
+
+    def cancel(self) -> None:
+        """End the build that runs now, and those that begin before `allow`."""
+        self._cancelled.set()
+
+    def allow(self) -> None:
+        """Let engines be built again."""
+        self._cancelled.clear()

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node knows about itself, and the diagnostics made of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, fields
+from enum import Enum
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
+from hrnet_pose_ros.pipeline.skeleton_messages import Times
+from hrnet_pose_ros.ros.diagnostic_levels import Condition, Hysteresis, Level, summary
+
+# Rates, percentiles and shares are of the last so many seconds.
+WINDOW = 10.0
+PERCENTILES = (50, 95, 99)
+# No image for so long is worth a warning.
+SILENCE = 1.0
+# So large a share of detection messages without an image is worth a warning. Images without
+# detections are not: a detector slower than the camera leaves most of them without.
+MANY_UNMATCHED = 0.2
+
+CLOCK_DIFFERS_TEXT = (
+    "camera clock differs: stamps are over 10 s from this node's clock or in its future; "
+    "synchronise the clocks, or set use_sim_time and play the bag with --clock"
+)
+
+
+class EngineState(Enum):
+    """Where the engine stands."""
+
+    NONE = "not configured"
+    PREPARING = "preparing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a build goes on: what, how much of it in [0, 1], since when (steady clock)."""
+
+    text: str
+    share: float | None
+    since: float
+
+    def line(self, now: float) -> str:
+        """``building a plan, 42 %, 35 s``"""
+        share = "" if self.share is None else f", {self.share:.0%}".replace("%", " %")
+        return f"{self.text}{share}, {now - self.since:.0f} s"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the node adds to its counters when it reports."""
+
+    active: bool
+    incompatible_qos: list[str]  # one sentence for each peer
+    transition_problem: str  # of the last transition that failed, else empty
+    warn_age: float  # seconds
+
+
+class Health:
+    """Counters and recent times; thread-safe."""
+
+    def __init__(self) -> None:
+        self.drops = Drops()
+        self._lock = threading.Lock()
+        self._received: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self._last_image: float | None = None
+        self._published = 0
+        self._persons = 0
+        # (steady time, number of persons, times) of the images published lately
+        self._recent: deque[tuple[float, int, Times]] = deque()
+        # (steady time, detection messages received, unmatched, stamps of another clock) so far
+        self._counted: deque[tuple[float, int, int, int]] = deque()
+        self._engine_state = EngineState.NONE
+        self._engine_text = ""
+        self._fallback = ""  # why the CPU stands in for the GPU
+        self._failures = 0
+        self._unsaid_failure = ""  # since the last report
+        self._build: Build | None = None
+        self._empty_frame_id = False
+        self._held = {name: Hysteresis() for name in ("engine", "input", "output")}
+
+    def received(self, topic: str, now: float) -> None:
+        """Count a message of ``images``, ``detections`` or ``camera_info``."""
+        with self._lock:
+            self._received[topic] += 1
+            if topic == Subject.IMAGE.value:
+                self._last_image = now
+
+    def lost(self, topic: str, count: int) -> None:
+        """Count messages that the middleware lost on the way."""
+        with self._lock:
+            self._lost[topic] += count
+
+    def published(self, persons: int, times: Times, *, empty_frame_id: bool) -> None:
+        """Note a published SkeletonArray."""
+        with self._lock:
+            self._published += 1
+            self._persons += persons
+            self._empty_frame_id = empty_frame_id
+            self._recent.append((time.monotonic(), persons, times))
+
+    def engine(self, state: EngineState, text: str = "", fallback: str = "") -> None:
+        """Note where the engine stands, and why; ``fallback``: why the CPU stands in for a GPU."""
+        with self._lock:
+            self._engine_state, self._engine_text, self._fallback = state, text, fallback
+            self._build = None
+
+    def building(self, text: str, share: float | None) -> str:
+        """Note how a long build goes on (``share`` in [0, 1]); returns it as one line."""
+        with self._lock:
+            since = time.monotonic() if self._build is None else self._build.since
+            self._build = Build(text, share, since)
+            self._engine_state = EngineState.PREPARING
+            return self._build.line(time.monotonic())
+
+    def engine_failed(self, text: str) -> None:
+        """Count a failure; it is reported as an error even where the engine is back by then."""
+        with self._lock:
+            self._failures += 1
+            self._unsaid_failure = text
+
+    @property
+    def engine_state(self) -> tuple[EngineState, str]:
+        """The state last noted and its text."""
+        with self._lock:
+            return self._engine_state, self._engine_text
+
+    def statuses(self, name: str, situation: Situation) -> list[DiagnosticStatus]:
+        """The three statuses ``name: engine``, ``name: input`` and ``name: output``.
+
+        Meant to be called once a second; the levels hold for 3 s.
+        """
+        drops = self.drops.counts()
+        with self._lock:
+            now = time.monotonic()
+            while self._recent and self._recent[0][0] < now - WINDOW:
+                self._recent.popleft()
+            return [
+                self._engine_status(name, situation, now),
+                self._input_status(name, situation, now, drops),
+                self._output_status(name, situation, now),
+            ]
+
+    def _engine_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
+        state, build = self._engine_state, self._build
+        text = self._engine_text if build is None else build.line(now)
+        values = {
+            "state": state.value,
+            "fallback": str(bool(self._fallback)).lower(),
+            "failures": str(self._failures),
+        }
+        if build is not None:
+            values["build_seconds"] = f"{now - build.since:.0f}"
+            if build.share is not None:
+                values["build_share"] = f"{build.share:.2f}"
+        conditions = self._engine_conditions(situation, text)
+        fine = f"{state.value}: {text}" if text else state.value
+        level, message = summary(self._held["engine"].update(now, conditions), fine)
+        return _status(f"{name}: engine", level, message, values)
+
+    def _engine_conditions(self, situation: Situation, text: str) -> list[Condition]:
+        state, failure = self._engine_state, self._unsaid_failure
+        self._unsaid_failure = ""
+        conditions = []
+        if state is EngineState.FAILED:
+            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {text}"))
+        elif failure:
+            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {failure}"))
+        elif situation.transition_problem:
+            problem = situation.transition_problem
+            conditions.append(Condition("transition_failed", Level.ERROR, problem))
+        if self._fallback:
+            told = f"CPU fallback: {text}; the GPU engine is given up: {self._fallback}"
+            conditions.append(Condition("cpu_fallback", Level.WARN, told))
+        if situation.active and state is EngineState.PREPARING:
+            told = f"no skeletons meanwhile; preparing: {text}"
+            conditions.append(Condition("engine_preparing", Level.WARN, told))
+        return conditions
+
+    def _input_status(
+        self, name: str, situation: Situation, now: float, drops: dict[str, int]
+    ) -> DiagnosticStatus:
+        conditions = [
+            Condition(f"incompatible_qos {place}", Level.WARN, text)
+            for place, text in enumerate(situation.incompatible_qos)
+        ]
+        if situation.active:
+            conditions += self._missing_input(now)
+        if self._empty_frame_id:
+            text = "images have an empty frame_id: TF cannot place the skeletons"
+            conditions.append(Condition("empty_frame_id", Level.WARN, text))
+        conditions += self._wrong_stamps(now, drops)
+        level, message = summary(self._held["input"].update(now, conditions), "ok")
+        values = {f"received.{topic}": str(n) for topic, n in sorted(self._received.items())}
+        values |= {f"lost.{topic}": str(n) for topic, n in sorted(self._lost.items())}
+        values |= {f"dropped.{key}": str(n) for key, n in drops.items()}
+        return _status(f"{name}: input", level, message, values)
+
+    def _missing_input(self, now: float) -> list[Condition]:
+        if self._last_image is None:
+            return [Condition("no_images", Level.WARN, "no images have come")]
+        if now - self._last_image > SILENCE:
+            return [Condition("no_images", Level.WARN, "images have stopped")]
+        if not self._received[Subject.DETECTIONS.value] and not self._recent:
+            return [Condition("no_detections", Level.WARN, "no detections have come")]
+        return []
+
+    def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[Condition]:
+        """Conditions on the counts of the last seconds."""
+        unmatched = drops.get(f"{Subject.DETECTIONS.value}.{Reason.UNMATCHED.value}", 0)
+        differing = sum(n for key, n in drops.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
+        received = self._received[Subject.DETECTIONS.value]
+        self._counted.append((now, received, unmatched, differing))
+        while self._counted[0][0] < now - WINDOW:
+            self._counted.popleft()
+        _, received_before, unmatched_before, _ = self._counted[0]
+        differing_before = self._counted[-2][3] if len(self._counted) > 1 else 0
+        conditions = []
+        if differing > differing_before:
+            conditions.append(Condition("clock_differs", Level.ERROR, CLOCK_DIFFERS_TEXT))
+        share = (unmatched - unmatched_before) / max(received - received_before, 1)
+        if share > MANY_UNMATCHED:
+            text = f"{min(share, 1):.0%} of the detections find no image: compare the stamps"
+            conditions.append(Condition("many_unmatched", Level.WARN, text))
+        return conditions
+
+    def _output_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
+        values = {"published": str(self._published), "persons": str(self._persons)}
+        rate = 0.0
+        if len(self._recent) > 1:
+            rate = len(self._recent) / max(now - self._recent[0][0], 1e-3)
+            values["persons_per_image"] = f"{np.mean([n for _, n, _ in self._recent]):.2f}"
+        values["rate_hz"] = f"{rate:.2f}"
+        conditions = []
+        for stage in fields(Times):
+            samples = np.array([getattr(times, stage.name) for _, _, times in self._recent])
+            samples = samples[np.isfinite(samples)]
+            if not len(samples):
+                continue
+            percentiles = np.percentile(samples, PERCENTILES)
+            for p, value in zip(PERCENTILES, percentiles, strict=True):
+                values[f"{stage.name}_ms.p{p}"] = f"{value * 1e3:.1f}"
+            if stage.name == "age" and percentiles[1] > situation.warn_age:
+                text = f"the age is {percentiles[1] * 1e3:.0f} ms at p95"
+                conditions.append(Condition("old", Level.WARN, text))
+        fine = f"{rate:.1f} images/s" if situation.active else "not active"
+        level, message = summary(self._held["output"].update(now, conditions), fine)
+        return _status(f"{name}: output", level, message, values)
+
+
+def _status(name: str, level: Level, message: str, values: dict[str, str]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=bytes([level]),
+        name=name,
+        message=message,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
+    """One line of JSON: ``state`` (lifecycle), ``level`` (the worst), and each status by its name.
+
+    Numbers among the values are numbers in JSON.
+    """
+    worst = max((status.level[0] for status in statuses), default=int(Level.OK))
+    parts = {
+        status.name.rsplit(": ", 1)[-1]: {
+            "level": Level(status.level[0]).name,
+            "message": status.message,
+            "values": {value.key: _number(value.value) for value in status.values},
+        }
+        for status in statuses
+    }
+    return json.dumps({"state": state, "level": Level(worst).name} | parts)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

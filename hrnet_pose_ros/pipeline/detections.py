@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which persons a Detection2DArray holds, as boxes in image pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pose.boxes import boxes_from_detector_size, rotated_box_bounds, usable_boxes
+
+EVERY_CLASS = "*"
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The persons of one image that get a skeleton.
+
+    Attributes
+    ----------
+    detections
+        N Detection2D messages; None for a person that no detection stands behind.
+    indices
+        N places in the detection array.
+    class_ids, scores
+        Of each detection's best accepted hypothesis.
+    boxes
+        float64 ``[N, 4]``: x, y, width, height in image pixels.
+    omitted
+        Accepted persons that are not among these: degenerate box, or over the maximum.
+    drops
+        Why detections are not among these, with counts.
+    """
+
+    detections: list[Any]
+    indices: list[int]
+    class_ids: list[str]
+    scores: list[float]
+    boxes: np.ndarray
+    omitted: int
+    drops: dict[Reason, int]
+
+
+def whole_image(image_size: tuple[int, int]) -> Persons:
+    """One person that fills the image."""
+    box = np.array([[0.0, 0.0, *image_size]])
+    return Persons([None], [], [""], [0.0], box, 0, {})
+
+
+def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) -> Persons:
+    """Choose the persons of a Detection2DArray and bring their boxes into image pixels.
+
+    A box with ``theta`` other than 0 becomes the upright box around it. Over ``max_persons`` the
+    largest boxes win; the order of the detections is kept.
+    """
+    wanted = {class_id.lower() for class_id in settings.class_ids}
+    drops = dict.fromkeys(Reason, 0)
+    indices: list[int] = []
+    hypotheses: list[tuple[str, float]] = []
+    for index, detection in enumerate(message.detections):
+        best = _best_accepted(detection.results, wanted)
+        if best is None:
+            drops[Reason.CLASS_NOT_WANTED] += 1
+        elif not best[1] >= settings.min_detection_score:  # NaN is too low as well
+            drops[Reason.SCORE_TOO_LOW] += 1
+        else:
+            indices.append(index)
+            hypotheses.append(best)
+
+    boxes = _boxes([message.detections[index].bbox for index in indices])
+    if settings.detector_size[0]:
+        width, height = settings.detector_size
+        boxes = boxes_from_detector_size(
+            boxes, (width, height), image_size, settings.detector_letterbox
+        )
+    chosen = usable_boxes(boxes, image_size)
+    drops[Reason.DEGENERATE_BOX] = int((~chosen).sum())
+    if chosen.sum() > settings.max_persons:
+        areas = np.full(len(boxes), -1.0)  # of the others, it may overflow
+        areas[chosen] = boxes[chosen, 2] * boxes[chosen, 3]
+        largest = np.argsort(-areas, kind="stable")[: settings.max_persons]
+        drops[Reason.OVER_MAX_PERSONS] = int(chosen.sum()) - settings.max_persons
+        chosen = np.zeros(len(boxes), bool)
+        chosen[largest] = True
+    places = np.flatnonzero(chosen).tolist()
+    return Persons(
+        detections=[message.detections[indices[place]] for place in places],
+        indices=[indices[place] for place in places],
+        class_ids=[hypotheses[place][0] for place in places],
+        scores=[hypotheses[place][1] for place in places],
+        boxes=boxes[chosen],
+        omitted=len(boxes) - len(places),
+        drops={reason: count for reason, count in drops.items() if count},
+    )
+
+
+def _best_accepted(results: Iterable[Any], wanted: set[str]) -> tuple[str, float] | None:
+    """Class and score of the best hypothesis of an accepted class."""
+    accepted = [
+        (result.hypothesis.class_id, float(result.hypothesis.score))
+        for result in results
+        if EVERY_CLASS in wanted or result.hypothesis.class_id.lower() in wanted
+    ]
+    if not accepted:
+        return None
+    return max(accepted, key=lambda one: -math.inf if math.isnan(one[1]) else one[1])
+
+
+def _boxes(messages: list[Any]) -> np.ndarray:
+    """float64 ``[N, 4]`` of BoundingBox2D messages, rotated ones as the upright box around them."""
+    fields = [
+        (b.center.position.x, b.center.position.y, b.size_x, b.size_y, b.center.theta)
+        for b in messages
+    ]
+    return rotated_box_bounds(np.array(fields, np.float64).reshape(-1, 5))

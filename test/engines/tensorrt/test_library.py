@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding TensorRT, saying what is missing, and which GPUs a plan can be built for."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+from engines.tensorrt_fixtures import library_or_skip
+
+from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.tensorrt.library import STANDARD, Target, TensorRt, use_library
+
+
+@pytest.fixture(scope="module")
+def library() -> TensorRt:
+    return library_or_skip()
+
+
+@pytest.fixture
+def standard(library: TensorRt) -> TensorRt:
+    """The same module under the other library's name: what this package does with it."""
+    return use_library(library.module, STANDARD, library.version)
+
+
+def config_of(library: TensorRt):
+    return library.module.Builder(library.logger).create_builder_config()
+
+
+def test_found(library: TensorRt) -> None:
+    assert library.name == "tensorrt_rtx"
+    assert library.version == library.module.__version__
+    assert {"8.6", "8.9", "12.0"} <= set(library.buildable())
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None", "no TensorRT (tensorrt: "),
+        ("sys.modules['tensorrt'].__version__ = '10.0.1'", "tensorrt 10.0.1 is older than 10.3"),
+    ],
+)
+def test_none_installed(code: str, words: str) -> None:
+    script = (
+        "import sys, types\n"
+        "sys.modules['tensorrt'] = types.ModuleType('tensorrt')\n"
+        "sys.modules['tensorrt_rtx'] = None\n"
+        f"{code}\n"
+        "from hrnet_pose_ros.engines.tensorrt.library import find_library\n"
+        "find_library()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert words in done.stderr
+    assert "pip install tensorrt-rtx-cu13" in done.stderr
+
+
+def test_messages_go_to_logging_and_errors_into_exceptions(
+    library: TensorRt, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.messages.take_errors()
+    with caplog.at_level(logging.DEBUG):
+        severity = library.module.ILogger.Severity
+        for level in (severity.ERROR, severity.WARNING, severity.INFO, severity.VERBOSE):
+            library.logger.log(level, f"this is {level.name}")
+    levels = {record.message: record.levelname for record in caplog.records}
+    assert levels == {
+        "this is ERROR": "INFO",  # an exception tells it
+        "this is WARNING": "WARNING",
+        "this is INFO": "DEBUG",
+    }
+    assert library.messages.take_errors() == "this is ERROR"
+    assert library.messages.take_errors() == "the library gave no reason"
+
+
+def test_several_compute_capabilities(library: TensorRt) -> None:
+    config = config_of(library)
+    library.set_target(config, Target(("8.6", "12.0")), None)
+    wanted = library.module.ComputeCapability
+    assert config.num_compute_capabilities == 2
+    assert [config.get_compute_capability(i) for i in (0, 1)] == [wanted.SM86, wanted.SM120]
+
+
+def test_gpu_without_a_name_of_its_own_takes_the_default(library: TensorRt) -> None:
+    config = config_of(library)
+    library.set_target(config, Target(("9.0",), "NVIDIA H100"), "9.0")
+    assert config.num_compute_capabilities == 0
+
+
+def test_unknown_compute_capability(library: TensorRt) -> None:
+    with pytest.raises(EngineError, match=r"cannot build for compute capability 8\.7; it can for"):
+        library.set_target(config_of(library), Target(("8.7", "8.9")), None)
+
+
+def test_standard_library_needs_the_gpu(standard: TensorRt) -> None:
+    with pytest.raises(EngineError, match="builds only on a machine with the GPU"):
+        standard.set_target(config_of(standard), Target(("8.7",)), None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "here", "level"),
+    [
+        (("8.9",), "8.9", "SAME_COMPUTE_CAPABILITY"),
+        (("8.0", "8.9"), "8.6", "AMPERE_PLUS"),
+        (("8.9", "12.0"), "8.9", "AMPERE_PLUS"),
+        (("7.5",), "8.9", ""),
+        (("8.9",), "7.5", ""),
+    ],
+)
+def test_compatibility_of_the_standard_library(
+    wanted: tuple[str, ...], here: str, level: str, standard: TensorRt
+) -> None:
+    if level:
+        expected = getattr(standard.module.HardwareCompatibilityLevel, level)
+        assert standard.compatibility(Target(wanted), here) == expected
+        return
+    with pytest.raises(EngineError, match="build on the vehicle"):
+        standard.compatibility(Target(wanted), here)

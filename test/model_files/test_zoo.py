@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The zoo: its file is complete and checked, and models are found with what is known of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.zoo import entry_of_file, files_of, find_checkpoint, read_zoo
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+SMALL = MODELS / "hrnet_w16_small.pth"
+
+
+@pytest.fixture
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "hrnet_pose" / "models"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_the_zoo() -> None:
+    zoo = read_zoo()
+    assert len(zoo) == 20
+    assert [entry.name for entry in zoo.values()] == list(zoo)
+    assert len({entry.file for entry in zoo.values()}) == len(zoo)
+    for entry in zoo.values():
+        # Everything published at 384x288 was trained with a sigma of 3 cells.
+        assert (entry.input_size, entry.target_sigma) in [((192, 256), 2), ((288, 384), 3)]
+        assert entry.size_text in entry.name or entry.name == "hrnet_w16_small"
+        # The reference's SimpleBaselines alone want BGR, the DARK models alone their decoding.
+        assert (entry.colour_order == "bgr") == entry.name.startswith("pose_resnet")
+        assert (entry.decoding == "dark") == ("dark" in entry.file)
+        assert entry.flip_shift
+        if entry.source.address:  # MMPose's file names hold the checksum
+            assert entry.sha256 is not None
+            assert f"-{entry.sha256}_" in entry.file
+
+
+def test_the_bundled_entry_is_the_bundled_file() -> None:
+    read_zoo()["hrnet_w16_small"].check(SMALL)
+
+
+def test_a_checkpoint_is_known_by_its_content(user_folder: Path) -> None:
+    path, entry = find_checkpoint("hrnet_w16_small")
+    assert path.samefile(SMALL)
+    assert entry is not None
+    renamed = shutil.copy(SMALL, user_folder / "renamed.pth")
+    assert find_checkpoint(renamed)[1] == entry
+    assert find_checkpoint("renamed")[1] == entry
+    (user_folder / "renamed.pth").write_bytes(b"other")
+    assert find_checkpoint("renamed") == (user_folder / "renamed.pth", None)
+
+
+def test_a_checkpoint_without_a_checksum_is_known_by_its_name(user_folder: Path) -> None:
+    path = user_folder / "pose_resnet_50_256x192.pth"
+    path.write_bytes(b"anything")
+    entry = find_checkpoint("pose_resnet_50_256x192")[1]
+    assert entry is not None
+    assert (entry.network, entry.colour_order) == ("simple_baseline_r50", "bgr")
+    assert entry_of_file(path) == entry
+    assert entry_of_file(path.rename(user_folder / "res50.pth")) is None
+
+
+def test_another_file_under_a_published_name_is_refused(user_folder: Path) -> None:
+    path = user_folder / "mmpose_res50_256x192.pth"
+    path.write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"not the published.*04af38ce; 'hrnet_pose fetch mmpose"):
+        find_checkpoint("mmpose_res50_256x192")
+    assert find_checkpoint(path) == (path, None)  # a path takes it as it is
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "words"),
+    [
+        (
+            "mmpose_res50_256x192",
+            ONNX,
+            "'hrnet_pose fetch mmpose_res50_256x192', then 'hrnet_pose export",
+        ),
+        ("mmpose_res50_256x192", CHECKPOINT, "'hrnet_pose fetch mmpose_res50_256x192'$"),
+        ("pose_hrnet_w32_256x192", CHECKPOINT, "--from FILE .from https://github.com/"),
+        ("nobody", ONNX, "by name there are hrnet_w16_small$"),
+    ],
+)
+def test_what_is_missing_is_told(name: str, suffix: str, words: str, user_folder: Path) -> None:
+    with pytest.raises(ModelError, match=words):
+        find_model(name, suffix)
+
+
+def test_a_fetched_model_wants_an_export(user_folder: Path) -> None:
+    (user_folder / "mmpose_res50_256x192.pth").write_bytes(b"")
+    with pytest.raises(ModelError, match="; make it with 'hrnet_pose export mmpose_res50_256x192'"):
+        find_model("mmpose_res50_256x192", ONNX)
+
+
+def test_verb_models(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (user_folder / "mmpose_hrnet_w32_256x192.pth").write_bytes(b"")
+    assert main(["models"]) == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["mmpose_hrnet_w32_256x192"][1:11] == [
+        *("256x192", "28.5", "7.12", "7.65", "0.749", "rgb", "2", "yes", "quarter", "81c58e40"),
+    ]
+    assert lines["mmpose_hrnet_w32_256x192"][-1] == ".pth"
+    assert {".pth", ".onnx"} <= set(lines["hrnet_w16_small"])
+    assert lines["pose_resnet_152_384x288"][-1] == "-"
+
+    assert main(["models", "--json"]) == 0
+    models = json.loads(capsys.readouterr().out)
+    assert list(models) == list(read_zoo())
+    fetched = models["mmpose_hrnet_w32_256x192"]
+    assert fetched["present"] == [str(user_folder / "mmpose_hrnet_w32_256x192.pth")]
+    assert fetched["address"].startswith("https://")
+    assert fetched["address"].endswith(fetched["file"])
+    assert (fetched["input_width"], fetched["input_height"]) == (192, 256)
+    assert models["pose_resnet_50_256x192"]["address"] is None
+    assert models["pose_resnet_50_256x192"]["source"]["licence"] == "MIT"
+
+
+def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> None:
+    names = ["mine.pth", "mine.onnx", "mine_end2end.onnx", "mine_end2end_float32.onnx"]
+    for name in [*names, "mine_larger.pth", "mine_larger.onnx"]:
+        (user_folder / name).write_bytes(b"")
+    assert [path.name for path in files_of("mine")] == names
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "colour",
+            "rgb",
+            r"unknown key 'models\.hrnet_w16_small\.colour'; known are name, network",
+        ),
+        ("network", None, r"the key 'models\.hrnet_w16_small\.network' is missing"),
+        ("parameters", 1.5, r"models\.hrnet_w16_small\.parameters must be of type int, got 1\.5"),
+        ("flip_shift", 1, "flip_shift must be of type bool, got 1"),
+        ("input_size", "256 by 192", "input_size must be HEIGHTxWIDTH, got '256 by 192'"),
+        ("colour_order", "grb", "colour_order must be one of rgb, bgr; got 'grb'"),
+        ("target_sigma", 2.5, "target_sigma must be one of 2.0, 3.0; got 2.5"),
+        ("decoding", "udp", "decoding must be one of quarter, dark; got 'udp'"),
+        ("source", "nobody", "source must be one of bundled, mmpose, reference; got 'nobody'"),
+        ("sha256", "81C58E40", "sha256 must be 8 hexadecimal digits, got '81C58E40'"),
+        ("ap", 74.4, "ap must be between 0 and 1, got 74.4"),
+    ],
+)
+def test_a_wrong_entry_is_named(key: str, value: Any, words: str, tmp_path: Path) -> None:
+    yaml = YAML()
+    content = yaml.load((MODELS / "zoo.yaml").read_text())
+    entry = content["models"]["hrnet_w16_small"]
+    if value is None:
+        del entry[key]
+    else:
+        entry[key] = value
+    path = tmp_path / "zoo.yaml"
+    with path.open("w") as file:
+        yaml.dump(content, file)
+    with pytest.raises(ModelError, match=words) as caught:
+        read_zoo(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("models: {", "not readable YAML"),
+        ("[1, 2]", r"the zoo must be a mapping of names, got \[1, 2\]"),
+        ("models: {}\nmore: {}", "has the keys sources and models, got models, more"),
+        ("sources: {}\nmodels: {a: 1}", r"models\.a must be a mapping of names, got 1"),
+        ("sources: {s: {title: t}}\nmodels: {}", r"the key 'sources\.s\.page' is missing"),
+    ],
+)
+def test_a_wrong_file_is_named(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "zoo.yaml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=words):
+        read_zoo(path)

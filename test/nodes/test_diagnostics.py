@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from hrnet_pose_ros.nodes.pose import diagnostics as module
+from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, Situation, status_line
+from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
+from hrnet_pose_ros.pipeline.skeleton_messages import Times
+from hrnet_pose_ros.ros.diagnostic_levels import HOLD
+
+FINE = Situation(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch):
+    """A steady clock that the test moves: ``clock.now += 1``."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def healthy(clock, seconds: int = 1) -> Health:
+    health = Health()
+    health.engine(EngineState.READY, "a model")
+    for _ in range(10 * seconds):
+        clock.now += 0.1
+        health.received("images", clock.now)
+        health.received("detections", clock.now)
+        health.published(3, Times(0.01, 0.02, 0.0, 0.001, 0.05, 0.1), empty_frame_id=False)
+    return health
+
+
+def report(health: Health, situation: Situation = FINE) -> dict[str, DiagnosticStatus]:
+    return {s.name.split(": ")[1]: s for s in health.statuses("/node", situation)}
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {value.key: value.value for value in status.values}
+
+
+def test_all_is_well(clock) -> None:
+    statuses = report(healthy(clock))
+    assert [s.level for s in statuses.values()] == [OK] * 3
+    assert values(statuses["output"])["persons_per_image"] == "3.00"
+    assert values(statuses["output"])["age_ms.p95"] == "100.0"
+    assert float(values(statuses["output"])["rate_hz"]) == pytest.approx(10, rel=0.2)
+    assert values(statuses["input"])["received.images"] == "10"
+
+
+def test_images_that_stop_warn_only_while_active(clock) -> None:
+    health = healthy(clock)
+    clock.now += 1.1
+    assert report(health)["input"].level == WARN
+    assert "images have stopped" in report(health)["input"].message
+    health = healthy(clock)
+    clock.now += 5
+    assert report(health, replace(FINE, active=False))["input"].level == OK
+
+
+def test_nothing_has_come(clock) -> None:
+    assert "no images have come" in report(Health())["input"].message
+    health = Health()
+    health.received("images", clock.now)
+    assert "no detections have come" in report(health)["input"].message
+
+
+def test_a_warning_holds_for_a_while_after_the_cause_is_gone(clock) -> None:
+    health = healthy(clock)
+    clock.now += 1.1
+    assert report(health)["input"].level == WARN
+    health.received("images", clock.now)
+    assert report(health)["input"].level == WARN
+    clock.now += HOLD + 0.1
+    health.received("images", clock.now)
+    assert report(health)["input"].level == OK
+
+
+def test_a_clock_that_differs_is_an_error_until_it_is_mended(clock) -> None:
+    health = healthy(clock)
+    report(health)
+    health.drops.add(Subject.IMAGE, Reason.CLOCK_DIFFERS)
+    clock.now += 0.5
+    assert report(health)["input"].level == ERROR
+    assert "camera clock differs" in report(health)["input"].message
+    clock.now += HOLD + 0.1
+    health.received("images", clock.now)
+    assert report(health)["input"].level == OK
+    assert values(report(health)["input"])["dropped.images.clock_differs"] == "1"
+
+
+def test_many_detections_without_image_warn_but_a_slow_detector_does_not(clock) -> None:
+    health = healthy(clock)
+    report(health)
+    for _ in range(20):
+        health.drops.add(Subject.IMAGE, Reason.UNMATCHED)
+    assert report(health)["input"].level == OK
+    for _ in range(10):
+        health.received("detections", clock.now)
+    health.drops.add(Subject.DETECTIONS, Reason.UNMATCHED, 5)
+    assert report(health)["input"].level == WARN
+    assert "50% of the detections find no image" in report(health)["input"].message
+
+
+def test_ages_over_the_parameter_warn(clock) -> None:
+    status = report(healthy(clock), replace(FINE, warn_age=0.09))["output"]
+    assert status.level == WARN and "100 ms" in status.message
+
+
+def test_peers_with_other_qos_and_empty_frame_ids_warn(clock) -> None:
+    peers = replace(FINE, incompatible_qos=["/camera publishes /image with QoS ..."])
+    status = report(healthy(clock), peers)["input"]
+    assert status.level == WARN and "/camera" in status.message
+    health = healthy(clock)
+    health.published(0, Times(), empty_frame_id=True)
+    assert "empty frame_id" in report(health)["input"].message
+
+
+def test_engine_and_transitions_that_fail_are_errors(clock) -> None:
+    health = healthy(clock)
+    health.engine(EngineState.FAILED, "out of memory")
+    assert report(health)["engine"].level == ERROR
+    assert "out of memory" in report(health)["engine"].message
+    failed = replace(FINE, transition_problem="cannot configure: no model")
+    assert report(healthy(clock), failed)["engine"].level == ERROR
+
+
+def test_unknown_times_leave_no_percentiles(clock) -> None:
+    health = Health()
+    health.published(1, Times(), empty_frame_id=False)
+    keys = values(report(health)["output"])
+    assert not [key for key in keys if "_ms" in key]
+    assert math.isnan(Times().age)
+
+
+def test_the_status_line(clock) -> None:
+    health = healthy(clock)
+    line = status_line("active", health.statuses("/node", FINE))
+    assert "\n" not in line
+    status = json.loads(line)
+    assert (status["state"], status["level"]) == ("active", "OK")
+    assert status["input"]["values"]["received.images"] == 10
+    assert status["output"]["values"]["rate_hz"] > 0
+    assert status["engine"]["values"]["state"] == "ready"
+    health.engine(EngineState.FAILED, "x")
+    assert json.loads(status_line("active", health.statuses("/node", FINE)))["level"] == "ERROR"
+    assert time.monotonic() != clock.now

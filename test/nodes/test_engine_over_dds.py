@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's engine as its users meet it, over DDS: a missing GPU, and builds that take long."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from std_srvs.srv import Trigger
+
+BOXES = [[300.0, 200.0, 60.0, 150.0]]
+PATIENT = {"max_age_ms": 10000.0, "max_wait_ms": 2000.0}
+
+# The node with an engine whose build takes until the file `go` is there. The waiting is polled and
+# reported as a build of TensorRT's is; a real one needs a GPU to get that far.
+SLOW_NODE = """#!/usr/bin/env python3
+import pathlib, time
+from hrnet_pose_ros.engines.build_watch import BuildCancelled, Progress, reporting
+from hrnet_pose_ros.nodes.pose import engine_supervisor
+from hrnet_pose_ros.ros import process
+
+make_engine, go = engine_supervisor.make_engine, pathlib.Path(__file__).with_name("go")
+
+def make(**arguments):
+    watch, progress = arguments["watch"], Progress("building a plan", 0.0)
+    with reporting(watch, progress, period=0.5):
+        while not go.exists():
+            if watch.cancelled():
+                raise BuildCancelled("the build was cancelled")
+            progress.share = min(progress.share + 0.005, 0.99)
+            time.sleep(0.02)
+    return make_engine(**arguments)
+
+engine_supervisor.make_engine = make
+process.run("hrnet_pose_ros.nodes.pose_node")
+"""
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there is one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+
+
+@pytest.fixture
+def slow(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Start a node whose engine is built until the file `go` is made beside its script."""
+
+    def slow(**parameters: Any) -> Any:
+        script = tmp_path / "slow_node"
+        script.write_text(SLOW_NODE)
+        script.chmod(0o755)
+        return start(executable=str(script), **(PATIENT | parameters))
+
+    return slow
+
+
+def status(robot: Any) -> dict[str, Any]:
+    """What `~/get_status` answers."""
+    return json.loads(robot.call(Trigger, "hrnet_pose/get_status", Trigger.Request()).message)
+
+
+def engine_says(robot: Any, words: str) -> DiagnosticStatus:
+    """Wait until the status `engine` says so."""
+    return robot.wait(
+        lambda: (s := robot.statuses().get("engine")) and words in s.message and s,
+        30,
+        f"'{words}' in the status engine",
+    )
+
+
+def test_a_missing_gpu_is_said_and_the_cpu_goes_on(
+    robot: Any, start: Callable[..., Any], street_frames: list[np.ndarray], no_gpu: None
+) -> None:
+    node = start(engine="tensorrt", **PATIENT)
+    info = robot.wait_for("skeleton_info", timeout=30)[-1]
+    assert info.fallback and info.engine == "openvino"
+    robot.wait(lambda: "active" in node.log, 30)
+    robot.wait(
+        lambda: all(v.get_subscription_count() for v in (robot.images, robot.detections)), 20
+    )
+    assert len(robot.answered_pair(street_frames[2], BOXES).skeletons) == 1
+    assert "falling back to the CPU" in node.log
+    told = [s for m in robot.heard["/diagnostics"] for s in m.status if s.name.endswith("engine")]
+    assert any("failed: " in s.message and s.level == DiagnosticStatus.ERROR for s in told)
+    # Once the moment of the failure is over, the warning stays.
+    robot.wait(lambda: robot.statuses()["engine"].level == DiagnosticStatus.WARN, 20)
+    assert "CPU fallback" in robot.statuses()["engine"].message
+    answer = status(robot)["engine"]
+    assert answer["level"] == "WARN" and answer["values"]["fallback"] == "true"
+    assert "Traceback" not in node.log
+
+
+def test_without_a_fallback_a_missing_gpu_stops_the_configuration(
+    robot: Any, start: Callable[..., Any], no_gpu: None
+) -> None:
+    start(autostart=False, engine="tensorrt", fallback="none")
+    assert not robot.transition(Transition.TRANSITION_CONFIGURE)
+    assert robot.state() == "unconfigured"
+    assert engine_says(robot, "failed").level == DiagnosticStatus.ERROR
+    assert not robot.heard["skeleton_info"]
+
+
+def test_a_long_build_is_told_and_services_answer(
+    robot: Any, slow: Callable[..., Any], tmp_path: Path
+) -> None:
+    node = slow(autostart=False)
+    client = robot.node.create_client(ChangeState, "hrnet_pose/change_state")
+    assert client.wait_for_service(30)
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    future = client.call_async(request)
+    first = engine_says(robot, "building a plan")
+    assert first.level == DiagnosticStatus.OK and " %, " in first.message
+    share = float(robot.values()["build_share"])
+    robot.wait(lambda: float(robot.values().get("build_share", 0)) > share, 20)
+    assert robot.values()["state"] == "preparing"
+    assert robot.state() == "configuring"
+    assert status(robot)["engine"]["values"]["build_share"] > 0
+    assert "building a plan" in node.log and not robot.heard["skeleton_info"]
+    (tmp_path / "go").touch()
+    robot.wait(future.done, 30)
+    assert future.result().success
+    assert robot.state() == "inactive"
+    robot.wait(lambda: robot.values()["state"] == "ready", 10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_build(
+    robot: Any, slow: Callable[..., Any], number: signal.Signals
+) -> None:
+    node = slow()
+    robot.wait(lambda: "building a plan" in node.log, 30)
+    begin = time.monotonic()
+    assert node.signal(number) == 0
+    # The signal is looked for every 0.2 s and the executors stop within 2 s.
+    assert time.monotonic() - begin < 4
+    assert "Traceback" not in node.log and "falling back" not in node.log
+
+
+def test_a_shutdown_ends_a_build(robot: Any, slow: Callable[..., Any]) -> None:
+    node = slow()
+    engine_says(robot, "building a plan")
+    assert robot.state() == "configuring"
+    begin = time.monotonic()
+    assert robot.transition(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert time.monotonic() - begin < 5
+    assert robot.state() == "finalized"
+    assert "did not configure: the build was cancelled" in node.log
+    assert node.signal(signal.SIGINT) == 0

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hrnet_pose_ros.pipeline.parameter import ParameterError
+from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings, markdown_table
+
+DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+
+
+def test_settings_have_a_field_for_each_parameter_and_take_the_defaults() -> None:
+    assert [field.name for field in dataclasses.fields(Settings)] == list(BY_NAME)
+    assert dataclasses.asdict(Settings.of(DEFAULTS)) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("max_age_ms", 500, 500.0),  # an integer where a double is meant
+        ("max_batch", 4, 4),
+        ("autostart", False, False),
+        ("class_ids", ["0", "PERSON"], ["0", "PERSON"]),
+        ("class_ids", [], []),
+        ("detector_size", (640, 480), [640, 480]),
+    ],
+)
+def test_values_that_are_taken(name: str, value: Any, kept: Any) -> None:
+    taken = getattr(Settings.of(DEFAULTS | {name: value}), name)
+    assert taken == kept and type(taken) is type(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("max_age_ms", "fast", "double"),
+        ("max_age_ms", float("nan"), "finite"),
+        ("max_age_ms", True, "double"),
+        ("max_age_ms", 0.0, "1 to 10000"),
+        ("max_batch", 2.0, "integer"),
+        ("max_batch", True, "integer"),
+        ("max_batch", 0, "1 to 128"),
+        ("autostart", 1, "bool"),
+        ("model", 7, "string"),
+        ("precision", "float8", "auto, float32, bfloat16, float16, int8"),
+        ("class_ids", "person", "a list of string"),
+        ("class_ids", [1], "string"),
+        ("class_ids", None, "a list of string"),
+        ("detector_size", [640], "2 values"),
+        ("detector_size", [640, -1], "0 to 32766"),
+        ("detector_size", [0, 640], "two sizes above 0"),
+        ("image_size", [1280, 0], "16 to 16384"),
+        ("image_size", [1280], "2 values"),
+        ("typical_persons", 0, "1 to 500"),
+        ("optimization_level", 6, "0 to 5"),
+        ("workspace_mib", -1, "0 to 262144"),
+        ("fallback", "gpu", "cpu, none"),
+    ],
+)
+def test_values_that_are_refused_by_name(name: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ParameterError) as error:
+        Settings.of(DEFAULTS | {name: value})
+    assert f"parameter {name} is" in str(error.value) and allowed in str(error.value)
+
+
+def test_every_parameter_is_described() -> None:
+    table = markdown_table()
+    for parameter in PARAMETERS:
+        assert parameter.description.endswith(".")
+        assert f"| `{parameter.name}` |" in table
+        assert parameter.checked(parameter.default) == parameter.default
