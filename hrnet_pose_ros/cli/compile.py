@@ -79,6 +79,7 @@ def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.library import find_library
     from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
     from hrnet_pose_ros.model_files.find import find_end2end_graph
+    from hrnet_pose_ros.model_files.quantized import check_judged
 
     settings = TensorRtOptions(
         device=options.device,
@@ -90,6 +91,8 @@ def _compile(options: argparse.Namespace) -> None:
         plan_cache=options.output,
     )
     path = find_end2end_graph(options.model, options.precision, options.decoding, options.flip_test)
+    if options.precision == "int8":
+        check_judged(path)
     library = find_library()
     target, here = _target(options.compute_capability, options.device, library)
     if here is not None:

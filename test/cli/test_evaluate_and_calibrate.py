@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools_scores import by_pycocotools
 
 from hrnet_pose_ros.cli.engine_options import EngineChoice
 from hrnet_pose_ros.cli.main import main
@@ -60,11 +61,35 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
     assert 0.1 < report["scores"]["AP50"] <= 1  # the bundled model sees these people
     again = evaluate_results(street.annotations, results)
     assert again.values == pytest.approx(report["scores"], abs=1e-9)
+    # As the HRNet reference writes them: a bbox would change APM and APL.
+    assert {frozenset(result) for result in results} == {
+        frozenset(("image_id", "category_id", "keypoints", "score"))
+    }
+    found = by_pycocotools(street.annotations, results)
+    assert [report["scores"][m] for m in METRICS] == pytest.approx(found, abs=1e-6)
     change = report["against"]["scores"]["AP"] - report["scores"]["AP"]
     assert report["against"]["change"]["AP"] == pytest.approx(change)
     assert report["against"]["difference"]["joints"] == 36 * 17
-    for shares in report["errors"].values():
-        assert sum(shares.values()) == pytest.approx(1)
+    for one in (report, report["against"]):
+        for shares in one["errors"].values():
+            assert sum(shares.values()) == pytest.approx(1)
+        for pair in one["left_right"].values():
+            judged, *shares = pair.values()
+            assert judged == 0 or sum(shares) == pytest.approx(1)
+        assert one["left_right"]["shoulders"]["judged"] > 5
+
+
+def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
+    report = json.loads((evaluated / "all.json").read_text())
+    printed = (evaluated / "printed.txt").read_text()
+    inversion = [
+        f"{100 * one['errors']['left_ankle']['inversion']:.1f}"
+        for one in (report, report["against"])
+    ]
+    (row,) = [line for line in printed.splitlines() if line.startswith("| left ankle |")]
+    assert row.split("|")[5].strip() == " → ".join(inversion)
+    (row,) = [line for line in printed.splitlines() if line.startswith("| ankles |")]
+    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["judged"])
 
 
 def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
@@ -85,8 +110,8 @@ def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
 
 def test_plots(evaluated: Path) -> None:
     plots = evaluated / "plots"
-    names = ["precision_recall.png", "joints.png", "errors.png", "worst_01.jpg", "worst_12.jpg"]
-    for name in names:
+    names = ["precision_recall.png", "joints.png", "errors.png", "left_right.png"]
+    for name in (*names, "worst_01.jpg", "worst_12.jpg"):
         picture = cv2.imread(str(plots / name))
         assert picture is not None, name
         assert picture.std() > 10, f"{name} shows nothing"

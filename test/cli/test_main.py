@@ -11,7 +11,7 @@ from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.version import VERSION
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
