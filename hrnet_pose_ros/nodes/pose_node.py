@@ -72,24 +72,24 @@ class PoseNode(ForgivingLifecycle, Node):
         # Reentrant: get_state answers while a transition prepares an engine.
         self.slow_callbacks = ReentrantCallbackGroup()
         ForgivingLifecycle.__init__(self, callback_group=self.slow_callbacks)
-        self._parameters = ParameterServer(
+        self._parameter_server = ParameterServer(
             self,
             PARAMETERS,
             Settings,
             unconfigured=lambda: self.state_id() == State.PRIMARY_STATE_UNCONFIGURED,
         )
-        settings = self._parameters.current
+        settings = self._parameter_server.current
         self._problem = ""  # of the last transition that failed
         self._stopping = threading.Event()
-        self._clock = NodeClock(self.get_clock())
+        self._node_clock = NodeClock(self.get_clock())
         self._health = Health()
         self._warnings = ThrottledWarnings(self.get_logger())
-        self._publishers = create_publishers(self)
-        self._optional_outputs = OptionalOutputs(self._publishers, self._warnings)
+        self._outputs = create_publishers(self)
+        self._optional_outputs = OptionalOutputs(self._outputs, self._warnings)
         images = image_input(self, TRANSPORTS[settings().image_transport])
         self._gate = FrameGate(
             settings(),
-            self._clock,
+            self._node_clock,
             images.transport,
             self._health.drops.add,
             refused=warn_of_refusals(self._warnings, images.topic),
@@ -103,7 +103,7 @@ class PoseNode(ForgivingLifecycle, Node):
             images,
             self._gate,
             self._engine,
-            self._publishers.skeletons,
+            self._outputs.skeletons,
             self._optional_outputs,
             self._health,
             self._warnings,
@@ -112,7 +112,7 @@ class PoseNode(ForgivingLifecycle, Node):
         self._intake = MessageIntake(self._gate, self._health, self._engine_thread)
         self._inputs = self._create_inputs(images)
         self._create_timers()
-        self._parameters.on_change(self._apply)
+        self._parameter_server.on_change(self._apply)
         forward_package_log(self.get_logger())
         # A thread, not a timer of period 0: on several threads that can fire once more while it is
         # cancelled, and rclpy's error for it would end the executor.
@@ -179,12 +179,12 @@ class PoseNode(ForgivingLifecycle, Node):
 
     def _publish_info(self, info: EngineInfo, fallback: bool) -> None:
         """Publish the latched SkeletonInfo of a new engine."""
-        self._publishers.skeleton_info.publish(
+        self._outputs.skeleton_info.publish(
             skeleton_info(
                 rclpy_types(),
-                Header(stamp=self._clock.stamp()),
+                Header(stamp=self._node_clock.stamp()),
                 info,
-                image_rectified=self._parameters.current().image_rectified,
+                image_rectified=self._parameter_server.current().image_rectified,
                 fallback=fallback,
             )
         )
@@ -266,21 +266,21 @@ class PoseNode(ForgivingLifecycle, Node):
     # --- diagnostics and the end -----------------------------------------------------------------
 
     def _statuses(self) -> list[DiagnosticStatus]:
-        peers = incompatible_peers(self, self._inputs, self._publishers.for_consumers)
+        peers = incompatible_peers(self, self._inputs, self._outputs.for_consumers)
         for text in peers:
             self._warnings.warn("incompatible QoS", text)
         situation = Situation(
             active=self._gate.is_open,
             incompatible_qos=peers,
             transition_problem=self._problem,
-            warn_age=self._parameters.current().warn_age_ms / 1e3,
+            warn_age=self._parameter_server.current().warn_age_ms / 1e3,
         )
         return self._health.statuses(self.get_fully_qualified_name(), situation)
 
     def _publish_diagnostics(self) -> None:
         self._last_statuses = self._statuses()
-        header = Header(stamp=self._clock.stamp())
-        self._publishers.diagnostics.publish(
+        header = Header(stamp=self._node_clock.stamp())
+        self._outputs.diagnostics.publish(
             DiagnosticArray(header=header, status=self._last_statuses)
         )
 
