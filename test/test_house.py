@@ -284,11 +284,11 @@ def test_package_xml_names_what_ros_code_imports(root: Path) -> None:
     assert not missing
 
 
-def test_readme_holds_the_parameter_table(root: Path) -> None:
+def test_documents_hold_the_parameter_table(root: Path) -> None:
     from hrnet_pose_ros.pipeline.settings import markdown_table
 
-    assert markdown_table() in (root / "README.md").read_text(), (
-        "put the output of 'python -m hrnet_pose_ros.pipeline.settings' into README.md"
+    assert markdown_table() in (root / "docs" / "parameters.md").read_text(), (
+        "put the output of 'python -m hrnet_pose_ros.pipeline.settings' into docs/parameters.md"
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, all of them, described once; and the README's table.
+"""The node's parameters, all of them, described once; and the table of docs/parameters.md.
 
 ``python -m hrnet_pose_ros.pipeline.settings`` prints the table in Markdown.
 """
@@ -304,7 +304,7 @@ class Settings:
 
 
 def markdown_table() -> str:
-    """The table of the README."""
+    """The table of docs/parameters.md."""
     lines = [
         "| parameter | type | default | allowed | changed | what it does |",
         "|---|---|---|---|---|---|",
