@@ -13,7 +13,6 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import (
     BoundingBox2D,
     Detection2D,
@@ -26,8 +25,10 @@ from vision_msgs.msg import (
 
 from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
-from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
+from hrnet_pose_ros.pipeline.images import ImageError
 from hrnet_pose_ros.ros.engine_thread import EngineThread
+from hrnet_pose_ros.ros.image_input import image_input
 
 CLASS_ID = "person"
 STOP_TIMEOUT = 10.0
@@ -44,9 +45,9 @@ class PersonDetectorNode(Node):
             return self.declare_parameter(name, default).value
 
         transport = parameter("image_transport", "raw")
-        if transport not in ("raw", "compressed"):
+        if transport not in TRANSPORTS:
             raise ValueError(
-                f"parameter image_transport is {transport!r}; allowed: raw, compressed"
+                f"parameter image_transport is {transport!r}; allowed: {', '.join(TRANSPORTS)}"
             )
         self._detector = PersonDetector(
             min_score=parameter("min_score", 0.5),
@@ -55,7 +56,7 @@ class PersonDetectorNode(Node):
         )
         self._ids = BoxIds()
         self._stopping = threading.Event()
-        self._compressed = transport == "compressed"
+        self._images = image_input(self, TRANSPORTS[transport])
         overridable = QoSOverridingOptions.with_default_policies()
         self._detections = self.create_publisher(
             Detection2DArray,
@@ -64,19 +65,18 @@ class PersonDetectorNode(Node):
             qos_overriding_options=overridable,
         )
         self._thread: EngineThread[Any] = EngineThread(self._process)
-        topic = self.resolve_topic_name("image") + ("/compressed" if self._compressed else "")
         self.create_subscription(
-            CompressedImage if self._compressed else Image,
-            topic,
+            self._images.message_class,
+            self._images.topic,
             self._thread.put,
             qos_profile_sensor_data,
             qos_overriding_options=overridable,
         )
-        self.get_logger().info(f"detecting persons on {topic}")
+        self.get_logger().info(f"detecting persons on {self._images.topic}")
 
     def _process(self, message: Any) -> None:
         try:
-            frame = rgb_frame_of_compressed(message) if self._compressed else rgb_frame(message)
+            frame = self._images.transport.read(message)
             boxes, scores = self._detector.detect(frame)
             stamp = message.header.stamp
             ids = self._ids.assign(boxes, stamp.sec * 10**9 + stamp.nanosec)

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
+
+SettingsT = TypeVar("SettingsT")
 
 
 class Change(Enum):
@@ -81,6 +84,21 @@ class Parameter:
 
     def _error(self, value: Any, allowed: str) -> ParameterError:
         return ParameterError(f"parameter {self.name} is {value!r}; allowed: {allowed}")
+
+
+def checked_settings(
+    settings_class: Callable[..., SettingsT],
+    parameters: Iterable[Parameter],
+    values: Mapping[str, Any],
+) -> SettingsT:
+    """The settings of these values: an instance of a dataclass with a field for each parameter.
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed, by itself or (where the class checks that) with the others.
+    """
+    return settings_class(**{p.name: p.checked(values[p.name]) for p in parameters})
 
 
 _TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}

@@ -17,7 +17,7 @@ from hrnet_pose_ros.engines.tensorrt.options import (
     OPTIMIZATION_LEVELS,
     TensorRtOptions,
 )
-from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError
+from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError, checked_settings
 
 # What takes over from a GPU that fails.
 FALLBACKS = ("cpu", "none")
@@ -300,7 +300,7 @@ class Settings:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """Check ``{name: value}`` of all parameters and return them, or raise ParameterError."""
-        return cls(**{name: parameter.checked(values[name]) for name, parameter in BY_NAME.items()})
+        return checked_settings(cls, PARAMETERS, values)
 
 
 def markdown_table() -> str:

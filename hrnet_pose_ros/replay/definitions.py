@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
@@ -36,7 +37,12 @@ def definition_folders(package: str) -> list[Path]:
 
 @functools.cache
 def typestore() -> Typestore:
-    """The messages that we write, and those of ROS 2 Jazzy.
+    """The messages that we write, and those of ROS 2 Jazzy; read once. BagError as `read_types`."""
+    return read_types(definition_folders)
+
+
+def read_types(folders_of: Callable[[str], list[Path]]) -> Typestore:
+    """The messages of ROS 2 Jazzy, and those of `VISION` and `OURS` from their folders.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def typestore() -> Typestore:
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     for package in (VISION, OURS):
-        folders = definition_folders(package)
+        folders = folders_of(package)
         if not folders:
             raise BagError(
                 f"no message definitions of {package}: source a ROS workspace that has it, or "
