@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 
-def add_calibrate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_calibrate(verbs: Verbs) -> None:
     """``hrnet_pose calibrate MODEL --annotations FILE.json --images DIR``"""
     parser = verbs.add_parser(
         "calibrate",
@@ -68,9 +68,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         "before": calibration_report(others, None),
         "after": calibration_report(others, calibration),
     }
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(options.json, report)
     if options.plots is not None:
         title = f"{engine.info.model}, {key}\n{len(others)} joints of images with an odd id"
         write_calibration_plots(options.plots, title, others, calibration)

@@ -7,10 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from hrnet_pose_ros.cli.arguments import Verbs
+
 PASS, FAIL = 0, 1
 
 
-def add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_compare(verbs: Verbs) -> None:
     """``hrnet_pose compare GOLDEN_BAG NEW_BAG --scenario SCENARIO.yaml``"""
     parser = verbs.add_parser(
         "compare",

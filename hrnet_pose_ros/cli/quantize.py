@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb ``quantize`` of the command ``hrnet_pose``."""
+"""``hrnet_pose quantize``: a model in 8 bits."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from hrnet_pose_ros.cli.arguments import Verbs
 
-Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
+if TYPE_CHECKING:
+    import numpy as np
 
 BUNDLED = "check_crops"
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
-def add_quantize(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def add_quantize(verbs: Verbs) -> None:
     """``hrnet_pose quantize MODEL.onnx -o MODEL_int8.onnx``"""
     parser = verbs.add_parser(
         "quantize",
@@ -71,6 +73,7 @@ def load_crops(folder: Path) -> np.ndarray:
     Raises ValueError where there is no such folder, it holds no picture, or one is unreadable.
     """
     import cv2
+    import numpy as np
 
     from hrnet_pose_ros.engines.precision_check import CHECK_CROP_SIZE
 

@@ -299,8 +299,11 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Check ``{name: value}`` of all parameters and return them, or raise ParameterError."""
-        return cls(**{name: parameter.checked(values[name]) for name, parameter in BY_NAME.items()})
+        """Check ``{name: value}`` and return them, or raise ParameterError.
+
+        A parameter that is left out has its default.
+        """
+        return cls(**{name: p.checked(values.get(name, p.default)) for name, p in BY_NAME.items()})
 
 
 def markdown_table() -> str:
