@@ -284,11 +284,12 @@ def test_package_xml_names_what_ros_code_imports(root: Path) -> None:
     assert not missing
 
 
-def test_readme_holds_the_parameter_table(root: Path) -> None:
-    from hrnet_pose_ros.pipeline.settings import markdown_table
+def test_documents_hold_the_parameter_table(root: Path) -> None:
+    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENTS, markdown_table
 
-    assert markdown_table() in (root / "README.md").read_text(), (
-        "put the output of 'python -m hrnet_pose_ros.pipeline.settings' into README.md"
+    texts = [(root / name).read_text() for name in DOCUMENTS if (root / name).is_file()]
+    assert sum(markdown_table() in text for text in texts) == 1, (
+        "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
     )
 
 

@@ -31,7 +31,7 @@ def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     ValueError
         The file is no parameter file.
     """
-    values = {name: parameter.default for name, parameter in BY_NAME.items()}
+    values: dict[str, Any] = {}
     if file is not None:
         for wildcard, section in _sections(file):
             for name, value in section.items():
