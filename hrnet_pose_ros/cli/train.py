@@ -74,7 +74,7 @@ def with_paths(
     ConfigError
         A name that the configuration does not have, or a data set without a place.
     """
-    from hrnet_pose_ros.training.config import ConfigError
+    from hrnet_pose_ros.yaml_config import ConfigError
 
     train = dict(config.train)
     for one in data:

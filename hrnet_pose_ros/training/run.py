@@ -17,7 +17,7 @@ from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
 from hrnet_pose_ros.training.allocator import keep_freed_memory
-from hrnet_pose_ros.training.config import ConfigError, TrainingConfig
+from hrnet_pose_ros.training.config import TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, Source
 from hrnet_pose_ros.training.learning_curves import Curves
@@ -25,6 +25,7 @@ from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
 from hrnet_pose_ros.training.pretraining import load_pretraining
 from hrnet_pose_ros.training.sampling import Order
 from hrnet_pose_ros.training.validation import ValidationCrops
+from hrnet_pose_ros.yaml_config import ConfigError
 
 SETTINGS = "settings.json"
 # Settings that a training may go on with when they have changed: where things lie and how often
