@@ -147,6 +147,8 @@ def _hrnet_of(
         exchange = "within_stages"
     planes = state.get("layer1.0.conv1.weight")
     widths = same[0].widths
+    mix = state.get("head.bn.weight")
+    mixed = 0 if mix is None else mix.shape[0]
     described = HRNetConfiguration(
         "",
         width,
@@ -155,7 +157,8 @@ def _hrnet_of(
         modules=(_count(state, "stage2."), _count(state, "stage3."), _count(state, "stage4.")),
         blocks=_count(state, "stage2.0.branches.0."),
         exchange=exchange,
-        heatmap_branch=widths.index(head_width) if head_width in widths else 0,
+        heatmap_branch=widths.index(head_width) if head_width in widths and not mixed else 0,
+        head_width=mixed,
     )
     fitting = [c for c in same if c == replace(described, name=c.name)]
     return (fitting or same)[0]

@@ -5,7 +5,8 @@ A stem brings the crop to a quarter of its size; four stages follow. Stage s run
 parallel, branch b at 1/2**b of the highest resolution with 2**b times its width; after every
 exchange module each branch receives the sum of all of them. The heatmaps are read from the
 highest resolution. Section 4.3 of the paper tries fewer exchange units and heatmaps of the other
-resolutions: `HRNetConfiguration` has both as its last attributes.
+resolutions; HRNetV2 (Wang et al., TPAMI 2020) reads them from all resolutions together:
+`HRNetConfiguration` has these as its last attributes.
 
 Module names give the parameter names of the published checkpoints (``stage3.1.branches.0.2.…``),
 so these load without renaming.
@@ -155,6 +156,32 @@ def _resample(widths: Sequence[int], source: int, target: int) -> nn.Module:
     return nn.Sequential(*steps)
 
 
+class MultiResolutionHead(nn.Module):
+    """HRNetV2's representation: every resolution, brought to the highest and mixed by a 1x1.
+
+    HRNetV2 resizes the branches (bilinear), concatenates them and convolves 1x1. A 1x1 convolution
+    of a concatenation is the sum of one for each part, and it commutes with the resizing: so each
+    branch is convolved at its own resolution, which costs a quarter, a 16th and a 64th of it.
+
+    ``forward`` takes the branches ``[N, C·2**b, H/2**b, W/2**b]`` and returns ``[N, width, H, W]``.
+    """
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(convolution(branch, width, 1) for branch in widths)
+        self.bn = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, xs: list[Tensor]) -> Tensor:
+        total = self.convs[0](xs[0])
+        for branch, (conv, x) in enumerate(zip(self.convs[1:], xs[1:], strict=True), 1):
+            total = total + nn.functional.interpolate(
+                conv(x), scale_factor=2.0**branch, mode="bilinear", align_corners=False
+            )
+        mixed: Tensor = self.relu(self.bn(total))
+        return mixed
+
+
 class HRNet(nn.Module):
     """HRNet with a heatmap head.
 
@@ -183,8 +210,10 @@ class HRNet(nn.Module):
         self.transition2 = Transition(widths[:2], widths[:3])
         self.stage3 = self._stage(3, range(3))
         self.transition3 = Transition(widths[:3], widths)
-        self.stage4 = self._stage(4, [configuration.heatmap_branch])
-        self.final_layer = nn.Conv2d(widths[configuration.heatmap_branch], joints, kernel_size=1)
+        mixes = configuration.head_width > 0
+        self.stage4 = self._stage(4, range(4) if mixes else [configuration.heatmap_branch])
+        self.head = MultiResolutionHead(widths, configuration.head_width) if mixes else None
+        self.final_layer = nn.Conv2d(configuration.heatmap_width, joints, kernel_size=1)
 
     def _stage(self, stage: int, targets: Sequence[int]) -> nn.Sequential:
         """Stage 2, 3 or 4; its last module gives the branches ``targets``, the others all."""
@@ -207,7 +236,8 @@ class HRNet(nn.Module):
         xs = self.transition1([self.layer1(x)])
         xs = self.transition2(self.stage2(xs))
         xs = self.transition3(self.stage3(xs))
-        heatmaps: torch.Tensor = self.final_layer(self.stage4(xs)[0])
+        xs = self.stage4(xs)
+        heatmaps: torch.Tensor = self.final_layer(xs[0] if self.head is None else self.head(xs))
         return heatmaps
 
 
@@ -236,6 +266,9 @@ class HRNetConfiguration:
         Where the branches exchange information.
     heatmap_branch
         The branch that the heatmaps are read from: 0 (a quarter of the crop), 1 or 2.
+    head_width
+        Channels of the mix of all branches that the heatmaps are read from (HRNetV2); 0: they are
+        read from ``heatmap_branch`` alone.
     """
 
     name: str
@@ -246,11 +279,24 @@ class HRNetConfiguration:
     blocks: int = 4
     exchange: Exchange = "within_stages"
     heatmap_branch: int = 0
+    head_width: int = 0
+
+    def __post_init__(self) -> None:
+        if self.head_width and self.heatmap_branch:
+            raise ValueError(
+                f"{self.name}: head_width {self.head_width} mixes all branches at the highest "
+                f"resolution; heatmap_branch must be 0 then, got {self.heatmap_branch}"
+            )
 
     @property
     def stride(self) -> int:
         """Crop pixels per heatmap cell."""
         return STRIDE * 2**self.heatmap_branch
+
+    @property
+    def heatmap_width(self) -> int:
+        """Channels that the last convolution makes the heatmaps of."""
+        return self.head_width or self.widths[self.heatmap_branch]
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
@@ -266,6 +312,15 @@ CONFIGURATIONS: dict[str, HRNetConfiguration] = {
         # The bundled demonstration model (models/hrnet_w16_small.md).
         HRNetConfiguration(
             "hrnet_w16_small", 16, layer1_blocks=1, layer1_planes=32, modules=(1, 2, 1), blocks=2
+        ),
+        HRNetConfiguration(
+            "hrnetv2_w24_small",
+            24,
+            layer1_blocks=1,
+            layer1_planes=32,
+            modules=(1, 1, 1),
+            blocks=2,
+            head_width=48,
         ),
         # The ablations of the paper (section 4.3): AP 70.8, 71.9 and, for hrnet_w32, 73.4 without
         # pretraining; then heatmaps of 1/8 and of 1/16 of the crop.

@@ -47,6 +47,21 @@ def check_stride(network: PoseNetwork) -> None:
         )
 
 
+def check_head(network: PoseNetwork) -> None:
+    """Raise ModelError unless the last convolution has as many channels as it makes heatmaps.
+
+    With fewer, the maps are linearly dependent: one combination of them has the same value
+    whatever the picture, and training gives up what that combination tells apart (measured on 16
+    channels for COCO's 17 joints: left against right ankle, so that both lie on one foot).
+    """
+    joints, channels = network.final_layer.weight.shape[:2]
+    if channels < joints:
+        raise ModelError(
+            f"{network.configuration.name} makes {joints} heatmaps of {channels} channels, so they "
+            "cannot vary independently: use a network with a wider last layer (head_width, width)"
+        )
+
+
 def usual_colour_order(network: PoseNetwork) -> str:
     """Colour order of weights that nobody says anything about: RGB for an HRNet.
 

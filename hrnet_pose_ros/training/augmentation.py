@@ -60,6 +60,14 @@ class AugmentationConfig:
             if not 0 <= value <= most:
                 raise ValueError(f"{name} must be 0 to {most:g}, got {value}")
 
+    def weakened(self, strength: float) -> AugmentationConfig:
+        """The same with ``strength`` (0 to 1) times the change; mirroring stays as it is.
+
+        Nobody looks different in a mirror: half of the crops are mirrored at any strength.
+        """
+        values = {name: value * strength for name, value in vars(self).items()}
+        return AugmentationConfig(**values | {"flip": self.flip})
+
 
 @dataclass(frozen=True)
 class Placement:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hrnet_pose_ros.installed import installed_folders
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
@@ -23,6 +24,13 @@ def require(met: bool, message: str) -> None:
     """Raise ConfigError with ``message`` unless ``met``."""
     if not met:
         raise ConfigError(message)
+
+
+def _require_joint(name: str, where: str) -> None:
+    near = difflib.get_close_matches(name, JOINT_NAMES, n=1, cutoff=0.0)[0]
+    require(
+        name in JOINT_NAMES, f"{where}: there is no joint {name!r}; the nearest name is '{near}'"
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,11 @@ class StageConfig:
     hardest_joints
         Number of joints of a person that count in the loss, those with the largest (OHKM); null
         counts all.
+    joint_weights
+        Joint name to how often its loss counts, 0 or more; joints that are not named count once.
+    augmentation_from
+        Strength of the augmentation at the stage's begin, 0 to 1; it grows over the epochs to
+        what ``augmentation`` says. 1: the whole strength from the first epoch on.
     validate_epochs
         Epochs between two validations; there is always one at the end.
     """
@@ -79,6 +92,8 @@ class StageConfig:
     average_decay: float = 0.0
     peak_weight: float = 0.0
     hardest_joints: int | None = None
+    joint_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    augmentation_from: float = 1.0
     validate_epochs: int = 1
 
     def __post_init__(self) -> None:
@@ -105,6 +120,16 @@ class StageConfig:
         for name in ("hold", "average_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{where}{name} must be from 0 to below 1, got {value}")
+        require(
+            0 <= self.augmentation_from <= 1,
+            f"{where}augmentation_from must be 0 to 1, got {self.augmentation_from}",
+        )
+        for joint, weight in self.joint_weights.items():
+            _require_joint(joint, f"{where}joint_weights")
+            require(
+                0 <= weight < float("inf"),
+                f"{where}joint_weights: {joint} must be 0 or more, got {weight}",
+            )
         require(
             self.hardest_joints is None or 1 <= self.hardest_joints <= JOINTS,
             f"{where}hardest_joints must be 1 to {JOINTS} or null, got {self.hardest_joints}",
@@ -137,13 +162,18 @@ class DataConfig:
     weight
         How many of an epoch's crops come from it, beside the weights of the others. Without
         ``epoch_crops`` and with one data set it plays no part.
+    ignored_joints
+        Joints whose labels in this data set are not learned from (pseudo labels, say).
     """
 
     annotations: str = ""
     images: str = ""
     weight: float = 1.0
+    ignored_joints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for joint in self.ignored_joints:
+            _require_joint(joint, "ignored_joints")
         require(self.weight > 0, f"weight must be above 0, got {self.weight}")
 
 

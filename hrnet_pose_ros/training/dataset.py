@@ -31,27 +31,31 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """One data set: its annotations and the pictures of its persons."""
+    """One data set: its annotations, the pictures of its persons, joints not to learn from."""
 
     annotations: PersonAnnotations
     cache: CropCache
+    ignored_joints: Sequence[int] = ()
 
 
 class CropDataset(torch.utils.data.Dataset[Batch]):
-    """Makes the crops of a list of draws; a batch at a time."""
+    """Makes the crops of a list of draws; a batch at a time.
+
+    ``augmentation`` holds what is changed in each epoch; later ones are like the last.
+    """
 
     def __init__(
         self,
         sources: Sequence[Source],
         input_size: tuple[int, int],
-        augmentation: AugmentationConfig,
+        augmentation: Sequence[AugmentationConfig],
         seed: int,
     ) -> None:
         # One crop is too small to share, and OpenCV's threads do not live on in a forked worker.
         cv2.setNumThreads(1)
         self.sources = list(sources)
         self.input_size = input_size
-        self.augmentation = augmentation
+        self.augmentation = list(augmentation)
         self.seed = seed
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
@@ -69,18 +73,21 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
         person = source.cache.persons[draw.number]
         picture = source.cache[draw.number]
         keypoints = source.annotations.keypoints[person]
-        labelled = source.annotations.labelled[person]
+        labelled = source.annotations.labelled[person].copy()
+        labelled[list(source.ignored_joints)] = False
+        # A stage that was made longer goes on with the strength of its last epoch.
+        augmentation = self.augmentation[min(draw.epoch, len(self.augmentation) - 1)]
         placement = place_crop(
             source.annotations.boxes[person],
             keypoints,
             labelled,
             self.input_size,
-            self.augmentation,
+            augmentation,
             random,
         )
         to_picture = picture.image_to_picture @ square(placement.crop_to_image)
         crop = warp_crops(picture.pixels, to_picture[None], self.input_size)[0]
-        crop = change_pixels(crop, self.augmentation, random)
+        crop = change_pixels(crop, augmentation, random)
         image_to_crop = np.linalg.inv(square(placement.crop_to_image))[:2]
         keypoints = keypoints @ image_to_crop[:, :2].T + image_to_crop[:, 2]
         if placement.mirrored:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
 from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.skeleton import JOINT_NAMES
 from hrnet_pose_ros.training.config import StageConfig
 from hrnet_pose_ros.training.dataset import Batch, CropDataset
 from hrnet_pose_ros.training.ema import AveragedWeights
@@ -67,6 +68,9 @@ class StageTraining:
         self.fabric, self.stage, self.data = fabric, stage, data
         self.folder, self.curves, self.checkpoint_steps = folder, curves, checkpoint_steps
         self.stride = network.configuration.stride
+        self.joint_weights = torch.tensor(
+            [stage.joint_weights.get(joint, 1.0) for joint in JOINT_NAMES], device=fabric.device
+        )
         self.steps_per_epoch = data.order.steps_per_epoch(stage.batch)
         self.steps = stage.epochs * self.steps_per_epoch
         whole = HeatmapNetwork(network).to(fabric.device, memory_format=torch.channels_last)
@@ -150,7 +154,7 @@ class StageTraining:
             self.stride,
         )
         losses = joint_losses(self.whole(crops), targets, weights, stage.peak_weight)
-        loss = heatmap_loss(losses, stage.hardest_joints)
+        loss = heatmap_loss(losses, stage.hardest_joints, self.joint_weights)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.optimizer.step()

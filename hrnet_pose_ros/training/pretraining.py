@@ -15,7 +15,7 @@ from hrnet_pose_ros.network.checkpoints import read_state_dict
 _CLASSIFIER = re.compile(
     r"^(incre_modules|downsamp_modules|final_layer|classifier|head|fc)\.|^stage4\.\d+\.fuse_layers\."
 )
-_HEAD = ("final_layer.", "deconv_layers.")  # what a pose network has on top
+_HEAD = ("final_layer.", "deconv_layers.", "head.")  # what a pose network has on top
 
 
 def load_pretraining(network: nn.Module, path: str | Path) -> int:

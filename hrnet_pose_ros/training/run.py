@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
+from hrnet_pose_ros.skeleton import JOINT_NAMES
 from hrnet_pose_ros.training.allocator import keep_freed_memory
-from hrnet_pose_ros.training.config import TrainingConfig
+from hrnet_pose_ros.training.augmentation import AugmentationConfig
+from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, Source
 from hrnet_pose_ros.training.learning_curves import Curves
@@ -61,7 +64,7 @@ def train(config: TrainingConfig, folder: Path) -> Path:
     curves = Curves(folder)
     for stage in config.stages:
         data = StageData(
-            CropDataset(sources, stage.size, config.augmentation, config.seed),
+            CropDataset(sources, stage.size, augmentation_of(config, stage), config.seed),
             order,
             ValidationCrops(
                 validation,
@@ -77,6 +80,12 @@ def train(config: TrainingConfig, folder: Path) -> Path:
         )
         network = _network_with(config.network, training.run())
     return folder / config.stages[-1].name / BEST
+
+
+def augmentation_of(config: TrainingConfig, stage: StageConfig) -> list[AugmentationConfig]:
+    """What is changed about the crops in each epoch of a stage: more and more of it."""
+    strengths = np.linspace(stage.augmentation_from, 1, stage.epochs)
+    return [config.augmentation.weakened(float(strength)) for strength in strengths]
 
 
 def _fabric(config: TrainingConfig) -> Fabric:
@@ -118,7 +127,11 @@ def _sources(
     largest = max((stage.size for stage in config.stages), key=lambda size: size[0] * size[1])
     with fabric.rank_zero_first(local=True):
         return [
-            Source(read, open_cache(read, Path(config.train[name].images), largest, folder / name))
+            Source(
+                read,
+                open_cache(read, Path(config.train[name].images), largest, folder / name),
+                [JOINT_NAMES.index(joint) for joint in config.train[name].ignored_joints],
+            )
             for name, read in annotations.items()
         ]
 

@@ -72,11 +72,16 @@ def joint_losses(predicted: Tensor, target: Tensor, weights: Tensor, peak_weight
     return 0.5 * weights * error.mean(dim=(-2, -1))
 
 
-def heatmap_loss(losses: Tensor, hardest: int | None = None) -> Tensor:
+def heatmap_loss(
+    losses: Tensor, hardest: int | None = None, joint_weights: Tensor | None = None
+) -> Tensor:
     """Mean over persons and joints of `joint_losses`; or, with OHKM, over each person's hardest.
 
-    ``hardest`` is the number of joints of a person that count (online hard key point mining).
+    ``hardest`` is the number of joints of a person that count (online hard key point mining);
+    ``joint_weights`` float ``[17]`` is how often each joint's loss counts.
     """
+    if joint_weights is not None:
+        losses = losses * joint_weights
     if hardest is not None:
         losses = losses.topk(hardest, dim=1).values
     return losses.mean()

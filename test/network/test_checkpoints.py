@@ -293,6 +293,8 @@ def test_members_of_one_width_are_told_apart(
             {"layer1_planes": 16},
             {"exchange": "across_stages"},
             {"heatmap_branch": 2},
+            {"head_width": 24},
+            {"head_width": 32},
         )
     ):
         other = dataclasses.replace(small, name=f"other_{number}", **change)

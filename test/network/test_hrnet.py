@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
-from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet
+from hrnet_pose_ros.network.hrnet import (
+    CONFIGURATIONS,
+    HRNet,
+    HRNetConfiguration,
+    MultiResolutionHead,
+)
+from hrnet_pose_ros.network.pose_networks import check_head
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -19,7 +26,7 @@ def on_meta(name: str) -> HRNet:
         return HRNet(CONFIGURATIONS[name]).eval()
 
 
-@pytest.mark.parametrize("name", ["hrnet_w32", "hrnet_w48", "hrnet_w16_small"])
+@pytest.mark.parametrize("name", ["hrnet_w32", "hrnet_w48", "hrnet_w16_small", "hrnetv2_w24_small"])
 @pytest.mark.parametrize(("height", "width"), [(256, 192), (384, 288), (128, 96)])
 def test_heatmaps_are_a_quarter_of_the_crop(name: str, height: int, width: int) -> None:
     crops = torch.empty(2, 3, height, width, device="meta")
@@ -63,8 +70,9 @@ def test_bundled_weights_load_strictly() -> None:
     network.load_state_dict(weights, strict=True)
 
 
-def test_every_parameter_reaches_the_heatmaps() -> None:
-    network = HRNet(CONFIGURATIONS["hrnet_w16_small"])
+@pytest.mark.parametrize("name", ["hrnet_w16_small", "hrnetv2_w24_small"])
+def test_every_parameter_reaches_the_heatmaps(name: str) -> None:
+    network = HRNet(CONFIGURATIONS[name])
     network(torch.randn(2, 3, 64, 64)).sum().backward()
     unused = [name for name, p in network.named_parameters() if p.grad is None]
     assert unused == []
@@ -84,3 +92,35 @@ def test_normalisation_is_part_of_the_network() -> None:
     expected = [(1 - 0.485) / 0.229, (0 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
     torch.testing.assert_close(seen[0].flatten(), torch.tensor(expected))
     assert seen[0].shape == (1, 3, 1, 1)
+
+
+def test_the_multi_resolution_head_is_hrnetv2s() -> None:
+    """HRNetV2's words: resize the branches, concatenate them, then one 1x1 convolution."""
+    torch.manual_seed(0)
+    widths = (6, 12, 24, 48)
+    head = MultiResolutionHead(widths, 20).eval()
+    xs = [torch.randn(2, w, 32 // 2**b, 24 // 2**b) for b, w in enumerate(widths)]
+    resized = [
+        torch.nn.functional.interpolate(x, size=(32, 24), mode="bilinear", align_corners=False)
+        for x in xs
+    ]
+    weight = torch.cat([conv.weight for conv in head.convs], dim=1)
+    expected = torch.relu(head.bn(torch.nn.functional.conv2d(torch.cat(resized, 1), weight)))
+    torch.testing.assert_close(head(xs), expected, atol=1e-5, rtol=1e-5)  # float32 sums
+
+
+def test_a_head_of_fewer_channels_than_maps_is_refused() -> None:
+    narrow = HRNet(CONFIGURATIONS["hrnet_w16_small"])
+    with pytest.raises(ModelError, match="17 heatmaps of 16 channels"):
+        check_head(narrow)
+    # What the refusal is about: one combination of the maps has the same value everywhere.
+    with torch.inference_mode():
+        maps = narrow.eval()(torch.rand(1, 3, 64, 64))[0].flatten(1)
+        null = torch.linalg.svd(narrow.final_layer.weight.flatten(1)).U[:, -1]
+    assert float((null @ maps).std()) < 1e-4 * float(maps.std())
+    check_head(HRNet(CONFIGURATIONS["hrnetv2_w24_small"]))
+
+
+def test_a_mixed_head_reads_no_single_branch() -> None:
+    with pytest.raises(ValueError, match="heatmap_branch must be 0"):
+        HRNetConfiguration("both", 32, heatmap_branch=1, head_width=48)

@@ -20,6 +20,7 @@ from hrnet_pose_ros.training.config import (
     find_config,
     read_config,
 )
+from hrnet_pose_ros.training.run import augmentation_of
 from hrnet_pose_ros.training.schedule import rate_factor
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping
 
@@ -109,6 +110,18 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (
             changed(lambda c: c.update(precision="fp8")),
             "precision must be one of bf16-mixed, 16-mixed, 32; got 'fp8'",
+        ),
+        (
+            changed(lambda c: c["train"]["coco"].update(ignored_joints=["left_foot"])),
+            "ignored_joints: there is no joint 'left_foot'; the nearest name is 'left_",
+        ),
+        (
+            changed(lambda c: c["stages"][0].update(joint_weights={"left_ankle": -1})),
+            "joint_weights: left_ankle must be 0 or more, got -1",
+        ),
+        (
+            changed(lambda c: c["stages"][0].update(augmentation_from=1.5)),
+            "augmentation_from must be 0 to 1, got 1.5",
         ),
         (changed(lambda c: c["stages"].append(STAGE)), "two stages have the same name"),
         (changed(lambda c: c.update(start="a", pretraining="b")), "leave one out"),
@@ -203,3 +216,16 @@ def test_recipes_are_found_by_name(tmp_path: Path) -> None:
     assert find_config(str(path)) == path  # read_config says what is wrong with it
     with pytest.raises(ConfigError, match=r"no recipe 'w32', there are hrnet_w16_small, .*\.yaml"):
         find_config("w32")
+
+
+def test_augmentation_grows_over_the_epochs_of_a_stage() -> None:
+    content = {**CONTENT, "stages": [{**STAGE, "epochs": 5, "augmentation_from": 0.2}]}
+    content["augmentation"] = {"scale": 0.25, "flip": 0.5, "cut_out": 0.5}
+    config = from_mapping(TrainingConfig, content)
+    course = augmentation_of(config, config.stages[0])
+    assert [a.scale for a in course] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25])
+    assert [a.cut_out for a in course] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert {a.flip for a in course} == {0.5}  # a mirrored person is no harder
+    assert course[-1] == config.augmentation
+    constant = from_mapping(TrainingConfig, CONTENT)
+    assert set(augmentation_of(constant, constant.stages[0])) == {constant.augmentation}

@@ -33,13 +33,34 @@ def make(street: StreetData, tmp_path: Path) -> Make:
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
 
     def dataset(augmentation: AugmentationConfig, seed: int = 1) -> CropDataset:
-        return CropDataset([Source(street.annotations, cache)], INPUT, augmentation, seed)
+        return CropDataset([Source(street.annotations, cache)], INPUT, [augmentation], seed)
 
     return dataset
 
 
 def draws(*numbers: int, epoch: int = 0) -> list[Draw]:
     return [Draw(0, number, epoch, place) for place, number in enumerate(numbers)]
+
+
+def test_ignored_joints_are_not_learned_from(street: StreetData, tmp_path: Path) -> None:
+    cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
+    nose, left_eye = 0, 1
+    source = Source(street.annotations, cache, [nose, left_eye])
+    batch = CropDataset([source], INPUT, [NOTHING], 1)[draws(0, 1, 2)]
+    assert not batch.weights[:, [nose, left_eye]].any()
+    labelled = street.annotations.labelled[cache.persons[:3]]
+    assert batch.weights[:, 2:].bool().tolist() == labelled[:, 2:].tolist()
+    assert labelled[:, [nose, left_eye]].any()  # they were there, and stay in the annotations
+
+
+def test_each_epoch_has_its_augmentation_and_later_ones_the_last(
+    street: StreetData, tmp_path: Path
+) -> None:
+    cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
+    dataset = CropDataset([Source(street.annotations, cache)], INPUT, [NOTHING, MIRRORED], 1)
+    plain, mirrored, later = (dataset[draws(0, epoch=e)].crops[0] for e in (0, 1, 5))
+    assert torch.equal(mirrored, later)
+    assert not torch.equal(plain, mirrored)
 
 
 def test_key_points_lie_where_the_crop_shows_them(make: Make, street: StreetData) -> None:

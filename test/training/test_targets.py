@@ -109,3 +109,11 @@ def test_hard_key_point_mining_counts_the_worst_joints_of_each_person() -> None:
     losses = torch.tensor([[1.0, 5.0, 3.0, 0.0], [2.0, 0.0, 0.0, 8.0]])
     assert float(heatmap_loss(losses, 2)) == pytest.approx((5 + 3 + 2 + 8) / 4)
     assert float(heatmap_loss(losses)) == pytest.approx(19 / 8)
+
+
+def test_joint_weights_count_a_joint_so_many_times() -> None:
+    losses = torch.tensor([[1.0, 5.0, 3.0, 0.0], [2.0, 0.0, 0.0, 8.0]])
+    weights = torch.tensor([1.0, 2.0, 0.0, 1.0])
+    assert float(heatmap_loss(losses, None, weights)) == pytest.approx((1 + 10 + 2 + 8) / 8)
+    # The hardest joints are chosen by what counts.
+    assert float(heatmap_loss(losses, 1, weights)) == pytest.approx((10 + 8) / 2)
