@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hrnet_pose_ros.files import write_file
+
 # What `add_subparsers` returns; argparse has no public name for it.
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -25,8 +27,7 @@ def height_x_width(text: str) -> tuple[int, int]:
 def write_json(path: Path | None, content: Any) -> None:
     """Write what an option ``--json FILE`` asks for, where it was given."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        write_file(path, json.dumps(content, indent=1) + "\n")
         print(f"wrote {path}", file=sys.stderr)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
@@ -21,7 +22,7 @@ from hrnet_pose_ros.network.key_point_change import (
     key_point_change,
     split_crops,
 )
-from hrnet_pose_ros.network.onnx_files import kept_when_checked, save_model
+from hrnet_pose_ros.network.onnx_files import save_model
 from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
@@ -60,7 +61,7 @@ def quantize_end2end_graph(
     metadata = _float32_metadata(graph, model)
     crops, judged = split_crops(crops, metadata.model.input_size)
     metadata = dataclasses.replace(metadata, precision="int8")
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         _quantize(model, written, quantized_convolutions(graph), crops[~judged])
         save_model(onnx.load(str(written)), metadata.to_properties(), written)
         change = key_point_change(

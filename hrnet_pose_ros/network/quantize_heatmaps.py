@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
@@ -24,7 +25,7 @@ from hrnet_pose_ros.network.key_point_change import (
     key_point_change,
     split_crops,
 )
-from hrnet_pose_ros.network.onnx_files import ExportError, kept_when_checked, save_model
+from hrnet_pose_ros.network.onnx_files import ExportError, save_model
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 
@@ -68,7 +69,7 @@ def quantize_heatmap_graph(
     metadata = _float32_metadata(graph, model)
     crops, judged = split_crops(crops, metadata.input_size)
     metadata = dataclasses.replace(metadata, quantized=True)
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         save_model(_quantized(graph, crops[~judged]), metadata.to_properties(), written)
         change = key_point_change(
             _found(model, metadata, crops[judged]),

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
+from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
 from hrnet_pose_ros.skeleton import JOINT_NAMES
@@ -147,10 +148,7 @@ def _check_folder(config: TrainingConfig, folder: Path) -> None:
                 f"'{folder}' holds a training with other settings ({', '.join(changed)}): name "
                 "another folder (-o), or use its own settings to go on with it"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    os.replace(partial, path)
+    write_file(path, json.dumps(settings, indent=1) + "\n")
 
 
 def _differences(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
