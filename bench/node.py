@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.camera import CameraClip
-from demo.clips import nanoseconds
 from demo.play import Recording, Stage, stage_of
 from demo.processes import NodeProcess
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 PERSONS = 5
 READY_TIMEOUT = 60.0
@@ -54,7 +54,7 @@ class Stages:
         arrivals = [at for topic, at, _ in recording.messages if topic == "/skeletons"][FIRST:]
         names = ("arrival", "pairing", "queue", "conversion", "inference", "age")
         times = [1e3 * np.array([getattr(m.times, name) for m in messages]) for name in names]
-        stamps = [nanoseconds(message.header.stamp) for message in messages]
+        stamps = [stamp_of(message) for message in messages]
         times.append((np.array(arrivals) - np.array(stamps)) / 1e6)
         return cls(*times)
 

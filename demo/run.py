@@ -62,11 +62,7 @@ def main() -> int:
     answers = answers_of(recording)
     bag = output / "answers"
     shutil.rmtree(bag, ignore_errors=True)
-    write_bag(
-        recording,
-        bag,
-        {"hrnet_pose_ros": ROOT / "msg", "vision_msgs": ROOT / "dev" / "vision_msgs" / "msg"},
-    )
+    write_bag(recording, bag)
     summary = figures(clip, recording, answers)
     summary["exit_codes"] = {process.name: process.exit_code for process in processes}
     summary["torch_importable"] = {"demo": _torch_importable()} | {

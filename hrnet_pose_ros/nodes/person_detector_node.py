@@ -27,6 +27,7 @@ from vision_msgs.msg import (
 from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
 from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 
 CLASS_ID = "person"
@@ -78,8 +79,7 @@ class PersonDetectorNode(Node):
         try:
             frame = rgb_frame_of_compressed(message) if self._compressed else rgb_frame(message)
             boxes, scores = self._detector.detect(frame)
-            stamp = message.header.stamp
-            ids = self._ids.assign(boxes, stamp.sec * 10**9 + stamp.nanosec)
+            ids = self._ids.assign(boxes, stamp_of(message))
             self._detections.publish(
                 detection_array(message.header, boxes.tolist(), scores.tolist(), ids)
             )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.poses import Poses
 
 SKELETONS = "hrnet_pose_ros/msg/SkeletonArray"
@@ -93,9 +94,8 @@ class Answers:
 def frame_of(message: Any) -> Frame:
     """The frame of a SkeletonArray of rclpy or rosbags."""
     poses, boxes = poses_of(message)
-    stamp = message.header.stamp
     return Frame(
-        stamp=stamp.sec * 1_000_000_000 + stamp.nanosec,
+        stamp=stamp_of(message),
         poses=poses,
         boxes=boxes,
         ids=tuple(skeleton.id for skeleton in message.skeletons),

@@ -17,6 +17,7 @@ from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
 from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
 from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
@@ -31,7 +32,6 @@ from hrnet_pose_ros.replay.topics import (
     detections_topic,
     image_candidates,
     image_topic,
-    stamp_of,
 )
 
 # A pause of so many usual periods between two messages is a gap.

@@ -19,8 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
-from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 from hrnet_pose_ros.replay.answers import Answers, Frame
 

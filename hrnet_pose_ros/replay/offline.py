@@ -27,6 +27,7 @@ from hrnet_pose_ros.pipeline.images import ImageError, check_compressed, check_i
 from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_info
+from hrnet_pose_ros.pipeline.stamps import seconds_text, stamp_of, time_fields
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
 from hrnet_pose_ros.replay.definitions import BagError
@@ -36,7 +37,6 @@ from hrnet_pose_ros.replay.topics import (
     detection_candidates,
     detections_topic,
     image_topic,
-    stamp_of,
 )
 
 SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
@@ -209,7 +209,7 @@ class _Run:
                 (check_compressed if self._compressed else check_image)(message.message)
         except ValueError as error:  # ImageError and BagError are ones
             subject = Subject.IMAGE if is_image else Subject.DETECTIONS
-            self._refuse(subject, f"{message.topic} at {_seconds(message.time)}: {error}")
+            self._refuse(subject, f"{message.topic} at {seconds_text(message.time)}: {error}")
             return []
         return add(stamp, message.message, self._clock())
 
@@ -218,7 +218,7 @@ class _Run:
         try:
             rgb = decode(pair, compressed=self._compressed)
         except ImageError as error:
-            text = f"{self._image}, stamp {_seconds(pair.image.stamp)}, dropped: {error}"
+            text = f"{self._image}, stamp {seconds_text(pair.image.stamp)}, dropped: {error}"
             self._refuse(Subject.IMAGE, text)
             return
         try:
@@ -237,7 +237,7 @@ class _Run:
     def _begin(self, first: int) -> None:
         """Write the latched SkeletonInfo, stamped with the first log time."""
         self._first = self._now = first
-        stamp = self._types.Time(sec=first // 10**9, nanosec=first % 10**9)
+        stamp = self._types.Time(**time_fields(first))
         header = self._types.Header(stamp=stamp, frame_id="")
         rectified = self._settings.image_rectified
         info = skeleton_info(self._types, header, self._engine.info, image_rectified=rectified)
@@ -251,7 +251,3 @@ class _Run:
         self._warnings += 1
         if self._warn is not None and self._warnings <= WARNINGS:
             self._warn(text + ("; more are counted only" if self._warnings == WARNINGS else ""))
-
-
-def _seconds(stamp: int) -> str:
-    return f"{stamp // 10**9}.{stamp % 10**9:09d}"

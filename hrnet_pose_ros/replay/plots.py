@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots over time as SVG text that stands inside an HTML page and needs nothing from outside."""
+"""Plots over time as pictures inside an HTML page, which need nothing from outside."""
 
 from __future__ import annotations
 
-import math
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-WIDTH, HEIGHT = 900, 190
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 26
-# More points than this are drawn as the lowest and highest of each of so many slices of time.
-MOST_SLICES = 800
-VALUE_TICKS, TIME_TICKS = 5, 10  # at most
+SIZE = (13.0, 2.6)  # inches
+DPI = 130
+LIMIT_COLOUR = "#cc0000"
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,15 @@ class Series:
     times: np.ndarray
     values: np.ndarray
     dashed: bool = False
+
+
+def why_no_plots() -> str:
+    """Why plots cannot be drawn here, with the way out; empty where they can."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        return f"no plots: they need matplotlib ({error}): pip install 'hrnet_pose_ros[plots]'"
+    return ""
 
 
 def time_plot(
@@ -49,107 +57,43 @@ def time_plot(
 
     Returns
     -------
-    One ``<svg>`` element; a paragraph that says so where no curve has a value.
+    One ``<img>`` element with a PNG inside; a paragraph that says so where no curve has a value.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
     """
+    from matplotlib.figure import Figure
+
     seen = np.concatenate([one.values[np.isfinite(one.values)] for one in series] or [[]])
     if not len(seen):
         return f"<p class='none'>{escape(title)}: nothing recorded</p>"
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    for one in series:
+        style = "--" if one.dashed else "-"
+        axes.plot(one.times, one.values, style, color=one.colour, lw=1.3, label=one.label)
+        alone = _alone(one.values)  # a line has two ends: a value between two gaps is a dot
+        axes.plot(one.times[alone], one.values[alone], ".", color=one.colour, ms=4)
+    if limit is not None:
+        axes.axhline(limit, color=LIMIT_COLOUR, lw=1, ls=":", label=f"limit {limit:g}")
     shown = [*(mark for mark in (low, high, limit) if mark is not None), seen.min(), seen.max()]
-    axis = _Axis(min(shown), max(shown))
-    times = np.concatenate([one.times for one in series])
-    clock = _Axis(float(times.min()), float(times.max()))
-    parts = [
-        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{escape(title, quote=True)}'>",
-        f"<text class='title' x='{LEFT}' y='15'>{escape(title)}</text>",
-    ]
-    for value in axis.ticks(VALUE_TICKS):
-        y = _y(axis, value)
-        parts.append(f"<line class='grid' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y}' y2='{y}'/>")
-        parts.append(f"<text class='y' x='{LEFT - 6}' y='{y + 4:.1f}'>{value:g}</text>")
-    for value in clock.ticks(TIME_TICKS):
-        x = _x(clock, value)
-        parts.append(f"<text class='x' x='{x}' y='{HEIGHT - 8}'>{value:g} s</text>")
-    if limit is not None:
-        y = _y(axis, limit)
-        parts.append(f"<line class='limit' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y}' y2='{y}'/>")
-    parts += [_curve(one, clock, axis) for one in series]
-    parts.append(_legend(series, limit))
-    parts.append("</svg>")
-    return "\n".join(parts)
+    margin = 0.05 * (max(shown) - min(shown)) or 0.5
+    axes.set_ylim(min(shown) - margin, max(shown) + margin)
+    axes.margins(x=0.01)
+    axes.grid(color="#dddddd", lw=0.8)
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    axes.set_xlabel("s", loc="right", labelpad=0)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=9)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
+    text = base64.b64encode(picture.getvalue()).decode()
+    alt = escape(title, quote=True)
+    return f"<img class='plot' alt='{alt}' src='data:image/png;base64,{text}'>"
 
 
-class _Axis:
-    """A range of values with round ticks."""
-
-    def __init__(self, low: float, high: float) -> None:
-        if not high > low:
-            low, high = low - 0.5, high + 0.5
-        self.low, self.high = float(low), float(high)
-
-    def part(self, value: float) -> float:
-        """Where in the range, 0 to 1."""
-        return (value - self.low) / (self.high - self.low)
-
-    def ticks(self, most: int) -> list[float]:
-        """Round values within the range, about ``most`` or fewer."""
-        raw = (self.high - self.low) / most
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [round(n * step, 12) for n in range(first, last + 1)]
-
-
-def _x(axis: _Axis, value: float) -> float:
-    return round(LEFT + (WIDTH - LEFT - RIGHT) * axis.part(value), 1)
-
-
-def _y(axis: _Axis, value: float) -> float:
-    return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * axis.part(value), 1)
-
-
-def _curve(series: Series, clock: _Axis, axis: _Axis) -> str:
-    times, values = _thinned(series.times, series.values)
-    runs: list[list[str]] = [[]]
-    for time, value in zip(times.tolist(), values.tolist(), strict=True):
-        if math.isfinite(value):
-            runs[-1].append(f"{_x(clock, time)},{_y(axis, value)}")
-        elif runs[-1]:
-            runs.append([])
-    dashes = " stroke-dasharray='5 4'" if series.dashed else ""
-    lines = []
-    for run in filter(None, runs):
-        if len(run) == 1:  # a value between two gaps is a dot
-            x, y = run[0].split(",")
-            lines.append(f"<circle cx='{x}' cy='{y}' r='2' fill='{series.colour}'/>")
-        else:
-            points = " ".join(run)
-            lines.append(f"<polyline points='{points}' stroke='{series.colour}'{dashes}/>")
-    return "\n".join(lines)
-
-
-def _thinned(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most two points a slice of time, its extremes, so that no outlier is lost."""
-    if len(times) <= 2 * MOST_SLICES:
-        return times, values
-    kept: list[int] = []
-    for part in np.array_split(np.arange(len(times)), MOST_SLICES):
-        finite = part[np.isfinite(values[part])]
-        if len(finite):
-            ends = {int(finite[values[finite].argmin()]), int(finite[values[finite].argmax()])}
-            kept += sorted(ends)
-        else:
-            kept.append(int(part[0]))
-    return times[kept], values[kept]
-
-
-def _legend(series: Sequence[Series], limit: float | None) -> str:
-    entries = [(one.label, one.colour, one.dashed) for one in series]
-    if limit is not None:
-        entries.append((f"limit {limit:g}", "#c00", True))
-    x, parts = WIDTH - RIGHT - 150 * len(entries), []
-    for label, colour, dashed in entries:
-        dashes = " stroke-dasharray='5 4'" if dashed else ""
-        parts.append(f"<line x1='{x}' x2='{x + 22}' y1='11' y2='11' stroke='{colour}'{dashes}/>")
-        parts.append(f"<text class='legend' x='{x + 27}' y='15'>{escape(label)}</text>")
-        x += 150
-    return "\n".join(parts)
+def _alone(values: np.ndarray) -> np.ndarray:
+    """bool ``[K]``: values without a neighbour."""
+    finite = np.concatenate([[False], np.isfinite(values), [False]])
+    return finite[1:-1] & ~finite[:-2] & ~finite[2:]

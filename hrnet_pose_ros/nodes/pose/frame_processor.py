@@ -23,6 +23,7 @@ from hrnet_pose_ros.pipeline.images import ImageError
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
 from hrnet_pose_ros.pipeline.pairing import Pair
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
+from hrnet_pose_ros.pipeline.stamps import seconds_text
 from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
@@ -91,7 +92,7 @@ class FrameProcessor:
         try:
             rgb = decode(pair, compressed=settings.image_transport == "compressed")
         except ImageError as error:
-            stamp = _seconds(pair.image.stamp)
+            stamp = seconds_text(pair.image.stamp)
             outputs.complain("image", f"{outputs.image_topic}, stamp {stamp}, dropped: {error}")
             return Reason.UNREADABLE
         converted = time.monotonic()
@@ -205,7 +206,3 @@ def camera_of(info: Any, image_size: tuple[int, int], *, rectified: bool) -> Cam
 
 def _labels(persons: Persons) -> list[str]:
     return ["" if detection is None else detection.id for detection in persons.detections]
-
-
-def _seconds(stamp: int) -> str:
-    return f"{stamp // 10**9}.{stamp % 10**9:09d}"

@@ -16,6 +16,7 @@ from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.images import ImageError, check_compressed, check_image
 from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
 from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 
 # A stamp this far from the node's clock belongs to another clock.
@@ -102,7 +103,7 @@ class Intake:
 
     def _take(self, message: Any, subject: Subject) -> None:
         arrived = time.monotonic()
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp = stamp_of(message)
         if not self.is_open:
             self._health.drops.add(subject, Reason.ENGINE_NOT_READY)
             return
