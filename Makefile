@@ -22,6 +22,7 @@ help:
 	echo 'make replay-test [MODEL=path]  the bundled clip against its golden skeletons'
 	echo 'make soak               10 minutes of traffic and faults against the node'
 	echo 'make lint               ruff and mypy'
+	echo 'make docs               the documentation as a site: docs_output/'
 	echo 'make clean              remove everything that the above made'
 
 .PHONY: demo
@@ -90,7 +91,11 @@ lint:
 	echo '[lint] mypy'
 	mypy
 
+.PHONY: docs
+docs:
+	@dev/docs.sh
+
 .PHONY: clean
 clean:
-	rm -rf .dev demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .dev demo_output docs_output docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -72,6 +72,7 @@ setup(
         "hrnet_pose_ros.vision_msgs": ["*.msg"],
     },
     python_requires=">=3.10",
+    classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)],
     install_requires=[
         "numpy",
         "opencv-python-headless",

@@ -24,31 +24,50 @@ _dev=$dev
 # shellcheck source=dev/unsource.sh
 . "$root/dev/unsource.sh"
 
-in_range() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+# ROS 2's wheels and the locks are for these: CPython 3.10 to 3.14, not the free-threading builds.
+fits() {
+  "$1" - <<'PY' 2>/dev/null
+import sys, sysconfig
+fits = sys.implementation.name == "cpython" and (3, 10) <= sys.version_info[:2] <= (3, 14)
+sys.exit(not fits or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
+PY
+}
+has_rclpy() { "$1" -c 'import rclpy' 2>/dev/null; }
 
 python=${PYTHON:-}
 if [[ -z $python ]]; then
-  for candidate in python3 python3.12 python3.11 python3.10; do
-    if in_range "$candidate"; then
+  for candidate in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+    fits "$candidate" || continue
+    : "${python:=$candidate}"
+    [[ -n ${AMENT_PREFIX_PATH:-} ]] || break
+    if has_rclpy "$candidate"; then # the one that the sourced ROS 2 was built for
       python=$candidate
       break
     fi
   done
 fi
-if [[ -z $python ]] || ! in_range "$python"; then
-  found=$("${python:-python3}" --version 2>&1 || true)
-  die "Python 3.10 to 3.12 is needed; ${python:-python3} is ${found:-missing}." \
-    "Install one (Debian, Ubuntu: apt install python3.12 python3.12-venv) and name it:" \
+if [[ -z $python ]] || ! fits "$python"; then
+  found=$("${python:-python3}" -VV 2>/dev/null | sed 's/ (.*//' | paste -sd' ' || true)
+  die "Python 3.10 to 3.14 is needed (CPython, no free-threading build); ${python:-python3} is ${found:-missing}." \
+    "Install one (Debian, Ubuntu: apt install python3 python3-venv python3-dev) and name it:" \
     "  make <target> PYTHON=python3.12"
 fi
+versioned=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   die "$python cannot make virtual environments (module venv or ensurepip is missing)." \
-    "Debian, Ubuntu: apt install python3-venv"
+    "Debian, Ubuntu: apt install $versioned-venv"
 
-if [[ -n ${AMENT_PREFIX_PATH:-} ]] && "$python" -c 'import rclpy' 2>/dev/null; then
+if [[ -n ${AMENT_PREFIX_PATH:-} ]]; then
   ros=sourced
-  [[ ${ROS_DISTRO:-} == jazzy ]] ||
-    say "warning: ROS 2 ${ROS_DISTRO:-of unknown distribution} is sourced; Jazzy is what is tested"
+  has_rclpy "$python" || die "ROS 2 ${ROS_DISTRO:-} is sourced, but $python ($versioned) cannot import its rclpy:" \
+    "$("$python" -c 'import rclpy' 2>&1 | tail -n 1)" \
+    "Name the Python that this ROS 2 was built for (make <target> PYTHON=/usr/bin/python3), or use" \
+    "a shell in which no ROS 2 is sourced: ROS 2 Jazzy then comes from wheels."
+  case ${ROS_DISTRO:-} in
+    jazzy) ;;
+    lyrical) say "ROS 2 Lyrical is sourced: the package is made for it, but tested on Jazzy only" ;;
+    *) say "warning: ROS 2 ${ROS_DISTRO:-of unknown distribution} is sourced; Jazzy is what is tested" ;;
+  esac
 else
   ros=wheels
   [[ $(uname -s) == Linux ]] ||
@@ -66,7 +85,7 @@ done
 command -v "${CXX:-c++}" >/dev/null ||
   die "no C++ compiler (${CXX:-c++}) found; the ROS 2 messages are compiled on this machine." \
     "Debian, Ubuntu: apt install g++"
-"$python" - <<'PY' || die "Python.h of $python is missing." "Debian, Ubuntu: apt install python3-dev"
+"$python" - <<'PY' || die "Python.h of $python is missing." "Debian, Ubuntu: apt install $versioned-dev"
 import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))
 PY
@@ -78,11 +97,9 @@ digest() { sha256sum "$@" "$root/dev/setup.sh" | cat - <(echo "$ros $("$python" 
 made() { [[ -f $dev/.made-$1 && $(cat "$dev/.made-$1") == "$2" ]]; }
 done_with() { echo "$2" >"$dev/.made-$1"; }
 
-pip_install() {
-  "$dev/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
-    2> >(grep -vE 'is ignored: it is neither a file nor a directory|DEPRECATION' >&2) ||
-    die "pip could not install from ${!#}." "Is a package index reachable? Run the command again: it goes on where it stopped."
-}
+# shellcheck source=dev/pip_install.sh
+. "$root/dev/pip_install.sh"
+pip_install() { install_with_pip "$dev/venv/bin/python" "$dev/log/pip.txt" "$@"; }
 
 mkdir -p "$dev"
 touch "$dev/COLCON_IGNORE"
@@ -119,7 +136,7 @@ if [[ $purpose == test ]]; then
     say "PyTorch in .dev/torch (the demo and the node never see it)"
     rm -rf "$dev/torch"
     # shellcheck disable=SC2086  # TORCH_PIP_ARGS holds several words
-    pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -r "$locks/torch.lock"
+    pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -c "$lock" -r "$locks/torch.lock"
     pip_install --target "$dev/torch" --no-deps -r "$locks/train.lock"
     done_with torch "$key"
   fi

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from ament_index_python.packages import get_package_prefix
+from catkin_pkg import changelog, package
 
 from hrnet_pose_ros.version import VERSION
 
@@ -185,6 +187,22 @@ def test_colcon_brings_every_file(root: Path) -> None:
 
 
 def test_one_version(root: Path) -> None:
+    """Also in the changelog, whose form is the one that bloom and catkin tools read."""
     assert ElementTree.parse(root / "package.xml").findtext("version") == VERSION
-    releases = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (root / "CHANGELOG.md").read_text(), re.M)
-    assert releases[0] == VERSION
+    assert yaml.safe_load((root / "CITATION.cff").read_text())["version"] == VERSION
+    changes = changelog.get_changelog_from_path(str(root))
+    released = [version for version, _, _ in changes.foreach_version()]  # the newest first
+    text = (root / "CHANGELOG.rst").read_text()
+    _, forthcoming, unreleased = text.partition("\nForthcoming\n-----------\n")
+    assert VERSION in (unreleased if forthcoming else released[0])
+
+
+def test_people_and_addresses(root: Path) -> None:
+    """What index.ros.org shows."""
+    manifest = package.parse_package(str(root))
+    manifest.validate()
+    assert manifest.authors and manifest.maintainers
+    assert {url.type for url in manifest.urls} == {"website", "repository", "bugtracker"}
+    assert all(url.url.startswith("https://") for url in manifest.urls)
+    addresses = [person.email for person in (*manifest.authors, *manifest.maintainers)]
+    assert not [address for address in addresses if address.endswith((".invalid", ".example"))]

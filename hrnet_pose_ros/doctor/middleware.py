@@ -41,7 +41,8 @@ def rmw() -> list[Finding]:
     value = f"{name}; installed: {', '.join(installed)}"
     if chosen and chosen not in installed:
         package = chosen.replace("_", "-")
-        advice = f"apt install ros-jazzy-{package}, or unset RMW_IMPLEMENTATION"
+        distro = os.environ.get("ROS_DISTRO") or "jazzy"
+        advice = f"apt install ros-{distro}-{package}, or unset RMW_IMPLEMENTATION"
         return [Finding("rmw", value, Level.ERROR, advice, details)]
     return [Finding("rmw", value, details=details)]
 

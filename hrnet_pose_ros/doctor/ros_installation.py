@@ -8,7 +8,8 @@ import os
 
 from hrnet_pose_ros.doctor.findings import Finding, Level
 
-DISTRO = "jazzy"
+DISTRO = "jazzy"  # what the tests run on
+UNTESTED = ("lyrical",)  # what the package is made for as well
 OURS = "hrnet_pose_ros"
 # What the node speaks besides its own.
 MESSAGES = {
@@ -36,9 +37,17 @@ def _distribution() -> Finding:
         return Finding("distribution", "no ROS 2 is sourced", Level.NOTE, SOURCE, details)
     if not distro:
         return Finding("distribution", f"from {prefixes[-1]}", details=details)
+    if distro in UNTESTED:
+        return Finding(
+            "distribution", distro, Level.NOTE, f"supported, but tested on {DISTRO} only", details
+        )
     if distro != DISTRO:
         return Finding(
-            "distribution", distro, Level.WARNING, f"only {DISTRO} is supported", details
+            "distribution",
+            distro,
+            Level.WARNING,
+            f"only {' and '.join((DISTRO, *UNTESTED))} are supported",
+            details,
         )
     return Finding("distribution", distro, details=details)
 

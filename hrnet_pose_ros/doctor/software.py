@@ -11,23 +11,25 @@ import sys
 from hrnet_pose_ros.doctor.findings import Finding, Level
 from hrnet_pose_ros.version import VERSION
 
-# What the tests run with.
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
+PYTHON = sys.version_info[:2]
+# What dev/setup.sh accepts and has locks for.
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
+# The first Python whose systems (Debian 13, Ubuntu 26.04) have NumPy 2; Ubuntu 24.04 has 1.26.
+FIRST_WITH_NUMPY_2 = (3, 13)
 # ROS 2 from apt is here; its messages and cv_bridge are compiled against the system's NumPy.
 APT_PREFIX = "/opt/ros/"
 
 
 def python() -> list[Finding]:
     """This package and the interpreter."""
-    here = sys.version_info[:2]
-    tested = OLDEST_PYTHON <= here <= NEWEST_PYTHON
+    tested = OLDEST_PYTHON <= PYTHON <= NEWEST_PYTHON
     return [
         Finding("package", VERSION, details={"version": VERSION, "path": _package()}),
         Finding(
             "python",
             f"{platform.python_version()} ({sys.executable})",
             Level.OK if tested else Level.WARNING,
-            "" if tested else "3.10 to 3.12 are tested; ROS 2 Jazzy from apt has 3.12",
+            "" if tested else "3.10 to 3.14 are supported; Jazzy from apt has 3.12, Lyrical 3.14",
             {"version": platform.python_version(), "executable": sys.executable},
         ),
         Finding("system", f"{_system()}, {platform.machine()}, Linux {platform.release()}"),
@@ -39,8 +41,9 @@ def numpy() -> list[Finding]:
     try:
         version = importlib.import_module("numpy").__version__
     except Exception as error:
-        return [_missing("numpy", error, "pip install 'numpy<2' in the node's environment")]
-    clash = int(version.partition(".")[0]) >= 2 and ros_from_apt()
+        wanted = "numpy<2" if PYTHON < FIRST_WITH_NUMPY_2 else "numpy>=2"
+        return [_missing("numpy", error, f"pip install '{wanted}' in the node's environment")]
+    clash = PYTHON < FIRST_WITH_NUMPY_2 and int(version.partition(".")[0]) >= 2 and ros_from_apt()
     return [
         Finding(
             "numpy",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters for people: its parameter file, and the table of the documents.
+"""The node's parameters for people: its parameter file, and the table of docs/parameters.md.
 
 In a source tree, after a change in `settings.py`:
 ``python -m hrnet_pose_ros.pipeline.parameter_documents`` writes both.
@@ -11,11 +11,12 @@ import json
 import textwrap
 from pathlib import Path
 
+from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.pipeline.parameter import Change, Parameter
 from hrnet_pose_ros.pipeline.settings import PARAMETERS
 
 PARAMETER_FILE = Path("config") / "hrnet_pose.yaml"
-DOCUMENTS = (Path("README.md"), Path("docs") / "parameters.md")  # whichever has the table
+DOCUMENT = Path("docs") / "parameters.md"
 
 TABLE_HEAD = (
     "| parameter | type | default | allowed | changed | what it does |",
@@ -58,22 +59,22 @@ def parameter_file() -> str:
 
 
 def with_table(document: str) -> str:
-    """A document in Markdown with the table of the parameters, where it has one, made anew."""
+    """A document in Markdown with its table of the parameters made anew.
+
+    Raises ValueError where it has none.
+    """
     before, head, rest = document.partition(TABLE_HEAD[0])
     if not head:
-        return document
+        raise ValueError(f"the document has no table that begins with '{TABLE_HEAD[0]}'")
     lines = rest.splitlines(keepends=True)
     end = next((n for n, line in enumerate(lines) if n and not line.startswith("|")), len(lines))
     return before + markdown_table() + "\n" + "".join(lines[end:])
 
 
 def write(root: Path) -> None:
-    """Write the parameter file and the tables of the source tree at ``root``."""
-    (root / PARAMETER_FILE).write_text(parameter_file())
-    for document in DOCUMENTS:
-        path = root / document
-        if path.is_file():
-            path.write_text(with_table(path.read_text()))
+    """Write the parameter file and the document's table in the source tree at ``root``."""
+    write_file(root / PARAMETER_FILE, parameter_file())
+    write_file(root / DOCUMENT, with_table((root / DOCUMENT).read_text()))
 
 
 def _row(one: Parameter) -> str:

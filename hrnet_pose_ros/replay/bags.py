@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from backports import zstd
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -27,6 +26,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
 from hrnet_pose_ros.pipeline.message_types import MessageTypes
+from hrnet_pose_ros.replay import zstd
 from hrnet_pose_ros.replay.bag_sources import Indexed, Source, Unindexed, is_unindexed
 from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
 

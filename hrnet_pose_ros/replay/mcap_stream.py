@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backports import zstd
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 
+from hrnet_pose_ros.replay import zstd
 from hrnet_pose_ros.replay.definitions import BagError
 
 MAGIC = b"\x89MCAP0\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,36 @@ def test_a_compiler_that_is_missing(root: Path) -> None:
     assert "no C++ compiler (no-such-compiler)" in done.stderr and "apt install g++" in done.stderr
 
 
-def test_a_python_out_of_range(root: Path, tmp_path: Path) -> None:
-    python = program(tmp_path, "python3.9", '[ "$1" = --version ] && echo Python 3.9.2; exit 1')
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("Python 3.9.2 (default, Feb 28 2021, 17:03:44)", "Python 3.9.2."),
+        ("Python 3.15.0a1 (main, Oct 14 2025, 10:00:00)", "Python 3.15.0a1."),
+        ("Python 3.14.0 free-threading build (main, Oct 7 2025)", "3.14.0 free-threading build."),
+    ],
+)
+def test_a_python_that_does_not_fit(words: str, shown: str, root: Path, tmp_path: Path) -> None:
+    python = program(tmp_path, "python3.x", f'[ "$1" = -VV ] && echo "{words}"; exit 1')
     done = set_up(root, PYTHON=str(python))
     assert done.returncode == 1
-    assert "Python 3.10 to 3.12 is needed" in done.stderr
-    assert "Python 3.9.2" in done.stderr and "PYTHON=python3.12" in done.stderr
+    assert "Python 3.10 to 3.14 is needed" in done.stderr
+    assert shown in done.stderr and "PYTHON=python3.12" in done.stderr
+
+
+def test_a_sourced_ros_of_another_python(root: Path, tmp_path: Path) -> None:
+    """Wheels beside it would find the modules of that ROS first."""
+    (tmp_path / "rclpy.py").write_text("raise ImportError('no _rclpy_pybind11 for this Python')")
+    done = set_up(
+        root,
+        AMENT_PREFIX_PATH="/opt/ros/jazzy",
+        ROS_DISTRO="jazzy",
+        PYTHON=sys.executable,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert done.returncode == 1
+    assert f"ROS 2 jazzy is sourced, but {sys.executable} (python3." in done.stderr
+    assert "no _rclpy_pybind11 for this Python" in done.stderr
+    assert "PYTHON=/usr/bin/python3" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,28 @@ def test_a_probe_that_is_not_needed_only_warns_when_it_breaks(fake) -> None:
     assert finding.level is Level.WARNING and "SIGABRT" in finding.value
 
 
-def test_numpy_2_beside_ros_from_apt(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("python", "prefix", "version", "level"),
+    [
+        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "2.2.6", Level.WARNING),
+        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "1.26.4", Level.OK),
+        ((3, 12), "/home/someone/venv", "2.2.6", Level.OK),
+        ((3, 14), "/opt/ros/lyrical", "2.3.5", Level.OK),  # compiled against NumPy 2
+    ],
+)
+def test_numpy_beside_ros_from_apt(
+    python: tuple[int, int],
+    prefix: str,
+    version: str,
+    level: Level,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import numpy
 
-    monkeypatch.setenv("AMENT_PREFIX_PATH", "/ws/install/a:/opt/ros/jazzy")
-    for version, level in (("2.2.6", Level.WARNING), ("1.26.4", Level.OK)):
-        monkeypatch.setattr(numpy, "__version__", version)
-        assert software.numpy()[0].level is level
-    monkeypatch.setattr(numpy, "__version__", "2.2.6")
-    monkeypatch.setenv("AMENT_PREFIX_PATH", "/home/someone/venv")
-    assert software.numpy()[0].level is Level.OK
+    monkeypatch.setattr(software, "PYTHON", python)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", prefix)
+    monkeypatch.setattr(numpy, "__version__", version)
+    assert software.numpy()[0].level is level
 
 
 @pytest.mark.parametrize(

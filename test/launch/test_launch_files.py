@@ -83,7 +83,7 @@ OWN_PARAMETERS = {
     },
     "video_player_node": {"video", "loop", "frame_id"},
 }
-NOT_REQUIRED = {"usb_cam"}  # the demo's camera: the file's comment and the README name it
+NOT_REQUIRED = {"usb_cam"}  # the demo's camera: the file's comment and docs/vehicle.md name it
 
 # Options of `ros2 bag` that are used, and how many values each takes (None: one or more).
 BAG_OPTIONS: dict[str, dict[str, int | None]] = {

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from hrnet_pose_ros.pipeline.parameter import Change
 from hrnet_pose_ros.pipeline.parameter_documents import (
+    DOCUMENT,
     PARAMETER_FILE,
     SECTIONS,
     markdown_table,
@@ -36,16 +38,16 @@ def test_the_parameter_file_says_every_default_below_its_description() -> None:
 
 
 def test_writing_replaces_the_table_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "config").mkdir()
+    (tmp_path / "docs").mkdir()
     head = markdown_table().splitlines()[0]
     stale = f"# Title\n\n{head}\n|---|---|---|---|---|---|\n| `gone` | bool |\n\nAfter it.\n"
-    (tmp_path / "README.md").write_text(stale)
+    (tmp_path / DOCUMENT).write_text(stale)
     write(tmp_path)
-    assert (tmp_path / "README.md").read_text() == f"# Title\n\n{markdown_table()}\n\nAfter it.\n"
+    assert (tmp_path / DOCUMENT).read_text() == f"# Title\n\n{markdown_table()}\n\nAfter it.\n"
     assert (tmp_path / PARAMETER_FILE).read_text() == parameter_file()
-    assert not (tmp_path / "docs").exists()
 
 
-def test_a_document_without_the_table_stays() -> None:
-    assert with_table("# Title\n") == "# Title\n"
+def test_a_document_without_the_table_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no table that begins with '\| parameter \|"):
+        with_table("# Title\n")
     assert with_table(markdown_table()) == markdown_table() + "\n"  # the table ends the document
