@@ -28,9 +28,9 @@ def main() -> int:
     """Run the demo and return its exit code."""
     options = _options()
     from demo.clips import BagClip, Clip, VideoClip
+    from demo.outputs import answers_of, figures, labelled_oks, write_bag, write_pictures
     from demo.play import NotReadyError, perform
     from demo.processes import NodeProcess
-    from demo.report import answers_of, figures, labelled_oks, write_bag, write_pictures
     from hrnet_pose_ros.video import VideoError
 
     try:

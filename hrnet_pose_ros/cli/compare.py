@@ -35,10 +35,10 @@ def _compare(options: argparse.Namespace) -> int:
     from hrnet_pose_ros.replay.answers import read_answers
     from hrnet_pose_ros.replay.comparison import compare
     from hrnet_pose_ros.replay.html_report import REPORT, write_report
-    from hrnet_pose_ros.replay.plots import why_no_plots
-    from hrnet_pose_ros.replay.results import JUNIT, RESULT, write_jsonl, write_junit
     from hrnet_pose_ros.replay.scenario import read_scenario
+    from hrnet_pose_ros.replay.time_plots import why_no_plots
     from hrnet_pose_ros.replay.verdict import judge
+    from hrnet_pose_ros.replay.verdict_files import JUNIT, RESULT, write_jsonl, write_junit
     from hrnet_pose_ros.replay.worst_frames import drawn, images_of, worst_frames
 
     scenario = read_scenario(options.scenario)

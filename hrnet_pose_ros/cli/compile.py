@@ -88,7 +88,7 @@ def _compile(options: argparse.Namespace) -> None:
     began = time.monotonic()
     graph = End2EndGraphFile(path, library)
     plans = PlanCache(plan_folder(plan_options.plan_cache), must_keep=True)
-    plan = graph.obtain(plans, graph.key(target, plan_options), here, _printed())
+    plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"
     print(f"{plan.path}: {what}, {len(plan.data) / 1e6:.1f} MB, {library.name} {library.version}")
 
@@ -117,15 +117,15 @@ def _target(
     return Target((here.compute_capability,), here.name), here.compute_capability
 
 
-def _printed() -> BuildWatch:
-    """Progress for somebody who waits at a terminal."""
+def printed_progress() -> BuildWatch:
+    """A watch that prints progress, for somebody who waits at a terminal."""
     from hrnet_pose_ros.engines.build_watch import BuildWatch
 
-    class Printed(BuildWatch):
+    class PrintedProgress(BuildWatch):
         def report(self, text: str, share: float | None) -> None:
             print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)
 
-    return Printed()
+    return PrintedProgress()
 
 
 def _capabilities(text: str) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     write_json(options.json, report)
     write_json(options.results, data.results(annotations) if options.results else None)
     if options.plots is not None:
-        from hrnet_pose_ros.coco.plots import write_plots
+        from hrnet_pose_ros.coco.evaluation_plots import write_plots
 
         write_plots(options.plots, _title(info), scores, matches, annotations, data, options.images)
     print(markdown_tables(rows, data_words))

@@ -112,7 +112,7 @@ def write_calibration_plots(
     folder: Path, title: str, samples: Samples, calibration: Calibration
 ) -> list[Path]:
     """Write ``scores.png`` (reliability) and ``ellipses.png`` (share inside against promised)."""
-    from hrnet_pose_ros.coco.plots import pyplot
+    from hrnet_pose_ros.coco.evaluation_plots import pyplot
 
     plt = pyplot()
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
@@ -35,8 +36,10 @@ def definition_folders(package: str) -> list[Path]:
 
 
 @functools.cache
-def typestore() -> Typestore:
+def typestore(folders: Callable[[str], list[Path]] = definition_folders) -> Typestore:
     """The messages that we write, and those of ROS 2 Jazzy.
+
+    ``folders`` gives for a package where its definitions may lie.
 
     Raises
     ------
@@ -45,13 +48,13 @@ def typestore() -> Typestore:
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     for package in (VISION, OURS):
-        folders = definition_folders(package)
-        if not folders:
+        found = folders(package)
+        if not found:
             raise BagError(
                 f"no message definitions of {package}: source a ROS workspace that has it, or "
                 "install hrnet_pose_ros by pip"
             )
-        for path in sorted(folders[0].glob("*.msg")):
+        for path in sorted(found[0].glob("*.msg")):
             _register_msg(store, path.read_text(), f"{package}/msg/{path.stem}")
     return store
 

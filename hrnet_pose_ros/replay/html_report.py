@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_pose_ros.replay.answers import Answers, Frame
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 from hrnet_pose_ros.replay.comparison import Comparison
-from hrnet_pose_ros.replay.plots import Series, time_plot, why_no_plots
 from hrnet_pose_ros.replay.scenario import Scenario
+from hrnet_pose_ros.replay.time_plots import Series, time_plot, why_no_plots
 from hrnet_pose_ros.replay.verdict import Verdict
 from hrnet_pose_ros.replay.worst_frames import WorstFrame
 
@@ -120,7 +120,7 @@ def _plots(scenario: Scenario, comparison: Comparison) -> list[str]:
         return [f"<p class='none'>{escape(missing)}</p>"]
     start = _start(comparison)
 
-    def both(value: Callable[[Frame], float]) -> list[Series]:
+    def both(value: Callable[[SkeletonFrame], float]) -> list[Series]:
         """The new curve is dashed: the golden one shows through where they are equal."""
         series = []
         for label, colour, answers in (

@@ -14,7 +14,7 @@ import numpy as np
 from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
-from hrnet_pose_ros.replay.answers import Frame
+from hrnet_pose_ros.replay.answers import SkeletonFrame
 from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
 
 MOST_FRAMES = 6
@@ -113,7 +113,7 @@ def _worst_box(frame: FrameComparison) -> np.ndarray:
     return frame.golden.boxes[frame.pairs[lowest, 0]]
 
 
-def _picture(image: np.ndarray, run: Frame) -> np.ndarray:
+def _picture(image: np.ndarray, run: SkeletonFrame) -> np.ndarray:
     picture = image.copy()
     draw_poses(picture, run.poses, run.boxes, run.ids)
     height = max(round(PICTURE_WIDTH * image.shape[0] / image.shape[1]), 1)

@@ -23,7 +23,7 @@ from hrnet_pose_ros.training.allocator import keep_freed_memory
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
-from hrnet_pose_ros.training.dataset import CropDataset, Source
+from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
 from hrnet_pose_ros.training.learning_curves import Curves
 from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
 from hrnet_pose_ros.training.pretraining import load_pretraining
@@ -123,12 +123,12 @@ def _sources(
     annotations: dict[str, PersonAnnotations],
     folder: Path,
     fabric: Fabric,
-) -> list[Source]:
+) -> list[TrainingSet]:
     """The data sets with their caches, which the first process of each machine makes."""
     largest = max((stage.size for stage in config.stages), key=lambda size: size[0] * size[1])
     with fabric.rank_zero_first(local=True):
         return [
-            Source(
+            TrainingSet(
                 read,
                 open_cache(read, Path(config.train[name].images), largest, folder / name),
                 [JOINT_NAMES.index(joint) for joint in config.train[name].ignored_joints],

@@ -17,8 +17,8 @@ from golden_run import START, STEP, changed, moved, without_person
 
 from hrnet_pose_ros.replay.comparison import compare
 from hrnet_pose_ros.replay.html_report import write_report
-from hrnet_pose_ros.replay.plots import Series, time_plot
 from hrnet_pose_ros.replay.scenario import Scenario
+from hrnet_pose_ros.replay.time_plots import Series, time_plot
 from hrnet_pose_ros.replay.verdict import judge
 from hrnet_pose_ros.replay.worst_frames import drawn, worst_frames
 
