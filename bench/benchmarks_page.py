@@ -112,11 +112,9 @@ def _cpu_section(results: Results) -> str:
         line = f"- `{model.name}`: {weights}; `precision: auto` stands for "
         line += f"{results.cpu.automatic[model.name]}"
         line += " (trained weights: if they pass the check at start-up)" if model.seeded else ""
-        if model.int8_change:
-            line += f". int8: {model.int8_change}"
-        elif model.int8 is not None:
-            line += ". int8: what it does to key points is not known from random weights; "
-            line += "`hrnet_pose quantize` tells, and keeps nothing below an OKS of 0.98"
+        if model.int8 is not None:
+            line += ". int8: for its speed only; what it does to key points `hrnet_pose quantize` "
+            line += "tells on 200 persons or more"
         lines.append(line)
     notes = "\n".join(lines[1:])
     return f"## Engines on the CPU\n\n{lines[0]}\n\n{notes}\n\n{cpu_table(results.cpu.rows)}"

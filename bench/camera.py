@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from bench.rows import IMAGE_SIZE, scene
-from demo.clips import FRAME_ID, Event, time_message
+from demo.clips import FRAME_ID, TimedMessage, time_message
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
 
 
@@ -33,7 +33,7 @@ class CameraClip:
         self._goes_on = goes_on
         self._frame, self._boxes = scene(persons, IMAGE_SIZE)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[TimedMessage]:
         """See `Clip.events`."""
         # The same messages each time: making them would take processor time from the node.
         width, height = IMAGE_SIZE
@@ -57,7 +57,7 @@ class CameraClip:
             at = round(number / self.rate * 1e9)
             for topic, message in ((self.image_topic, image), ("/detections", persons)):
                 message.header.stamp = time_message(at)
-                yield Event(at, topic, message)
+                yield TimedMessage(at, topic, message)
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """See `Clip.frames`."""

@@ -30,8 +30,6 @@ class BenchModel:
         denormal numbers, which would), but no key point of theirs means anything.
     int8
         The quantised file, None where there is none, for the reason ``why_no_int8``.
-    int8_change
-        What quantising did to the key points; empty for seeded weights.
     """
 
     name: str
@@ -40,7 +38,6 @@ class BenchModel:
     seeded: bool
     int8: Path | None
     why_no_int8: str = ""
-    int8_change: str = ""
 
 
 def compact_model(folder: Path) -> BenchModel:
@@ -71,15 +68,13 @@ def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
 
 def _with_int8(name: str, onnx: Path, checkpoint: Path, folder: Path, seeded: bool) -> BenchModel:
     int8: Path | None = folder / f"{name}_int8{ONNX}"
-    why, change = "", ""
+    why = ""
     try:
-        from hrnet_pose_ros.network.quantize_heatmaps import LEAST_OKS, quantize_heatmap_graph
+        from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
         print(f"quantising {name}", file=sys.stderr)
-        found = quantize_heatmap_graph(
-            onnx, folder / f"{name}_int8{ONNX}", load_check_crops(), None if seeded else LEAST_OKS
-        )
-        change = "" if seeded else str(found[1])
+        crops = load_check_crops()  # for its speed only, so no mean OKS is asked for
+        quantize_heatmap_graph(onnx, folder / f"{name}_int8{ONNX}", crops, crops[:1], None)
     except (ImportError, RuntimeError) as error:  # an ExportError is a RuntimeError
         int8, why = None, str(error)
-    return BenchModel(name, onnx, checkpoint, seeded, int8, why, change)
+    return BenchModel(name, onnx, checkpoint, seeded, int8, why)

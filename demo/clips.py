@@ -30,7 +30,7 @@ FRAME_ID = "camera_optical_frame"
 
 
 @dataclass(frozen=True)
-class Event:
+class TimedMessage:
     """One message to publish, ``at`` nanoseconds after the clip's start; stamps are the clip's."""
 
     at: int
@@ -49,7 +49,7 @@ class Clip(Protocol):
     image_topic: str
     has_detections: bool
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[TimedMessage]:
         """All messages in the order of their times."""
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -73,12 +73,12 @@ class BagClip:
             )
             self.rate = round((self.images - 1) / (bag.duration * 1e-9), 1)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[TimedMessage]:
         """See `Clip.events`."""
         with Reader(self._path) as bag:
             for connection, at, data in bag.messages():
                 message = deserialize_message(data, self.topics[connection.topic])
-                yield Event(at - self.start, connection.topic, message)
+                yield TimedMessage(at - self.start, connection.topic, message)
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """See `Clip.frames`."""
@@ -102,7 +102,7 @@ class VideoClip:
         self.images, self.rate = reader.frames, reader.rate
         self.topics = {self.image_topic: Image}
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[TimedMessage]:
         """See `Clip.events`."""
         for stamp, frame in self.frames():
             height, width = frame.shape[:2]
@@ -114,7 +114,7 @@ class VideoClip:
                 step=3 * width,
                 data=array("B", frame.tobytes()),
             )
-            yield Event(stamp, self.image_topic, message)
+            yield TimedMessage(stamp, self.image_topic, message)
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """See `Clip.frames`."""

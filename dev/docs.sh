@@ -42,9 +42,9 @@ if [[ ! -f $tools/.made || $(cat "$tools/.made") != "$key" ]]; then
   touch "$root/.dev/COLCON_IGNORE"
   "$python" -m venv "$tools" ||
     die "$python cannot make virtual environments." "Debian, Ubuntu: apt install python3-venv"
-  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$lock" \
-    2> >(grep -v 'is ignored: it is neither a file nor a directory' >&2) ||
-    die "pip could not install from $lock." "Is a package index reachable? Run the command again."
+  # shellcheck source=dev/pip_install.sh
+  . "$root/dev/pip_install.sh"
+  install_with_pip "$tools/bin/python" "$root/.dev/log/pip_docs.txt" -r "$lock"
   echo "$key" >"$tools/.made"
 fi
 

@@ -4,7 +4,8 @@
 
 The pictures are 12.5 s of vtest.avi (768x576, 10 frames a second), which Debian's package
 opencv-doc holds under /usr/share/doc/opencv-doc/examples/data; the boxes are those of
-`PersonDetector`. The same video, library versions and kind of CPU give the same bytes again.
+`PersonDetector` (of the bundled bag: as it was when tiles came before the whole frame whatever the
+score). The same video, library versions and kind of CPU give the same bytes again.
 
     PYTHONPATH=. python dev/make_street_bag.py VTEST_AVI [--out demo/street_bag]
 """

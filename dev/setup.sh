@@ -93,7 +93,7 @@ PY
 # --- the Python environment ----------------------------------------------------------------------
 
 # made NAME INPUT...: true when step NAME was done with these very inputs.
-digest() { sha256sum "$@" "$root/dev/setup.sh" | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
+digest() { cat "$@" "$root/dev/setup.sh" | sha256sum | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
 made() { [[ -f $dev/.made-$1 && $(cat "$dev/.made-$1") == "$2" ]]; }
 done_with() { echo "$2" >"$dev/.made-$1"; }
 

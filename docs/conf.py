@@ -171,10 +171,14 @@ def _mocked() -> list[str]:
 
 autodoc_mock_imports = _mocked()
 
-# Pages that an earlier build generated for modules that have moved since.
-for _stub in (ROOT / "docs" / "reference").glob("*.rst"):
-    _module = ROOT / _stub.stem.replace(".", "/")
-    if not (_module.is_dir() or _module.with_suffix(".py").is_file()):
+# Pages of an earlier build would be looked through for modules: they go when modules have moved.
+_modules = {PACKAGE} | {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / PACKAGE).rglob("*.py")
+}
+_stubs = {path.stem: path for path in (ROOT / "docs" / "reference").glob("*.rst")}
+if set(_stubs) != _modules:
+    for _stub in _stubs.values():
         _stub.unlink()
 
 

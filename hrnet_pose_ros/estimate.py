@@ -49,7 +49,8 @@ def estimate_path(path: Path, output: Path, engine: PoseEngine, detect: Detect) 
     A picture is written under its own name with ``_pose`` added, a video as H.264, and the results
     of all as ``results.json`` in COCO's key point result format: ``image_id`` is the file's name
     where that is a number (as COCO's are), else a running number; for a video the number of the
-    frame, from 0. ``file_name`` and ``bbox`` stand beside COCO's fields.
+    frame, from 0. Beside COCO's fields stand ``file_name`` and ``box``, the detector's: x, y,
+    width, height in image pixels (not called ``bbox``, see `coco_results`).
 
     Raises
     ------
@@ -124,7 +125,12 @@ def _estimate(
     poses = engine.estimate(frame, boxes)
     estimates.images += 1
     estimates.results += [
-        {"image_id": image_id, "file_name": file_name, **result}
-        for result in coco_results(poses, boxes, scores)
+        {
+            "image_id": image_id,
+            "file_name": file_name,
+            **result,
+            "box": [round(float(side), 2) for side in box],
+        }
+        for result, box in zip(coco_results(poses, scores), boxes, strict=True)
     ]
     return boxes, poses

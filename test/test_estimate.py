@@ -36,8 +36,9 @@ def test_a_picture(street_frames: list[np.ndarray], tmp_path: Path) -> None:
         assert result["image_id"] == 42 and result["category_id"] == 1
         assert len(result["keypoints"]) == 51
         assert 0 < result["score"] <= 1
+        assert "bbox" not in result  # COCO's evaluators would take its area
         # Most joints lie in or near the person's box.
-        x, y, width, height = result["bbox"]
+        x, y, width, height = result["box"]
         joints = np.reshape(result["keypoints"], (17, 3))
         centre = (x + width / 2, y + height / 2)
         near = np.abs(joints[:, :2] - centre) <= np.array([width, height])
@@ -66,7 +67,39 @@ def test_the_whole_picture_as_one_person(street_frames: list[np.ndarray], tmp_pa
     picture = _write(tmp_path / "person.png", street_frames[2][320:480, 180:260])
     assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
     (result,) = _results(tmp_path / "out")
-    assert result["bbox"] == [0, 0, 80, 160]
+    assert result["box"] == [0, 0, 80, 160]
+
+
+def test_tiles_of_the_detector(street_frames: list[np.ndarray], tmp_path: Path) -> None:
+    """The whole picture alone loses small persons that tiles show."""
+    picture = _write(tmp_path / "street.png", street_frames[2])
+    found = {}
+    for columns, rows in ((1, 1), (3, 2)):
+        output = tmp_path / f"{columns}x{rows}"
+        tiles = ("--tile-columns", str(columns), "--tile-rows", str(rows))
+        assert main(["estimate", str(picture), "-o", str(output), *tiles]) == 0
+        found[columns] = len(_results(output))
+    assert found[3] > found[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--tile-columns", "0"), "tiles must be"),
+        (("--min-score", "2"), "min_score must be"),
+        (("--whole-image", "--tile-rows", "1"), "--tile-rows: of the detector"),
+    ],
+)
+def test_detector_options_that_cannot_be(
+    arguments: tuple[str, ...],
+    words: str,
+    street_frames: list[np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    picture = _write(tmp_path / "street.png", street_frames[0])
+    assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_video(street_frames: list[np.ndarray], tmp_path: Path) -> None:
@@ -101,7 +134,7 @@ def test_results_hold_no_nan() -> None:
         covariances=np.full((1, 17, 2, 2), np.nan, np.float32),
         valid=np.zeros((1, 17), bool),
     )
-    (result,) = coco_results(poses, np.array([[0.0, 0, 10, 20]]), np.array([0.9]))
+    (result,) = coco_results(poses, np.array([0.9]))
     assert result["keypoints"] == [0.0] * 51 and result["score"] == 0
 
 

@@ -296,3 +296,16 @@ def test_test_modules_have_names_of_their_own(root: Path) -> None:
     """The test folders are no packages: pytest imports their modules under the bare names."""
     names = Counter(path.name for path in (root / "test").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_class_name_stands_twice(root: Path) -> None:
+    """A name that is searched for, or read in a message, has one meaning."""
+    places: dict[str, list[str]] = {}
+    for folder in (PACKAGE, "bench", "demo"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(
+                        f"{path.relative_to(root)}:{node.lineno}"
+                    )
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -5,106 +5,161 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
+
+if TYPE_CHECKING:
+    from hrnet_pose_ros.coco.annotations import PersonAnnotations
+    from hrnet_pose_ros.coco.uncertainty_check import Judged
+    from hrnet_pose_ros.coco.uncertainty_samples import Samples
+    from hrnet_pose_ros.engines.engine import EngineInfo
+    from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
+
+AS_DECODED, CROSS_VALIDATED, SHIPPED = "as decoded", "cross-validated", "shipped"
 
 
 def add_calibrate(verbs: Verbs) -> None:
     """``hrnet_pose calibrate MODEL --annotations FILE.json --images DIR``"""
     parser = verbs.add_parser(
         "calibrate",
-        help="fit a model's covariances and scores to the errors it makes",
-        description="Fit on the images with an even id, report on those with an odd id, and with "
-        "--write put the calibration into the model's files, where every engine applies it for "
-        "this decoding and flip test. Uses the annotated boxes.",
+        help="fit a model's uncertainty, covariances and scores, to the errors it makes",
+        description="Uncertainty calibration (not the camera's): fit a model's covariances and "
+        "scores to the errors that it makes on labelled persons, and report, by cross-validation "
+        "over the images, how well they hold on persons that were not fitted. With --write the "
+        "fit to all images goes into the model's files, where every engine applies it for this "
+        "decoding and flip test. Uses the annotated boxes.",
     )
     add_engine_options(parser)
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--write", action="store_true", help="into MODEL.onnx and the end-to-end graphs beside it"
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--write", action="store_true", help="into MODEL.onnx and the graphs of it beside it"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write calibration and report")
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="fit nothing: report on the calibration that the model's file holds",
+    )
+    parser.add_argument(
+        "--all-settings",
+        action="store_true",
+        help="for both decodings, each with and without flip test, one after the other",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write calibrations and reports")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write reliability plots")
     parser.set_defaults(run=_calibrate)
 
 
 def _calibrate(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.coco.annotations import read_annotations
-    from hrnet_pose_ros.coco.calibration_fit import fit_calibration, samples_of
-    from hrnet_pose_ros.coco.calibration_report import calibration_report, write_calibration_plots
-    from hrnet_pose_ros.coco.calibration_write import model_files, write_calibration
-    from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
-    from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
-    from hrnet_pose_ros.pose.calibration import calibration_key
+    from hrnet_pose_ros.coco.uncertainty_report import in_words, uncertainty_report
+    from hrnet_pose_ros.coco.uncertainty_write import model_files, write_calibrations
+    from hrnet_pose_ros.pose.uncertainty import calibration_key
+
+    settings = _settings(options)
+    keys = [calibration_key(choice.decoding, choice.flip_test) for choice in settings]
+    files = model_files(options.model) if options.write else []  # before an engine takes its time
+    _drop_damaged(files, keys)
+    annotations = read_annotations(options.annotations)
+    found: dict[str, UncertaintyCalibration] = {}
+    written: dict[str, Any] = {}
+    for key, choice in zip(keys, settings, strict=True):
+        result = _of_setting(options, choice, key, annotations)
+        if result is None:
+            continue
+        info, found[key], cases = result
+        reports = {name: uncertainty_report(told) for name, told in cases.items()}
+        words = "uncertainty calibration" if options.check else "uncertainty calibration, fitted"
+        print(f"{info.model}, {key}: {words} on {found[key].origin}")
+        print("\n".join(in_words(reports)), flush=True)
+        written[key] = {"calibration": found[key].to_json(), **_as_keys(reports)}
+        if options.plots is not None:
+            from hrnet_pose_ros.coco.uncertainty_plots import write_uncertainty_plots
+
+            labelled = reports[AS_DECODED]["all"]["samples"]
+            title = f"{info.model}, {key}: {labelled} labelled joints"
+            write_uncertainty_plots(options.plots / key, title, cases)
+    if not found:
+        raise ValueError(f"'{options.model}' holds no uncertainty calibration to check")
+    write_json(options.json, written)
+    for path in files:
+        write_calibrations(path, found)
+        print(f"wrote the calibrations for {', '.join(found)} into {path}", file=sys.stderr)
+
+
+def _settings(options: argparse.Namespace) -> list[EngineChoice]:
+    from hrnet_pose_ros.engines.make_engine import DECODINGS
 
     choice = EngineChoice.of(options)
-    files = model_files(choice.model) if options.write else []  # before the engine takes its time
-    annotations = read_annotations(options.annotations)
+    if not options.all_settings:
+        return [choice]
+    if choice.flip_test or choice.decoding != DECODINGS[0]:
+        raise ValueError("--all-settings takes every decoding and flip test: name none beside it")
+    return [replace(choice, decoding=d, flip_test=f) for d in DECODINGS for f in (False, True)]
+
+
+def _of_setting(
+    options: argparse.Namespace, choice: EngineChoice, key: str, annotations: PersonAnnotations
+) -> tuple[EngineInfo, UncertaintyCalibration, dict[str, Judged]] | None:
+    """The engine, its calibration, new or shipped, and the samples judged; None: none shipped."""
+    from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
+    from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
+    from hrnet_pose_ros.coco.uncertainty_check import cross_validated, judged
+    from hrnet_pose_ros.coco.uncertainty_fit import fit_uncertainty
+    from hrnet_pose_ros.coco.uncertainty_samples import samples_of
+
     engine = choice.make()
     try:
-        data = estimate_dataset(
-            engine, annotations, options.images, ground_truth_boxes(annotations)
+        if options.check and engine.calibration is None:
+            message = f"'{options.model}' holds no uncertainty calibration for '{key}'"
+            if options.all_settings:
+                print(message, file=sys.stderr)
+                return None
+            raise ValueError(f"{message}: fit one with hrnet_pose calibrate … --write")
+        boxes = ground_truth_boxes(annotations)
+        samples = samples_of(
+            annotations, estimate_dataset(engine, annotations, options.images, boxes)
         )
+        info, shipped = engine.info, engine.calibration
     finally:
         engine.close()
-    samples = samples_of(annotations, data)
-    even = samples.image_ids % 2 == 0
-    origin = (
-        f"{options.annotations.name}, images with an even id, {int(even.sum())} labelled joints; "
-        f"{engine.info.engine} {engine.info.precision}"
+    cases = {AS_DECODED: judged(samples, None)}
+    if options.check:
+        assert shipped is not None
+        return info, shipped, cases | {SHIPPED: judged(samples, shipped)}
+    cases[CROSS_VALIDATED] = cross_validated(samples)
+    return info, fit_uncertainty(samples, _origin(options.annotations, samples, info)), cases
+
+
+def _origin(annotations: Path, samples: Samples, info: EngineInfo) -> str:
+    return (
+        f"{annotations.name}, {len(set(samples.image_ids.tolist()))} images, "
+        f"{int(samples.labelled.sum())} labelled and {int(samples.absent.sum())} absent joints; "
+        f"{info.engine} {info.precision}"
     )
-    calibration = fit_calibration(samples.select(even), origin)
-    others = samples.select(~even)
-    if not len(others):
-        raise ValueError(f"'{options.annotations}' has no image with an odd id to report on")
-    key = calibration_key(choice.decoding, choice.flip_test)
-    report = {
-        "key": key,
-        "calibration": calibration.to_json(),
-        "before": calibration_report(others, None),
-        "after": calibration_report(others, calibration),
-    }
-    write_json(options.json, report)
-    if options.plots is not None:
-        title = f"{engine.info.model}, {key}\n{len(others)} joints of images with an odd id"
-        write_calibration_plots(options.plots, title, others, calibration)
-    print("\n".join(_in_words(key, origin, report)))
+
+
+def _drop_damaged(files: list[Path], keys: list[str]) -> None:
+    """Take calibrations that cannot be read, and are fitted anew, out of files to be written: no
+    engine starts with them."""
+    from hrnet_pose_ros.coco.uncertainty_write import damaged_calibrations, write_calibrations
+
     for path in files:
-        write_calibration(path, key, calibration)
-        print(f"wrote the calibration '{key}' into {path}", file=sys.stderr)
+        damaged = [key for key in damaged_calibrations(path) if key in keys]
+        if damaged:
+            write_calibrations(path, {}, without=damaged)
+            print(
+                f"took the calibrations for {', '.join(damaged)}, which cannot be read, out of "
+                f"{path}",
+                file=sys.stderr,
+            )
 
 
-def _in_words(key: str, origin: str, report: dict[str, Any]) -> list[str]:
-    before, after = report["before"], report["after"]
-    lines = [
-        f"calibration '{key}', fitted on {origin}",
-        f"on {after['samples']} labelled joints of images with an odd id:",
-        f"  {'':<16}{'inside 50 %':>12}{'inside 90 %':>12}{'joints':>8}{'score':>8}{'found':>8}",
-        _row("as decoded", before),
-        _row("calibrated", after),
-    ]
-    lines += [_row("  " + name, joint) for name, joint in after["joints"].items()]
-    lines += [_row(f"  peaks, {n}/6", part) for n, part in enumerate(after["peak_sixths"], 1)]
-    quantiles = ", ".join(f"{q} % {value:.2f}" for q, value in after["quantiles"].items())
-    lines += [
-        "  * not within 50 ± 5 and 90 ± 4 %",
-        f"  expected calibration error of the scores: {before['ece']:.3f} as decoded, "
-        f"{after['ece']:.3f} calibrated{'' if after['ece_ok'] else ' * not below 0.05'}",
-        f"  squared Mahalanobis distance, quantiles: {quantiles} "
-        "(of a Gaussian 1.39, 4.61, 5.99, 9.21)",
-    ]
-    return lines
-
-
-def _row(name: str, part: dict[str, Any]) -> str:
-    if not part["samples"]:
-        return f"  {name:<16}{'none':>12}"
-    inside = "".join(f"{100 * share:>12.1f}" for share in part["inside"].values())
-    row = f"  {name:<16}{inside}{part['samples']:>8}"
-    if "mean_score" in part:
-        row += f"{part['mean_score']:>8.2f}{part['found']:>8.2f}"
-    return row + ("" if part["ok"] else " *")
+def _as_keys(reports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Reports under JSON's kind of names: ``as_decoded``, ``cross_validated``, ``shipped``."""
+    return {name.replace(" ", "_").replace("-", "_"): report for name, report in reports.items()}

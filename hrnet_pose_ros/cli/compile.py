@@ -70,6 +70,7 @@ def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.library import find_library
     from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
     from hrnet_pose_ros.model_files.find import find_end2end_graph
+    from hrnet_pose_ros.model_files.quantized import check_judged
     from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
     from hrnet_pose_ros.pipeline.settings import Settings
 
@@ -79,6 +80,8 @@ def _compile(options: argparse.Namespace) -> None:
     path = find_end2end_graph(
         *(arguments[name] for name in ("model", "precision", "decoding", "flip_test"))
     )
+    if settings.precision == "int8":
+        check_judged(path)
     plan_options = arguments["tensorrt"]
     library = find_library()
     target, here = _target(options.compute_capability, plan_options.device, library)

@@ -13,10 +13,8 @@ from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
     from hrnet_pose_ros.coco.annotations import PersonAnnotations
-    from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
-    from hrnet_pose_ros.coco.evaluation import Scores
+    from hrnet_pose_ros.coco.measurement import Measurement
     from hrnet_pose_ros.coco.person_boxes import PersonBoxes
-    from hrnet_pose_ros.engines.engine import EngineInfo
 
 
 def add_evaluate(verbs: Verbs) -> None:
@@ -25,8 +23,9 @@ def add_evaluate(verbs: Verbs) -> None:
         "evaluate",
         help="measure a model, or compare two, on a COCO data set",
         description="COCO AP and AR by the same crop, engine and decoding code as on the vehicle, "
-        "in a table beside the HRNet paper's. With --against: what another model, precision, "
-        "engine, decoding or the flip test changes. Needs pip install 'hrnet_pose_ros[coco]'.",
+        "in a table beside the HRNet paper's, the kinds of errors by joint, and whether left and "
+        "right are told apart. With --against: what another model, precision, engine, decoding or "
+        "the flip test changes. Needs pip install 'hrnet_pose_ros[coco]'.",
     )
     add_engine_options(parser)
     add_data_options(parser)
@@ -71,9 +70,8 @@ def read_data(options: argparse.Namespace) -> tuple[PersonAnnotations, PersonBox
 
 def _evaluate(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.coco.difference import pose_difference
-    from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, error_shares, match_results
+    from hrnet_pose_ros.coco.error_tables import error_tables, errors_for_json
     from hrnet_pose_ros.coco.table import markdown_tables, measured_row
-    from hrnet_pose_ros.skeleton import JOINT_NAMES
 
     choice = EngineChoice.of(options)
     other = choice.changed(options.against) if options.against is not None else None
@@ -81,84 +79,62 @@ def _evaluate(options: argparse.Namespace) -> None:
     images = len(set(boxes.image_index.tolist()))
     data_words = f"{options.annotations.name} ({images} images, {len(boxes)} boxes; {box_source})"
 
-    info, data, scores = _measure(choice, options, annotations, boxes)
-    matches = match_results(annotations, data)
-    rows = [measured_row(_title(info), _size(info), scores.values)]
+    first = _measured(choice, options, annotations, boxes)
+    measured = [first]
     report: dict[str, Any] = {
-        "engine": asdict(info),
+        "engine": asdict(first.info),
         "annotations": str(options.annotations),
         "boxes": box_source,
         "images": images,
         "persons": len(boxes),
-        "scores": scores.values,
-        "errors": {
-            joint: dict(zip(ERROR_TYPES, shares.tolist(), strict=True))
-            for joint, shares in zip(JOINT_NAMES, error_shares(matches), strict=True)
-        },
-        "persons_without_result": matches.unmatched_persons,
+        "scores": first.scores.values,
+        **errors_for_json(first),
     }
     words = []
     if other is not None:
-        info_b, data_b, scores_b = _measure(other, options, annotations, boxes)
-        rows.append(measured_row(_title(info_b), _size(info_b), scores_b.values))
-        difference = pose_difference(data, data_b)
-        change = {n: scores_b.values[n] - scores.values[n] for n in scores.values}
+        second = _measured(other, options, annotations, boxes)
+        measured.append(second)
+        difference = pose_difference(first.data, second.data)
+        change = {n: second.scores.values[n] - value for n, value in first.scores.values.items()}
         report["against"] = {
-            "engine": asdict(info_b),
-            "scores": scores_b.values,
+            "engine": asdict(second.info),
+            "scores": second.scores.values,
             "change": change,
             "difference": difference,
+            **errors_for_json(second),
         }
-        words = _difference_in_words(_title(info), _title(info_b), change, difference)
+        words = _difference_in_words(first.title, second.title, change, difference)
 
     write_json(options.json, report)
-    write_json(options.results, data.results(annotations) if options.results else None)
+    write_json(options.results, first.data.results(annotations) if options.results else None)
     if options.plots is not None:
         from hrnet_pose_ros.coco.evaluation_plots import write_plots
 
-        write_plots(options.plots, _title(info), scores, matches, annotations, data, options.images)
-    print(markdown_tables(rows, data_words))
-    print("\n" + "\n".join([*_errors_in_words(report, matches.errors), *words]))
+        write_plots(options.plots, measured, annotations, options.images)
+    rows = [
+        measured_row(
+            one.title, f"{one.info.input_height}x{one.info.input_width}", one.scores.values
+        )
+        for one in measured
+    ]
+    print("\n\n".join([markdown_tables(rows, data_words), error_tables(measured)]))
+    if words:
+        print("\n" + "\n".join(words))
 
 
-def _measure(
+def _measured(
     choice: EngineChoice,
     options: argparse.Namespace,
     annotations: PersonAnnotations,
     boxes: PersonBoxes,
-) -> tuple[EngineInfo, DatasetPoses, Scores]:
-    from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
-    from hrnet_pose_ros.coco.evaluation import evaluate_results
+) -> Measurement:
+    from hrnet_pose_ros.coco.measurement import measure
 
     engine = choice.make()
     try:
-        data = estimate_dataset(engine, annotations, options.images, boxes)
+        return measure(engine, annotations, options.images, boxes)
     finally:
         engine.close()
-    return engine.info, data, evaluate_results(options.annotations, data.results(annotations))
-
-
-def _title(info: EngineInfo) -> str:
-    flip = ", flip test" if info.flip_test else ""
-    return f"{info.model}, {info.engine} {info.precision}, {info.decoding}{flip}"
-
-
-def _size(info: EngineInfo) -> str:
-    return f"{info.input_height}x{info.input_width}"
-
-
-def _errors_in_words(report: dict[str, Any], errors: Any) -> list[str]:
-    from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, MATCH_OKS
-
-    labelled = max(int((errors >= 0).sum()), 1)
-    kinds = ", ".join(
-        f"{kind} {(errors == place).sum() / labelled:.1%}" for place, kind in enumerate(ERROR_TYPES)
-    )
-    return [
-        f"labelled joints of matched persons: {kinds}",
-        f"labelled persons without a result (none of OKS {MATCH_OKS} or more): "
-        f"{report['persons_without_result']}",
-    ]
 
 
 def _difference_in_words(

@@ -8,82 +8,142 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_pose_ros.cli.arguments import Verbs
+from hrnet_pose_ros.cli.train import ANNOTATIONS, IMAGES, data_place
 
 if TYPE_CHECKING:
     import numpy as np
 
-BUNDLED = "check_crops"
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+# Half of them calibrate, half judge; more than these change neither.
+MOST_PERSONS = 800
 
 
 def add_quantize(verbs: Verbs) -> None:
-    """``hrnet_pose quantize MODEL.onnx -o MODEL_int8.onnx``"""
+    """``hrnet_pose quantize MODEL.onnx -o MODEL_int8.onnx --data DATA``"""
+    from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED
+    from hrnet_pose_ros.model_files.quantized import LEAST_OKS
+
     parser = verbs.add_parser(
         "quantize",
         help="write a model in float32 as one in 8 bits",
         description="Quantise the convolutions of a model to int8, calibrated on crops of "
-        "persons, and say how far the key points of other crops move. A model (MODEL.onnx) is "
-        "quantised for OpenVINO, and not written where its mean OKS against float32 is below "
-        "0.98; an end-to-end graph in float32 (MODEL_end2end_float32.onnx) for TensorRT: look at "
-        "the figures, float16 costs no accuracy, int8 does. Needs onnx and onnxruntime, for "
-        "OpenVINO also nncf.",
+        "persons, and judge it on other persons: the file is not written where fewer than "
+        f"{LEAST_JUDGED} can judge, or where their mean OKS against float32 is too low. A model "
+        "(MODEL.onnx) is quantised for OpenVINO, an end-to-end graph in float32 "
+        "(MODEL_end2end_float32.onnx) for TensorRT. Needs onnx and onnxruntime, for OpenVINO also "
+        "nncf.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.onnx")
-    parser.add_argument(
+    persons = parser.add_mutually_exclusive_group()
+    persons.add_argument(
+        "--data",
+        metavar="DATA",
+        help="COCO key point data, as for train: FILE.json:IMAGES, or a folder with "
+        f"{ANNOTATIONS} and {IMAGES}/; the vehicle's own, or COCO val2017",
+    )
+    persons.add_argument(
         "--crops",
-        default=BUNDLED,
+        type=Path,
         metavar="FOLDER",
-        help="pictures of one person each, cut as the network sees them (about 1.25 times the "
-        "person's box, some hundred of them from the vehicle's own camera); default: "
-        f"{BUNDLED}, the bundled eight, to try it out",
+        help="without labels: pictures of one person each, cut as the network sees them (about "
+        "1.25 times the person's box), from the vehicle's own camera",
+    )
+    parser.add_argument(
+        "--least-oks",
+        type=float,
+        default=LEAST_OKS,
+        metavar="X",
+        help="mean OKS against float32 that the persons who judge must keep, in [0, 1] "
+        f"(default {LEAST_OKS})",
     )
     parser.set_defaults(run=_quantize)
 
 
 def _quantize(options: argparse.Namespace) -> None:
-    from hrnet_pose_ros.engines.precision_check import load_check_crops
     from hrnet_pose_ros.model_files.find import ONNX
-    from hrnet_pose_ros.model_files.metadata import ModelMetadata, graph_of
+    from hrnet_pose_ros.model_files.metadata import (
+        LEAST_JUDGED,
+        End2EndGraphMetadata,
+        ModelMetadata,
+        graph_of,
+    )
     from hrnet_pose_ros.model_files.onnx_properties import read_properties
+    from hrnet_pose_ros.network.key_point_change import LEAST_CALIBRATED, split_persons
 
     if options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
     if not options.model.is_file():
         raise FileNotFoundError(f"no model at '{options.model.absolute()}'")
-    bundled = options.crops == BUNDLED
-    crops = load_check_crops() if bundled else load_crops(Path(options.crops))
-    if graph_of(read_properties(options.model)) == "end2end":
+    if not 0 <= options.least_oks <= 1:
+        raise ValueError(f"--least-oks must be in [0, 1], got {options.least_oks}")
+    if options.data is None and options.crops is None:
+        raise ValueError(
+            f"quantising needs persons, {LEAST_JUDGED} to judge the result on and "
+            f"{LEAST_CALIBRATED} to calibrate with: --data FILE.json:IMAGES (COCO key points), or "
+            "--crops FOLDER (pictures of one person each)"
+        )
+    properties = read_properties(options.model)
+    for_tensorrt = graph_of(properties) == "end2end"
+    if for_tensorrt:
+        input_size = End2EndGraphMetadata.from_properties(properties).model.input_size
+    else:
+        input_size = ModelMetadata.from_properties(properties).input_size
+
+    crops, pictures = _persons(options, input_size)
+    try:
+        judges = split_persons(pictures)
+    except ValueError as error:
+        raise ValueError(f"{error} of '{options.data or options.crops}'") from None
+    arguments = (options.model, options.output, crops[~judges], crops[judges], options.least_oks)
+    if for_tensorrt:
         from hrnet_pose_ros.network.quantize import quantize_end2end_graph
 
-        graph, change = quantize_end2end_graph(options.model, options.output, crops)
-        model: ModelMetadata = graph.model
-        engine = "TensorRT"
+        graph, change = quantize_end2end_graph(*arguments)
+        model = graph.model
     else:
         from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
-        model, change = quantize_heatmap_graph(options.model, options.output, crops)
-        engine = "OpenVINO"
+        model, change = quantize_heatmap_graph(*arguments)
+    engine = "TensorRT" if for_tensorrt else "OpenVINO"
     print(f"{options.output}: {model.name} in int8 for {engine}, {change}")
 
 
-def load_crops(folder: Path) -> np.ndarray:
-    """All pictures of a folder, uint8 ``[N, 256, 192, 3]`` RGB, in the order of their names.
+def _persons(
+    options: argparse.Namespace, input_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crops ``[N, H, W, 3]`` and which picture ``[N]`` each is from."""
+    if options.crops is not None:
+        crops = load_crops(options.crops, input_size)
+        return crops, np.arange(len(crops))
+    from hrnet_pose_ros.coco.annotations import read_annotations
+    from hrnet_pose_ros.coco.person_crops import person_crops
 
-    Raises ValueError where there is no such folder, it holds no picture, or one is unreadable.
+    annotations, images = map(Path, data_place(options.data))
+    if not images.is_dir():
+        raise ValueError(f"--data '{options.data}': there is no folder '{images}'")
+    return person_crops(read_annotations(annotations), images, input_size, MOST_PERSONS)
+
+
+def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:
+    """The pictures of a folder, in the order of their names, each resized to (width, height).
+
+    uint8 ``[N, height, width, 3]`` RGB. Of more than `MOST_PERSONS` pictures so many are taken,
+    spread evenly. Raises ValueError where there is no such folder, it holds no picture, or one is
+    unreadable.
     """
     import cv2
     import numpy as np
 
-    from hrnet_pose_ros.engines.precision_check import CHECK_CROP_SIZE
-
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise ValueError(f"no pictures ({', '.join(sorted(PICTURES))}) in the folder '{folder}'")
+    if len(paths) > MOST_PERSONS:
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, MOST_PERSONS).round().astype(int)]
     crops = []
     for path in paths:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is None:
             raise ValueError(f"'{path}' cannot be read as a picture")
-        crops.append(cv2.resize(picture, CHECK_CROP_SIZE)[:, :, ::-1])
+        crops.append(cv2.resize(picture, input_size)[:, :, ::-1])
     return np.stack(crops)

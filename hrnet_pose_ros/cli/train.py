@@ -94,7 +94,13 @@ def with_paths(
 
 
 def _placed(data: DataConfig, place: str) -> DataConfig:
-    annotations, colon, images = place.rpartition(":")
-    if not colon:
-        annotations, images = str(Path(place) / ANNOTATIONS), str(Path(place) / IMAGES)
+    annotations, images = data_place(place)
     return dataclasses.replace(data, annotations=annotations, images=images)
+
+
+def data_place(text: str) -> tuple[str, str]:
+    """Where the annotations and the images of DATA are, as `add_train` describes it."""
+    annotations, colon, images = text.rpartition(":")
+    if colon:
+        return annotations, images
+    return str(Path(text) / ANNOTATIONS), str(Path(text) / IMAGES)

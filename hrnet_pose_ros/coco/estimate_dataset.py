@@ -49,9 +49,7 @@ class DatasetPoses:
         """COCO results of the poses that OKS-NMS leaves."""
         kept = self.kept()
         image_ids = annotations.image_ids[self.boxes.image_index[kept]].tolist()
-        records = coco_results(
-            self.poses.select(kept), self.boxes.boxes[kept], self.boxes.scores[kept]
-        )
+        records = coco_results(self.poses.select(kept), self.boxes.scores[kept])
         return [{"image_id": i, **record} for i, record in zip(image_ids, records, strict=True)]
 
 
@@ -71,7 +69,7 @@ def estimate_dataset(
         raise ValueError(f"no person to estimate in '{annotations.path}'")
     found, places = np.unique(boxes.image_index, return_index=True)
     parts = []
-    frames = _images(annotations, images, found)
+    frames = read_images(annotations, images, found)
     bar = progress(engine.info.model, "image", len(found), frames)
     for frame, start, end in zip(bar, places, [*places[1:], len(boxes)], strict=True):
         parts.append(engine.raw_poses(frame, boxes.boxes[start:end]))
@@ -79,10 +77,13 @@ def estimate_dataset(
     return DatasetPoses(boxes, Poses.concatenate(parts), size)
 
 
-def _images(
+def read_images(
     annotations: PersonAnnotations, folder: Path, wanted: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """The images as RGB in order, decoded on another thread a few ahead."""
+    """The images at these places of the annotations, uint8 RGB ``[H, W, 3]``, in this order.
+
+    They are decoded on another thread a few ahead. Raises ValueError as `read_image`.
+    """
 
     def read(image: int) -> np.ndarray:
         return read_image(folder / annotations.image_files[image], annotations.image_sizes[image])

@@ -50,7 +50,8 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
     annotation_file
         Key points in COCO's format, one that `read_annotations` has read.
     results
-        Key point results in COCO's format; may be empty.
+        Key point results in COCO's format; may be empty. Where the first holds a ``bbox``, all
+        have to, and COCO's evaluators take its area for the person's (`coco_results`).
 
     Raises
     ------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, NEAR_SIMILARITY, Matches, error_shares
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
 from hrnet_pose_ros.coco.evaluation import Scores
+from hrnet_pose_ros.coco.left_right import OUTCOMES, PAIR_NAMES
+from hrnet_pose_ros.coco.measurement import Measurement
 from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_close_up
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
@@ -20,7 +23,8 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 WORST_PERSONS = 12
 CLOSE_UP = (420, 560)  # width, height
 MARGIN = 1.3  # a close-up shows so much more than the box
-COLOURS = ("#4c9f50", "#b9d77a", "#e8a33d", "#b5509c", "#c0392b")  # of ERROR_TYPES
+ERROR_COLOURS = ("#4c9f50", "#b9d77a", "#e8a33d", "#b5509c", "#c0392b")
+OUTCOME_COLOURS = ("#4c9f50", "#c0392b", "#e8a33d", "#9a9a9a")
 
 
 def pyplot() -> Any:
@@ -39,14 +43,18 @@ def pyplot() -> Any:
 
 def write_plots(
     folder: Path,
-    title: str,
-    scores: Scores,
-    matches: Matches,
+    measured: Sequence[Measurement],
     annotations: PersonAnnotations,
-    data: DatasetPoses,
     images: Path,
 ) -> list[Path]:
-    """Write ``precision_recall.png``, ``joints.png``, ``errors.png`` and ``worst_01.jpg`` ….
+    """Write ``precision_recall.png``, ``joints.png``, ``errors.png``, ``left_right.png`` and
+    ``worst_01.jpg`` ….
+
+    Parameters
+    ----------
+    measured
+        One measurement, or two: kinds of errors and left against right are shown of both side by
+        side, the rest of the first.
 
     Returns
     -------
@@ -54,12 +62,28 @@ def write_plots(
     """
     folder.mkdir(parents=True, exist_ok=True)
     plt = pyplot()
+    first = measured[0]
     written = [
-        _precision_recall(plt, folder / "precision_recall.png", title, scores),
-        _joints(plt, folder / "joints.png", title, matches),
-        _errors(plt, folder / "errors.png", title, matches),
+        _precision_recall(plt, folder / "precision_recall.png", first.title, first.scores),
+        _joints(plt, folder / "joints.png", first.title, first.matches),
+        _stacked(
+            plt,
+            folder / "errors.png",
+            [name.replace("_", " ") for name in JOINT_NAMES],
+            dict(zip(ERROR_TYPES, ERROR_COLOURS, strict=True)),
+            [(one.title, error_shares(one.matches)) for one in measured],
+            "share of labelled joints",
+        ),
+        _stacked(
+            plt,
+            folder / "left_right.png",
+            PAIR_NAMES,
+            dict(zip(OUTCOMES, OUTCOME_COLOURS, strict=True)),
+            [(one.title, np.nan_to_num(one.left_right.shares)) for one in measured],
+            "share of judged persons",
+        ),
     ]
-    return written + _worst(folder, matches, annotations, data, images)
+    return written + _worst(folder, first.matches, annotations, first.data, images)
 
 
 def _precision_recall(plt: Any, path: Path, title: str, scores: Scores) -> Path:
@@ -92,18 +116,27 @@ def _joints(plt: Any, path: Path, title: str, matches: Matches) -> Path:
     return _saved(plt, figure, path)
 
 
-def _errors(plt: Any, path: Path, title: str, matches: Matches) -> Path:
-    shares = error_shares(matches)
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    floor = np.zeros(JOINTS)
-    for kind, colour, share in zip(ERROR_TYPES, COLOURS, shares.T, strict=True):
-        axes.bar(np.arange(JOINTS), share, 0.8, bottom=floor, label=kind, color=colour)
-        floor += share
-    axes.set_xticks(
-        np.arange(JOINTS), [name.replace("_", " ") for name in JOINT_NAMES], rotation=60
+def _stacked(
+    plt: Any,
+    path: Path,
+    names: Sequence[str],
+    colours: dict[str, str],
+    panels: Sequence[tuple[str, np.ndarray]],
+    what: str,
+) -> Path:
+    """Bars of shares ``[names, kinds]`` that add up to 1; a panel for each (title, shares)."""
+    figure, all_axes = plt.subplots(
+        1, len(panels), figsize=(9 * len(panels), 4.5), layout="constrained", squeeze=False
     )
-    axes.set(ylim=(0, 1), ylabel="share of labelled joints", title=title)
-    axes.legend(ncols=len(ERROR_TYPES), loc="lower center")
+    places = np.arange(len(names))
+    for axes, (title, shares) in zip(all_axes[0], panels, strict=True):
+        floor = np.zeros(len(names))
+        for (kind, colour), share in zip(colours.items(), shares.T, strict=True):
+            axes.bar(places, share, 0.8, bottom=floor, label=kind, color=colour)
+            floor += share
+        axes.set_xticks(places, names, rotation=60)
+        axes.set(ylim=(0, 1), ylabel=what, title=title)
+        axes.legend(ncols=len(colours), loc="lower center")
     return _saved(plt, figure, path)
 
 

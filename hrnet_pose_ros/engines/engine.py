@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_pose_ros.pose.calibration import Calibration
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
 
 class EngineError(RuntimeError):
@@ -58,11 +58,11 @@ class PoseEngine(ABC):
     """Estimates the poses of all persons of a frame from their boxes.
 
     An engine belongs to the thread that made it: make, use and close it there. A subclass gives
-    `raw_poses`; the model's calibration is applied here, for all engines alike.
+    `raw_poses`; the model's uncertainty calibration is applied here, for all engines alike.
     """
 
     # What the model's file brings for this decoding and flip test; `info.calibrated` says so.
-    calibration: Calibration | None = None
+    calibration: UncertaintyCalibration | None = None
 
     @property
     @abstractmethod
@@ -75,7 +75,9 @@ class PoseEngine(ABC):
         Arguments and errors are those of `raw_poses`.
         """
         poses = self.raw_poses(frame, boxes)
-        return poses if self.calibration is None else self.calibration.apply(poses, boxes)
+        if self.calibration is None:
+            return poses
+        return self.calibration.apply(poses, boxes, (frame.shape[1], frame.shape[0]))
 
     @abstractmethod
     def raw_poses(self, frame: np.ndarray, boxes: np.ndarray) -> Poses:

@@ -12,10 +12,14 @@ import numpy as np
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine, check_frame_and_boxes
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.pose.boxes import crop_to_image
-from hrnet_pose_ros.pose.calibration import Calibration, calibration_key, find_calibration
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.pose.uncertainty import (
+    UncertaintyCalibration,
+    calibration_key,
+    find_calibration,
+)
 from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
 # Throughput is flat from 4 crops a call on; 8 keep memory and the number of warmed shapes small.
@@ -138,18 +142,21 @@ def mirrored_back(heatmaps: np.ndarray, shift: bool) -> np.ndarray:
 
 def calibration_of(
     metadata: ModelMetadata, decoding: Method, flip_test: bool
-) -> Calibration | None:
-    """The model's calibration for this decoding and flip test; None where it has none for them.
+) -> UncertaintyCalibration | None:
+    """The model's uncertainty calibration for this decoding and flip test.
 
-    ModelError where it is damaged.
+    None where it has none for them; ModelError where it is damaged.
     """
     try:
         found = find_calibration(metadata.calibrations, decoding, flip_test)
     except ValueError as error:
-        raise ModelError(f"model '{metadata.name}': {error}; calibrate it again") from error
+        raise ModelError(
+            f"model '{metadata.name}': {error}; 'hrnet_pose calibrate … --write' replaces it"
+        ) from error
     if found is None and metadata.calibrations:
         _log.info(
-            "'%s' is calibrated for %s, not for %s: scores and covariances stay as they are",
+            "'%s' has an uncertainty calibration for %s, not for %s: scores and covariances stay "
+            "as they are",
             metadata.name,
             ", ".join(metadata.calibrations),
             calibration_key(decoding, flip_test),

@@ -17,7 +17,7 @@ from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_end2end_graph, find_model
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.model_files.quantized import find_quantized, is_quantized
+from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized, is_quantized
 from hrnet_pose_ros.model_files.zoo import find_checkpoint
 from hrnet_pose_ros.pose.decoding import Method
 
@@ -61,6 +61,7 @@ def make_engine(
         float32 where there is no other end-to-end graph; with OpenVINO bfloat16 where the CPU
         has it and the model keeps a mean OKS of 0.995 against float32 on bundled crops. ``int8``
         takes the model's quantised file; with OpenVINO ``NAME_int8.onnx`` (`find_quantized`).
+        A file in 8 bits must have been judged on 200 persons when it was made (`check_judged`).
     decoding
         One of `DECODINGS`.
     max_batch
@@ -105,6 +106,8 @@ def make_engine(
     graph = _end2end_graph(model, engine, precision, decoding, flip_test, tensorrt.device)
     made: TensorRtEngine | OpenVinoEngine | TorchEngine
     if graph is not None:
+        if precision == "int8":
+            check_judged(graph)
         made = TensorRtEngine(graph, options=tensorrt, watch=watch or BuildWatch())
     elif engine == "torch":
         made = TorchEngine(
@@ -164,7 +167,8 @@ def _openvino_engine(
             flip_test=flip_test,
         )
 
-    if precision == "auto" and is_quantized(path):
+    if precision in ("auto", "int8") and is_quantized(path):
+        check_judged(path)
         return compiled("int8")
     if precision in ("float32", "bfloat16", "int8"):
         return compiled(cast(Precision, precision))

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from hrnet_pose_ros.model_files.metadata import STRIDE
+from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, STRIDE, Int8Judgement
+from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.pose.oks import mean_crop_oks
 
-# One of so many crops is kept out of the calibration, to judge the result on; of fewer than MANY
-# every second one, or the judgement would rest on a few.
-JUDGED_EVERY = 4
-MANY = 32
+# A calibration takes the range of each activation from so many persons at least.
+LEAST_CALIBRATED = 50
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,12 @@ class KeyPointChange:
 
     Attributes
     ----------
-    calibrated, judged
-        Crops that the calibration saw, and the others.
+    calibrated
+        Crops that the calibration saw.
+    judged
+        Of the other crops those on which the float32 graph found somebody.
     joints
-        Key points that the float32 graph found on the others.
+        Key points that it found there.
     mean_oks
         Mean OKS of the persons against float32, in [0, 1]; NaN where nobody is seen.
     shares
@@ -42,21 +42,63 @@ class KeyPointChange:
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.1%} within {c:g}" for c, share in self.shares.items())
         return (
-            f"calibrated on {self.calibrated} crops; against float32 on {self.judged} others "
+            f"calibrated on {self.calibrated} persons; against float32 on {self.judged} others "
             f"({self.joints} key points): mean OKS {self.mean_oks:.4f}; {shares or 'none'} cell"
         )
 
 
-def split_crops(crops: np.ndarray, input_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Crops ``[N, H', W', 3]`` resized to (width, height), and bool ``[N]``: which of them judge.
+def split_persons(pictures: np.ndarray) -> np.ndarray:
+    """Which persons judge a quantisation and which calibrate it: bool ``[N]``, those that judge.
 
-    Raises ValueError for fewer than 2.
+    Half of them judge, and at least 200 (`LEAST_JUDGED`). All persons of one picture are on the
+    same side: they share light, camera and often clothes.
+
+    Parameters
+    ----------
+    pictures
+        int ``[N]``: which picture a person is in.
+
+    Raises
+    ------
+    ValueError
+        There are too few; the message says how many there are and are needed.
     """
-    if len(crops) < 2:
-        raise ValueError(f"quantising needs at least 2 crops of persons, got {len(crops)}")
-    judged = np.zeros(len(crops), bool)
-    judged[:: JUDGED_EVERY if len(crops) >= MANY else 2] = True
-    return np.stack([cv2.resize(crop, input_size) for crop in crops]), judged
+    found, counts = np.unique(pictures, return_counts=True)
+    wanted = max(LEAST_JUDGED, (len(pictures) + 1) // 2)
+    judging: list[int] = []
+    persons = 0
+    for place in (*range(0, len(found), 2), *range(1, len(found), 2)):  # every second one first
+        if persons < wanted:
+            judging.append(int(found[place]))
+            persons += int(counts[place])
+    if persons < LEAST_JUDGED or len(pictures) - persons < LEAST_CALIBRATED:
+        raise ValueError(
+            f"quantising needs at least {LEAST_JUDGED} persons to judge the result on, and "
+            f"{LEAST_CALIBRATED} others in other pictures to calibrate with; there are "
+            f"{len(pictures)} persons in {len(found)} pictures"
+        )
+    return np.isin(pictures, judging)
+
+
+def checked_judgement(change: KeyPointChange, least_oks: float | None) -> Int8Judgement:
+    """What a file in 8 bits is to say of itself.
+
+    Raises ExportError where fewer than `LEAST_JUDGED` persons judge or the mean OKS is below
+    ``least_oks``; None takes whatever came out.
+    """
+    if least_oks is not None and change.judged < LEAST_JUDGED:
+        raise ExportError(
+            f"{change.judged} persons judge: of those who do not calibrate the ones on whom the "
+            f"model in float32 finds somebody; needed are {LEAST_JUDGED}: give more persons "
+            "(--data, --crops)"
+        )
+    if least_oks is not None and change.mean_oks < least_oks:
+        raise ExportError(
+            f"{change}; needed is a mean OKS of {least_oks:g}. More persons, from the camera that "
+            "will be used, may help (--data, --crops); --least-oks takes less, where you know that "
+            "it is enough"
+        )
+    return Int8Judgement(change.calibrated, change.judged, float(np.nan_to_num(change.mean_oks)))
 
 
 def as_images(count: int) -> np.ndarray:
@@ -87,7 +129,7 @@ def key_point_change(
     distances = np.linalg.norm(others - points, axis=-1)[seen] / STRIDE
     return KeyPointChange(
         calibrated=calibrated,
-        judged=len(points),
+        judged=int(seen.any(axis=1).sum()),
         joints=int(seen.sum()),
         mean_oks=mean_crop_oks(others, points, input_size, seen),
         shares={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)} if seen.any() else {},

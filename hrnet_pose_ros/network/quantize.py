@@ -16,18 +16,23 @@ import numpy as np
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
+from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
+    checked_judgement,
     key_point_change,
-    split_crops,
 )
 from hrnet_pose_ros.network.onnx_files import save_model
 from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
 def quantize_end2end_graph(
-    model: str | Path, output: str | Path, crops: np.ndarray
+    model: str | Path,
+    output: str | Path,
+    calibrating: np.ndarray,
+    judging: np.ndarray,
+    least_oks: float | None = LEAST_OKS,
 ) -> tuple[End2EndGraphMetadata, KeyPointChange]:
     """Write an end-to-end graph in float32 as one whose convolutions compute in int8.
 
@@ -42,34 +47,43 @@ def quantize_end2end_graph(
         An end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
     output
         The file to write.
-    crops
-        uint8 ``[N, H', W', 3]`` RGB, one person each, as the network will see them; N at least 2.
-        Resized to the model's input; every fourth one (of fewer than 32, every second one)
-        judges the result.
+    calibrating, judging
+        uint8 ``[N, H, W, 3]`` RGB, crops of one person each of the model's input size: those that
+        the ranges are taken from, and others that the result is judged on. The persons of one
+        picture belong on one side (`split_persons`).
+    least_oks
+        What the mean OKS against float32 must reach on the crops that judge, at least 200 of them,
+        or the file is not kept; None keeps it whatever comes out (to measure its speed; it will
+        not run with ``precision: int8``).
 
     Raises
     ------
     ModelError
         The model is not an end-to-end graph in float32 for images of any size.
-    ValueError
-        There are fewer than 2 crops.
+    ExportError
+        Fewer than 200 persons judge, or the OKS is lower than ``least_oks``.
     """
     import onnx
 
     model, output = Path(model), Path(output)
     graph = onnx.load(str(model))
     metadata = _float32_metadata(graph, model)
-    crops, judged = split_crops(crops, metadata.model.input_size)
     metadata = dataclasses.replace(metadata, precision="int8")
     with replacing(output) as written:
-        _quantize(model, written, quantized_convolutions(graph), crops[~judged])
-        save_model(onnx.load(str(written)), metadata.to_properties(), written)
+        _quantize(model, written, quantized_convolutions(graph), calibrating)
+        quantized = onnx.load(str(written))
+        save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
-            found_key_points(model, crops[judged]),
-            found_key_points(written, crops[judged]),
+            found_key_points(model, judging),
+            found_key_points(written, judging),
             metadata.model.input_size,
-            calibrated=int((~judged).sum()),
+            calibrated=len(calibrating),
         )
+        facts = dataclasses.replace(
+            metadata.model, int8_judgement=checked_judgement(change, least_oks)
+        )
+        metadata = dataclasses.replace(metadata, model=facts)
+        save_model(quantized, metadata.to_properties(), written)
     return metadata, change
 
 

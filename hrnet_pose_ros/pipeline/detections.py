@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.boxes import boxes_from_detector_size, rotated_box_bounds, usable_boxes
 
@@ -50,6 +50,18 @@ def whole_image(image_size: tuple[int, int]) -> Persons:
     """One person that fills the image."""
     box = np.array([[0.0, 0.0, *image_size]])
     return Persons([None], [], [""], [0.0], box, 0, {})
+
+
+def select_persons(
+    message: Any | None, image_size: tuple[int, int], settings: Settings, drops: Drops
+) -> Persons:
+    """The persons of a Detection2DArray, those left out counted; without one, the whole image."""
+    if message is None:
+        return whole_image(image_size)
+    persons = persons_of(message, image_size, settings)
+    for reason, count in persons.drops.items():
+        drops.add(Subject.PERSON, reason, count)
+    return persons
 
 
 def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) -> Persons:

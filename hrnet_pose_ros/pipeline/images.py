@@ -92,6 +92,11 @@ def rgb_frame(message: Any) -> np.ndarray:
         As `check_image`, or the image is too small for its encoding.
     """
     check_image(message)
+    return decode_image(message)
+
+
+def decode_image(message: Any) -> np.ndarray:
+    """As `rgb_frame`, of a message that `check_image` has let pass."""
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
     pixel_bytes, rows = _row_layout(encoding, height)
@@ -142,6 +147,11 @@ def rgb_frame_of_compressed(message: Any) -> np.ndarray:
         As `check_compressed`, or OpenCV cannot decode the data.
     """
     check_compressed(message)
+    return decode_compressed(message)
+
+
+def decode_compressed(message: Any) -> np.ndarray:
+    """As `rgb_frame_of_compressed`, of a message that `check_compressed` has let pass."""
     data = np.frombuffer(message.data, np.uint8)
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -150,6 +160,11 @@ def rgb_frame_of_compressed(message: Any) -> np.ndarray:
     if bgr is None:
         raise _not_a_picture(message, "OpenCV cannot decode it")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def size_of(frame: np.ndarray) -> tuple[int, int]:
+    """(width, height) of a frame ``[H, W, 3]``, pixels."""
+    return frame.shape[1], frame.shape[0]
 
 
 def _check_sides(width: int, height: int) -> None:

@@ -49,7 +49,12 @@ class Pair:
 
     image: Waiting
     detections: Waiting | None
-    epoch: int  # Pairing.epoch when the pair was made: a later jump makes the pair worthless
+    epoch: int  # Pairing.epoch when the pair was made: a later jump makes the pair stale
+
+    @property
+    def detections_message(self) -> Any | None:
+        """The message of the detections, if there are any."""
+        return None if self.detections is None else self.detections.message
 
 
 class Pairing:

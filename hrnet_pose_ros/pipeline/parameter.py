@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
-Chosen = TypeVar("Chosen", bound="ParameterSet")
+SettingsT = TypeVar("SettingsT", bound="ParameterSet")
 
 _KEY = "parameter"  # in a field's metadata
 
@@ -147,7 +147,7 @@ class ParameterSet:
         }
 
     @classmethod
-    def of(cls: type[Chosen], values: Mapping[str, Any]) -> Chosen:
+    def of(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
         """Check ``{name: value}`` and return them; a parameter that is left out has its default.
 
         Raises

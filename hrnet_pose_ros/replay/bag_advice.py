@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from hrnet_pose_ros.pipeline.detections import EVERY_CLASS
+from hrnet_pose_ros.pipeline.image_transport import RAW, TRANSPORT_OF_TYPE
 from hrnet_pose_ros.pipeline.images import ENCODINGS
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
-from hrnet_pose_ros.replay.topics import CAMERA_INFO, COMPRESSED, DETECTIONS, RAW
+from hrnet_pose_ros.replay.topics import CAMERA_INFO, DETECTIONS
 
 
 def advice_of(report: BagReport, settings: Settings) -> list[str]:
     """What is wrong with the bag for the node, and the way out; empty where nothing is."""
     advice = []
-    images = [topic for topic in report.topics if topic.type in (RAW, COMPRESSED) and topic.count]
+    images = [topic for topic in report.topics if topic.type in TRANSPORT_OF_TYPE and topic.count]
     if not images:
         advice.append("There are no images: record sensor_msgs/Image or CompressedImage.")
     if not any(topic.type == DETECTIONS and topic.count for topic in report.topics):
@@ -39,7 +40,7 @@ def _topic_advice(topic: TopicReport) -> list[str]:
         advice.append(f"{topic.name}: {topic.unreadable} messages cannot be read.")
     if topic.frame_ids.get("") and topic.type != DETECTIONS:
         advice.append(f"{topic.name}: frame_id is empty; nothing can be placed in TF.")
-    if topic.type == RAW:
+    if topic.type == RAW.message_type:
         for name in topic.formats:
             encoding = name.rpartition(" ")[0]
             if encoding.lower() not in ENCODINGS:

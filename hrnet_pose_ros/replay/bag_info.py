@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in a bag, and what the node would make of it: the first thing to run when nothing comes.
 
-Stamps run through the node's own pairing, with the bag's log times as the clock.
+Stamps go through the node's own gate, with the bag's log times as the clock.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hrnet_pose_ros.pipeline.detections import persons_of
+from hrnet_pose_ros.pipeline.detections import select_persons
 from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
-from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
-from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
+from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
+from hrnet_pose_ros.pipeline.image_transport import RAW, TRANSPORT_OF_TYPE
+from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
-from hrnet_pose_ros.replay.ticks import ticks
+from hrnet_pose_ros.replay.log_clock import LogClock
 from hrnet_pose_ros.replay.topics import (
     CAMERA_INFO,
-    COMPRESSED,
     DETECTIONS,
-    RAW,
     detection_candidates,
     detections_topic,
     image_candidates,
@@ -36,8 +35,7 @@ from hrnet_pose_ros.replay.topics import (
 
 # A pause of so many usual periods between two messages is a gap.
 GAP_PERIODS = 3.0
-CLOCK_LIMIT_NS = 10_000_000_000  # as the node: a stamp further from its clock is a fault
-INTERESTING = (RAW, COMPRESSED, CAMERA_INFO, DETECTIONS)
+INTERESTING = (*TRANSPORT_OF_TYPE, CAMERA_INFO, DETECTIONS)
 
 
 class _Seen(NamedTuple):
@@ -73,28 +71,28 @@ class _Series:
         self.report.stamps_out_of_order += self.last_stamp is not None and stamp <= self.last_stamp
         self.last_stamp = stamp
         self.frame_ids[content.header.frame_id] += 1
-        if message.type not in (RAW, COMPRESSED):
+        if message.type not in TRANSPORT_OF_TYPE:
             return _Seen(stamp, content)
         size = self._size(message.type, content)
         return None if size is None else _Seen(stamp, size)
 
     def _size(self, type_name: str, content: Any) -> tuple[int, int] | None:
         """Width and height of an image, all that is kept of it; None where it cannot be read."""
-        name = content.encoding if type_name == RAW else content.format
+        transport = TRANSPORT_OF_TYPE[type_name]
+        name = content.encoding if transport is RAW else content.format
         try:
-            frame = rgb_frame(content) if type_name == RAW else rgb_frame_of_compressed(content)
+            width, height = size_of(transport.read(content))
         except ImageError:
             self.report.unreadable += 1
             self.formats[f"{name} unreadable"] += 1
             return None
-        height, width = frame.shape[:2]
         self.formats[f"{name} {width}x{height}"] += 1
         return width, height
 
     def finish(self) -> TopicReport:
         """Sum up."""
         report = self.report
-        pauses = np.diff(np.array(self.times, np.int64)) / 1e9
+        pauses = np.diff(np.array(self.times, np.int64)).astype(float) / 1e9
         if len(pauses):
             period = float(np.median(pauses))
             report.rate_hz = round(1 / period, 2) if period > 0 else None
@@ -107,30 +105,28 @@ class _Series:
 
 
 class _Rehearsal:
-    """The node's way from subscription to mailbox, on stamps."""
+    """The node's way from subscription to mailbox; of an image there is its size alone."""
 
-    def __init__(self, settings: Settings, image: str, detections: str | None) -> None:
+    def __init__(
+        self, settings: Settings, image: str, type_name: str, detections: str | None
+    ) -> None:
         self._settings, self._image, self._detections = settings, image, detections
         self._drops = Drops()
-        self._first: int | None = None  # log times, ns
-        self._now = 0
         self._processed = 0
         self._stamps: tuple[list[int], list[int]] = ([], [])
         self._classes: Counter[str] = Counter()
-        self._pairing = Pairing(
-            tolerance=round(settings.sync_tolerance_ms * 1e6),
-            max_wait=settings.max_wait_ms / 1e3,
-            pass_unpaired_images=settings.whole_image_as_person,
-            drop=self._drops.add,
-        )
+        self._clock = LogClock()
+        transport = TRANSPORT_OF_TYPE[type_name]
+        self._gate = FrameGate(settings, self._clock, transport, self._drops.add)
+        self._gate.open()
 
     def take(self, topic: str, log_time: int, seen: _Seen | None) -> None:
         """One message of the bag, None where it cannot be read."""
         if topic not in (self._image, self._detections):
             return
         is_image = topic == self._image
-        self._pass_time(log_time)
-        self._now = log_time
+        for _ in self._clock.advance(log_time, self._settings.max_wait_ms / 1e3):
+            self._count(self._gate.expire())
         subject = Subject.IMAGE if is_image else Subject.DETECTIONS
         if seen is None:
             self._drops.add(subject, Reason.UNREADABLE)
@@ -139,15 +135,11 @@ class _Rehearsal:
         if not is_image:
             for detection in seen.content.detections:
                 self._classes.update({r.hypothesis.class_id for r in detection.results})
-        ahead = seen.stamp - log_time
-        if ahead > self._settings.clock_tolerance_ms * 1e6 or ahead < -CLOCK_LIMIT_NS:
-            self._drops.add(subject, Reason.CLOCK_DIFFERS)
-            return
-        add = self._pairing.add_image if is_image else self._pairing.add_detections
-        self._hand_over(add(seen.stamp, seen.content, self._seconds(log_time)))
+        self._count(self._gate.admit(subject, seen.stamp, seen.content))
 
-    def finish(self, log_time: int) -> PairingReport:
-        self._pass_time(log_time + 10**18)
+    def finish(self) -> PairingReport:
+        for _ in self._clock.run_out(self._settings.max_wait_ms / 1e3):
+            self._count(self._gate.expire())
         images = np.array(self._stamps[0], np.int64)
         distances = _distances(images, np.array(self._stamps[1], np.int64))
         tolerance = self._settings.sync_tolerance_ms * 1e6
@@ -162,30 +154,11 @@ class _Rehearsal:
             class_ids=dict(self._classes.most_common()),
         )
 
-    def _pass_time(self, until: int) -> None:
-        """The node's expiry timer up to the next message."""
-        if self._first is None:
-            self._first = self._now = until
-        wait = self._settings.max_wait_ms / 1e3
-        for tick in ticks(self._seconds(self._now), self._seconds(until), wait):
-            self._now = self._first + round(tick * 1e9)
-            self._hand_over(self._pairing.expire(tick))
-
-    def _seconds(self, log_time: int) -> float:
-        """Since the first message: no digit of it is lost in a float."""
-        return (log_time - (self._first or 0)) / 1e9
-
-    def _hand_over(self, pairs: list[Pair]) -> None:
-        for pair in pairs:
-            if self._now - pair.image.stamp > self._settings.max_age_ms * 1e6:
-                self._drops.add(Subject.IMAGE, Reason.TOO_OLD)
-            else:
-                self._processed += 1
-                if pair.detections is not None:
-                    size = pair.image.message
-                    persons = persons_of(pair.detections.message, size, self._settings)
-                    for reason, count in persons.drops.items():
-                        self._drops.add(Subject.PERSON, reason, count)
+    def _count(self, frames: list[PairedFrame]) -> None:
+        for frame in frames:
+            self._processed += 1
+            image_size = frame.pair.image.message
+            select_persons(frame.pair.detections_message, image_size, self._settings, self._drops)
 
 
 def bag_info(
@@ -218,7 +191,9 @@ def bag_info(
         series = {
             name: _Series(TopicReport(name, info.type, info.count)) for name, info in topics.items()
         }
-        rehearsal = None if image is None else _Rehearsal(settings, image, detections)
+        rehearsal = (
+            None if image is None else _Rehearsal(settings, image, topics[image].type, detections)
+        )
         count = sum(info.count for info in topics.values())
         first = last = None
         for message in progress("bag-info", "message", count, reader.messages()):
@@ -231,7 +206,7 @@ def bag_info(
             duration_s=round(((last or 0) - (first or 0)) / 1e9, 3),
             loss=reader.loss,
             topics=[one.finish() for one in series.values()],
-            pairing=None if rehearsal is None else rehearsal.finish(last or 0),
+            pairing=None if rehearsal is None else rehearsal.finish(),
             advice=[],
         )
     report.advice = advice_of(report, settings)

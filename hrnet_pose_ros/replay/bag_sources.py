@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader
 from hrnet_pose_ros.replay.mcap_stream import McapStream
 
 
-class Source(Protocol):
+class BagStorage(Protocol):
     """One storage file, or a folder with metadata.yaml."""
 
     loss: str

@@ -27,7 +27,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
 from hrnet_pose_ros.pipeline.message_types import MessageTypes
 from hrnet_pose_ros.replay import zstd
-from hrnet_pose_ros.replay.bag_sources import Indexed, Source, Unindexed, is_unindexed
+from hrnet_pose_ros.replay.bag_sources import BagStorage, Indexed, Unindexed, is_unindexed
 from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
 
 STORAGES = (".mcap", ".db3")
@@ -80,7 +80,7 @@ class BagReader:
         self.path = Path(path)
         self.topics: dict[str, TopicInfo] = {}
         self._types = BagTypes()
-        self._sources: list[Source] = []
+        self._sources: list[BagStorage] = []
         self._notes: list[str] = []
         self._stack = ExitStack()
 
@@ -178,7 +178,7 @@ class BagReader:
             self._notes.append(f"{file.name} is cut off")
         return target
 
-    def _source(self, file: Path) -> Source:
+    def _source(self, file: Path) -> BagStorage:
         """The file by its index, or else by its records one after the other."""
         try:
             reader = Reader(file)

@@ -36,10 +36,13 @@ def definition_folders(package: str) -> list[Path]:
 
 
 @functools.cache
-def typestore(folders: Callable[[str], list[Path]] = definition_folders) -> Typestore:
-    """The messages that we write, and those of ROS 2 Jazzy.
+def typestore() -> Typestore:
+    """The messages that we write, and those of ROS 2 Jazzy; read once. BagError as `read_types`."""
+    return read_types(definition_folders)
 
-    ``folders`` gives for a package where its definitions may lie.
+
+def read_types(folders_of: Callable[[str], list[Path]]) -> Typestore:
+    """The messages of ROS 2 Jazzy, and those of `VISION` and `OURS` from their folders.
 
     Raises
     ------
@@ -48,13 +51,13 @@ def typestore(folders: Callable[[str], list[Path]] = definition_folders) -> Type
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     for package in (VISION, OURS):
-        found = folders(package)
-        if not found:
+        folders = folders_of(package)
+        if not folders:
             raise BagError(
                 f"no message definitions of {package}: source a ROS workspace that has it, or "
                 "install hrnet_pose_ros by pip"
             )
-        for path in sorted(found[0].glob("*.msg")):
+        for path in sorted(folders[0].glob("*.msg")):
             _register_msg(store, path.read_text(), f"{package}/msg/{path.stem}")
     return store
 

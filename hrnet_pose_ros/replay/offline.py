@@ -3,8 +3,8 @@
 
 Pairing, conversion, engine and messages are the node's own code. What differs:
 
-* The log times of the bag are the clock. Nothing is dropped for its age, and a clock that differs
-  is no matter.
+* The log times of the bag are the clock, and stamps are not compared with it: nothing is dropped
+  for its age, and a clock that differs is no matter.
 * There is no mailbox: every pair is processed.
 * All of `times` is NaN, and no message holds anything of the moment of the run: with the same
   machine, model and precision two runs write the same bytes.
@@ -20,28 +20,24 @@ from typing import Any
 
 from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.pipeline.detections import select_persons
 from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
-from hrnet_pose_ros.pipeline.frame_steps import answer, choose_persons, decode
-from hrnet_pose_ros.pipeline.images import ImageError, check_compressed, check_image
-from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
+from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
+from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
+from hrnet_pose_ros.pipeline.images import ImageError, size_of
+from hrnet_pose_ros.pipeline.pairing import Pair
 from hrnet_pose_ros.pipeline.settings import Settings
-from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_info
-from hrnet_pose_ros.pipeline.stamps import seconds_text, stamp_of, time_fields
+from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_array, skeleton_info
+from hrnet_pose_ros.pipeline.stamps import seconds_text, time_fields
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
 from hrnet_pose_ros.replay.definitions import BagError
-from hrnet_pose_ros.replay.ticks import ticks
-from hrnet_pose_ros.replay.topics import (
-    COMPRESSED,
-    detection_candidates,
-    detections_topic,
-    image_topic,
-)
+from hrnet_pose_ros.replay.log_clock import LogClock
+from hrnet_pose_ros.replay.topics import detection_candidates, detections_topic, image_topic
 
 SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
 INFO = ("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo")
-FOREVER = 10**18  # ns
 WARNINGS = 5  # printed at most; all are counted
 
 Warn = Callable[[str], None]
@@ -144,26 +140,30 @@ class _Run:
         self._reader, self._writer, self._engine = reader, writer, engine
         self._settings, self._image, self._detections = settings, image, detections
         self._warn, self._warnings = warn, 0
-        self._compressed = reader.topics[image].type == COMPRESSED
+        self._transport = TRANSPORT_OF_TYPE[reader.topics[image].type]
         self._types = message_types()
         self._drops = Drops()
-        self._pairing = Pairing(
-            tolerance=round(settings.sync_tolerance_ms * 1e6),
-            max_wait=settings.max_wait_ms / 1e3,
-            pass_unpaired_images=settings.whole_image_as_person,
-            drop=self._drops.add,
+        self._clock = LogClock()
+        self._gate = FrameGate(
+            settings,
+            self._clock,
+            self._transport,
+            self._drops.add,
+            refused=self._warn_refused,
+            check_times=False,
         )
+        self._gate.open()
         self._first: int | None = None
-        self._now = self._last = 0
+        self._last = 0
         self._images = self._arrays = self._persons = 0
 
     def run(self) -> Replayed:
         begun = time.monotonic()
         total = self._reader.topics[self._image].count
         with progress("replay", "image", total) as bar:
-            for pairs, images in self._steps():
-                for pair in pairs:
-                    self._process(pair)
+            for frames, images in self._steps():
+                for frame in frames:
+                    self._process(frame.pair)
                 bar.update(images)
         if self._first is None:
             raise BagError(f"no message of '{self._reader.path}' can be read; {self._reader.loss}")
@@ -177,66 +177,66 @@ class _Run:
             loss=self._reader.loss,
         )
 
-    def _steps(self) -> Iterator[tuple[list[Pair], int]]:
-        """After each step in time the pairs that are complete, and how many images came with it."""
+    def _steps(self) -> Iterator[tuple[list[PairedFrame], int]]:
+        """After each step in time the frames that are complete, and how many images came in it."""
         topics = [self._image] + ([self._detections] if self._detections else [])
+        max_wait = self._settings.max_wait_ms / 1e3
         for message in self._reader.messages(topics):
+            for _ in self._clock.advance(message.time, max_wait):
+                yield self._gate.expire(), 0
             if self._first is None:
                 self._begin(message.time)
-            yield from self._pass_time(message.time)
-            self._now = self._last = message.time
+            self._last = message.time
             is_image = message.topic == self._image
             self._images += is_image
             yield self._take(message, is_image), int(is_image)
-        # Time goes on after the last message: what still waits has its full time.
-        yield from self._pass_time(self._now + FOREVER)
+        for _ in self._clock.run_out(max_wait):
+            yield self._gate.expire(), 0
 
-    def _pass_time(self, until: int) -> Iterator[tuple[list[Pair], int]]:
-        """The node's expiry timer up to the next message."""
-        for tick in ticks(self._clock(), self._clock(until), self._settings.max_wait_ms / 1e3):
-            self._now = (self._first or 0) + round(tick * 1e9)
-            yield self._pairing.expire(tick), 0
-
-    def _clock(self, at: int | None = None) -> float:
-        """Seconds of log time since the first message: no digit of it is lost in a float."""
-        return ((self._now if at is None else at) - (self._first or 0)) / 1e9
-
-    def _take(self, message: BagMessage, is_image: bool) -> list[Pair]:
-        add = self._pairing.add_image if is_image else self._pairing.add_detections
+    def _take(self, message: BagMessage, is_image: bool) -> list[PairedFrame]:
         try:
-            stamp = stamp_of(message.message)
-            if is_image:
-                (check_compressed if self._compressed else check_image)(message.message)
-        except ValueError as error:  # ImageError and BagError are ones
+            content = message.message
+        except BagError as error:
             subject = Subject.IMAGE if is_image else Subject.DETECTIONS
-            self._refuse(subject, f"{message.topic} at {seconds_text(message.time)}: {error}")
+            self._drops.add(subject, Reason.UNREADABLE)
+            self._warn_refused(subject, Reason.UNREADABLE, str(error))
             return []
-        return add(stamp, message.message, self._clock())
+        return self._gate.image(content) if is_image else self._gate.detections(content)
 
     def _process(self, pair: Pair) -> None:
         """Estimate and write the skeletons of one pair, or count why not."""
         try:
-            rgb = decode(pair, compressed=self._compressed)
+            rgb = self._transport.decode(pair.image.message)
         except ImageError as error:
-            text = f"{self._image}, stamp {seconds_text(pair.image.stamp)}, dropped: {error}"
-            self._refuse(Subject.IMAGE, text)
+            self._drops.add(Subject.IMAGE, Reason.UNREADABLE)
+            stamp = seconds_text(pair.image.stamp)
+            self._warn_first(f"{self._image}, stamp {stamp}, dropped: {error}")
             return
+        image_size, detections = size_of(rgb), pair.detections_message
         try:
-            persons = choose_persons(pair, rgb, self._settings, self._drops)
+            persons = select_persons(detections, image_size, self._settings, self._drops)
         except AttributeError as error:
             raise BagError(
                 f"{self._detections} is of another version of vision_msgs than ROS 2 Jazzy's: "
                 f"{error}"
             ) from None
         poses = self._engine.estimate(rgb, persons.boxes)
-        array = answer(self._types, pair, rgb, persons, poses, Times())
+        array = skeleton_array(
+            self._types,
+            image=pair.image.message,
+            detections=detections,
+            image_size=image_size,
+            persons=persons,
+            poses=poses,
+            times=Times(),
+        )
         self._write(SKELETONS, array)
         self._arrays += 1
         self._persons += len(poses)
 
     def _begin(self, first: int) -> None:
         """Write the latched SkeletonInfo, stamped with the first log time."""
-        self._first = self._now = first
+        self._first = first
         stamp = self._types.Time(**time_fields(first))
         header = self._types.Header(stamp=stamp, frame_id="")
         rectified = self._settings.image_rectified
@@ -244,10 +244,13 @@ class _Run:
         self._write(INFO, info)
 
     def _write(self, topic: tuple[str, str], message: Any) -> None:
-        self._writer.write(*topic, self._now, message)
+        self._writer.write(*topic, self._clock.now(), message)
 
-    def _refuse(self, subject: Subject, text: str) -> None:
-        self._drops.add(subject, Reason.UNREADABLE)
+    def _warn_refused(self, subject: Subject, reason: Reason, text: str) -> None:
+        topic = self._image if subject is Subject.IMAGE else self._detections
+        self._warn_first(f"{topic} at {seconds_text(self._clock.now())}: {text}")
+
+    def _warn_first(self, text: str) -> None:
         self._warnings += 1
         if self._warn is not None and self._warnings <= WARNINGS:
             self._warn(text + ("; more are counted only" if self._warnings == WARNINGS else ""))

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
 from hrnet_pose_ros.replay.bags import TopicInfo
 from hrnet_pose_ros.replay.definitions import BagError
 
-RAW = "sensor_msgs/msg/Image"
-COMPRESSED = "sensor_msgs/msg/CompressedImage"
 DETECTIONS = "vision_msgs/msg/Detection2DArray"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 # Images that no camera made: the node's own overlay.
@@ -21,7 +20,7 @@ def image_candidates(topics: Mapping[str, TopicInfo]) -> list[str]:
     return [
         name
         for name, info in topics.items()
-        if info.type in (RAW, COMPRESSED) and info.count and not name.endswith(NOT_CAMERAS)
+        if info.type in TRANSPORT_OF_TYPE and info.count and not name.endswith(NOT_CAMERAS)
     ]
 
 
@@ -32,7 +31,8 @@ def detection_candidates(topics: Mapping[str, TopicInfo]) -> list[str]:
 
 def image_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
     """The one image topic, or the one wanted; BagError says what there is and which option."""
-    return _choose("image", (RAW, COMPRESSED), topics, image_candidates(topics), wanted)
+    types = tuple(TRANSPORT_OF_TYPE)
+    return _choose("image", types, topics, image_candidates(topics), wanted)
 
 
 def detections_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:

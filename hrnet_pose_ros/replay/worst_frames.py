@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hrnet_pose_ros.pipeline.images import ImageError, rgb_frame, rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
+from hrnet_pose_ros.pipeline.images import ImageError
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
 from hrnet_pose_ros.replay.answers import SkeletonFrame
@@ -25,11 +26,6 @@ CLOSE_UP = (200, 300)  # width, height
 JPEG_QUALITY = 85
 CANVAS = 60  # grey of a frame without its image
 LARGEST_CANVAS = 4096
-
-READERS = {
-    "sensor_msgs/msg/Image": rgb_frame,
-    "sensor_msgs/msg/CompressedImage": rgb_frame_of_compressed,
-}
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,9 @@ def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray
     sizes = {frame.stamp: frame.golden.size for frame in frames}
     images: dict[int, np.ndarray] = {}
     with BagReader(path) as bag:
-        kinds = {name: info.type for name, info in bag.topics.items() if info.type in READERS}
+        kinds = {
+            name: info.type for name, info in bag.topics.items() if info.type in TRANSPORT_OF_TYPE
+        }
         if not kinds:
             raise ValueError(f"{path} has no image topic; it has {', '.join(sorted(bag.topics))}")
         for item in bag.messages(list(kinds)) if frames else ():
@@ -84,7 +82,7 @@ def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray
 
 def _read(kind: str, message: Any) -> np.ndarray | None:
     try:
-        return np.ascontiguousarray(READERS[kind](message))
+        return np.ascontiguousarray(TRANSPORT_OF_TYPE[kind].read(message))
     except ImageError:
         return None
 

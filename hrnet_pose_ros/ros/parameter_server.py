@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of `parameters.py` on a node: declared, checked together, applied together."""
+"""A node's parameters, from a `ParameterSet`: declared, checked together, applied together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Generic
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -14,64 +15,98 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError
-from hrnet_pose_ros.pipeline.settings import BY_NAME, Settings
+from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError, SettingsT
 
 
-def declare_parameters(
-    node: Node, unconfigured: Callable[[], bool], apply: Callable[[Settings], None]
-) -> Settings:
-    """Declare all parameters and return their values.
+class ParameterServer(Generic[SettingsT]):
+    """Declares parameters on a node and keeps their values as one settings object.
 
-    Parameters
-    ----------
-    unconfigured
-        Whether the node is in that lifecycle state now.
-    apply
-        Called with the new values after a change.
+    A node that owns one::
 
-    Raises
-    ------
-    ParameterError
-        A value given at the start is not allowed.
+        self._parameters = ParameterServer(
+            self, Settings, unconfigured=lambda: self.state_id() == UNCONFIGURED
+        )
+        settings = self._parameters.current()
+        self._parameters.on_change(self._apply)  # def _apply(self, before, after)
     """
-    values = {}
-    for parameter in BY_NAME.values():
-        node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
-        values[parameter.name] = node.get_parameter(parameter.name).value
-    settings = Settings.of(values)
 
-    def now() -> Settings:
-        return Settings.of({name: node.get_parameter(name).value for name in BY_NAME})
+    def __init__(
+        self,
+        node: Node,
+        settings_class: type[SettingsT],
+        *,
+        unconfigured: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """See the class.
 
-    def check(parameters: list[RosParameter]) -> SetParametersResult:
-        ours = {p.name: p.value for p in parameters if p.name in BY_NAME}
-        reason = _refusal(now(), ours, unconfigured(), node.get_fully_qualified_name())
+        Parameters
+        ----------
+        settings_class
+            The node's `ParameterSet`; it may raise ParameterError itself where values do not go
+            together.
+        unconfigured
+            Whether the node is in that lifecycle state now; a node without a lifecycle never is.
+
+        Raises
+        ------
+        ParameterError
+            A value given at the start is not allowed.
+        """
+        self._node = node
+        self._parameters = settings_class.parameters()
+        self._settings_class = settings_class
+        self._unconfigured = unconfigured
+        self._listeners: list[Callable[[SettingsT, SettingsT], None]] = []
+        for parameter in self._parameters.values():
+            node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
+        self._current = self._settings(self._values())
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._apply)
+
+    def current(self) -> SettingsT:
+        """The settings of this moment."""
+        return self._current
+
+    def on_change(self, listener: Callable[[SettingsT, SettingsT], None]) -> None:
+        """Have ``listener(before, after)`` called after each change."""
+        self._listeners.append(listener)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: self._node.get_parameter(name).value for name in self._parameters}
+
+    def _settings(self, values: dict[str, Any]) -> SettingsT:
+        return self._settings_class.of(values)
+
+    def _check(self, parameters: list[RosParameter]) -> SetParametersResult:
+        changes = {p.name: p.value for p in parameters if p.name in self._parameters}
+        reason = self._refusal(changes)
         return SetParametersResult(successful=not reason, reason=reason)
 
-    node.add_on_set_parameters_callback(check)
-    node.add_post_set_parameters_callback(lambda parameters: apply(now()))
-    return settings
+    def _refusal(self, changes: dict[str, Any]) -> str:
+        """Why the changes are refused, empty when they are not."""
+        before = self._settings(self._values())
+        try:
+            after = self._settings(self._values() | changes)
+        except ParameterError as error:
+            return str(error)
+        for name in changes:
+            if getattr(after, name) == getattr(before, name):
+                continue
+            change = self._parameters[name].change
+            if change is Change.START:
+                return f"parameter {name} can be set at start only"
+            if change is Change.UNCONFIGURED and not self._unconfigured():
+                return (
+                    f"parameter {name} can be changed only while the node is unconfigured: "
+                    f"ros2 lifecycle set {self._node.get_fully_qualified_name()} deactivate, "
+                    "then cleanup"
+                )
+        return ""
 
-
-def _refusal(settings: Settings, changes: dict, unconfigured: bool, node_name: str) -> str:
-    """Why the changes are refused, empty when they are not."""
-    values = {name: getattr(settings, name) for name in BY_NAME}
-    try:
-        changed = Settings.of(values | changes)
-    except ParameterError as error:
-        return str(error)
-    for name in changes:
-        if getattr(changed, name) == values[name]:
-            continue
-        if BY_NAME[name].change is Change.START:
-            return f"parameter {name} can be set at start only"
-        if BY_NAME[name].change is Change.UNCONFIGURED and not unconfigured:
-            return (
-                f"parameter {name} can be changed only while the node is unconfigured: "
-                f"ros2 lifecycle set {node_name} deactivate, then cleanup"
-            )
-    return ""
+    def _apply(self, parameters: list[RosParameter]) -> None:
+        before, self._current = self._current, self._settings(self._values())
+        for listener in self._listeners:
+            listener(before, self._current)
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:

@@ -80,7 +80,7 @@ class ValidationCrops:
                 self.input_size,
                 "quarter",
             )
-            records = coco_results(poses, boxes[part], np.ones(len(poses)))
+            records = coco_results(poses, np.ones(len(poses)))
             results += [
                 {"image_id": int(image), **record}
                 for image, record in zip(images[part], records, strict=True)

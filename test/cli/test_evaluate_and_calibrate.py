@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools_scores import by_pycocotools
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
@@ -23,7 +24,7 @@ from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import KEY_PREFIX
 from hrnet_pose_ros.network.export_end2end import export_end2end_graph
-from hrnet_pose_ros.pose.calibration import find_calibration
+from hrnet_pose_ros.pose.uncertainty import find_calibration
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
 PLAIN = ("hrnet_w16_small", "--engine", "openvino", "--precision", "float32")
@@ -59,11 +60,35 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
     assert 0.1 < report["scores"]["AP50"] <= 1  # the bundled model sees these people
     again = evaluate_results(street.annotations, results)
     assert again.values == pytest.approx(report["scores"], abs=1e-9)
+    # As the HRNet reference writes them: a bbox would change APM and APL.
+    assert {frozenset(result) for result in results} == {
+        frozenset(("image_id", "category_id", "keypoints", "score"))
+    }
+    found = by_pycocotools(street.annotations, results)
+    assert [report["scores"][m] for m in METRICS] == pytest.approx(found, abs=1e-6)
     change = report["against"]["scores"]["AP"] - report["scores"]["AP"]
     assert report["against"]["change"]["AP"] == pytest.approx(change)
     assert report["against"]["difference"]["joints"] == 36 * 17
-    for shares in report["errors"].values():
-        assert sum(shares.values()) == pytest.approx(1)
+    for one in (report, report["against"]):
+        for shares in one["errors"].values():
+            assert sum(shares.values()) == pytest.approx(1)
+        for pair in one["left_right"].values():
+            judged, *shares = pair.values()
+            assert judged == 0 or sum(shares) == pytest.approx(1)
+        assert one["left_right"]["shoulders"]["judged"] > 5
+
+
+def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
+    report = json.loads((evaluated / "all.json").read_text())
+    printed = (evaluated / "printed.txt").read_text()
+    inversion = [
+        f"{100 * one['errors']['left_ankle']['inversion']:.1f}"
+        for one in (report, report["against"])
+    ]
+    (row,) = [line for line in printed.splitlines() if line.startswith("| left ankle |")]
+    assert row.split("|")[5].strip() == " → ".join(inversion)
+    (row,) = [line for line in printed.splitlines() if line.startswith("| ankles |")]
+    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["judged"])
 
 
 def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
@@ -84,8 +109,8 @@ def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
 
 def test_plots(evaluated: Path) -> None:
     plots = evaluated / "plots"
-    names = ["precision_recall.png", "joints.png", "errors.png", "worst_01.jpg", "worst_12.jpg"]
-    for name in names:
+    names = ["precision_recall.png", "joints.png", "errors.png", "left_right.png"]
+    for name in (*names, "worst_01.jpg", "worst_12.jpg"):
         picture = cv2.imread(str(plots / name))
         assert picture is not None, name
         assert picture.std() > 10, f"{name} shows nothing"
@@ -155,14 +180,14 @@ def calibrated(street: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(MODEL.with_suffix(".pth"), folder / "mine.pth")
     export_end2end_graph(
         folder / "mine.pth",
-        folder / "mine_pose.onnx",
+        folder / "mine_end2end.onnx",
         crops=load_check_crops(),
         precision="float32",
         flip_test=True,
     )
-    for name in ("mine_pose_old.onnx", "other_pose.onnx"):
-        shutil.copy(folder / "mine_pose.onnx", folder / name)
-    _write_property(folder / "mine_pose_old.onnx", "checkpoint_sha256", "0" * 64)
+    for name in ("mine_end2end_old.onnx", "other_end2end.onnx"):
+        shutil.copy(folder / "mine_end2end.onnx", folder / name)
+    _write_property(folder / "mine_end2end_old.onnx", "checkpoint_sha256", "0" * 64)
     data = ("--annotations", str(street.annotations), "--images", str(street.images))
     code = main(
         [
@@ -190,25 +215,26 @@ def _write_property(path: Path, key: str, value: Any) -> None:
 def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     """Into both files of the model; used with its own decoding and flip test, nowhere else."""
     report = json.loads((calibrated / "report.json").read_text())
-    assert report["key"] == "quarter+flip"
-    expected = find_calibration({"quarter+flip": report["calibration"]}, "quarter", True)
+    assert list(report) == ["quarter+flip"]
+    calibration = report["quarter+flip"]["calibration"]
+    expected = find_calibration({"quarter+flip": calibration}, "quarter", True)
     engine = OpenVinoEngine(calibrated / "mine.onnx", precision="float32", flip_test=True)
     assert engine.calibration == expected
     assert engine.info.calibrated
-    graph = read_end2end_metadata(calibrated / "mine_pose.onnx")
+    graph = read_end2end_metadata(calibrated / "mine_end2end.onnx")
     assert calibration_of(graph.model, graph.decoding, graph.flip_test) == expected
     frame = cv2.imread(str(sorted(street.images.iterdir())[0]))
     boxes = np.array([[100.0, 100, 60, 150]])
     raw, poses = engine.raw_poses(frame, boxes), engine.estimate(frame, boxes)
     assert expected is not None
-    by_hand = expected.apply(raw, boxes)
+    by_hand = expected.apply(raw, boxes, frame.shape[1::-1])
     np.testing.assert_array_equal(poses.scores, by_hand.scores)
     np.testing.assert_array_equal(poses.covariances, by_hand.covariances)
     assert not np.array_equal(poses.scores, raw.scores)
     plain = OpenVinoEngine(calibrated / "mine.onnx", precision="float32")
     assert plain.calibration is None
     assert not plain.info.calibrated
-    for name in ("mine_pose_old.onnx", "other_pose.onnx"):
+    for name in ("mine_end2end_old.onnx", "other_end2end.onnx"):
         assert not read_end2end_metadata(calibrated / name).model.calibrations
 
 
@@ -250,20 +276,88 @@ def test_only_the_metadata_changes(calibrated: Path) -> None:
     added = {p.key for p in after.metadata_props} - {p.key for p in before.metadata_props}
     assert added == {KEY_PREFIX + "calibrations"}
     assert sorted(path.name for path in calibrated.glob("*.onnx")) == [
-        *("before.onnx", "mine.onnx", "mine_pose.onnx", "mine_pose_old.onnx", "other_pose.onnx")
+        *(
+            "before.onnx",
+            "mine.onnx",
+            "mine_end2end.onnx",
+            "mine_end2end_old.onnx",
+            "other_end2end.onnx",
+        )
     ]
 
 
-def test_the_report_is_of_the_other_half(calibrated: Path, street: Any) -> None:
+def test_the_report_is_cross_validated(calibrated: Path, street: Any) -> None:
     content = json.loads(street.annotations.read_text())
-    odd = sum(p["num_keypoints"] for p in content["annotations"] if p["image_id"] % 2)
-    report = json.loads((calibrated / "report.json").read_text())
-    assert report["after"]["samples"] == odd
-    assert report["before"]["samples"] == odd
-    before, after = (report[when]["inside"] for when in ("before", "after"))
-    assert abs(after["50"] - 0.5) < abs(before["50"] - 0.5)
+    labelled = sum(p["num_keypoints"] for p in content["annotations"])
+    report = json.loads((calibrated / "report.json").read_text())["quarter+flip"]
+    for when in ("as_decoded", "cross_validated"):
+        assert report[when]["all"]["samples"] == labelled
+        kinds = report[when]["hidden"]["samples"] + report[when]["visible"]["samples"]
+        assert kinds == labelled
+    before, after = (report[when]["all"] for when in ("as_decoded", "cross_validated"))
+    assert abs(after["inside"]["50"] - 0.5) < abs(before["inside"]["50"] - 0.5)
+    assert f"{labelled} labelled" in report["calibration"]["origin"]
     for name in ("scores.png", "ellipses.png"):
-        assert cv2.imread(str(calibrated / "plots" / name)).std() > 10
+        assert cv2.imread(str(calibrated / "plots" / "quarter+flip" / name)).std() > 10
+
+
+def test_check_reports_and_changes_nothing(
+    calibrated: Path, street: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the file holds, on the pictures it was fitted to: nearer than by cross-validation."""
+    data = ("--annotations", str(street.annotations), "--images", str(street.images))
+    model, file = calibrated / "mine.onnx", tmp_path / "report.json"
+    content = model.read_bytes()
+    options = (*PLAIN[1:], *data, "--check", "--flip-test", "--json", str(file))
+    assert main(["calibrate", str(model), *options]) == 0
+    assert model.read_bytes() == content
+    fitted = json.loads((calibrated / "report.json").read_text())["quarter+flip"]
+    report = json.loads(file.read_text())["quarter+flip"]
+    assert report["calibration"] == fitted["calibration"]
+    assert report["as_decoded"] == fitted["as_decoded"]
+    assert set(report) == {"calibration", "as_decoded", "shipped"}
+    assert report["shipped"]["all"]["ece"] < report["as_decoded"]["all"]["ece"]
+    printed = capsys.readouterr().out
+    assert f"quarter+flip: uncertainty calibration on {fitted['calibration']['origin']}" in printed
+    assert "joints without label" in printed
+
+    assert main(["calibrate", str(model), *PLAIN[1:], *data, "--check"]) == 2
+    error = capsys.readouterr().err
+    assert "holds no uncertainty calibration for 'quarter': fit one with" in error
+    with pytest.raises(SystemExit):
+        main(["calibrate", str(model), *data, "--check", "--write"])
+
+
+def test_all_settings_in_one_go(
+    calibrated: Path, street: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into the graph, its end-to-end graph and its file in 8 bits; a damaged entry is replaced."""
+    import onnx
+
+    data = ("--annotations", str(street.annotations), "--images", str(street.images))
+    for name in ("mine.onnx", "mine_end2end.onnx"):
+        shutil.copy(calibrated / name, tmp_path / name)
+    shutil.copy(calibrated / "mine.onnx", tmp_path / "mine_int8.onnx")
+    model = tmp_path / "mine.onnx"
+    _write_property(model, "calibrations", {"dark": {"peaks": [1]}, "quarter": {"odd": 1}})
+    assert main(["calibrate", str(model), *PLAIN[1:], *data, "--check"]) == 2
+    assert "'hrnet_pose calibrate … --write' replaces it" in capsys.readouterr().err
+    options = (*PLAIN[1:], *data, "--all-settings")
+    assert main(["calibrate", str(model), *options, "--flip-test"]) == 2
+    assert "--all-settings takes every decoding and flip test" in capsys.readouterr().err
+    assert main(["calibrate", str(model), *options, "--write"]) == 0
+    assert f"took the calibrations for dark, quarter, which cannot be read, out of {model}" in (
+        capsys.readouterr().err
+    )
+    held = []
+    for path in sorted(tmp_path.glob("*.onnx")):
+        properties = {p.key: p.value for p in onnx.load(str(path)).metadata_props}
+        held.append(json.loads(properties[KEY_PREFIX + "calibrations"]))
+    assert len(held) == 3
+    assert set(held[0]) == {"quarter", "quarter+flip", "dark", "dark+flip"}
+    assert held[0] == held[1] == held[2]
+    assert main(["calibrate", str(model), *options, "--check"]) == 0
+    assert capsys.readouterr().out.count("shipped, by kind") == 4
 
 
 def test_a_second_calibration_keeps_the_first(calibrated: Path, street: Any) -> None:

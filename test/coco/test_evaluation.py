@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools_scores import by_pycocotools
 
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
 
@@ -62,19 +61,6 @@ def perturbed(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return truth, results
 
 
-def by_pycocotools(path: Path, results: list[dict[str, Any]]) -> list[float]:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(path))
-        evaluation = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return [float(value) for value in evaluation.stats]
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_agrees_with_pycocotools(seed: int, tmp_path: Path) -> None:
     truth, results = perturbed(seed)
@@ -84,6 +70,21 @@ def test_agrees_with_pycocotools(seed: int, tmp_path: Path) -> None:
     expected = by_pycocotools(path, results)
     assert 0.02 < expected[0] < 0.98  # neither all right nor all wrong
     np.testing.assert_allclose([scores.values[m] for m in METRICS], expected, rtol=0, atol=1e-6)
+
+
+def test_a_box_in_the_results_counts_as_with_pycocotools(tmp_path: Path) -> None:
+    """The same results with and without ``bbox``: another APM and APL, by both evaluators alike."""
+    truth, results = perturbed(3)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    boxed = [dict(one, bbox=[0.0, 0.0, 5.0, 5.0]) for one in results]  # all of them small
+    plain, with_box = evaluate_results(path, results), evaluate_results(path, boxed)
+    expected = by_pycocotools(path, boxed)
+    np.testing.assert_allclose([with_box.values[m] for m in METRICS], expected, rtol=0, atol=1e-6)
+    assert with_box.values["AP"] == pytest.approx(plain.values["AP"], abs=1e-9)
+    # Unmatched results that are small do not count against medium and large persons.
+    assert with_box.values["APM"] > plain.values["APM"]
+    assert with_box.values["APL"] > plain.values["APL"]
 
 
 def test_perfect_results_score_1(tmp_path: Path) -> None:

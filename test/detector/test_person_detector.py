@@ -12,6 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.detector.person_detector import (
     INSTALL,
+    Boxes,
     PersonDetector,
     distinct,
     find_graph,
@@ -187,15 +188,62 @@ def test_places_cover_the_frame_and_stay_in_it(size, tiles):
     assert seen.all()
 
 
+WHOLE_FRAME = (0, 0, 100, 100)
+TILE = (30, 0, 100, 60)  # its left and its lower edge are inner ones
+
+
+def boxes(*found):
+    """Boxes of a frame of 100x100 px: (corners, score, the place where each was found)."""
+    corners, scores, places = (np.array(column, float) for column in zip(*found, strict=True))
+    size = np.tile(places[:, 2:] - places[:, :2], 2)
+    gaps = np.concatenate([corners[:, :2] - places[:, :2], places[:, 2:] - corners[:, 2:]], axis=1)
+    margins = np.where(places == WHOLE_FRAME, np.inf, gaps / size)
+    return Boxes(corners, scores, margins, places)
+
+
 @pytest.mark.parametrize(
     ("second", "kept"),
     [
         ([0, 0, 10, 30], [0]),  # the same box
-        ([0, 0, 10, 14], [0]),  # half a person, inside the whole one
-        ([-10, -10, 30, 45], [0]),  # a loose box around it
+        ([0, 0, 10, 20], [0]),  # nearly
+        ([2, 10, 8, 28], [0, 1]),  # a child in front of an adult
         ([6, 0, 16, 30], [0, 1]),  # a neighbour, partly hidden
     ],
 )
-def test_one_box_a_person(second, kept):
-    corners = np.array([[0, 0, 10, 30], second], float)
-    assert distinct(corners, np.array([0.9, 0.6])).tolist() == kept
+def test_one_box_a_person_in_the_whole_frame(second, kept):
+    found = boxes(([0, 0, 10, 30], 0.9, WHOLE_FRAME), (second, 0.6, WHOLE_FRAME))
+    assert distinct(found).tolist() == kept
+
+
+@pytest.mark.parametrize("tile_score", [0.06, 0.5, 0.94])
+@pytest.mark.parametrize("part", [[52, 5, 68, 58], [50, 20, 70, 59], [31.5, 5, 46, 30]])
+def test_a_part_in_a_tile_never_replaces_the_whole_person(tile_score, part):
+    """A large person reaches beyond the lower or the left edge of the tile that shows a part."""
+    person = [25, 2, 75, 98]
+    found = boxes((person, 0.95, WHOLE_FRAME), (part, tile_score, TILE))
+    assert distinct(found).tolist() == [0]
+
+
+def test_a_child_in_front_of_an_adult_stays():
+    """The tile shows the child whole: its box ends well above the tile's lower edge."""
+    found = boxes(([40, 2, 80, 98], 0.95, WHOLE_FRAME), ([55, 20, 65, 50], 0.6, TILE))
+    assert sorted(distinct(found).tolist()) == [0, 1]
+
+
+def test_a_tile_shows_a_small_person_better_than_the_whole_frame():
+    tight, loose = [60, 20, 70, 45], [58, 18, 71, 48]
+    found = boxes((loose, 0.8, WHOLE_FRAME), (tight, 0.6, TILE))
+    assert distinct(found).tolist() == [1]
+    found = boxes((loose, 0.8, WHOLE_FRAME), (tight, 0.3, TILE))
+    assert distinct(found).tolist() == [0]  # but not whatever its score
+
+
+def test_a_large_person_is_found_with_and_without_tiles(frames):
+    """However low the scores that count, tiles take no person away that the whole frame shows."""
+    close = frames[46][400:576, 200:332]  # one person, as high as the frame
+    alone, _ = PersonDetector(0.05, tiles=(1, 1)).detect(close)
+    tiled, scores = PersonDetector(0.05).detect(close)
+    best = alone[:1].astype(float)
+    assert best[0, 3] > 0.6 * close.shape[0]
+    assert iou(best, tiled.astype(float)).max() > 0.5
+    assert (np.diff(scores) <= 0).all()

@@ -11,7 +11,7 @@ import pytest
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.pose.calibration import Calibration
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 from hrnet_pose_ros.skeleton import JOINTS
 
 FRAME = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
@@ -141,7 +141,7 @@ def test_closed_engine_says_so() -> None:
 
 def test_a_calibration_is_for_one_decoding_and_flip_test() -> None:
     """`BrightCellEngine` decodes by quarter offset and without flip test."""
-    calibration = Calibration(
+    calibration = UncertaintyCalibration(
         heatmap_factors=(0.5,) * JOINTS,
         box_factors=(0.1,) * JOINTS,
         spread_peaks=(0.5,),
@@ -155,11 +155,11 @@ def test_a_calibration_is_for_one_decoding_and_flip_test() -> None:
         assert engine.info.calibrated is applies
         poses, raw = engine.estimate(FRAME, BOXES), engine.raw_poses(FRAME, BOXES)
         assert not (raw.scores == 0.25).any()
-        expected = calibration.apply(raw, BOXES) if applies else raw
+        expected = calibration.apply(raw, BOXES, FRAME.shape[1::-1]) if applies else raw
         np.testing.assert_array_equal(poses.scores, expected.scores)
         np.testing.assert_array_equal(poses.covariances, expected.covariances)
 
 
 def test_a_damaged_calibration_is_named() -> None:
-    with pytest.raises(ModelError, match="model 'bright': a calibration holds"):
+    with pytest.raises(ModelError, match="model 'bright': an uncertainty calibration holds"):
         BrightCellEngine(calibrations={"quarter": {"peaks": [1]}})

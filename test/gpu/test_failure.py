@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +36,19 @@ from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 options = TensorRtOptions(image_size=(320, 240), plan_cache=sys.argv[1])
 arguments = dict(model="hrnet_w16_small", engine="tensorrt", tensorrt=options)
-frame, boxes = np.zeros((240, 320, 3), np.uint8), np.array([[80, 20, 80, 200]], np.float32)
+frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+boxes = np.array([[80, 20, 80, 200]], np.float32)
+cpu_arguments = dict(model="hrnet_w16_small", engine="openvino", precision="float32")
+cpu = make_engine(**cpu_arguments)
+expected = cpu.estimate(frame, boxes)
+cpu.close()
+
+def same(poses, others):
+    return np.allclose(poses.scores, others.scores, atol=0.02) and len(poses) == 1
+
 engine = make_engine(**arguments)
-assert len(engine.estimate(frame, boxes)) == 1
+before = engine.estimate(frame, boxes)
+assert len(before) == 1
 engine.runner._context.set_tensor_address("image", 256)
 try:
     engine.estimate(frame, boxes)
@@ -47,12 +58,11 @@ print("dead:", context_is_dead())
 engine.close()
 try:
     engine = make_engine(**arguments)
-    print("made again:", len(engine.estimate(frame, boxes)))
+    print("made again:", same(engine.estimate(frame, boxes), before))
     engine.close()
 except EngineError as error:
     print("not made again:", error)
-cpu = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
-print("cpu:", len(cpu.estimate(frame, boxes)))
+print("cpu:", same(make_engine(**cpu_arguments).estimate(frame, boxes), expected))
 """
 
 
@@ -60,36 +70,53 @@ def test_cuda_error_names_itself_and_leaves_the_cpu_alone(tmp_path: Path) -> Non
     output = output_of(BREAK, tmp_path)
     assert "failed: cudaStreamSynchronize failed: cudaError" in output
     assert "dead: True" in output
-    # NVIDIA promises a working device only to a new process; what happens here is printed.
-    assert "made again: 1" in output or "not made again: " in output
-    assert "cpu: 1" in output
+    # NVIDIA promises a working device only to a new process. Either the engine is back and right,
+    # or the error says which call of CUDA still fails: anything else would be a wrong skeleton, or
+    # a message that sends its reader elsewhere.
+    refused = re.search(r"^not made again: .*cuda\w+ failed: cudaError", output, re.MULTILINE)
+    assert refused or "\nmade again: True\n" in output
+    assert output.endswith("cpu: True\n")
 
 
 NODE = """
 import sys, threading, numpy as np
+from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
 from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
 from hrnet_pose_ros.nodes.pose.diagnostics import Health
 from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.ros.log import ThrottledWarnings
 
-class Desk:
-    settings = Settings.of(
-        {p.name: p.default for p in PARAMETERS}
-        | {"engine": "tensorrt", "image_size": [320, 240], "plan_cache": sys.argv[1]}
-    )
-    def engine_changed(self, info, fallback):
-        print("engine:", info.engine, fallback)
-    def complain(self, kind, text):
-        print("complaint:", text)
+settings = Settings.of(
+    {p.name: p.default for p in PARAMETERS}
+    | {"engine": "tensorrt", "image_size": [320, 240], "plan_cache": sys.argv[1]}
+)
+
+class Logger:
+    def warning(self, text):
+        print("warning:", text)
+
+engines = []
+
+def make(**arguments):
+    engines.append(make_engine(**arguments))
+    return engines[-1]
 
 health = Health()
-supervisor = EngineSupervisor(Desk(), health, BuildProgress(health, threading.Event()))
+supervisor = EngineSupervisor(
+    lambda: settings,
+    health,
+    ThrottledWarnings(Logger()),
+    BuildProgress(health, threading.Event()),
+    lambda info, fallback: print("engine:", info.engine, fallback),
+    make=make,
+)
 frame, boxes = np.zeros((240, 320, 3), np.uint8), np.array([[80, 20, 80, 200]], np.float32)
 supervisor.prepare()
 assert len(supervisor.estimate(frame, boxes)) == 1
 for _ in range(2):  # made again once; the second failure in a row is given up
-    if supervisor._engine.info.engine == "tensorrt":
-        supervisor._engine.runner._context.set_tensor_address("image", 256)
+    if engines[-1].info.engine == "tensorrt":
+        engines[-1].runner._context.set_tensor_address("image", 256)
         print("failed:", supervisor.estimate(frame, boxes))
 print("answers:", len(supervisor.estimate(frame, boxes)))
 supervisor.release()

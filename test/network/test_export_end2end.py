@@ -287,12 +287,12 @@ def test_a_file_that_computes_otherwise_is_not_kept(
 @pytest.mark.parametrize(
     ("file", "options", "words"),
     [
-        ("small.onnx", {}, r"NAME_pose\*\.onnx.*small\.onnx"),
-        ("_end2end.onnx", {}, r"NAME_pose\*\.onnx"),
-        ("a_end2end.onnx", {"precision": "int8"}, "hrnet_pose quantize"),
-        ("a_end2end.onnx", {"decoding": "argmax"}, "decoding must be one of"),
-        ("a_end2end.onnx", {"image_size": (0, 720)}, "image size"),
-        ("a_end2end.onnx", {"input_size": (200, 256)}, "multiples of 32"),
+        ("small.onnx", {}, r"NAME_end2end\*\.onnx.*small\.onnx"),
+        ("_end2end.onnx", {}, r"NAME_end2end\*\.onnx"),
+        ("an_end2end.onnx", {"precision": "int8"}, "hrnet_pose quantize"),
+        ("an_end2end.onnx", {"decoding": "argmax"}, "decoding must be one of"),
+        ("an_end2end.onnx", {"image_size": (0, 720)}, "image size"),
+        ("an_end2end.onnx", {"input_size": (200, 256)}, "multiples of 32"),
     ],
 )
 def test_wrong_arguments_write_nothing(file: str, options, words: str, tmp_path: Path) -> None:

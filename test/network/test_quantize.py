@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
 import re
@@ -12,13 +13,29 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from many_persons import many_crops
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.find import read_end2end_metadata
-from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata
-from hrnet_pose_ros.network.key_point_change import KeyPointChange, key_point_change
+from hrnet_pose_ros.model_files.metadata import (
+    LEAST_JUDGED,
+    End2EndGraphMetadata,
+    Int8Judgement,
+    ModelError,
+)
+from hrnet_pose_ros.model_files.quantized import check_judged
+from hrnet_pose_ros.network.key_point_change import (
+    LEAST_CALIBRATED,
+    KeyPointChange,
+    checked_judgement,
+    key_point_change,
+    split_persons,
+)
+from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.quantize import found_key_points, quantize_end2end_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -34,7 +51,8 @@ def quantized(
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        return path, *quantize_end2end_graph(FLOAT32, path, load_check_crops())
+        crops = load_check_crops()
+        return path, *quantize_end2end_graph(FLOAT32, path, crops[1::2], crops[::2], None)
     finally:
         root.setLevel(level)
 
@@ -51,10 +69,11 @@ def test_key_points_move_little(quantized) -> None:
 
 
 def test_metadata(quantized) -> None:
-    path, metadata, _ = quantized
+    path, metadata, change = quantized
     original = read_end2end_metadata(FLOAT32)
     assert read_end2end_metadata(path) == metadata
-    assert metadata.model == original.model
+    judgement = Int8Judgement(change.calibrated, change.judged, change.mean_oks)
+    assert metadata.model == dataclasses.replace(original.model, int8_judgement=judgement)
     assert (metadata.precision, metadata.decoding) == ("int8", "quarter")
 
 
@@ -125,28 +144,65 @@ def test_a_lost_joint_counts_as_far_away() -> None:
 @pytest.mark.parametrize(
     ("model", "crops", "words"),
     [
-        (FLOAT32, 1, "at least 2 crops.*got 1"),
+        (FLOAT32, 8, "4 persons judge.* needed are 200"),
         (MODELS / "hrnet_w16_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
         (MODELS / "hrnet_w16_small.onnx", 8, "holds a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=words):
-        quantize_end2end_graph(model, tmp_path / "x.onnx", load_check_crops()[:crops])
+    found = load_check_crops()[:crops]
+    with pytest.raises((ModelError, ExportError), match=words):
+        quantize_end2end_graph(model, tmp_path / "x.onnx", found[1::2], found[::2])
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_kept() -> None:
+    """At least 200 persons, and the OKS that is asked for."""
+    shares = {0.5: 0.9}
+    enough = KeyPointChange(50, 200, 3000, 0.985, shares)
+    assert checked_judgement(enough, 0.98) == Int8Judgement(50, 200, 0.985)
+    few = dataclasses.replace(enough, judged=199)
+    with pytest.raises(ExportError, match=r"199 persons judge.* 200"):
+        checked_judgement(few, 0.98)
+    far = dataclasses.replace(enough, mean_oks=0.979)
+    with pytest.raises(ExportError, match=r"0\.9790.* needed is a mean OKS of 0\.98.*--least-oks"):
+        checked_judgement(far, 0.98)
+    assert checked_judgement(far, 0.97).mean_oks == 0.979
+    assert checked_judgement(dataclasses.replace(few, mean_oks=float("nan")), None).mean_oks == 0
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=150))
+def test_pictures_are_split_not_their_persons(persons: list[int]) -> None:
+    pictures = np.repeat(np.arange(len(persons)), persons)
+    try:
+        judges = split_persons(pictures)
+    except ValueError as error:
+        # The largest picture may be the one too much.
+        assert sum(persons) < LEAST_JUDGED + LEAST_CALIBRATED + 2 * max(persons)
+        assert f"there are {sum(persons)} persons in {len(persons)} pictures" in str(error)
+        return
+    assert judges.sum() >= max(LEAST_JUDGED, len(pictures) // 2)
+    assert (~judges).sum() >= LEAST_CALIBRATED
+    assert not set(pictures[judges]) & set(pictures[~judges])
+
+
+@pytest.mark.timeout(300)
 def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "crops"
     folder.mkdir()
-    for number, crop in enumerate(load_check_crops()[:2]):
-        cv2.imwrite(str(folder / f"{number}.png"), crop[:, :, ::-1])
-    np.testing.assert_array_equal(load_crops(folder), load_check_crops()[:2])
+    crops = many_crops(252)
+    for number, crop in enumerate(crops):
+        cv2.imwrite(str(folder / f"{number:03d}.png"), crop[:, :, ::-1])
+    np.testing.assert_array_equal(load_crops(folder, (192, 256)), crops)
     output = tmp_path / "small_end2end_int8.onnx"
     verb = ["quantize", str(FLOAT32), "-o", str(output), "--crops", str(folder)]
-    assert main(verb) == 0
-    assert "hrnet_w16_small in int8 for TensorRT, calibrated on 1 crops" in capsys.readouterr().out
-    assert output.is_file()
+    assert main([*verb, "--least-oks", "0.9"]) == 0  # some of the bundled persons calibrate, too
+    said = capsys.readouterr().out
+    assert re.search(r"for TensorRT, calibrated on 52 persons; against float32 on 200 others", said)
+    judgement = read_end2end_metadata(output).model.int8_judgement
+    assert judgement is not None
+    assert (judgement.calibrated, judgement.persons) == (52, 200)
+    check_judged(output)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +210,9 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ([str(FLOAT32), "-o", "x.plan"], "must end in .onnx"),
         (["none.onnx", "-o", "x.onnx"], "no model at"),
+        ([str(FLOAT32), "-o", "x.onnx"], "200 to judge .* 50 to calibrate .*--data .*--crops"),
+        ([str(FLOAT32), "-o", "x.onnx", "--data", "nowhere"], "no folder 'nowhere/images'"),
+        ([str(FLOAT32), "-o", "x.onnx", "--crops", "a", "--least-oks", "98"], "must be in .0, 1."),
         ([str(FLOAT32), "-o", "x.onnx", "--crops", "nowhere"], "no pictures .* 'nowhere'"),
     ],
 )

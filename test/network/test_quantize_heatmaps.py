@@ -3,56 +3,82 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
+import logging
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import pytest
+from many_persons import many_crops, write_data
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.coco.annotations import read_annotations
+from hrnet_pose_ros.coco.person_crops import person_crops
 from hrnet_pose_ros.engines import make_engine as module
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops, mean_oks
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.quantized import find_quantized, is_quantized
-from hrnet_pose_ros.network.key_point_change import KeyPointChange
-from hrnet_pose_ros.network.onnx_files import ExportError
-from hrnet_pose_ros.network.quantize_heatmaps import LEAST_OKS, quantize_heatmap_graph
+from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized, is_quantized
+from hrnet_pose_ros.network.key_point_change import split_persons
+from hrnet_pose_ros.network.onnx_files import ExportError, save_model
+from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
 pytest.importorskip("nncf")
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FLOAT32 = MODELS / "hrnet_w16_small.onnx"
+LEAST_MEASURED = 0.95  # on the bundled crops and what is made of them
+
+
+class Quantized(NamedTuple):
+    """A file in 8 bits that the verb wrote, beside the model it was made from."""
+
+    path: Path
+    metadata: ModelMetadata
+    data: Path
+    said: str
 
 
 @pytest.fixture(scope="module")
-def quantized(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, ModelMetadata, KeyPointChange]:
-    """In a folder of its own beside the model it was made from."""
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(FLOAT32, folder)
     path = folder / "hrnet_w16_small_int8.onnx"
-    return path, *quantize_heatmap_graph(FLOAT32, path, load_check_crops())
+    data = write_data(folder / "data", images=43)
+    printed = io.StringIO()
+    verb = ["quantize", str(FLOAT32), "-o", str(path), "--data", str(data)]
+    with contextlib.redirect_stdout(printed):
+        assert main([*verb, "--least-oks", str(LEAST_MEASURED)]) == 0
+    metadata = ModelMetadata.from_properties(read_properties(path))
+    return Quantized(path, metadata, data, printed.getvalue())
 
 
 @pytest.fixture(scope="module")
-def engine(quantized) -> OpenVinoEngine:
-    return make_engine(quantized[0], max_batch=1)
+def engine(quantized: Quantized) -> OpenVinoEngine:
+    return make_engine(quantized.path, max_batch=1)
 
 
-def test_key_points_move_little(quantized, engine: OpenVinoEngine) -> None:
-    _, _, change = quantized
-    assert (change.calibrated, change.judged) == (4, 4)
-    assert change.joints > 60
-    assert LEAST_OKS <= change.mean_oks <= 1  # measured: 0.994
-    # The engine computes what was judged: every second crop judged.
+def test_what_it_was_judged_on(quantized: Quantized, engine: OpenVinoEngine) -> None:
+    """204 persons of 34 images judge, and the engine computes what was judged."""
+    judgement = quantized.metadata.int8_judgement
+    assert judgement is not None
+    assert (judgement.calibrated, judgement.persons) == (54, 204)
+    assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 54 persons" in quantized.said
+    assert "on 204 others (3" in quantized.said
+    assert f"mean OKS {judgement.mean_oks:.4f}" in quantized.said
+    annotations = read_annotations(quantized.data / "person_keypoints.json")
+    crops, pictures = person_crops(annotations, quantized.data / "images", (192, 256), most=999)
+    judged = crops[split_persons(pictures)][::4]
     reference = OpenVinoEngine(FLOAT32, precision="float32")
-    judged = load_check_crops()[::2]
-    assert mean_oks(engine, reference, judged) == pytest.approx(change.mean_oks, abs=2e-3)
+    assert mean_oks(engine, reference, judged) == pytest.approx(judgement.mean_oks, abs=0.02)
 
 
 def test_convolutions_run_in_8_bits(engine: OpenVinoEngine) -> None:
@@ -68,28 +94,30 @@ def test_convolutions_run_in_8_bits(engine: OpenVinoEngine) -> None:
     assert types["f32"] == 1, types
 
 
-def test_engine_says_what_it_is(quantized, engine: OpenVinoEngine) -> None:
+def test_engine_says_what_it_is(quantized: Quantized, engine: OpenVinoEngine) -> None:
     assert (engine.info.model, engine.info.precision) == ("hrnet_w16_small", "int8")
-    assert engine.metadata == quantized[1]
+    assert engine.metadata == quantized.metadata
     assert engine.metadata.quantized
     assert len(engine.estimate(np.zeros((99, 99, 3), np.uint8), np.array([[9, 9, 30, 60.0]]))) == 1
 
 
-def test_found_beside_the_model(quantized) -> None:
-    path, _, _ = quantized
+def test_found_beside_the_model(quantized: Quantized) -> None:
+    path = quantized.path
     assert is_quantized(path)
     assert not is_quantized(FLOAT32)
     assert find_quantized(path.parent / FLOAT32.name) == path
     assert find_quantized(path) == path
 
 
-def test_found_by_name(quantized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_found_by_name(
+    quantized: Quantized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "hrnet_pose" / "models"
     folder.mkdir(parents=True)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with pytest.raises(ModelError, match=f"hrnet_pose quantize .* -o {folder}/hrnet_w16_small_int"):
         make_engine("hrnet_w16_small", engine="openvino", precision="int8")
-    shutil.copy(quantized[0], folder)
+    shutil.copy(quantized.path, folder)
     engine = make_engine("hrnet_w16_small", engine="openvino", precision="int8", max_batch=1)
     assert engine.info.precision == "int8"
 
@@ -108,13 +136,13 @@ def test_automatic_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_quantised_file_runs_in_8_bits_only(quantized, precision: str) -> None:
+def test_a_quantised_file_runs_in_8_bits_only(quantized: Quantized, precision: str) -> None:
     with pytest.raises(ModelError, match=f"computes in 8 bits and cannot run with .* {precision}"):
-        make_engine(quantized[0], engine="openvino", precision=precision)
+        make_engine(quantized.path, engine="openvino", precision=precision)
 
 
-def test_of_another_checkpoint(quantized, tmp_path: Path) -> None:
-    path, _, _ = quantized
+def test_of_another_checkpoint(quantized: Quantized, tmp_path: Path) -> None:
+    path = quantized.path
     shutil.copy(path, tmp_path)
     other = onnx.load(FLOAT32)
     for entry in other.metadata_props:
@@ -128,16 +156,64 @@ def test_of_another_checkpoint(quantized, tmp_path: Path) -> None:
 def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
     output = tmp_path / "x.onnx"
     noise = np.random.default_rng(0).integers(0, 256, (4, 256, 192, 3), np.uint8)
-    noise[::2] = load_check_crops()[:2]  # calibrated on noise, judged on persons
-    with pytest.raises(ExportError, match=r"not written: .* needed is a mean OKS of 0\.98"):
-        quantize_heatmap_graph(FLOAT32, output, noise)
+    with pytest.raises(ExportError, match=r"needed is a mean OKS of 0\.98"):
+        quantize_heatmap_graph(FLOAT32, output, noise, many_crops(200))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], quantized) -> None:
-    output = tmp_path / "small_int8.onnx"
-    assert main(["quantize", str(FLOAT32), "-o", str(output)]) == 0
-    assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 4 crops" in capsys.readouterr().out
-    assert is_quantized(output)
-    assert main(["quantize", str(quantized[0]), "-o", str(tmp_path / "y.onnx")]) == 2
+def test_a_file_that_few_persons_judged_does_not_run(quantized: Quantized, tmp_path: Path) -> None:
+    """As `quantize` once wrote them, and as they are made to measure their speed."""
+    few = tmp_path / "few_int8.onnx"
+    crops = load_check_crops()
+    quantize_heatmap_graph(FLOAT32, few, crops[:2], crops[2:4], None)
+    for precision in ("int8", "auto"):
+        with pytest.raises(ModelError, match=r"on 2 persons only; needed are 200.*--data"):
+            make_engine(few, engine="openvino", precision=precision)
+    model = onnx.load(few)
+    for entry in list(model.metadata_props):
+        if entry.key.endswith("int8_judgement"):
+            model.metadata_props.remove(entry)
+    onnx.save(model, few)
+    with pytest.raises(ModelError, match="judged on nobody"):
+        make_engine(few, engine="openvino", precision="int8")
+
+
+def test_the_log_tells_what_8_bits_cost(
+    quantized: Quantized, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path, metadata = quantized.path, quantized.metadata
+    judgement = metadata.int8_judgement
+    assert judgement is not None
+    for mean, level in ((0.99, logging.INFO), (0.97, logging.WARNING)):
+        told = dataclasses.replace(judgement, mean_oks=mean)
+        file = tmp_path / "told_int8.onnx"
+        save_model(
+            onnx.load(path),
+            dataclasses.replace(metadata, int8_judgement=told).to_properties(),
+            file,
+        )
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            check_judged(file)
+        (record,) = caplog.records
+        assert record.levelno == level
+        assert f"mean OKS against float32 {mean:.4f} on 204 persons" in record.getMessage()
+
+
+def test_8_bits_are_not_quantised_again(
+    quantized: Quantized, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"{quantized.data / 'person_keypoints.json'}:{quantized.data / 'images'}"
+    again = ["quantize", str(quantized.path), "-o", str(tmp_path / "y.onnx"), "--data", place]
+    assert main(again) == 2
     assert "computes in 8 bits already" in capsys.readouterr().err
+
+
+def test_too_few_persons_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path / "data", images=2)
+    verb = ["quantize", str(FLOAT32), "-o", str(tmp_path / "x.onnx"), "--data", str(data)]
+    assert main(verb) == 2
+    said = capsys.readouterr().err
+    assert "at least 200 persons to judge" in said
+    assert f"there are 12 persons in 2 pictures of '{data}'" in said
+    assert not (tmp_path / "x.onnx").exists()

@@ -3,39 +3,37 @@ from __future__ import annotations
 
 import json
 import math
-import time
+import socket
 from dataclasses import replace
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from hrnet_pose_ros.nodes.pose import diagnostics as module
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, Situation, status_line
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
-from hrnet_pose_ros.ros.diagnostic_levels import HOLD
+from hrnet_pose_ros.ros.diagnostic_status import HOLD
 
 FINE = Situation(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch):
+class Clock:
     """A steady clock that the test moves: ``clock.now += 1``."""
 
-    class Clock:
-        now = 1000.0
+    now = 1000.0
 
-        def monotonic(self) -> float:
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+    def __call__(self) -> float:
+        return self.now
 
 
-def healthy(clock, seconds: int = 1) -> Health:
-    health = Health()
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def healthy(clock: Clock, seconds: int = 1) -> Health:
+    health = Health("vehicle7", clock)
     health.engine(EngineState.READY, "a model")
     for _ in range(10 * seconds):
         clock.now += 0.1
@@ -53,16 +51,17 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
     return {value.key: value.value for value in status.values}
 
 
-def test_all_is_well(clock) -> None:
+def test_all_is_well(clock: Clock) -> None:
     statuses = report(healthy(clock))
     assert [s.level for s in statuses.values()] == [OK] * 3
+    assert [s.hardware_id for s in statuses.values()] == ["vehicle7"] * 3
     assert values(statuses["output"])["persons_per_image"] == "3.00"
     assert values(statuses["output"])["age_ms.p95"] == "100.0"
     assert float(values(statuses["output"])["rate_hz"]) == pytest.approx(10, rel=0.2)
     assert values(statuses["input"])["received.images"] == "10"
 
 
-def test_images_that_stop_warn_only_while_active(clock) -> None:
+def test_images_that_stop_warn_only_while_active(clock: Clock) -> None:
     health = healthy(clock)
     clock.now += 1.1
     assert report(health)["input"].level == WARN
@@ -72,14 +71,14 @@ def test_images_that_stop_warn_only_while_active(clock) -> None:
     assert report(health, replace(FINE, active=False))["input"].level == OK
 
 
-def test_nothing_has_come(clock) -> None:
-    assert "no images have come" in report(Health())["input"].message
-    health = Health()
+def test_nothing_has_come(clock: Clock) -> None:
+    assert "no images have come" in report(Health("vehicle7", clock))["input"].message
+    health = Health("vehicle7", clock)
     health.received("images", clock.now)
     assert "no detections have come" in report(health)["input"].message
 
 
-def test_a_warning_holds_for_a_while_after_the_cause_is_gone(clock) -> None:
+def test_a_warning_holds_for_a_while_after_the_cause_is_gone(clock: Clock) -> None:
     health = healthy(clock)
     clock.now += 1.1
     assert report(health)["input"].level == WARN
@@ -90,7 +89,7 @@ def test_a_warning_holds_for_a_while_after_the_cause_is_gone(clock) -> None:
     assert report(health)["input"].level == OK
 
 
-def test_a_clock_that_differs_is_an_error_until_it_is_mended(clock) -> None:
+def test_a_clock_that_differs_is_an_error_until_it_is_mended(clock: Clock) -> None:
     health = healthy(clock)
     report(health)
     health.drops.add(Subject.IMAGE, Reason.CLOCK_DIFFERS)
@@ -103,7 +102,7 @@ def test_a_clock_that_differs_is_an_error_until_it_is_mended(clock) -> None:
     assert values(report(health)["input"])["dropped.images.clock_differs"] == "1"
 
 
-def test_many_detections_without_image_warn_but_a_slow_detector_does_not(clock) -> None:
+def test_many_detections_without_image_warn_but_a_slow_detector_does_not(clock: Clock) -> None:
     health = healthy(clock)
     report(health)
     for _ in range(20):
@@ -116,12 +115,12 @@ def test_many_detections_without_image_warn_but_a_slow_detector_does_not(clock) 
     assert "50% of the detections find no image" in report(health)["input"].message
 
 
-def test_ages_over_the_parameter_warn(clock) -> None:
+def test_ages_over_the_parameter_warn(clock: Clock) -> None:
     status = report(healthy(clock), replace(FINE, warn_age=0.09))["output"]
     assert status.level == WARN and "100 ms" in status.message
 
 
-def test_peers_with_other_qos_and_empty_frame_ids_warn(clock) -> None:
+def test_peers_with_other_qos_and_empty_frame_ids_warn(clock: Clock) -> None:
     peers = replace(FINE, incompatible_qos=["/camera publishes /image with QoS ..."])
     status = report(healthy(clock), peers)["input"]
     assert status.level == WARN and "/camera" in status.message
@@ -130,7 +129,7 @@ def test_peers_with_other_qos_and_empty_frame_ids_warn(clock) -> None:
     assert "empty frame_id" in report(health)["input"].message
 
 
-def test_engine_and_transitions_that_fail_are_errors(clock) -> None:
+def test_engine_and_transitions_that_fail_are_errors(clock: Clock) -> None:
     health = healthy(clock)
     health.engine(EngineState.FAILED, "out of memory")
     assert report(health)["engine"].level == ERROR
@@ -139,15 +138,15 @@ def test_engine_and_transitions_that_fail_are_errors(clock) -> None:
     assert report(healthy(clock), failed)["engine"].level == ERROR
 
 
-def test_unknown_times_leave_no_percentiles(clock) -> None:
-    health = Health()
+def test_unknown_times_leave_no_percentiles(clock: Clock) -> None:
+    health = Health("vehicle7", clock)
     health.published(1, Times(), empty_frame_id=False)
     keys = values(report(health)["output"])
     assert not [key for key in keys if "_ms" in key]
     assert math.isnan(Times().age)
 
 
-def test_the_status_line(clock) -> None:
+def test_the_status_line(clock: Clock) -> None:
     health = healthy(clock)
     line = status_line("active", health.statuses("/node", FINE))
     assert "\n" not in line
@@ -158,4 +157,21 @@ def test_the_status_line(clock) -> None:
     assert status["engine"]["values"]["state"] == "ready"
     health.engine(EngineState.FAILED, "x")
     assert json.loads(status_line("active", health.statuses("/node", FINE)))["level"] == "ERROR"
-    assert time.monotonic() != clock.now
+
+
+def test_the_hardware_id_is_the_name_of_the_computer() -> None:
+    statuses = report(Health())
+    assert {s.hardware_id for s in statuses.values()} == {socket.gethostname()}
+
+
+def test_a_build_shows_its_progress(clock: Clock) -> None:
+    health = healthy(clock)
+    health.building("waiting for another build", None)
+    assert "build_progress" not in values(report(health)["engine"])
+    clock.now += 7
+    health.building("building a plan", 0.42)
+    status = report(health, replace(FINE, active=False))["engine"]
+    assert status.message == "preparing: building a plan, 42 %, 7 s"
+    assert values(status)["build_progress"] == "0.42" and values(status)["build_seconds"] == "7"
+    health.engine(EngineState.READY, "a model")
+    assert "build_progress" not in values(report(health)["engine"])

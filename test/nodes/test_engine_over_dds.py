@@ -22,13 +22,13 @@ PATIENT = {"max_age_ms": 10000.0, "max_wait_ms": 2000.0}
 
 # The node with an engine whose build takes until the file `go` is there. The waiting is polled and
 # reported as a build of TensorRT's is; a real one needs a GPU to get that far.
-SLOW_NODE = """#!/usr/bin/env python3
+SLOW_MODULE = """
 import pathlib, time
 from hrnet_pose_ros.engines.build_watch import BuildCancelled, Progress, reporting
-from hrnet_pose_ros.nodes.pose import engine_supervisor
-from hrnet_pose_ros.ros import process
+from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.nodes.pose_node import PoseNode
 
-make_engine, go = engine_supervisor.make_engine, pathlib.Path(__file__).with_name("go")
+go = pathlib.Path(__file__).with_name("go")
 
 def make(**arguments):
     watch, progress = arguments["watch"], Progress("building a plan", 0.0)
@@ -40,8 +40,13 @@ def make(**arguments):
             time.sleep(0.02)
     return make_engine(**arguments)
 
-engine_supervisor.make_engine = make
-process.run("hrnet_pose_ros.nodes.pose_node")
+def make_node():
+    return PoseNode(make=make)
+"""
+SLOW_SCRIPT = """#!/usr/bin/env python3
+from hrnet_pose_ros.ros import process
+
+process.run("slow_pose_node")
 """
 
 
@@ -57,7 +62,8 @@ def slow(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
 
     def slow(**parameters: Any) -> Any:
         script = tmp_path / "slow_node"
-        script.write_text(SLOW_NODE)
+        script.write_text(SLOW_SCRIPT)
+        (tmp_path / "slow_pose_node.py").write_text(SLOW_MODULE)
         script.chmod(0o755)
         return start(executable=str(script), **(PATIENT | parameters))
 
@@ -120,11 +126,11 @@ def test_a_long_build_is_told_and_services_answer(
     future = client.call_async(request)
     first = engine_says(robot, "building a plan")
     assert first.level == DiagnosticStatus.OK and " %, " in first.message
-    share = float(robot.values()["build_share"])
-    robot.wait(lambda: float(robot.values().get("build_share", 0)) > share, 20)
+    share = float(robot.values()["build_progress"])
+    robot.wait(lambda: float(robot.values().get("build_progress", 0)) > share, 20)
     assert robot.values()["state"] == "preparing"
     assert robot.state() == "configuring"
-    assert status(robot)["engine"]["values"]["build_share"] > 0
+    assert status(robot)["engine"]["values"]["build_progress"] > 0
     assert "building a plan" in node.log and not robot.heard["skeleton_info"]
     (tmp_path / "go").touch()
     robot.wait(future.done, 30)

@@ -18,16 +18,17 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.nodes.pose import build_progress, engine_supervisor
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
+from hrnet_pose_ros.nodes.pose.engine_supervisor import RetryPolicy
 from hrnet_pose_ros.pipeline.engine_arguments import cpu_arguments, engine_arguments
+from hrnet_pose_ros.ros.diagnostic_status import HOLD
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, street_frames: list[np.ndarray]) -> Bench:
-    return Bench(monkeypatch, street_frames[0])
+def bench(street_frames: list[np.ndarray]) -> Bench:
+    return Bench(street_frames[0])
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_the_parameters_reach_the_engine(bench: Bench) -> None:
     bench.supervisor.prepare()
     (asked,) = bench.asked
     assert asked.pop("watch") is bench.watch
-    assert asked == engine_arguments(bench.desk.settings)
+    assert asked == engine_arguments(bench.settings)
     assert (asked["precision"], asked["flip_test"]) == ("float32", True)
     options = asked["tensorrt"]
     assert (options.image_size, options.plan_cache) == ((768, 576), "/plans")
@@ -81,15 +82,15 @@ def test_an_engine_that_fails_is_closed_and_made_again_at_once(bench: Bench) -> 
     broken = bench.engines[0]
     broken.fault = fail
     bench.process()
-    assert broken.closed and bench.desk.published == []
-    assert "out of memory" in bench.desk.complaints[0]
+    assert broken.closed and bench.published == []
+    assert "out of memory" in bench.warnings[0]
     assert bench.drops() == {"images.engine_not_ready": 1}
     status = bench.engine_status()
     assert status.level == ERROR and "out of memory" in status.message  # though it is back
     assert values(status) == {"state": "ready", "fallback": "false", "failures": "1"}
     bench.process()
-    assert len(bench.engines) == 2 and len(bench.desk.published) == 1
-    assert len(bench.desk.infos) == 2  # the latched info is published again
+    assert len(bench.engines) == 2 and len(bench.published) == 1
+    assert len(bench.infos) == 2  # the latched info is published again
 
 
 def test_an_engine_that_fails_twice_is_waited_for_longer_each_time(bench: Bench) -> None:
@@ -107,9 +108,9 @@ def test_an_engine_that_fails_twice_is_waited_for_longer_each_time(bench: Bench)
             bench.process()
             time.sleep(0.002)
         times.append(time.monotonic() - begin)
-    assert (np.array(times) >= [0.05, 0.1, 0.2]).all()  # FIRST_RETRY is 0.05 on the bench
+    assert (np.array(times) >= [0.05, 0.1, 0.2]).all()  # the first delay is 0.05 s on the bench
     assert bench.health.engine_state[0] is EngineState.READY
-    assert not bench.desk.infos[-1][1]
+    assert not bench.infos[-1][1]
 
 
 def test_an_engine_that_cannot_be_made_again_is_tried_less_often(bench: Bench) -> None:
@@ -129,14 +130,13 @@ def test_an_engine_that_cannot_be_made_again_is_tried_less_often(bench: Bench) -
     assert len(made) == 5 and (np.diff(made) >= [0.05, 0.1, 0.2, 0.4]).all()
     state, text = bench.health.engine_state
     assert (state, text) == (EngineState.FAILED, "no device")
-    assert bench.desk.published == []
+    assert bench.published == []
 
 
-def test_an_engine_that_has_proven_itself_is_made_again_at_once_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_that_is_stable_is_made_again_at_once_again(
+    street_frames: list[np.ndarray],
 ) -> None:
-    monkeypatch.setattr(engine_supervisor, "PROVEN_FRAMES", 3)
-    monkeypatch.setattr(engine_supervisor, "PROVEN_SECONDS", 0.05)
+    bench = Bench(street_frames[0], RetryPolicy(stable_images=3, stable_seconds=0.05))
     bench.supervisor.prepare()
     for life in range(3):
         bench.engines[-1].fault = fail
@@ -145,14 +145,13 @@ def test_an_engine_that_has_proven_itself_is_made_again_at_once_again(
         assert bench.health.engine_state[0] is EngineState.READY
         bench.process(3)
         time.sleep(0.06)
-    assert len(bench.desk.published) == 9
+    assert len(bench.published) == 9
 
 
-def test_images_without_persons_prove_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_images_without_persons_do_not_make_an_engine_stable(
+    street_frames: list[np.ndarray],
 ) -> None:
-    monkeypatch.setattr(engine_supervisor, "PROVEN_FRAMES", 2)
-    monkeypatch.setattr(engine_supervisor, "PROVEN_SECONDS", 0.0)
+    bench = Bench(street_frames[0], RetryPolicy(stable_images=2, stable_seconds=0.0))
     bench.supervisor.prepare()
     bench.engines[0].fault = fail
     bench.process()
@@ -163,11 +162,11 @@ def test_images_without_persons_prove_nothing(
     assert bench.health.engine_state[0] is EngineState.FAILED
 
 
-def test_an_engine_that_does_not_close_is_left(bench: Bench, monkeypatch: Any) -> None:
+def test_an_engine_that_does_not_close_is_left(bench: Bench) -> None:
     bench.supervisor.prepare()
-    monkeypatch.setattr(bench.engines[0], "close", fail)
+    bench.engines[0].closing_fault = fail
     bench.supervisor.release()
-    assert "did not close: out of memory" in bench.desk.complaints[0]
+    assert "did not close: out of memory" in bench.warnings[0]
     assert bench.health.engine_state[0] is EngineState.NONE
 
 
@@ -178,8 +177,8 @@ def test_a_gpu_engine_that_fails_once_stays_a_gpu_engine(gpu: Bench) -> None:
     gpu.engines[0].fault = fail
     gpu.process(2)
     assert [engine.info.engine for engine in gpu.engines] == ["tensorrt", "tensorrt"]
-    assert len(gpu.desk.published) == 1
-    assert [fallback for _, fallback in gpu.desk.infos] == [False, False]
+    assert len(gpu.published) == 1
+    assert [fallback for _, fallback in gpu.infos] == [False, False]
 
 
 def test_a_gpu_engine_that_fails_twice_is_given_up_for_the_cpu(
@@ -195,22 +194,20 @@ def test_a_gpu_engine_that_fails_twice_is_given_up_for_the_cpu(
     gpu.process(5)
     assert [engine.info.engine for engine in gpu.engines] == ["tensorrt", "tensorrt", "openvino"]
     assert gpu.asked[2]["precision"] == "auto"  # float16 is no precision of the CPU's
-    assert len(gpu.desk.published) == 5
-    assert gpu.desk.infos[-1][0].engine == "openvino" and gpu.desk.infos[-1][1]
+    assert len(gpu.published) == 5
+    assert gpu.infos[-1][0].engine == "openvino" and gpu.infos[-1][1]
     status = gpu.engine_status()
     assert status.level == ERROR  # the moment of the failure
     assert "CPU fallback" in status.message and "out of memory" in status.message
     assert values(status)["fallback"] == "true" and values(status)["failures"] == "2"
 
 
-def test_the_fallback_warns_for_as_long_as_it_lasts(
-    gpu: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
     gpu.before = refuse("auto", RuntimeError("illegal address"))
     gpu.engines[0].fault = fail
     gpu.process()  # it cannot be made again, so the CPU's is made within the same image
     assert gpu.engine_status().level == ERROR
-    monkeypatch.setattr("hrnet_pose_ros.ros.diagnostic_levels.HOLD", 0.0)  # as if 3 s were over
+    gpu.ahead += HOLD + 0.1
     for _ in range(3):
         status = gpu.engine_status()
         assert status.level == WARN
@@ -218,12 +215,13 @@ def test_the_fallback_warns_for_as_long_as_it_lasts(
     # The CPU's own failure does not lead back to the GPU.
     gpu.engines[-1].fault = fail
     gpu.process(2)
-    assert gpu.asked[-1]["engine"] == "openvino" and gpu.desk.infos[-1][1]
+    assert gpu.asked[-1]["engine"] == "openvino" and gpu.infos[-1][1]
     assert gpu.engine_status().level == ERROR
     # Cleaning up and configuring does.
     gpu.before = lambda arguments: None
     gpu.supervisor.prepare()
-    assert gpu.engines[-1].info.engine == "tensorrt" and not gpu.desk.infos[-1][1]
+    gpu.ahead += HOLD + 0.1
+    assert gpu.engines[-1].info.engine == "tensorrt" and not gpu.infos[-1][1]
     assert gpu.engine_status().level == OK
 
 
@@ -238,7 +236,7 @@ def test_without_a_fallback_the_gpu_is_waited_for(gpu: Bench) -> None:
     gpu.before = lambda arguments: None
     time.sleep(0.06)
     gpu.process()
-    assert gpu.engines[-1].info.engine == "tensorrt" and len(gpu.desk.published) == 1
+    assert gpu.engines[-1].info.engine == "tensorrt" and len(gpu.published) == 1
 
 
 def test_when_the_cpu_cannot_stand_in_both_are_named_and_tried_again(gpu: Bench) -> None:
@@ -251,8 +249,8 @@ def test_when_the_cpu_cannot_stand_in_both_are_named_and_tried_again(gpu: Bench)
     gpu.before = lambda arguments: None
     time.sleep(0.06)
     gpu.process()
-    assert gpu.engines[-1].info.engine == "openvino" and len(gpu.desk.published) == 1
-    assert gpu.desk.infos[-1][1]
+    assert gpu.engines[-1].info.engine == "openvino" and len(gpu.published) == 1
+    assert gpu.infos[-1][1]
 
 
 @pytest.mark.parametrize("fallback", ["cpu", "none"])
@@ -266,8 +264,8 @@ def test_a_gpu_engine_that_cannot_be_made_at_the_start(bench: Bench, fallback: s
         return
     bench.supervisor.prepare()
     bench.process()
-    assert len(bench.desk.published) == 1
-    assert [(info.engine, told) for info, told in bench.desk.infos] == [("openvino", True)]
+    assert len(bench.published) == 1
+    assert [(info.engine, told) for info, told in bench.infos] == [("openvino", True)]
     assert "no CUDA device" in bench.engine_status().message
 
 
@@ -275,20 +273,16 @@ def test_a_precision_of_the_gpu_asks_for_the_gpu(bench: Bench) -> None:
     bench.set(engine="auto", precision="int8")
     bench.before = refuse("auto", EngineError("no CUDA device"))
     bench.supervisor.prepare()
-    assert [(info.engine, told) for info, told in bench.desk.infos] == [("openvino", True)]
+    assert [(info.engine, told) for info, told in bench.infos] == [("openvino", True)]
 
 
-def test_auto_on_a_machine_with_a_gpu_falls_back_too(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_on_a_machine_with_a_gpu_falls_back_too(bench: Bench) -> None:
     bench.before = refuse("auto", EngineError("the plan cannot be built"))
-    with monkeypatch.context() as patch:
-        patch.setattr(engine_supervisor, "why_no_tensorrt", lambda device: "no CUDA device")
-        with pytest.raises(EngineError):  # it was OpenVINO that failed
-            bench.supervisor.prepare()
-    monkeypatch.setattr(engine_supervisor, "why_no_tensorrt", lambda device: "")
+    with pytest.raises(EngineError):  # it was OpenVINO that failed
+        bench.supervisor.prepare()
+    bench.why_no_gpu = ""
     bench.supervisor.prepare()
-    assert [(info.engine, told) for info, told in bench.desk.infos] == [("openvino", True)]
+    assert [(info.engine, told) for info, told in bench.infos] == [("openvino", True)]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +327,7 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
 
 def test_the_arguments_of_the_cpu_keep_its_own_precision(bench: Bench) -> None:
     for asked, taken in (("int8", "auto"), ("float32", "float32"), ("auto", "auto")):
-        settings = replace(bench.desk.settings, precision=asked, engine="tensorrt")
+        settings = replace(bench.settings, precision=asked, engine="tensorrt")
         arguments = cpu_arguments(settings)
         assert (arguments["engine"], arguments["precision"]) == ("openvino", taken)
 
@@ -342,9 +336,8 @@ def test_the_arguments_of_the_cpu_keep_its_own_precision(bench: Bench) -> None:
 
 
 def test_a_build_is_told_in_diagnostics_and_in_the_log(
-    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(build_progress, "LOG_PERIOD", 0.1)
     told = []
 
     def before(arguments: dict[str, Any]) -> None:
@@ -362,7 +355,7 @@ def test_a_build_is_told_in_diagnostics_and_in_the_log(
     assert told[0].level == told[1].level == OK
     assert told[0].message == "preparing: waiting for another build, 0 s"
     assert told[1].message == "preparing: building a plan, 30 %, 0 s"
-    assert values(told[1])["build_share"] == "0.30" and values(told[1])["build_seconds"] == "0"
+    assert values(told[1])["build_progress"] == "0.30" and values(told[1])["build_seconds"] == "0"
     lines = [r.message for r in caplog.records if r.name.endswith("build_progress")]
     assert lines == [
         "waiting for another build, 0 s",
@@ -385,7 +378,7 @@ def test_images_of_another_size_are_built_for_and_then_it_is_ready_again(gpu: Be
     assert told[0].level == WARN and "no skeletons meanwhile" in told[0].message
     assert values(told[0])["state"] == "preparing"
     assert gpu.health.engine_state[0] is EngineState.READY
-    assert len(gpu.desk.published) == 1 and len(gpu.engines) == 1
+    assert len(gpu.published) == 1 and len(gpu.engines) == 1
 
 
 @pytest.mark.parametrize("by", ["cancel", "the end of the node"])
@@ -416,7 +409,7 @@ def test_a_build_that_is_cancelled_between_images_is_no_failure(gpu: Bench) -> N
     assert gpu.engines[0].closed and gpu.drops() == {"images.engine_not_ready": 1}
     assert values(gpu.engine_status(active=False))["failures"] == "0"
     gpu.process()
-    assert gpu.engines[1].info.engine == "tensorrt" and len(gpu.desk.published) == 1
+    assert gpu.engines[1].info.engine == "tensorrt" and len(gpu.published) == 1
 
 
 def test_a_gpu_that_fails_after_a_cancelled_build_is_given_up_too(gpu: Bench) -> None:
@@ -426,9 +419,9 @@ def test_a_gpu_that_fails_after_a_cancelled_build_is_given_up_too(gpu: Bench) ->
     gpu.engines[0].fault = cancelled
     gpu.process()
     gpu.before = refuse("auto", EngineError("no CUDA device"))
-    gpu.desk.settings = replace(gpu.desk.settings, precision="float16")
+    gpu.set(precision="float16")
     gpu.process()
-    assert len(gpu.desk.published) == 1 and gpu.desk.infos[-1][1]
+    assert len(gpu.published) == 1 and gpu.infos[-1][1]
     gpu.engines[-1].fault = fail
     gpu.process(2)
     assert gpu.asked[-1]["engine"] == "openvino"

@@ -4,56 +4,69 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from engine_bench import Bench
 
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
-from hrnet_pose_ros.pipeline import frame_steps
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.pipeline.image_transport import COMPRESSED
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, street_frames: list[np.ndarray]) -> Bench:
-    bench = Bench(monkeypatch, street_frames[0])
+def bench(street_frames: list[np.ndarray]) -> Bench:
+    bench = Bench(street_frames[0])
     bench.supervisor.prepare()
     return bench
 
 
 def test_a_frame_becomes_skeletons(bench: Bench) -> None:
     bench.processor.process(bench.frame())
-    assert len(bench.desk.published[0].skeletons) == 1
+    assert len(bench.published[0].skeletons) == 1
     assert bench.drops() == {}
-    assert len(bench.desk.infos) == 1
+    assert len(bench.infos) == 1
 
 
 def test_a_result_that_became_too_old_is_not_published(bench: Bench) -> None:
-    bench.desk.settings = replace(bench.desk.settings, max_age_ms=400.0)
+    bench.set(max_age_ms=400.0)
     bench.processor.process(bench.frame(age=1.0))  # before the engine
     bench.engines[0].fault = lambda: time.sleep(0.5)
     bench.processor.process(bench.frame())  # by the engine
-    assert bench.desk.published == []
+    assert bench.published == []
     assert bench.drops() == {"images.too_old": 2}
 
 
-@pytest.mark.parametrize("reason", [Reason.TIME_JUMP, Reason.ENGINE_NOT_READY])
-def test_a_result_of_another_time_is_not_published(bench: Bench, reason: Reason) -> None:
+def test_a_result_of_another_time_is_not_published(bench: Bench) -> None:
     def jump() -> None:
-        bench.desk.reason = reason
+        for age in (0.0, 2.0):
+            bench.gate.image(bench.frame(age).pair.image.message)
 
     bench.engines[0].fault = jump
     bench.processor.process(bench.frame())
-    assert bench.desk.published == []
-    assert bench.drops() == {f"images.{reason.value}": 1}
+    assert bench.published == []
+    assert bench.drops() == {"images.time_jump": 2}  # it, and the one that waited
 
 
-def test_an_unreadable_image_names_topic_field_and_value(bench: Bench) -> None:
-    bench.processor.process(bench.frame(step=5))
+def test_a_result_after_the_node_was_deactivated_is_not_published(bench: Bench) -> None:
+    bench.engines[0].fault = bench.gate.close
+    bench.processor.process(bench.frame())
+    assert bench.published == []
+    assert bench.drops() == {f"images.{Reason.ENGINE_NOT_READY.value}": 1}
+
+
+def test_an_image_that_cannot_be_decoded_is_named(street_frames: list[np.ndarray]) -> None:
+    bench = Bench(street_frames[0], transport=COMPRESSED)
+    bench.supervisor.prepare()
+    picture = cv2.imencode(".png", street_frames[0])[1].tobytes()
+    place = picture.index(b"IDAT") + 4
+    frame = bench.frame(compressed=picture[:place] + bytes(100) + picture[place + 100 :])
+    COMPRESSED.check(frame.pair.image.message)  # the gate looks at headers only
+    bench.processor.process(frame)
     assert bench.drops() == {"images.unreadable": 1}
-    assert "/image" in bench.desk.complaints[0] and "step is 5" in bench.desk.complaints[0]
+    [warning] = bench.warnings
+    assert warning.startswith("/image, stamp ") and "OpenCV cannot decode it" in warning
 
 
 def test_without_an_engine_frames_are_counted(bench: Bench) -> None:
@@ -64,39 +77,36 @@ def test_without_an_engine_frames_are_counted(bench: Bench) -> None:
     assert bench.health.engine_state[0] is EngineState.NONE
 
 
-def test_any_other_error_costs_one_frame_only(bench: Bench, monkeypatch: Any) -> None:
-    def broken(*arguments: Any, **options: Any) -> Any:
-        raise KeyError("surprise")
+def surprise() -> None:
+    raise KeyError("surprise")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(frame_steps, "skeleton_array", broken)
-        bench.processor.process(bench.frame())
+
+def test_any_other_error_costs_one_frame_only(bench: Bench) -> None:
+    bench.publishers.skeletons.fault = surprise
+    bench.processor.process(bench.frame())
+    bench.publishers.skeletons.fault = lambda: None
     assert bench.drops() == {"images.unreadable": 1}
-    assert "KeyError" in bench.desk.complaints[0]
+    assert "KeyError" in bench.warnings[0]
     bench.processor.process(bench.frame())
-    assert len(bench.desk.published) == 1
+    assert len(bench.published) == 1
 
 
-def test_an_error_after_the_answer_does_not_count_the_image_as_dropped(
-    bench: Bench, monkeypatch: Any
-) -> None:
-    def broken(make: Any) -> None:
-        raise KeyError("surprise")
-
-    monkeypatch.setattr(bench.desk, "publish_overlay", broken)
+def test_an_error_after_the_answer_does_not_count_the_image_as_dropped(bench: Bench) -> None:
+    bench.publishers.overlay.subscribers = 1
+    bench.publishers.overlay.fault = surprise
     bench.processor.process(bench.frame())
-    assert len(bench.desk.published) == 1
+    assert len(bench.published) == 1
     assert bench.drops() == {}
-    assert "KeyError" in bench.desk.complaints[0]
+    assert "KeyError" in bench.warnings[0]
 
 
 def test_smoothed_skeletons_beside_the_raw_ones(bench: Bench) -> None:
     bench.processor.process(bench.frame())
-    assert bench.desk.smoothed == []
-    bench.desk.settings = replace(bench.desk.settings, smoothing=True)
+    assert bench.publishers.skeletons_smoothed.heard == []
+    bench.set(smoothing=True)
     for age in (0.2, 0.1, 0.0, 5.0):  # the last is a time jump
         bench.processor.process(bench.frame(age))
-    raw, smoothed = bench.desk.published[1:], bench.desk.smoothed
+    raw, smoothed = bench.published[1:], bench.publishers.skeletons_smoothed.heard
     assert [one.header for one in smoothed] == [one.header for one in raw]
     first, *_, last = range(4)
     for n in (first, last):

@@ -4,56 +4,68 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ros_robot import header
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.nodes.pose.diagnostics import Health
-from hrnet_pose_ros.nodes.pose.frame_processor import Frame
-from hrnet_pose_ros.nodes.pose.intake import CLOCK_LIMIT_NS, Intake
+from hrnet_pose_ros.nodes.pose.intake import MessageIntake, warn_of_refusals
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
+from hrnet_pose_ros.pipeline.image_transport import RAW
 from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 from hrnet_pose_ros.ros.engine_thread import EngineThread
+from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 MS = 1_000_000
 NOW = 1_700_000_000_000 * MS
 
 
-class Host:
-    """A node of which only the clock is needed."""
-
-    image_topic = "/camera/image"
-
-    def __init__(self, **changes: Any) -> None:
-        self.settings = Settings.of({p.name: p.default for p in PARAMETERS} | changes)
-        self.complaints: list[str] = []
+class StoppedClock:
+    """The ROS clock stands; the steady one is real."""
 
     def now(self) -> int:
         return NOW
 
-    def age(self, stamp: int) -> float:
-        return max(NOW - stamp, 0) / 1e9
+    def steady(self) -> float:
+        return time.monotonic()
 
-    def complain(self, kind: str, text: str) -> None:
-        self.complaints.append(text)
+
+class Logger:
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 class Bench:
     """An intake whose frames are kept; `held` keeps the engine thread from taking the next."""
 
-    def __init__(self, **changes: Any) -> None:
-        self.host, self.health = Host(**changes), Health()
-        self.frames: list[Frame] = []
+    def __init__(self) -> None:
+        self.health, self.logger = Health(), Logger()
+        self.frames: list[PairedFrame] = []
         self.took, self.held = threading.Semaphore(0), threading.Event()
-        self.thread: EngineThread[Frame] = EngineThread(self._process)
-        self.intake = Intake(self.host, self.health, self.thread)
+        self.thread: EngineThread[PairedFrame] = EngineThread(self._process)
+        self.gate = FrameGate(
+            Settings.of({p.name: p.default for p in PARAMETERS}),
+            StoppedClock(),
+            RAW,
+            self.health.drops.add,
+            refused=warn_of_refusals(ThrottledWarnings(self.logger), "/camera/image"),
+        )
+        self.intake = MessageIntake(self.gate, self.health, self.thread)
+        self.intake.open()
         self.held.set()
 
-    def _process(self, frame: Frame) -> None:
+    def _process(self, frame: PairedFrame) -> None:
         self.frames.append(frame)
         self.took.release()
         self.held.wait(30)
@@ -69,7 +81,6 @@ class Bench:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     one = Bench()
-    one.intake.open()
     yield one
     one.held.set()
     assert one.thread.stop(10)
@@ -83,12 +94,12 @@ def image(stamp: int, **fields: Any) -> Image:
     return message
 
 
-def test_a_pair_comes_out_with_its_age_at_arrival(bench: Bench) -> None:
+def test_a_pair_goes_to_the_engine_thread(bench: Bench) -> None:
     bench.pair(NOW - 120 * MS)
     assert bench.took.acquire(timeout=10)
     [frame] = bench.frames
     assert frame.pair.image.stamp == frame.pair.detections.stamp == NOW - 120 * MS
-    assert 0 < frame.arrival <= 0.12  # without the time that it waited for its detections
+    assert 0 < frame.arrival <= 0.12
     assert bench.drops() == {}
 
 
@@ -102,61 +113,32 @@ def test_closed_it_takes_nothing_and_what_waits_is_counted(bench: Bench) -> None
     bench.pair(NOW - 10 * MS)
     not_ready = Reason.ENGINE_NOT_READY.value
     assert bench.drops() == {f"images.{not_ready}": 3, f"detections.{not_ready}": 1}
-    assert bench.intake.obsolete(0) is Reason.ENGINE_NOT_READY
+    assert bench.gate.stale_reason(bench.frames[0].pair, 0.0) is Reason.ENGINE_NOT_READY
 
 
-@pytest.mark.parametrize(
-    ("stamp", "words"),
-    [
-        (NOW + 31 * MS, "of images is 0.031 s ahead of this node's clock"),
-        (NOW - CLOCK_LIMIT_NS - MS, "of images is 10.001 s behind this node's clock"),
-        (5 * MS, "behind this node's clock"),
-    ],
-)
-def test_stamps_of_another_clock(bench: Bench, stamp: int, words: str) -> None:
-    bench.pair(stamp)
-    assert bench.drops() == {"images.clock_differs": 1, "detections.clock_differs": 1}
-    assert words in bench.host.complaints[0]
-
-
-def test_a_stamp_a_little_ahead_is_of_age_0(bench: Bench) -> None:
-    bench.pair(NOW + 30 * MS)
-    assert bench.took.acquire(timeout=10)
-    assert bench.frames[0].arrival == 0
-
-
-def test_old_pairs_and_overwritten_ones(bench: Bench) -> None:
-    bench.pair(NOW - 501 * MS)
-    assert bench.drops() == {"images.too_old": 1}
+def test_frames_that_the_engine_has_no_time_for_overwrite_each_other(bench: Bench) -> None:
     bench.held.clear()
     for age in (30, 20, 10):
         bench.pair(NOW - age * MS)
         if age == 30:
             assert bench.took.acquire(timeout=10)
-    assert bench.drops() == {"images.too_old": 1, "images.overwritten": 1}
+    assert bench.drops() == {"images.overwritten": 1}
 
 
-def test_a_malformed_image_is_unreadable_and_named(bench: Bench) -> None:
+def test_messages_at_fault_are_named_in_the_log(bench: Bench) -> None:
     bench.intake.image(image(NOW, step=3))
-    assert bench.drops() == {"images.unreadable": 1}
-    assert bench.host.complaints[0].startswith("/camera/image: image dropped: ")
-
-
-def test_compressed_images_where_the_settings_say_so() -> None:
-    bench = Bench(image_transport="compressed")
-    bench.intake.open()
-    bench.intake.image(CompressedImage(header=header(NOW), format="jpeg", data=b"no picture"))
-    assert bench.drops() == {"images.unreadable": 1}
-    assert bench.thread.stop(10)
-
-
-def test_a_time_jump_makes_older_frames_obsolete(bench: Bench) -> None:
-    bench.pair(NOW - 10 * MS)
-    assert bench.took.acquire(timeout=10)
-    epoch = bench.frames[0].pair.epoch
-    assert bench.intake.obsolete(epoch) is None
-    bench.pair(NOW - 2000 * MS)
-    assert bench.intake.obsolete(epoch) is Reason.TIME_JUMP
+    bench.pair(NOW + 60_000 * MS)
+    assert bench.drops() == {
+        "detections.clock_differs": 1,
+        "images.clock_differs": 1,
+        "images.unreadable": 1,
+    }
+    unreadable, *clocks = bench.logger.warnings
+    assert unreadable.startswith("/camera/image: image dropped: step is 3")
+    assert clocks == [
+        f"a stamp of {subject} is 60.000 s ahead of this node's clock; dropped"
+        for subject in ("images", "detections")
+    ]
 
 
 def test_settings_apply_at_once_and_waiting_ends(bench: Bench) -> None:

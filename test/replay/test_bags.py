@@ -263,7 +263,7 @@ def test_definitions_come_from_the_first_workspace(
 
 def test_definitions_that_are_nowhere() -> None:
     with pytest.raises(BagError, match="no message definitions of vision_msgs"):
-        definitions.typestore(lambda package: [])
+        definitions.read_types(lambda package: [])
 
 
 def test_chunks_of_lz4(rows: list[Row], tmp_path: Path) -> None:

@@ -10,26 +10,30 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 from ros_robot import header
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
-from hrnet_pose_ros.nodes.pose import engine_supervisor
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
 from hrnet_pose_ros.nodes.pose.diagnostics import Health, Situation
-from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
-from hrnet_pose_ros.nodes.pose.frame_processor import Frame, FrameProcessor
-from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor, RetryPolicy
+from hrnet_pose_ros.nodes.pose.frame_processor import FrameProcessor
+from hrnet_pose_ros.nodes.pose.optional_outputs import OptionalOutputs
+from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
+from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
+from hrnet_pose_ros.pipeline.image_transport import RAW, ImageTransport
 from hrnet_pose_ros.pipeline.pairing import Pair, Waiting
 from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.ros.image_input import ImageInput
+from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 
 class FailingEngine(PoseEngine):
-    """The bundled engine; `fault` is called before each estimate and may raise.
+    """The bundled engine; `fault` is called before each estimate, `closing_fault` before it
+    closes; both may raise.
 
     ``kind`` is what it says of itself: ``tensorrt`` makes it the engine of a GPU.
     """
@@ -38,6 +42,7 @@ class FailingEngine(PoseEngine):
         self._engine = make_engine("hrnet_w16_small", precision="float32", max_batch=1)
         self._kind = kind
         self.fault: Callable[[], Any] = lambda: None
+        self.closing_fault: Callable[[], Any] = lambda: None
         self.closed = False
 
     @property
@@ -49,74 +54,116 @@ class FailingEngine(PoseEngine):
         return self._engine.raw_poses(frame, boxes)
 
     def close(self) -> None:
+        self.closing_fault()
         self.closed = True
         self._engine.close()
 
 
-class Desk:
-    """Outputs that keep what they are given."""
+class FakePublisher:
+    """A publisher with a subscriber that keeps what it hears; `fault` may raise."""
 
     def __init__(self) -> None:
-        self.settings = Settings.of({p.name: p.default for p in PARAMETERS} | {"max_age_ms": 1e4})
-        self.camera_info = None
-        self.image_topic = "/image"
-        self.published: list[Any] = []
-        self.smoothed: list[Any] = []
-        self.infos: list[tuple[EngineInfo, bool]] = []
-        self.complaints: list[str] = []
-        self.reason: Reason | None = None
+        self.heard: list[Any] = []
+        self.subscribers = 1
+        self.fault: Callable[[], Any] = lambda: None
 
-    def age(self, stamp: int) -> float:
-        return max(time.time_ns() - stamp, 0) / 1e9
+    def get_subscription_count(self) -> int:
+        return self.subscribers
 
-    def obsolete(self, epoch: int) -> Reason | None:
-        return self.reason
+    def publish(self, message: Any) -> None:
+        self.fault()
+        self.heard.append(message)
 
-    def publish_skeletons(self, message: Any) -> None:
-        self.published.append(message)
 
-    def publish_smoothed(self, make: Callable[[], Any]) -> None:
-        self.smoothed.append(make())
+class WallClock:
+    """The clock of stamps is the computer's; see `GateClock`."""
 
-    def publish_overlay(self, make: Callable[[], Any]) -> None: ...
+    def now(self) -> int:
+        return time.time_ns()
 
-    def publish_markers(self, make: Callable[[], Any]) -> None: ...
-
-    def engine_changed(self, info: EngineInfo, fallback: bool) -> None:
-        self.infos.append((info, fallback))
-
-    def complain(self, kind: str, text: str) -> None:
-        self.complaints.append(text)
+    def steady(self) -> float:
+        return time.monotonic()
 
 
 class Bench:
-    """A processor with a desk, and the engines that it made."""
+    """A processor whose outputs are kept, and the engines that it made.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, frame: np.ndarray) -> None:
-        self.desk, self.health = Desk(), Health()
+    Parameters
+    ----------
+    frame
+        uint8 ``[H, W, 3]``: the pixels of every image.
+    retry
+        Of the supervisor; the first delay is 0.05 s where there is none.
+    transport
+        How the processor takes images to come.
+    """
+
+    def __init__(
+        self,
+        frame: np.ndarray,
+        retry: RetryPolicy | None = None,
+        transport: ImageTransport = RAW,
+    ) -> None:
+        self.settings = Settings.of({p.name: p.default for p in PARAMETERS} | {"max_age_ms": 1e4})
         self.engines: list[FailingEngine] = []
         self.asked: list[dict[str, Any]] = []  # the arguments of every call of make_engine
+        self.infos: list[tuple[EngineInfo, bool]] = []  # that were announced
+        self.warnings: list[str] = []
         self.gpu = False  # whether `auto` finds a GPU
+        self.why_no_gpu = "no CUDA device"
         self.before: Callable[[dict[str, Any]], Any] = lambda arguments: None  # may raise
+        self.ahead = 0.0  # seconds by which the diagnostics' clock is ahead
         self.stopping = threading.Event()
-        self.watch = BuildProgress(self.health, self.stopping)
+        self.health = Health("vehicle7", lambda: time.monotonic() + self.ahead)
+        self.watch = BuildProgress(self.health, self.stopping, log_period=0.1)
         self._pixels = frame
+        throttled = ThrottledWarnings(self)
+        self.gate = FrameGate(self.settings, WallClock(), transport, self.health.drops.add)
+        self.gate.open()
+        self.supervisor = EngineSupervisor(
+            lambda: self.settings,
+            self.health,
+            throttled,
+            self.watch,
+            lambda info, fallback: self.infos.append((info, fallback)),
+            make=self._make,
+            why_no_gpu=lambda device: self.why_no_gpu,
+            retry=retry or RetryPolicy(first_delay=0.05),
+        )
+        self.publishers = PosePublishers(*(FakePublisher() for _ in range(6)))
+        self.publishers.overlay.subscribers = self.publishers.markers.subscribers = 0
+        self.optional_outputs = OptionalOutputs(self.publishers, throttled)
+        self.processor = FrameProcessor(
+            lambda: self.settings,
+            ImageInput("/image", transport),
+            self.gate,
+            self.supervisor,
+            self.publishers.skeletons,
+            self.optional_outputs,
+            self.health,
+            throttled,
+        )
 
-        def make(**arguments: Any) -> FailingEngine:
-            self.asked.append(arguments)
-            self.before(arguments)
-            gpu = arguments["engine"] == "tensorrt" or (arguments["engine"] == "auto" and self.gpu)
-            self.engines.append(FailingEngine("tensorrt" if gpu else "openvino"))
-            return self.engines[-1]
+    @property
+    def published(self) -> list[Any]:
+        """The SkeletonArrays."""
+        return self.publishers.skeletons.heard
 
-        monkeypatch.setattr(engine_supervisor, "make_engine", make)
-        monkeypatch.setattr(engine_supervisor, "FIRST_RETRY", 0.05)
-        self.supervisor = EngineSupervisor(self.desk, self.health, self.watch)
-        self.processor = FrameProcessor(self.desk, self.health, self.supervisor)
+    def warning(self, text: str) -> None:
+        """As a node's logger."""
+        self.warnings.append(text)
+
+    def _make(self, **arguments: Any) -> FailingEngine:
+        self.asked.append(arguments)
+        self.before(arguments)
+        gpu = arguments["engine"] == "tensorrt" or (arguments["engine"] == "auto" and self.gpu)
+        self.engines.append(FailingEngine("tensorrt" if gpu else "openvino"))
+        return self.engines[-1]
 
     def set(self, **values: Any) -> None:
         """Change parameters."""
-        self.desk.settings = replace(self.desk.settings, **values)
+        self.settings = replace(self.settings, **values)
+        self.gate.apply(self.settings)
 
     def process(self, count: int = 1) -> None:
         """Send new images through."""
@@ -130,17 +177,21 @@ class Bench:
         )
         return self.health.statuses("/node", situation)[0]
 
-    def frame(self, age: float = 0.0, persons: int = 1, **fields: Any) -> Frame:
+    def frame(
+        self, age: float = 0.0, persons: int = 1, compressed: bytes | None = None
+    ) -> PairedFrame:
+        """A frame as the gate lets it through; ``compressed``: a file in place of the pixels."""
         stamp = time.time_ns() - round(age * 1e9)
         height, width = self._pixels.shape[:2]
         image = Image(header=header(stamp), height=height, width=width, step=3 * width)
         image.encoding, image.data = "rgb8", self._pixels.tobytes()
-        for name, value in fields.items():
-            setattr(image, name, value)
         boxes, ids = [[300.0, 200.0, 60.0, 150.0]] * persons, ["a"] * persons
         detections = detection_array(header(stamp), boxes, [0.9] * persons, ids)
         now = time.monotonic()
-        return Frame(Pair(Waiting(stamp, image, now), Waiting(stamp, detections, now), 0), 0.0, now)
+        if compressed is not None:
+            image = CompressedImage(header=header(stamp), format="png", data=compressed)
+        pair = Pair(Waiting(stamp, image, now), Waiting(stamp, detections, now), 0)
+        return PairedFrame(pair, 0.0, now)
 
     def drops(self) -> dict[str, int]:
         return self.health.drops.counts()

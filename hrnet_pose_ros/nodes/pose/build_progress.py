@@ -17,20 +17,39 @@ _log = logging.getLogger(__name__)
 
 
 class BuildProgress(BuildWatch):
-    """Brings reports to diagnostics and to the log; ends a build on `cancel` or with the node."""
+    """Brings reports to diagnostics and to the log; ends a build on `cancel` or with the node.
 
-    def __init__(self, health: Health, stopping: threading.Event) -> None:
-        """``stopping`` is set when the node ends; nothing is built from then on."""
+    Attributes
+    ----------
+    reported
+        Whether a build was reported since this was last set to False.
+    """
+
+    def __init__(
+        self, health: Health, stopping: threading.Event, log_period: float = LOG_PERIOD
+    ) -> None:
+        """See the class.
+
+        Parameters
+        ----------
+        stopping
+            Set when the node ends; nothing is built from then on.
+        log_period
+            Seconds from one line in the log to the next of the same text.
+        """
+        self.reported = False
         self._health = health
         self._stopping = stopping
+        self._log_period = log_period
         self._cancelled = threading.Event()
-        self._logged: tuple[float, str] = (-LOG_PERIOD, "")
+        self._logged: tuple[float, str] = (-log_period, "")
 
     def report(self, text: str, share: float | None) -> None:
         """See BuildWatch. Every report goes to diagnostics, one every 5 s to the log."""
+        self.reported = True
         line = self._health.building(text, share)
         now = time.monotonic()
-        if text != self._logged[1] or now - self._logged[0] >= LOG_PERIOD:
+        if text != self._logged[1] or now - self._logged[0] >= self._log_period:
             self._logged = (now, text)
             _log.info("%s", line)
 

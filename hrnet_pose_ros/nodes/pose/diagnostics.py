@@ -7,15 +7,23 @@ import json
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
-from hrnet_pose_ros.ros.diagnostic_levels import Condition, Hysteresis, Level, summary
+from hrnet_pose_ros.ros.diagnostic_status import (
+    DiagnosticCondition,
+    DiagnosticLevel,
+    Hysteresis,
+    diagnostic_status,
+    host_hardware_id,
+    summary,
+)
 
 # Rates, percentiles and shares are of the last so many seconds.
 WINDOW = 10.0
@@ -46,13 +54,13 @@ class Build:
     """How a build goes on: what, how much of it in [0, 1], since when (steady clock)."""
 
     text: str
-    share: float | None
+    progress: float | None
     since: float
 
     def line(self, now: float) -> str:
         """``building a plan, 42 %, 35 s``"""
-        share = "" if self.share is None else f", {self.share:.0%}".replace("%", " %")
-        return f"{self.text}{share}, {now - self.since:.0f} s"
+        done = "" if self.progress is None else f", {self.progress:.0%}".replace("%", " %")
+        return f"{self.text}{done}, {now - self.since:.0f} s"
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,24 @@ class Situation:
 
 
 class Health:
-    """Counters and recent times; thread-safe."""
+    """Counters and recent times; thread-safe.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    hardware_id
+        Of every status; by default the name of this computer.
+    steady
+        The steady clock, seconds.
+    """
+
+    def __init__(
+        self,
+        hardware_id: str | None = None,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.drops = Drops()
+        self._hardware_id = host_hardware_id() if hardware_id is None else hardware_id
+        self._steady = steady
         self._lock = threading.Lock()
         self._received: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
@@ -107,7 +129,7 @@ class Health:
             self._published += 1
             self._persons += persons
             self._empty_frame_id = empty_frame_id
-            self._recent.append((time.monotonic(), persons, times))
+            self._recent.append((self._steady(), persons, times))
 
     def engine(self, state: EngineState, text: str = "", fallback: str = "") -> None:
         """Note where the engine stands, and why; ``fallback``: why the CPU stands in for a GPU."""
@@ -115,13 +137,13 @@ class Health:
             self._engine_state, self._engine_text, self._fallback = state, text, fallback
             self._build = None
 
-    def building(self, text: str, share: float | None) -> str:
-        """Note how a long build goes on (``share`` in [0, 1]); returns it as one line."""
+    def building(self, text: str, progress: float | None) -> str:
+        """Note how a long build goes on (``progress`` in [0, 1]); returns it as one line."""
         with self._lock:
-            since = time.monotonic() if self._build is None else self._build.since
-            self._build = Build(text, share, since)
+            since = self._steady() if self._build is None else self._build.since
+            self._build = Build(text, progress, since)
             self._engine_state = EngineState.PREPARING
-            return self._build.line(time.monotonic())
+            return self._build.line(self._steady())
 
     def engine_failed(self, text: str) -> None:
         """Count a failure; it is reported as an error even where the engine is back by then."""
@@ -142,7 +164,7 @@ class Health:
         """
         drops = self.drops.counts()
         with self._lock:
-            now = time.monotonic()
+            now = self._steady()
             while self._recent and self._recent[0][0] < now - WINDOW:
                 self._recent.popleft()
             return [
@@ -161,61 +183,71 @@ class Health:
         }
         if build is not None:
             values["build_seconds"] = f"{now - build.since:.0f}"
-            if build.share is not None:
-                values["build_share"] = f"{build.share:.2f}"
+            if build.progress is not None:
+                values["build_progress"] = f"{build.progress:.2f}"
         conditions = self._engine_conditions(situation, text)
         fine = f"{state.value}: {text}" if text else state.value
         level, message = summary(self._held["engine"].update(now, conditions), fine)
-        return _status(f"{name}: engine", level, message, values)
+        return self._status(f"{name}: engine", level, message, values)
 
-    def _engine_conditions(self, situation: Situation, text: str) -> list[Condition]:
+    def _engine_conditions(self, situation: Situation, text: str) -> list[DiagnosticCondition]:
         state, failure = self._engine_state, self._unsaid_failure
         self._unsaid_failure = ""
         conditions = []
         if state is EngineState.FAILED:
-            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {text}"))
+            conditions.append(
+                DiagnosticCondition("engine_failed", DiagnosticLevel.ERROR, f"failed: {text}")
+            )
         elif failure:
-            conditions.append(Condition("engine_failed", Level.ERROR, f"failed: {failure}"))
+            conditions.append(
+                DiagnosticCondition("engine_failed", DiagnosticLevel.ERROR, f"failed: {failure}")
+            )
         elif situation.transition_problem:
             problem = situation.transition_problem
-            conditions.append(Condition("transition_failed", Level.ERROR, problem))
+            conditions.append(
+                DiagnosticCondition("transition_failed", DiagnosticLevel.ERROR, problem)
+            )
         if self._fallback:
             told = f"CPU fallback: {text}; the GPU engine is given up: {self._fallback}"
-            conditions.append(Condition("cpu_fallback", Level.WARN, told))
+            conditions.append(DiagnosticCondition("cpu_fallback", DiagnosticLevel.WARN, told))
         if situation.active and state is EngineState.PREPARING:
             told = f"no skeletons meanwhile; preparing: {text}"
-            conditions.append(Condition("engine_preparing", Level.WARN, told))
+            conditions.append(DiagnosticCondition("engine_preparing", DiagnosticLevel.WARN, told))
         return conditions
 
     def _input_status(
         self, name: str, situation: Situation, now: float, drops: dict[str, int]
     ) -> DiagnosticStatus:
         conditions = [
-            Condition(f"incompatible_qos {place}", Level.WARN, text)
+            DiagnosticCondition(f"incompatible_qos {place}", DiagnosticLevel.WARN, text)
             for place, text in enumerate(situation.incompatible_qos)
         ]
         if situation.active:
             conditions += self._missing_input(now)
         if self._empty_frame_id:
             text = "images have an empty frame_id: TF cannot place the skeletons"
-            conditions.append(Condition("empty_frame_id", Level.WARN, text))
+            conditions.append(DiagnosticCondition("empty_frame_id", DiagnosticLevel.WARN, text))
         conditions += self._wrong_stamps(now, drops)
         level, message = summary(self._held["input"].update(now, conditions), "ok")
         values = {f"received.{topic}": str(n) for topic, n in sorted(self._received.items())}
         values |= {f"lost.{topic}": str(n) for topic, n in sorted(self._lost.items())}
         values |= {f"dropped.{key}": str(n) for key, n in drops.items()}
-        return _status(f"{name}: input", level, message, values)
+        return self._status(f"{name}: input", level, message, values)
 
-    def _missing_input(self, now: float) -> list[Condition]:
+    def _missing_input(self, now: float) -> list[DiagnosticCondition]:
         if self._last_image is None:
-            return [Condition("no_images", Level.WARN, "no images have come")]
+            return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, "no images have come")]
         if now - self._last_image > SILENCE:
-            return [Condition("no_images", Level.WARN, "images have stopped")]
+            return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, "images have stopped")]
         if not self._received[Subject.DETECTIONS.value] and not self._recent:
-            return [Condition("no_detections", Level.WARN, "no detections have come")]
+            return [
+                DiagnosticCondition(
+                    "no_detections", DiagnosticLevel.WARN, "no detections have come"
+                )
+            ]
         return []
 
-    def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[Condition]:
+    def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[DiagnosticCondition]:
         """Conditions on the counts of the last seconds."""
         unmatched = drops.get(f"{Subject.DETECTIONS.value}.{Reason.UNMATCHED.value}", 0)
         differing = sum(n for key, n in drops.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
@@ -227,11 +259,13 @@ class Health:
         differing_before = self._counted[-2][3] if len(self._counted) > 1 else 0
         conditions = []
         if differing > differing_before:
-            conditions.append(Condition("clock_differs", Level.ERROR, CLOCK_DIFFERS_TEXT))
+            conditions.append(
+                DiagnosticCondition("clock_differs", DiagnosticLevel.ERROR, CLOCK_DIFFERS_TEXT)
+            )
         share = (unmatched - unmatched_before) / max(received - received_before, 1)
         if share > MANY_UNMATCHED:
             text = f"{min(share, 1):.0%} of the detections find no image: compare the stamps"
-            conditions.append(Condition("many_unmatched", Level.WARN, text))
+            conditions.append(DiagnosticCondition("many_unmatched", DiagnosticLevel.WARN, text))
         return conditions
 
     def _output_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
@@ -252,19 +286,15 @@ class Health:
                 values[f"{stage.name}_ms.p{p}"] = f"{value * 1e3:.1f}"
             if stage.name == "age" and percentiles[1] > situation.warn_age:
                 text = f"the age is {percentiles[1] * 1e3:.0f} ms at p95"
-                conditions.append(Condition("old", Level.WARN, text))
+                conditions.append(DiagnosticCondition("old", DiagnosticLevel.WARN, text))
         fine = f"{rate:.1f} images/s" if situation.active else "not active"
         level, message = summary(self._held["output"].update(now, conditions), fine)
-        return _status(f"{name}: output", level, message, values)
+        return self._status(f"{name}: output", level, message, values)
 
-
-def _status(name: str, level: Level, message: str, values: dict[str, str]) -> DiagnosticStatus:
-    return DiagnosticStatus(
-        level=bytes([level]),
-        name=name,
-        message=message,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
+    def _status(
+        self, name: str, level: DiagnosticLevel, message: str, values: dict[str, str]
+    ) -> DiagnosticStatus:
+        return diagnostic_status(name, level, message, values, self._hardware_id)
 
 
 def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
@@ -272,16 +302,16 @@ def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
 
     Numbers among the values are numbers in JSON.
     """
-    worst = max((status.level[0] for status in statuses), default=int(Level.OK))
+    worst = max((status.level[0] for status in statuses), default=int(DiagnosticLevel.OK))
     parts = {
         status.name.rsplit(": ", 1)[-1]: {
-            "level": Level(status.level[0]).name,
+            "level": DiagnosticLevel(status.level[0]).name,
             "message": status.message,
             "values": {value.key: _number(value.value) for value in status.values},
         }
         for status in statuses
     }
-    return json.dumps({"state": state, "level": Level(worst).name} | parts)
+    return json.dumps({"state": state, "level": DiagnosticLevel(worst).name} | parts)
 
 
 def _number(text: str) -> int | float | str:

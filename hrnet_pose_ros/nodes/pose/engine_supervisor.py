@@ -4,10 +4,10 @@
 What happens to an engine that fails:
 
 1. It is closed and made again at once; a TensorRT engine comes back from its plan.
-2. If that cannot be done, or the new one fails before it has proven itself (`PROVEN_FRAMES` images
-   and `PROVEN_SECONDS`), a GPU engine is given up: with ``fallback: cpu`` OpenVINO goes on, and
-   says so, until the node is cleaned up and configured. The GPU is not tried in between: an engine
-   that comes and goes would change latency and precision under the consumer's hands.
+2. If that cannot be done, or the new one fails before it counts as stable (`RetryPolicy`), a GPU
+   engine is given up: with ``fallback: cpu`` OpenVINO goes on, and says so, until the node is
+   cleaned up and configured. The GPU is not tried in between: an engine that comes and goes would
+   change latency and precision under the consumer's hands.
 3. Without a fallback, and for engines of the CPU, it is made again after 1 s, doubling up to 30 s.
 """
 
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,60 +34,92 @@ from hrnet_pose_ros.pipeline.engine_arguments import (
 )
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.poses import Poses
-
-# An engine that failed is made again after so many seconds, doubled up to the maximum.
-FIRST_RETRY = 1.0
-LAST_RETRY = 30.0
-# What an engine that was made again has to do before its next failure counts as a first one.
-PROVEN_FRAMES = 100
-PROVEN_SECONDS = 60.0
+from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 GPU_ENGINE = "tensorrt"
 
 _log = logging.getLogger(__name__)
 
 
-class EngineOutputs(Protocol):
-    """What the supervisor asks of its node."""
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When an engine that failed is made again.
 
-    settings: Settings
+    Attributes
+    ----------
+    first_delay, longest_delay
+        Seconds until it is made again; doubled from failure to failure.
+    stable_images, stable_seconds
+        What an engine that was made again has to answer, and how long it has to live, before its
+        next failure counts as a first one.
+    """
 
-    def engine_changed(self, info: EngineInfo, fallback: bool) -> None: ...
-
-    def complain(self, kind: str, text: str) -> None:
-        """A warning in the log, throttled by its kind."""
+    first_delay: float = 1.0
+    longest_delay: float = 30.0
+    stable_images: int = 100
+    stable_seconds: float = 60.0
 
 
 class EngineSupervisor:
     """Owns the engine; every method but the constructor runs on the engine thread."""
 
-    def __init__(self, outputs: EngineOutputs, health: Health, watch: BuildProgress) -> None:
-        self._outputs = outputs
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        health: Health,
+        warnings: ThrottledWarnings,
+        watch: BuildProgress,
+        announce: Callable[[EngineInfo, bool], None],
+        *,
+        make: Callable[..., PoseEngine] = make_engine,
+        why_no_gpu: Callable[[int], str] = why_no_tensorrt,
+        retry: RetryPolicy = RetryPolicy(),
+    ) -> None:
+        """See the class.
+
+        Parameters
+        ----------
+        settings
+            Returns the settings of the moment.
+        announce
+            Called as ``announce(info, fallback)`` when there is a new engine; ``fallback``: the CPU
+            stands in for the GPU.
+        make
+            `make_engine`, or something that takes its arguments.
+        why_no_gpu
+            Given a device's index, says why there is no GPU engine for it; empty where there is.
+        """
+        self._settings = settings
         self._health = health
+        self._warnings = warnings
         self._watch = watch
+        self._announce = announce
+        self._make_engine = make
+        self._why_no_gpu = why_no_gpu
+        self._retry = retry
         self._engine: PoseEngine | None = None
-        self._given_up = ""  # why the GPU is, while the CPU stands in
+        self._fallback_reason = ""  # why the CPU stands in for the GPU, while it does
         self._retry_at: float | None = None
-        self._retry_after = FIRST_RETRY
-        self._made_again = False
+        self._retry_delay = retry.first_delay
+        self._remade = False  # whether this engine stands in for one that failed
         self._made_at = 0.0
-        self._frames = 0  # that this engine has answered
+        self._answered = 0  # images
 
     def prepare(self) -> None:
         """Make the engine that the settings ask for; what it raises is noted and passed on."""
         self.release()
-        self._retry_after = FIRST_RETRY
+        self._retry_delay = self._retry.first_delay
         try:
             self._make()
         except BuildCancelled:
-            self._note(EngineState.NONE)
+            self._set_state(EngineState.NONE)
             raise
         except ValueError as error:  # a parameter or a model file: the user's to mend
-            self._note(EngineState.FAILED, str(error))
+            self._set_state(EngineState.FAILED, str(error))
             raise
         except Exception as error:
             if not self._may_fall_back(self._asked_for()):
-                self._note(EngineState.FAILED, str(error))
+                self._set_state(EngineState.FAILED, str(error))
                 raise
             self._health.engine_failed(str(error))
             self._fall_back(error)
@@ -94,16 +127,16 @@ class EngineSupervisor:
             self._check_fallback()
 
     def announce(self) -> None:
-        """Have the node publish what the engine is, where there is one."""
+        """Announce the engine again, where there is one."""
         if self._engine is not None:
-            self._outputs.engine_changed(self._engine.info, bool(self._given_up))
+            self._announce(self._engine.info, bool(self._fallback_reason))
 
     def release(self) -> None:
         """Close the engine and free its memory."""
         self._close()
         self._retry_at = None
-        self._given_up = ""
-        self._note(EngineState.NONE)
+        self._fallback_reason = ""
+        self._set_state(EngineState.NONE)
 
     def ready(self) -> bool:
         """Whether there is an engine; one that failed is made again when its time has come."""
@@ -114,9 +147,9 @@ class EngineSupervisor:
         try:
             self._make(again=True)
         except BuildCancelled as error:
-            self._postpone(error)
+            self._build_again(error)
         except Exception as error:
-            self._go_on_without("" if self._given_up else self._asked_for(), error)
+            self._recover("" if self._fallback_reason else self._asked_for(), error)
         return self._engine is not None
 
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses | None:
@@ -126,31 +159,31 @@ class EngineSupervisor:
         try:
             poses = engine.estimate(frame, boxes)
         except BuildCancelled as error:
-            self._postpone(error)
+            self._build_again(error)
             return None
         except Exception as error:
             self._failed(engine, error)
             return None
         if len(boxes):  # without persons an engine has nothing to do
-            self._frames += 1
-        if self._health.engine_state[0] is not EngineState.READY:
-            self._is_ready()  # it was built for another size of images meanwhile
+            self._answered += 1
+        if self._watch.reported:
+            self._set_ready()  # it was built for another size of images meanwhile
         return poses
 
     def _make(self, again: bool = False) -> None:
-        settings = self._outputs.settings
-        self._note(EngineState.PREPARING, f"model {settings.model}")
-        arguments = cpu_arguments(settings) if self._given_up else engine_arguments(settings)
-        self._engine = make_engine(**arguments, watch=self._watch)
+        settings = self._settings()
+        self._set_state(EngineState.PREPARING, f"model {settings.model}")
+        arguments = cpu_arguments(settings) if self._fallback_reason else engine_arguments(settings)
+        self._engine = self._make_engine(**arguments, watch=self._watch)
         self._retry_at = None
-        self._made_again, self._made_at, self._frames = again, time.monotonic(), 0
-        self._is_ready()
+        self._remade, self._made_at, self._answered = again, time.monotonic(), 0
+        self._set_ready()
 
-    def _is_ready(self) -> None:
+    def _set_ready(self) -> None:
         assert self._engine is not None
         info = self._engine.info
         text = f"{info.model}, {info.engine} {info.precision} on {info.device}"
-        self._note(EngineState.READY, text)
+        self._set_state(EngineState.READY, text)
         self.announce()
 
     def _failed(self, engine: PoseEngine, error: Exception) -> None:
@@ -158,31 +191,33 @@ class EngineSupervisor:
         name = engine.info.engine
         self._close()
         self._health.engine_failed(str(error))
-        if self._proven():
-            self._outputs.complain("engine", f"engine failed: {error}; made again at once")
-            self._retry_after = FIRST_RETRY
+        if self._is_stable():
+            self._warnings.warn("engine", f"engine failed: {error}; made again at once")
+            self._retry_delay = self._retry.first_delay
             try:
                 self._make(again=True)
             except BuildCancelled as cancelled:
-                self._postpone(cancelled)
+                self._build_again(cancelled)
                 return
             except Exception as also:
                 error = EngineError(f"{error}; and it cannot be made again: {also}")
             else:
                 return
-        self._go_on_without(name, error)
+        self._recover(name, error)
 
-    def _proven(self) -> bool:
-        if not self._made_again:
+    def _is_stable(self) -> bool:
+        """Whether a failure now counts as a first one."""
+        if not self._remade:
             return True
         seconds = time.monotonic() - self._made_at
-        return self._frames >= PROVEN_FRAMES and seconds >= PROVEN_SECONDS
+        enough = self._answered >= self._retry.stable_images
+        return enough and seconds >= self._retry.stable_seconds
 
     def _asked_for(self) -> str:
         """`GPU_ENGINE` where `make_engine` tries it with the present settings, else empty."""
-        settings = self._outputs.settings
+        settings = self._settings()
         if settings.engine == "auto":
-            found = not why_no_tensorrt(settings.device_index)
+            found = not self._why_no_gpu(settings.device_index)
             gpu = settings.precision in GPU_PRECISIONS or (
                 found and settings.precision != "bfloat16"
             )
@@ -191,49 +226,49 @@ class EngineSupervisor:
         return GPU_ENGINE if gpu else ""
 
     def _may_fall_back(self, engine: str) -> bool:
-        return engine == GPU_ENGINE and self._outputs.settings.fallback == "cpu"
+        return engine == GPU_ENGINE and self._settings().fallback == "cpu"
 
     def _check_fallback(self) -> None:
         """Warn now, not when it is needed, where the CPU could not stand in for the GPU."""
         assert self._engine is not None
         wanted = self._may_fall_back(self._engine.info.engine)
-        if wanted and (why := why_no_cpu(self._outputs.settings)):
+        if wanted and (why := why_no_cpu(self._settings())):
             _log.warning("fallback: cpu will not work when the GPU fails: %s", why)
 
-    def _go_on_without(self, engine: str, error: Exception) -> None:
-        """See to the time after an engine that cannot be made again: the CPU, or waiting."""
+    def _recover(self, engine: str, error: Exception) -> None:
+        """After an engine that cannot be made again at once: fall back to the CPU, or wait."""
         if self._may_fall_back(engine):
             try:
                 self._fall_back(error)
                 return
             except Exception as also:
                 error = also
-        self._wait_after(str(error))
+        self._retry_later(str(error))
 
     def _fall_back(self, error: Exception) -> None:
         """Make the CPU's engine instead of the GPU's; where it fails too, say both."""
-        self._given_up = str(error)
+        self._fallback_reason = str(error)
         _log.error("the GPU engine is given up: %s; falling back to the CPU", error)
         try:
             self._make()
         except Exception as also:
             both = f"{error}; and the CPU cannot stand in: {also}"
-            self._note(EngineState.FAILED, both)
+            self._set_state(EngineState.FAILED, both)
             raise EngineError(both) from also
 
-    def _wait_after(self, failure: str) -> None:
+    def _retry_later(self, failure: str) -> None:
         """Plan to make the engine again after a while."""
-        self._outputs.complain(
-            "waiting", f"engine failed: {failure}; it is made again in {self._retry_after:.0f} s"
+        self._warnings.warn(
+            "waiting", f"engine failed: {failure}; it is made again in {self._retry_delay:.0f} s"
         )
-        self._note(EngineState.FAILED, failure)
-        self._retry_at = time.monotonic() + self._retry_after
-        self._retry_after = min(2 * self._retry_after, LAST_RETRY)
+        self._set_state(EngineState.FAILED, failure)
+        self._retry_at = time.monotonic() + self._retry_delay
+        self._retry_delay = min(2 * self._retry_delay, self._retry.longest_delay)
 
-    def _postpone(self, error: BuildCancelled) -> None:
-        """A build was ended from outside: no failure; the next image has the engine made again."""
+    def _build_again(self, error: BuildCancelled) -> None:
+        """A build was cancelled: that is not a failure; the next image has it started again."""
         self._close()
-        self._note(EngineState.PREPARING, f"{error}; goes on with the next image")
+        self._set_state(EngineState.PREPARING, f"{error}; goes on with the next image")
         self._retry_at = time.monotonic()
 
     def _close(self) -> None:
@@ -243,8 +278,9 @@ class EngineSupervisor:
         try:
             engine.close()
         except Exception as error:  # after a failure of the device, closing can fail too
-            self._outputs.complain("closing", f"engine did not close: {error}")
+            self._warnings.warn("closing", f"engine did not close: {error}")
 
-    def _note(self, state: EngineState, text: str = "") -> None:
-        fallback = self._given_up if state is EngineState.READY else ""
+    def _set_state(self, state: EngineState, text: str = "") -> None:
+        fallback = self._fallback_reason if state is EngineState.READY else ""
         self._health.engine(state, text, fallback)
+        self._watch.reported = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every calibration: monotone maps, positive definite covariances, exact JSON."""
+"""What holds for every uncertainty calibration: monotone, positive definite, exact in JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
-from hrnet_pose_ros.pose.calibration import (
+from hrnet_pose_ros.pose.evidence import EVIDENCE
+from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.pose.uncertainty import (
     FOUND_DISTANCES,
-    Calibration,
+    UncertaintyCalibration,
     calibration_key,
     find_calibration,
 )
-from hrnet_pose_ros.pose.oks import oks
-from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINTS
 
-NEUTRAL = Calibration(
+NEUTRAL = UncertaintyCalibration(
     heatmap_factors=(1.0,) * JOINTS,
     box_factors=(0.0,) * JOINTS,
     spread_peaks=(0.5,),
@@ -32,18 +33,22 @@ NEUTRAL = Calibration(
     probability_shifts=(0.0,) * JOINTS,
 )
 
+IMAGE = (640, 480)
+
 numbers = st.floats(1e-6, 1e3)
 positive = st.lists(numbers, min_size=JOINTS, max_size=JOINTS)
-places = st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=9, unique=True).map(sorted)
+places = st.lists(st.integers(-500, 1500), min_size=1, max_size=9, unique=True).map(
+    lambda thousandths: [place / 1000 for place in sorted(thousandths)]
+)
 
 
 @st.composite
-def calibrations(draw: st.DrawFn) -> Calibration:
+def calibrations(draw: st.DrawFn) -> UncertaintyCalibration:
     spread_peaks, peaks = draw(places), draw(places)
     spread = sorted((draw(numbers) for _ in spread_peaks), reverse=True)
     probabilities = sorted(draw(st.floats(0, 1)) for _ in peaks)
     shifts = draw(st.lists(st.floats(-6, 6), min_size=JOINTS, max_size=JOINTS))
-    return Calibration(
+    return UncertaintyCalibration(
         tuple(draw(positive)),
         tuple(draw(st.one_of(positive, st.just([0.0] * JOINTS)))),
         tuple(spread_peaks),
@@ -51,6 +56,7 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         tuple(peaks),
         tuple(probabilities),
         tuple(shifts),
+        tuple(draw(st.lists(st.floats(-3, 3), min_size=6, max_size=6))),
         origin=draw(st.text(max_size=20)),
     )
 
@@ -71,14 +77,14 @@ def some_poses(seed: int, persons: int = 3) -> tuple[Poses, np.ndarray]:
 
 @settings(max_examples=40, deadline=None)
 @given(calibrations())
-def test_json_round_trip_is_exact(calibration: Calibration) -> None:
-    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+def test_json_round_trip_is_exact(calibration: UncertaintyCalibration) -> None:
+    again = UncertaintyCalibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again == calibration
 
 
 @settings(max_examples=40, deadline=None)
 @given(calibrations(), st.lists(st.floats(-1, 2), min_size=2, max_size=20).map(sorted))
-def test_maps_are_monotone(calibration: Calibration, peaks: list[float]) -> None:
+def test_maps_are_monotone(calibration: UncertaintyCalibration, peaks: list[float]) -> None:
     """Rounding of interpolation is forgiven, 1e-9 of the value."""
     spread = calibration.spread_of(np.array(peaks))
     assert (spread[1:] <= spread[:-1] * (1 + 1e-9)).all()
@@ -91,12 +97,13 @@ def test_maps_are_monotone(calibration: Calibration, peaks: list[float]) -> None
 
 @settings(max_examples=40, deadline=None)
 @given(calibrations(), st.integers(0, 1000))
-def test_covariances_stay_positive_definite(calibration: Calibration, seed: int) -> None:
+def test_covariances_stay_positive_definite(calibration: UncertaintyCalibration, seed: int) -> None:
     poses, boxes = some_poses(seed)
-    applied = calibration.apply(poses, boxes)
+    applied = calibration.apply(poses, boxes, IMAGE)
     np.testing.assert_array_equal(applied.keypoints, poses.keypoints)
     np.testing.assert_array_equal(applied.valid, poses.valid)
     assert (applied.scores[~poses.valid] == 0).all()
+    assert ((applied.scores[poses.valid] >= 0) & (applied.scores[poses.valid] <= 1)).all()
     assert np.isnan(applied.covariances[~poses.valid]).all()
     good = applied.covariances[poses.valid].astype(np.float64)
     np.testing.assert_array_equal(good, good.swapaxes(-1, -2))
@@ -120,7 +127,7 @@ def test_the_formula() -> None:
     poses.scores[:] = 0.5
     poses.keypoints[:] = 0
     poses.covariances[:] = [[3, 1], [1, 2]]
-    applied = calibration.apply(poses, boxes)
+    applied = calibration.apply(poses, boxes, IMAGE)
     expected = 4 * (2 * np.array([[3, 1], [1, 2]]) + 0.01 * 2000 * np.eye(2))
     np.testing.assert_allclose(applied.covariances[0, 5], expected, rtol=1e-6)
     np.testing.assert_allclose(applied.scores[0, 0], 0.5, rtol=1e-6)
@@ -128,7 +135,46 @@ def test_the_formula() -> None:
 
 
 def test_an_empty_image() -> None:
-    assert len(NEUTRAL.apply(Poses.empty(), np.zeros((0, 4), np.float32))) == 0
+    assert len(NEUTRAL.apply(Poses.empty(), np.zeros((0, 4), np.float32), IMAGE)) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(calibrations(), st.integers(0, 1000), st.floats(0, 1))
+def test_a_higher_peak_never_lowers_its_score(
+    calibration: UncertaintyCalibration, seed: int, more: float
+) -> None:
+    """Whatever the evidence weighs: a joint's own peak is not part of its own evidence."""
+    poses, boxes = some_poses(seed)
+    person, joint = (int(places[0]) for places in np.nonzero(poses.valid))
+    before = calibration.apply(poses, boxes, IMAGE)
+    poses.scores[person, joint] += np.float32(more)
+    after = calibration.apply(poses, boxes, IMAGE)
+    assert after.scores[person, joint] >= before.scores[person, joint] - 1e-6
+    narrower, wider = (np.trace(one.covariances[person, joint]) for one in (after, before))
+    assert narrower <= wider * (1 + 1e-6)
+
+
+def test_evidence_moves_the_effective_peak() -> None:
+    """By hand: a key point half a box below its box, at a weight of -0.4 for a whole one."""
+    poses, boxes = some_poses(0, persons=1)
+    poses.valid[:] = True
+    poses.scores[:] = 0.7
+    poses.covariances[:] = np.eye(2)
+    boxes[0] = (100, 100, 50, 80)
+    poses.keypoints[:] = (125, 140)
+    poses.keypoints[0, 16] = (125, 180 + 40)
+    weights = [0.0] * len(EVIDENCE)
+    weights[EVIDENCE.index("outside_box")] = -0.4
+    applied = replace(NEUTRAL, evidence_weights=tuple(weights)).apply(poses, boxes, IMAGE)
+    np.testing.assert_allclose(applied.scores[0, :16], 0.7, rtol=1e-6)
+    assert applied.scores[0, 16] == pytest.approx(0.7 - 0.4 * 0.5)
+
+
+def test_files_of_before_the_evidence_are_read() -> None:
+    """Their maps are of the raw peak, as they were fitted: the weights are 0."""
+    values = NEUTRAL.to_json()
+    del values["evidence_weights"]
+    assert UncertaintyCalibration.from_json(values) == NEUTRAL
 
 
 def test_found_distance_is_where_the_oks_term_is_a_half() -> None:
@@ -149,10 +195,13 @@ def test_found_distance_is_where_the_oks_term_is_a_half() -> None:
         ({"spread": (0.0,)}, "spread must be above 0"),
         ({"spread_peaks": (0.1, 0.9), "spread": (1.0, 2.0)}, "never rise"),
         ({"spread_peaks": (0.9, 0.1), "spread": (2.0, 1.0)}, "spread_peaks must rise"),
+        ({"spread_peaks": (0.0, 1e-310), "spread": (2.0, 1.0)}, "spread_peaks must rise"),
         ({"spread": (2.0, 1.0)}, "spread must be as many as spread_peaks"),
         ({"probabilities": (0.5, 0.4)}, "never fall"),
         ({"probabilities": (0.5, 1.4)}, "in \\[0, 1\\]"),
         ({"peaks": (), "probabilities": ()}, "peaks must rise"),
+        ({"evidence_weights": (0.0,) * 5}, "evidence_weights must be 6 numbers"),
+        ({"evidence_weights": (np.inf,) * 6}, "evidence_weights must be finite"),
     ],
 )
 def test_impossible_ones_are_refused(change: dict, words: str) -> None:
@@ -165,7 +214,7 @@ def test_impossible_ones_are_refused(change: dict, words: str) -> None:
 )
 def test_other_json_is_refused(values: object) -> None:
     with pytest.raises(ValueError, match="calibration"):
-        Calibration.from_json(values)
+        UncertaintyCalibration.from_json(values)
 
 
 def test_a_model_carries_several() -> None:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put a calibration into a model's ONNX files."""
+"""Put uncertainty calibrations into a model's ONNX files."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
 from hrnet_pose_ros.model_files.metadata import (
     KEY_PREFIX,
@@ -18,15 +17,17 @@ from hrnet_pose_ros.model_files.metadata import (
     graph_of,
 )
 from hrnet_pose_ros.model_files.onnx_properties import read_properties
-from hrnet_pose_ros.pose.calibration import Calibration
+from hrnet_pose_ros.model_files.quantized import INT8
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
 CALIBRATIONS = KEY_PREFIX + "calibrations"
 
 
 def model_files(model: str) -> list[Path]:
-    """The model's heatmap graph, and its end-to-end graphs beside it (``NAME_end2end*.onnx``).
+    """The model's heatmap graph, and what was made of it beside it: its end-to-end graphs
+    (``NAME_end2end*.onnx``) and its file in 8 bits (``NAME_int8.onnx``).
 
-    End-to-end graphs of another checkpoint are left out: another model under the same name.
+    Files of another checkpoint are left out: they are another model under the same name.
 
     Raises
     ------
@@ -36,7 +37,8 @@ def model_files(model: str) -> list[Path]:
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
     path = find_model(heatmap_graph, ONNX)
     checkpoint = _checkpoint(path)
-    beside = sorted(path.parent.glob(f"{path.stem}_pose*{ONNX}"))
+    beside = sorted(path.parent.glob(f"{path.stem}_end2end*{ONNX}"))
+    beside += path.parent.glob(f"{path.stem}{INT8}{ONNX}")
     return [path, *(graph for graph in beside if _checkpoint(graph) == checkpoint)]
 
 
@@ -54,10 +56,32 @@ def _metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
         raise ModelError(f"'{path}': {error}") from error
 
 
-def write_calibration(path: Path, key: str, calibration: Calibration) -> None:
-    """Put a calibration into an ONNX file's metadata, beside those for other keys.
+def damaged_calibrations(path: Path) -> list[str]:
+    """The names of a file's calibrations that cannot be read, for which no engine would start."""
+    damaged = []
+    for key, values in _metadata(read_properties(path), path).calibrations.items():
+        try:
+            UncertaintyCalibration.from_json(values)
+        except ValueError:
+            damaged.append(key)
+    return damaged
+
+
+def write_calibrations(
+    path: Path, calibrations: Mapping[str, UncertaintyCalibration], without: Sequence[str] = ()
+) -> None:
+    """Put calibrations into an ONNX file's metadata, beside those under other keys.
 
     The file is replaced in one step, by one that differs in its metadata only.
+
+    Parameters
+    ----------
+    path
+        The file, of a heatmap graph or of an end-to-end graph.
+    calibrations
+        By `calibration_key`.
+    without
+        Keys to take out.
 
     Raises
     ------
@@ -75,11 +99,9 @@ def write_calibration(path: Path, key: str, calibration: Calibration) -> None:
     model = onnx.load(str(path))
     properties = {entry.key: entry.value for entry in model.metadata_props}
     known = _metadata(properties, path).calibrations
-    properties[CALIBRATIONS] = json.dumps({**known, key: calibration.to_json()})
+    kept = {key: values for key, values in known.items() if key not in without}
+    written = kept | {key: value.to_json() for key, value in calibrations.items()}
+    properties[CALIBRATIONS] = json.dumps(written)
     onnx.helper.set_model_props(model, properties)
-    # In the same folder, so that the rename cannot cross file systems; no name of a model.
-    with tempfile.TemporaryDirectory(prefix=".calibrate-", dir=path.parent) as folder:
-        written = Path(folder) / path.name
-        onnx.save(model, str(written))
-        os.chmod(written, path.stat().st_mode)
-        os.replace(written, path)
+    with replacing(path) as copy:
+        onnx.save(model, str(copy))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Can a model tell left from right: where the two key points of a mirror pair lie.
+
+A model that cannot tell a person's ankles apart puts both key points on one foot. The kinds of
+errors (error_diagnosis.py) call one of them good and the other an inversion; only the two together
+show what happened.
+
+The measure is the similarity ``exp(-d² / (2·area·k²))`` of a key point with a labelled place, as
+there, and its limit is theirs: 0.5 (`NEAR_SIMILARITY`, after Ronchi and Perona, ICCV 2017), which a
+wrist of a person of 10 000 px² reaches at 15 px, an ankle at 21 px.
+
+A pair is judged where both joints are labelled and their places so far apart that each has less
+than this similarity with the other: nearer together, a key point on the wrong joint would still
+count as jitter. A key point lies on the nearer of the two places if it has this similarity with it,
+else on neither. That gives
+
+both right
+    each key point lies on its own joint
+both on one
+    both lie on the same joint
+exchanged
+    each lies on the other's joint
+elsewhere
+    one of them, or both, lies on neither, or is not valid
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.coco.error_diagnosis import NEAR_SIMILARITY, Matches
+from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
+from hrnet_pose_ros.skeleton import JOINT_NAMES, MIRROR_PAIRS, OKS_SIGMAS
+
+OUTCOMES = ("both right", "both on one", "exchanged", "elsewhere")
+BOTH_RIGHT, BOTH_ON_ONE, EXCHANGED, ELSEWHERE = range(4)
+NOT_JUDGED = -1
+
+# Of `MIRROR_PAIRS`, in their order: eyes, ears, … ankles.
+PAIR_NAMES = tuple(JOINT_NAMES[left].removeprefix("left_") + "s" for left, _ in MIRROR_PAIRS)
+
+
+@dataclass(frozen=True)
+class LeftRight:
+    """The outcomes of K results matched with labelled persons, P = 8 pairs each.
+
+    Attributes
+    ----------
+    outcomes
+        int64 ``[K, P]``: places in `OUTCOMES`, or `NOT_JUDGED`.
+    """
+
+    outcomes: np.ndarray
+
+    @property
+    def judged(self) -> np.ndarray:
+        """int64 ``[P]``: persons on whom the pair can be judged."""
+        return (self.outcomes != NOT_JUDGED).sum(axis=0)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """float64 ``[P, 4]``: the share of each outcome among those judged; NaN where none is."""
+        counts = np.stack([(self.outcomes == one).sum(axis=0) for one in range(len(OUTCOMES))], 1)
+        judged = self.judged[:, None]
+        return np.where(judged, counts / np.maximum(judged, 1), np.nan)
+
+
+def left_right(annotations: PersonAnnotations, data: DatasetPoses, matches: Matches) -> LeftRight:
+    """Where the key points of each mirror pair lie, for results matched by `match_results`."""
+    pairs = np.array(MIRROR_PAIRS)  # [P, 2]
+    places = annotations.keypoints[matches.persons][:, pairs]  # [K, P, 2, 2]
+    labelled = annotations.labelled[matches.persons][:, pairs].all(axis=2)
+    points = data.poses.keypoints[matches.poses].astype(np.float64)[:, pairs]
+    valid = data.poses.valid[matches.poses][:, pairs]
+    areas = annotations.areas[matches.persons][:, None]
+    reach = -2 * np.log(NEAR_SIMILARITY) * areas * (2 * OKS_SIGMAS[pairs[:, 0]]) ** 2  # [K, P] px²
+
+    apart = ((places[:, :, 0] - places[:, :, 1]) ** 2).sum(axis=-1) > reach
+    squared = ((points[:, :, :, None] - places[:, :, None]) ** 2).sum(axis=-1)  # point, place
+    squared = np.where(valid[..., None], squared, np.inf)
+    near = squared.min(axis=-1) <= reach[..., None]
+    left_on, right_on = np.moveaxis(np.where(near, squared.argmin(axis=-1), -1), -1, 0)
+
+    outcomes = np.full(apart.shape, ELSEWHERE)
+    outcomes[(left_on == 0) & (right_on == 1)] = BOTH_RIGHT
+    outcomes[(left_on == right_on) & (left_on >= 0)] = BOTH_ON_ONE
+    outcomes[(left_on == 1) & (right_on == 0)] = EXCHANGED
+    outcomes[~(labelled & apart)] = NOT_JUDGED
+    return LeftRight(outcomes)

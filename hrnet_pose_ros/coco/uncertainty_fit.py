@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit a model's uncertainty calibration (pose/uncertainty.py) to its errors on labelled persons.
+
+1. What speaks for a key point beside its peak is weighed by a logistic regression of `found`, with
+   an intercept for each pair of joints. Joints that are absent take part in it as not found, so
+   that their effective peaks become low.
+2. Scores: a map of the effective peak that never falls, by counting, and a shift for each pair of
+   joints. It is fitted to the labelled joints, of which hidden ones count twice: COCO's pictures
+   show fewer of them than a street does, and what an engine sees of them tells them from visible
+   ones only in part. Absent joints count here as well, but little: a score means how likely a
+   joint *that is there* is found.
+3. Covariances. Errors of key points are not Gaussian: most are small, some are at another joint
+   or another person, and a covariance can hold two shares, of its 50 % and its 90 % ellipse, only
+   as far as the errors' distribution lets it. The shape, how much of a joint's spread comes from
+   its heatmap and how much from the person's size, is found by the likelihood of a Student t
+   distribution, which far errors do not upset. The size is found by counting at each level of the
+   effective peak. Where it cannot hold both shares, the 90 % ellipse comes first: gates and safe
+   distances are made of it, and an inner ellipse that holds more than it says does no harm.
+
+Left and right share their factors: a person's sides are alike, and twice the joints count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_pose_ros.coco.uncertainty_samples import Samples, quadratic, squared_distances
+from hrnet_pose_ros.pose.evidence import EVIDENCE
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, shifted
+from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
+
+# Squared Mahalanobis distance that a share of a 2D Gaussian stays within: -2·ln(1 - share).
+SHARES = (0.5, 0.9)
+LIMITS: np.ndarray = -2 * np.log1p(-np.array(SHARES))
+# A size is chosen so that of the two shares the one that misses by more, in these units, misses as
+# little as possible.
+_SIZING = (0.05, 0.02)
+
+# Fewer labelled joints than this say nothing about 17 joints' spreads.
+LEAST_SAMPLES = 200
+# A pair of joints with fewer takes the factors of all joints together.
+LEAST_OF_A_PAIR = 40
+
+# How much a visible, a hidden and an absent joint count: in weighing the evidence, and in the rest.
+# Chosen by cross-validation on 'coco_dev' (docs/evaluation.md).
+_WEIGHING = (1.0, 2.0, 1.0)
+_COUNTING = (1.0, 2.0, 0.02)
+
+SPREAD_KNOTS = 8
+PROBABILITY_KNOTS = 16
+LEAST_OF_A_KNOT = 25  # samples
+ROUNDS = 4
+STUDENT_FREEDOM = 5.0
+MOST_ODDS = 6.0  # logarithm; 6 is a probability of 0.9975
+
+NEWTON_STEPS = 30
+RIDGE = 3.0  # on the coefficients of inputs with mean 0 and variance 1, in samples
+# A peak that says less than this of a key point (log odds for one standard deviation) is not what
+# anything else can be measured in.
+LEAST_PEAK_ODDS = 0.1
+
+# box_factors for a heatmap factor of 1; then the box alone. Around what a key point's spread in
+# px² is for each px² of the box: 1e-4 (1 % of the box's side) to 1.
+RATIOS: np.ndarray = np.geomspace(1e-5, 1.0, 26)
+SIZES: np.ndarray = np.geomspace(0.02, 20.0, 61)  # in medians of the squared distances
+
+# A joint and its mirror; the nose with itself.
+_PAIRS = [[joint, int(MIRRORED[joint])] for joint in range(JOINTS) if joint <= MIRRORED[joint]]
+_PAIR_OF: np.ndarray = np.minimum(np.arange(JOINTS), MIRRORED)
+
+
+def fit_uncertainty(samples: Samples, origin: str) -> UncertaintyCalibration:
+    """Fit weights, scores and covariances.
+
+    Raises ValueError where there are fewer than `LEAST_SAMPLES` labelled samples.
+    """
+    count = int(samples.labelled.sum())
+    if count < LEAST_SAMPLES:
+        raise ValueError(
+            f"an uncertainty calibration needs at least {LEAST_SAMPLES} labelled joints, there "
+            f"are {count}: take more images"
+        )
+    evidence_weights = _weigh_evidence(samples)
+    effective = samples.peaks + samples.evidence @ evidence_weights
+    peaks, probabilities, shifts = _probabilities(samples, effective)
+
+    labelled = samples.select(samples.labelled)
+    effective, weights = effective[samples.labelled], labelled.weights(*_COUNTING)
+    bins = _bins(effective, SPREAD_KNOTS)
+    knots = np.array([np.average(effective[one], weights=weights[one]) for one in bins])
+    log_spread = np.zeros(len(bins))
+    for _ in range(ROUNDS):
+        spread = np.exp(np.interp(effective, knots, log_spread))
+        heatmap, box = _factors(labelled, spread, weights)
+        squared = squared_distances(labelled, heatmap, box, np.ones(len(labelled)))
+        sizes = np.array([_size(squared[one], weights[one]) for one in bins])
+        log_spread = -_never_falling(-np.log(sizes), np.array([weights[one].sum() for one in bins]))
+        log_spread -= log_spread[-1]
+    spread = np.exp(np.interp(effective, knots, log_spread))
+    heatmap, box = _factors(labelled, spread, weights)
+
+    return UncertaintyCalibration(
+        heatmap_factors=tuple(heatmap.tolist()),
+        box_factors=tuple(box.tolist()),
+        spread_peaks=tuple(knots.tolist()),
+        spread=tuple(np.exp(log_spread).tolist()),
+        peaks=tuple(peaks.tolist()),
+        probabilities=tuple(probabilities.tolist()),
+        probability_shifts=tuple(shifts.tolist()),
+        evidence_weights=tuple(evidence_weights.tolist()),
+        origin=origin,
+    )
+
+
+def _weigh_evidence(samples: Samples) -> np.ndarray:
+    """``evidence_weights``: coefficients ``[6]`` of the evidence over that of the peak.
+
+    All 0 where the peak itself says nothing.
+    """
+    weights = samples.weights(*_WEIGHING)
+    counted = weights > 0
+    weights, found = weights[counted], samples.found[counted].astype(float)
+    inputs = np.column_stack([samples.peaks, samples.evidence])[counted]
+    scales = np.sqrt(np.average((inputs - inputs.mean(axis=0)) ** 2, axis=0))
+    varies = scales > 1e-9
+    scales = np.where(varies, scales, 1)
+    inputs = np.where(varies, (inputs - inputs.mean(axis=0)) / scales, 0)
+    intercepts = (_PAIR_OF[samples.joints[counted], None] == np.unique(_PAIR_OF)).astype(float)
+    coefficients = _logistic(np.column_stack([inputs, intercepts]), found, weights)
+    peak, evidence = coefficients[0], coefficients[1 : 1 + len(EVIDENCE)]
+    if peak < LEAST_PEAK_ODDS:
+        return np.zeros(len(EVIDENCE))
+    return evidence / scales[1:] * scales[0] / peak
+
+
+def _logistic(inputs: np.ndarray, found: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Coefficients ``[K]`` of a ridge regression of the log odds, by Newton's method.
+
+    Every step is halved until the penalised likelihood rises.
+    """
+
+    def cost(coefficients: np.ndarray) -> float:
+        odds = inputs @ coefficients
+        return float(
+            weights @ (np.logaddexp(0, odds) - found * odds)
+            + RIDGE / 2 * coefficients @ coefficients
+        )
+
+    coefficients = np.zeros(inputs.shape[1])
+    for _ in range(NEWTON_STEPS):
+        likely = 1 / (1 + np.exp(-inputs @ coefficients))
+        slope = inputs.T @ (weights * (likely - found)) + RIDGE * coefficients
+        curve = (inputs * (weights * likely * (1 - likely))[:, None]).T @ inputs
+        step = np.linalg.solve(curve + RIDGE * np.eye(len(curve)), slope)
+        before = cost(coefficients)
+        while cost(coefficients - step) > before and np.abs(step).max() > 1e-9:
+            step /= 2
+        coefficients -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return coefficients
+
+
+def _probabilities(
+    samples: Samples, effective: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Peaks and probabilities of the knots, and the joints' shifts ``[17]``.
+
+    By turns: the knots, so that each bin of effective peaks is right on average under the shifts;
+    and the shifts, so that each pair of joints is right on average under the knots.
+    """
+    # Absent joints make the bins narrower where peaks are low, and there scores must tell most.
+    counted = samples.labelled | samples.absent
+    samples, effective = samples.select(counted), effective[counted]
+    weights = samples.weights(*_COUNTING)
+    bins = _bins(effective, PROBABILITY_KNOTS)
+    totals = np.array([weights[one].sum() for one in bins])
+    peaks = np.array([np.average(effective[one], weights=weights[one]) for one in bins])
+    shifts = np.zeros(JOINTS)
+    for _ in range(ROUNDS):
+        offsets = shifts[samples.joints]
+        odds = [
+            _odds_shift(np.full(len(one), 0.5), offsets[one], samples.found[one], weights[one])
+            for one in bins
+        ]
+        probabilities = shifted(np.array(0.5), _never_falling(np.array(odds), totals))
+        common = np.interp(effective, peaks, probabilities)
+        for pair in _PAIRS:
+            chosen = np.isin(samples.joints, pair)
+            if (chosen & samples.labelled).sum() >= LEAST_OF_A_PAIR:
+                none = np.zeros(int(chosen.sum()))
+                shifts[pair] = _odds_shift(
+                    common[chosen], none, samples.found[chosen], weights[chosen]
+                )
+    return peaks, probabilities, shifts
+
+
+def _odds_shift(
+    common: np.ndarray, offsets: np.ndarray, found: np.ndarray, weights: np.ndarray
+) -> float:
+    """What must be added to log odds ``[M]`` of probabilities with offsets, so that the mean fits.
+
+    At most `MOST_ODDS` either way.
+    """
+    low, high, share = -MOST_ODDS, MOST_ODDS, float(np.average(found, weights=weights))
+    for _ in range(40):  # the mean rises with the shift: halve
+        middle = (low + high) / 2
+        below = np.average(shifted(common, offsets + middle), weights=weights) < share
+        low, high = (middle, high) if below else (low, middle)
+    return (low + high) / 2
+
+
+def _factors(
+    samples: Samples, spread: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """heatmap_factors and box_factors ``[17]`` under a given spread ``[M]``."""
+    factors = np.empty((JOINTS, 2))
+    pooled: tuple[float, float] | None = None
+    for pair in _PAIRS:
+        chosen = np.isin(samples.joints, pair)
+        if chosen.sum() >= LEAST_OF_A_PAIR:
+            factors[pair] = _factors_of(samples.select(chosen), spread[chosen], weights[chosen])
+        else:
+            pooled = pooled or _factors_of(samples, spread, weights)
+            factors[pair] = pooled
+    return factors[:, 0], factors[:, 1]
+
+
+def _factors_of(samples: Samples, spread: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """One heatmap factor and one box factor for all of these samples."""
+    best, least = (1.0, 0.0), np.inf
+    squared_best = np.empty(0)
+    for heatmap, box in [(1.0, 0.0), *((1.0, float(r)) for r in RATIOS), (0.0, 1.0)]:
+        matrices = heatmap * samples.covariances
+        matrices[:, [0, 1], [0, 1]] += (box * samples.box_areas)[:, None]
+        squared = quadratic(samples.errors, matrices) / spread
+        log_areas = np.linalg.slogdet(matrices)[1] / 2
+        # Minus the log likelihood of a bivariate Student t for each common size, up to a constant.
+        middle = max(float(np.median(squared)), 1e-12)
+        sizes = middle * SIZES
+        tails = np.log1p(squared / (STUDENT_FREEDOM * sizes[:, None]))
+        costs = np.average(log_areas, weights=weights) + np.log(sizes)
+        costs += (STUDENT_FREEDOM + 2) / 2 * np.average(tails, axis=1, weights=weights)
+        if costs.min() < least:
+            least, best, squared_best = float(costs.min()), (heatmap, box), squared
+    size = _size(squared_best, weights)
+    return best[0] * size, best[1] * size
+
+
+def _size(squared: np.ndarray, weights: np.ndarray) -> float:
+    """The factor on covariances by which the two shares come nearest to `SHARES` (`_SIZING`)."""
+    order = np.argsort(squared)
+    ordered, below = squared[order], np.concatenate([[0], np.cumsum(weights[order])])
+    low, high = np.quantile(ordered, [0.2, 0.99]) / [LIMITS[1], LIMITS[0]]
+    sizes = np.geomspace(max(low, 1e-12), max(high, 1e-9), 600)
+    missed = np.zeros(len(sizes))
+    for limit, share, unit in zip(LIMITS, SHARES, _SIZING, strict=True):
+        inside = below[np.searchsorted(ordered, sizes * limit, side="right")] / below[-1]
+        missed = np.maximum(missed, np.abs(inside - share) / unit)
+    # Equally good ones in a row are common, because shares are counts: the middle of them.
+    best = np.flatnonzero(missed <= missed.min() + 1e-12)
+    return float(sizes[best[len(best) // 2]])
+
+
+def _bins(values: np.ndarray, most: int) -> list[np.ndarray]:
+    """Indices of the values in rising bins, equally full; equal values stay together."""
+    count = int(np.clip(len(values) // LEAST_OF_A_KNOT, 1, most))
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)))
+    places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
+    return [np.flatnonzero(places == place) for place in np.unique(places)]
+
+
+def _never_falling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The nearest values that never fall (isotonic regression by pooling adjacent violators)."""
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, how many
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append((value, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (b, wb, nb), (a, wa, na) = blocks.pop(), blocks.pop()
+            blocks.append(((a * wa + b * wb) / (wa + wb), wa + wb, na + nb))
+    return np.concatenate([np.full(count, mean) for mean, _, count in blocks])

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Smoothed skeletons, overlay and markers: made only while somebody subscribes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+
+from hrnet_pose_ros.fusion.smoothing import SkeletonSmoother
+from hrnet_pose_ros.nodes.pose.markers import SkeletonMarkers
+from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
+from hrnet_pose_ros.pipeline.camera_info import camera_of
+from hrnet_pose_ros.pipeline.detections import Persons
+from hrnet_pose_ros.pipeline.images import size_of
+from hrnet_pose_ros.pipeline.pairing import Waiting
+from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pose.drawing import draw_poses
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.ros.log import ThrottledWarnings
+
+
+class OptionalOutputs:
+    """What the node makes of an image's poses beside `skeletons`; on the engine thread.
+
+    Attributes
+    ----------
+    camera_info
+        The newest CameraInfo message, which markers need; set from any thread.
+    """
+
+    def __init__(self, publishers: PosePublishers, warnings: ThrottledWarnings) -> None:
+        self.camera_info: CameraInfo | None = None
+        self._publishers = publishers
+        self._warnings = warnings
+        self._markers = SkeletonMarkers()
+        self._smoother = SkeletonSmoother()
+
+    def publish(
+        self,
+        image: Waiting,
+        rgb: np.ndarray,
+        persons: Persons,
+        poses: Poses,
+        settings: Settings,
+        make_array: Callable[[Poses], Any],
+    ) -> None:
+        """Publish what is subscribed to; ``make_array`` makes the SkeletonArray of poses."""
+        publishers, header = self._publishers, image.message.header
+        if settings.smoothing and publishers.skeletons_smoothed.get_subscription_count():
+            ids = _labels(persons)
+            smoothed = self._smoother.step(image.stamp, ids, poses, persons.boxes)
+            publishers.skeletons_smoothed.publish(make_array(smoothed))
+        if publishers.overlay.get_subscription_count():
+            publishers.overlay.publish(_overlay(header, rgb, persons, poses, settings))
+        if publishers.markers.get_subscription_count():
+            markers = self._marker_array(header, size_of(rgb), persons, poses, settings)
+            if markers is not None:
+                publishers.markers.publish(markers)
+
+    def _marker_array(
+        self,
+        header: Any,
+        image_size: tuple[int, int],
+        persons: Persons,
+        poses: Poses,
+        settings: Settings,
+    ) -> Any | None:
+        if self.camera_info is None:
+            self._warnings.warn("markers", "markers need camera_info, and none has come")
+            return None
+        try:
+            rectified = settings.image_rectified
+            camera = camera_of(self.camera_info, image_size, rectified=rectified)
+        except ValueError as error:
+            self._warnings.warn("markers", f"no markers with this camera_info: {error}")
+            return None
+        return self._markers.of(
+            header,
+            poses,
+            persons.boxes,
+            _labels(persons),
+            camera,
+            person_height=settings.person_height_m,
+            min_score=settings.draw_min_score,
+        )
+
+
+def _overlay(
+    header: Any, rgb: np.ndarray, persons: Persons, poses: Poses, settings: Settings
+) -> Image:
+    drawn = rgb.copy()
+    draw_poses(drawn, poses, persons.boxes, _labels(persons), settings.draw_min_score)
+    width, height = size_of(drawn)
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=3 * width,
+        data=array("B", drawn.tobytes()),
+    )
+
+
+def _labels(persons: Persons) -> list[str]:
+    return ["" if detection is None else detection.id for detection in persons.detections]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics that the pose node publishes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+
+_RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+@dataclass(frozen=True)
+class PosePublishers:
+    """A publisher of rclpy for each topic."""
+
+    skeletons: Any
+    skeletons_smoothed: Any
+    skeleton_info: Any
+    overlay: Any
+    markers: Any
+    diagnostics: Any
+
+    @property
+    def for_consumers(self) -> list[Any]:
+        """Those whose QoS a consumer has to fit: the others are for people at a screen."""
+        return [self.skeletons, self.skeletons_smoothed, self.skeleton_info]
+
+
+def create_publishers(node: Node) -> PosePublishers:
+    """Create them on a node; their QoS can be overridden by parameters."""
+    overridable = QoSOverridingOptions.with_default_policies()
+
+    def publisher(kind: Any, topic: str, qos: QoSProfile) -> Any:
+        return node.create_publisher(kind, topic, qos, qos_overriding_options=overridable)
+
+    return PosePublishers(
+        skeletons=publisher(SkeletonArray, "skeletons", _RELIABLE),
+        skeletons_smoothed=publisher(SkeletonArray, "skeletons_smoothed", _RELIABLE),
+        skeleton_info=publisher(SkeletonInfo, "skeleton_info", _LATCHED),
+        overlay=publisher(Image, "overlay", QoSProfile(depth=1)),
+        markers=publisher(MarkerArray, "markers", QoSProfile(depth=1)),
+        diagnostics=publisher(DiagnosticArray, "/diagnostics", _RELIABLE),
+    )

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What speaks for or against a key point beside its own peak.
+
+Everything here follows from what every engine gives, poses, boxes and the image's size, so that a
+model's uncertainty calibration (pose/uncertainty.py) weighs the same things on every engine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import JOINTS, LIMBS, MIRRORED
+
+# In this order everywhere. Whether a piece speaks for or against a key point is a fit's to say.
+EVIDENCE: tuple[str, ...] = (
+    "heatmap_spread",  # log of the trace of the heatmap's covariance over the box's area
+    "limb_peaks",  # mean peak of the joints at the other ends of its limbs
+    "other_peaks",  # mean peak of the person's other joints
+    "on_mirror",  # 1 where it lies on its mirrored joint (both on one foot), 0 far from it
+    "outside_box",  # how far it lies outside its box, in parts of the box's side
+    "at_cut",  # 1 where it lies on a side of the image that cuts the box, 0 far from it
+)
+
+# Scales of on_mirror and at_cut, in parts of the square root of the box's area.
+MIRROR_REACH = 0.05
+CUT_REACH = 0.1
+
+# A box is cut by a side of the image that it reaches to within this part of the image's longer
+# side, or within so many pixels: annotated and detected boxes end a little before the side.
+CUT_MARGIN = 0.01
+CUT_MARGIN_PX = 2.0
+
+
+def _limb_means() -> np.ndarray:
+    """float64 ``[17, 17]``: peaks times this are the means over the other ends of the limbs."""
+    ends = np.zeros((JOINTS, JOINTS))
+    for a, b in LIMBS:
+        ends[a, b] = ends[b, a] = 1
+    return ends / ends.sum(axis=0)
+
+
+_LIMB_MEANS = _limb_means()
+_OTHER_MEANS: np.ndarray = (1 - np.eye(JOINTS)) / (JOINTS - 1)
+
+
+def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
+    """The `EVIDENCE` of each key point: float64 ``[6, N, 17]``, 0 where a key point is not valid.
+
+    Parameters
+    ----------
+    poses
+        N poses as decoded: scores are raw peaks.
+    boxes
+        float ``[N, 4]``: the boxes they came from; x, y, width, height in image pixels.
+    image_sizes
+        ``[2]`` or ``[N, 2]``: (width, height) of the image in pixels.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    left, top, width, height = boxes.T[..., None]
+    areas = width * height
+    valid = poses.valid
+    x = poses.keypoints[..., 0].astype(np.float64)
+    y = poses.keypoints[..., 1].astype(np.float64)
+    peaks = poses.scores.astype(np.float64)
+    traces = poses.covariances[..., 0, 0] + poses.covariances[..., 1, 1].astype(np.float64)
+    some_invalid = not valid.all()  # in which case nothing may come of their NaN
+    if some_invalid:
+        x, y, traces = np.where(valid, x, left), np.where(valid, y, top), np.where(valid, traces, 1)
+
+    evidence = np.empty((len(EVIDENCE), *x.shape))
+    np.log(traces / areas, out=evidence[0])
+    np.matmul(peaks, _LIMB_MEANS, out=evidence[1])
+    np.matmul(peaks, _OTHER_MEANS, out=evidence[2])
+    apart = (x - x[:, MIRRORED]) ** 2 + (y - y[:, MIRRORED]) ** 2
+    np.exp(apart / (-(MIRROR_REACH**2) * areas), out=evidence[3])
+    evidence[3, :, 0] = 0  # the nose is its own mirror
+    beyond = np.abs((x - left) / width - 0.5), np.abs((y - top) / height - 0.5)
+    np.maximum(np.maximum(*beyond) - 0.5, 0, out=evidence[4])
+    evidence[5] = _at_cut(x, y, boxes, image_sizes, CUT_REACH * np.sqrt(areas))
+    if some_invalid:
+        evidence[3] *= valid[:, MIRRORED]
+        evidence *= valid
+    return evidence
+
+
+def cut_sides(boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
+    """bool ``[N, 4]``: whether the image's left, top, right and bottom side cuts the box.
+
+    boxes: float ``[N, 4]``; image_sizes: ``[2]`` or ``[N, 2]``, (width, height) in pixels.
+    """
+    sizes = np.asarray(image_sizes, np.float64).reshape(-1, 2)
+    margins = np.maximum(sizes.max(axis=1, keepdims=True) * CUT_MARGIN, CUT_MARGIN_PX)
+    cut = np.empty((len(boxes), 4), bool)
+    np.less_equal(boxes[:, :2], margins, out=cut[:, :2])
+    np.greater_equal(boxes[:, :2] + boxes[:, 2:], sizes - margins, out=cut[:, 2:])
+    return cut
+
+
+def _at_cut(
+    x: np.ndarray, y: np.ndarray, boxes: np.ndarray, image_sizes: np.ndarray, reach: np.ndarray
+) -> np.ndarray:
+    """float64 ``[N, 17]`` of key points at x and y ``[N, 17]``; reach: ``[N, 1]`` px."""
+    cut = cut_sides(boxes, image_sizes).T
+    if not cut.any():
+        return np.zeros(x.shape)
+    last_x, last_y = np.asarray(image_sizes, np.float64).reshape(-1, 2).T[..., None] - 1
+    apart = np.abs([x, y, last_x - x, last_y - y])
+    apart[~cut] = np.inf
+    return np.exp(-apart.min(axis=0) / reach)
