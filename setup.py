@@ -90,6 +90,7 @@ setup(
         "fetch": ["pooch"],
         "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
+        "plots": ["matplotlib"],  # of `hrnet_pose compare`
         # TensorRT itself comes with JetPack or from NVIDIA's packages; pip cannot bring it.
         "tensorrt": ["cuda-python>=12"],
         "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],

@@ -103,14 +103,14 @@ def contenders(model: BenchModel, skipped: list[str]) -> list[Contender]:
     return found
 
 
-def automatic(model: BenchModel) -> str:
+def automatic(model: BenchModel, *, cpu_has_bfloat16: bool) -> str:
     """The contender that ``precision: auto`` stands for with these weights on this machine.
 
     Seeded weights see nobody on the bundled crops: for them bfloat16 where the CPU has it, which is
     what trained weights get if they pass the check.
     """
     if model.seeded:
-        return OURS + ("bfloat16" if cpu_has_bfloat16() else "float32")
+        return OURS + ("bfloat16" if cpu_has_bfloat16 else "float32")
     engine = make_engine(model.onnx, engine="openvino", max_batch=1)
     precision = engine.info.precision
     engine.close()

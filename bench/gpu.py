@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.rows import IMAGE_SIZE, Row, scene, timed
-from hrnet_pose_ros.engines.build_watch import BuildWatch
+from bench.rows import IMAGE_SIZE, EngineRow, scene, timed
+from hrnet_pose_ros.cli.compile import printed_progress
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, call, runtime
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
@@ -26,7 +26,7 @@ INPUT_SIZES = ((192, 256), (288, 384))
 PERSONS = (1, 5, 10, 20, 40)
 
 
-def gpu_rows(folder: Path, repetitions: int) -> Iterator[Row]:
+def gpu_rows(folder: Path, repetitions: int) -> Iterator[EngineRow]:
     """Measure; exported graphs and plans are kept in ``folder`` for the next time."""
     for model in MODELS:
         for input_size in INPUT_SIZES:
@@ -37,7 +37,7 @@ def gpu_rows(folder: Path, repetitions: int) -> Iterator[Row]:
                 max_persons=max(PERSONS),
                 plan_cache=str(folder / "plans"),
             )
-            engine = TensorRtEngine(graph, options=options, watch=_Printed())
+            engine = TensorRtEngine(graph, options=options, watch=printed_progress())
             engine.warm_up()
             for persons in PERSONS:
                 yield _row(engine, persons, repetitions)
@@ -62,7 +62,7 @@ def _graph(folder: Path, model: str, input_size: tuple[int, int]) -> Path:
     return graph
 
 
-def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> Row:
+def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> EngineRow:
     frame, boxes = scene(persons, IMAGE_SIZE)
     latency = timed(lambda: engine.estimate(frame, boxes), repetitions)
     runner = engine.runner
@@ -70,7 +70,7 @@ def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> Row:
     parts = np.array([_device_ms(runner, frame, transforms) for _ in range(repetitions)])
     copies, kernels = parts[:, 0] + parts[:, 2], parts[:, 1]
     info, up = engine.info, runner.bytes_up
-    return Row(
+    return EngineRow(
         device=info.device,
         engine=info.engine,
         model=engine.metadata.configuration,
@@ -136,8 +136,3 @@ def _as_cuda_graph(
     call("cudaGraphExecDestroy", graph)
     call("cudaGraphDestroy", captured)
     return float(np.median(taken))
-
-
-class _Printed(BuildWatch):
-    def report(self, text: str, share: float | None) -> None:
-        print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 
 from bench.rows import markdown
@@ -41,7 +42,11 @@ def machine_table() -> str:
     )
 
 
-def has_amx() -> bool:
-    """Whether the processor multiplies matrices in hardware (AMX)."""
-    features = next(f.details["features"] for f in processor() if f.name == "features")
+def has_amx(features: Iterable[str] | None = None) -> bool:
+    """Whether a processor multiplies matrices in hardware (AMX).
+
+    ``features`` are the kernel's names for what it can; None: the processor of this machine.
+    """
+    if features is None:
+        features = next(f.details["features"] for f in processor() if f.name == "features")
     return any(name.startswith("amx_") for name in features)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.camera import CameraClip
-from demo.clips import nanoseconds
 from demo.play import Recording, Stage, stage_of
 from demo.processes import NodeProcess
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 PERSONS = 5
 READY_TIMEOUT = 60.0
@@ -33,7 +33,7 @@ MEMORY_WINDOW = 100
 
 
 @dataclass(frozen=True)
-class Stages:
+class StageDurations:
     """``StageTimes`` of all answers of a run, milliseconds, each ``[N]``; ``heard`` is the age
     when the listener had them."""
 
@@ -46,7 +46,7 @@ class Stages:
     heard: np.ndarray
 
     @classmethod
-    def of(cls, recording: Recording) -> Stages:
+    def of(cls, recording: Recording) -> StageDurations:
         """Those that were published after the first `FIRST` images."""
         messages = recording.of("/skeletons")[FIRST:]
         if not messages:
@@ -54,7 +54,7 @@ class Stages:
         arrivals = [at for topic, at, _ in recording.messages if topic == "/skeletons"][FIRST:]
         names = ("arrival", "pairing", "queue", "conversion", "inference", "age")
         times = [1e3 * np.array([getattr(m.times, name) for m in messages]) for name in names]
-        stamps = [nanoseconds(message.header.stamp) for message in messages]
+        stamps = [stamp_of(message) for message in messages]
         times.append((np.array(arrivals) - np.array(stamps)) / 1e6)
         return cls(*times)
 
@@ -86,7 +86,7 @@ class Traffic:
     rate: float
     sent: int
     answered: int
-    stages: Stages
+    stages: StageDurations
 
     @property
     def sustainable_rate(self) -> float:
@@ -166,7 +166,7 @@ def _traffic(model: str, rate: float, images: int) -> Traffic:
         stage.play()
         stage.settle(quiet=1.0, timeout=20.0)
         answered = stage.count("/skeletons")
-        return Traffic(rate, images, answered, Stages.of(stage.recording))
+        return Traffic(rate, images, answered, StageDurations.of(stage.recording))
 
 
 def _memory(model: str, rate: float, images: int) -> Memory:

@@ -11,7 +11,7 @@ from bench.cpu import CpuRow
 
 def write_plot(rows: Sequence[CpuRow], path: Path) -> None:
     """Write an SVG with a panel for each model; ImportError where matplotlib is missing."""
-    from hrnet_pose_ros.coco.plots import pyplot
+    from hrnet_pose_ros.coco.evaluation_plots import pyplot
 
     plt = pyplot()
     models = list(dict.fromkeys(row.model for row in rows))

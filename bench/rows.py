@@ -36,7 +36,7 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class EngineRow:
     """One engine, model and number of persons.
 
     Attributes
@@ -80,12 +80,12 @@ COLUMNS = [
 ]
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[EngineRow]) -> str:
     """The rows as a table in Markdown."""
     return markdown(COLUMNS, [_cells(row) for row in rows])
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: EngineRow) -> list[str]:
     width, height = row.input_size
     return [
         row.device,

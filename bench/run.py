@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.benchmarks_page import Results, all_targets, write_report
 from bench.cpu import automatic, contenders, cpu_rows, cpu_table
 from bench.models import COMPACT, W32, BenchModel, compact_model, w32_model
 from bench.node import measure_node
-from bench.report import Results, all_targets, write_report
+from bench.performance_targets import target_table
 from bench.rows import table
-from bench.targets import target_table
+from hrnet_pose_ros.engines.openvino_engine import cpu_has_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "demo_output" / "bench"
@@ -95,7 +96,7 @@ def _cpu(part: str, checkpoint: Path | None, extent: Extent, results: Results) -
         results.skipped.append(f"{W32 if part == 'w32' else COMPACT}: {error}")
         return
     results.models.append(model)
-    results.cpu.automatic[model.name] = automatic(model)
+    results.cpu.automatic[model.name] = automatic(model, cpu_has_bfloat16=cpu_has_bfloat16())
     compared = contenders(model, results.cpu.skipped)
     for row in cpu_rows(model.name, compared, extent.persons, extent.rounds):
         results.cpu.rows.append(row)

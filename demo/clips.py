@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.stamps import stamp_of, time_fields
 from hrnet_pose_ros.video import VideoReader
 
 BAG_TYPES = {
@@ -83,7 +84,7 @@ class BagClip:
         """See `Clip.frames`."""
         for event in self.events():
             if isinstance(event.message, CompressedImage):
-                stamp = nanoseconds(event.message.header.stamp)
+                stamp = stamp_of(event.message)
                 yield stamp, rgb_frame_of_compressed(event.message)
 
 
@@ -121,11 +122,6 @@ class VideoClip:
             yield round(seconds * 1e9), frame
 
 
-def nanoseconds(stamp: Any) -> int:
-    """A Time message as an integer."""
-    return stamp.sec * 10**9 + stamp.nanosec
-
-
 def time_message(stamp: int) -> Time:
     """Integer nanoseconds as a Time message."""
-    return Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
+    return Time(**time_fields(stamp))

@@ -25,8 +25,9 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2DArray
 
-from demo.clips import Clip, nanoseconds, time_message
+from demo.clips import Clip, time_message
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.pipeline.stamps import nanoseconds
 from hrnet_pose_ros.progress import progress
 
 ANSWERS: dict[str, type] = {

@@ -28,9 +28,9 @@ def main() -> int:
     """Run the demo and return its exit code."""
     options = _options()
     from demo.clips import BagClip, Clip, VideoClip
+    from demo.outputs import answers_of, figures, labelled_oks, write_bag, write_pictures
     from demo.play import NotReadyError, perform
     from demo.processes import NodeProcess
-    from demo.report import answers_of, figures, labelled_oks, write_bag, write_pictures
     from hrnet_pose_ros.video import VideoError
 
     try:
@@ -62,11 +62,7 @@ def main() -> int:
     answers = answers_of(recording)
     bag = output / "answers"
     shutil.rmtree(bag, ignore_errors=True)
-    write_bag(
-        recording,
-        bag,
-        {"hrnet_pose_ros": ROOT / "msg", "vision_msgs": ROOT / "dev" / "vision_msgs" / "msg"},
-    )
+    write_bag(recording, bag)
     summary = figures(clip, recording, answers)
     summary["exit_codes"] = {process.name: process.exit_code for process in processes}
     summary["torch_importable"] = {"demo": _torch_importable()} | {

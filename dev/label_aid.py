@@ -27,6 +27,7 @@ import numpy as np
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
+from hrnet_pose_ros.pipeline.stamps import seconds_text, stamp_of
 from hrnet_pose_ros.pose.drawing import JOINT_COLOURS, LIMB_COLOURS
 from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS, LIMBS
 
@@ -61,7 +62,7 @@ def bag_frames() -> list[tuple[int, np.ndarray]]:
         connections = [c for c in bag.connections if c.topic == IMAGE_TOPIC]
         for connection, _, data in bag.messages(connections):
             message = store.deserialize_cdr(data, connection.msgtype)
-            stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            stamp = stamp_of(message)
             image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
             assert image is not None
             frames.append((stamp, image))
@@ -205,7 +206,7 @@ def coco_file(jobs: list[dict[str, Any]], labels: dict[int, list[list[float]]]) 
         images.append(
             {
                 "id": index,
-                "file_name": f"{index:03d}_{stamp // 10**9}.{stamp % 10**9:09d}",
+                "file_name": f"{index:03d}_{seconds_text(stamp)}",
                 "width": frame.shape[1],
                 "height": frame.shape[0],
             }

@@ -20,20 +20,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
 from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
+from hrnet_pose_ros.pipeline.stamps import time_fields
+from hrnet_pose_ros.replay.bags import BagWriter
+from hrnet_pose_ros.replay.definitions import typestore
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,43 +46,14 @@ FOCAL_PX = 1190.0
 # More tiles than the detector's default: here the time does not matter.
 TILES, OVERLAP = (5, 3), 0.45
 
-# rosbag2's names: an infinite duration is the largest int64 of nanoseconds.
-_NO_LIMIT = QosTime(9223372036, 854775807)
-
 DETECTIONS = "vision_msgs/msg/Detection2DArray"
 
 
-def offered(reliability: QosReliability, depth: int) -> list[Qos]:
-    """The QoS that a publisher of the recording offered."""
-    return [
-        Qos(
-            history=QosHistory.KEEP_LAST,
-            depth=depth,
-            reliability=reliability,
-            durability=QosDurability.VOLATILE,
-            deadline=_NO_LIMIT,
-            lifespan=_NO_LIMIT,
-            liveliness=QosLiveliness.AUTOMATIC,
-            liveliness_lease_duration=_NO_LIMIT,
-            avoid_ros_namespace_conventions=False,
-        )
-    ]
-
-
-# Reliable: it also matches a best effort subscription, and no picture of the demo gets lost.
-TOPICS = (
-    ("/camera/image/compressed", "sensor_msgs/msg/CompressedImage", QosReliability.RELIABLE, 10),
-    ("/camera/camera_info", "sensor_msgs/msg/CameraInfo", QosReliability.RELIABLE, 10),
-    ("/detections", DETECTIONS, QosReliability.RELIABLE, 10),
-)
-
-
-def jazzy_types() -> Typestore:
-    """The message types of ROS 2 Jazzy with those of vision_msgs, which rosbags lacks."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    for path in sorted((ROOT / "dev" / "vision_msgs" / "msg").glob("*.msg")):
-        store.register(get_types_from_msg(path.read_text(), f"vision_msgs/msg/{path.stem}"))
-    return store
+TOPICS = {
+    "/camera/image/compressed": "sensor_msgs/msg/CompressedImage",
+    "/camera/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/detections": DETECTIONS,
+}
 
 
 def frames_of(video: Path) -> Iterator[np.ndarray]:
@@ -159,11 +122,11 @@ def detection_array(
 def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any]]:
     """``(recorded ns, topic, message)`` in the order of recording."""
     detector, box_ids = PersonDetector(tiles=TILES, overlap=OVERLAP), BoxIds()
-    image_topic, info_topic, detections_topic = (topic for topic, *_ in TOPICS)
+    image_topic, info_topic, detections_topic = TOPICS
     for index, frame in enumerate(frames_of(video)):
         stamp = START_NS + index * PERIOD_NS
         header = types["std_msgs/msg/Header"](
-            stamp=types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9),
+            stamp=types["builtin_interfaces/msg/Time"](**time_fields(stamp)),
             frame_id=FRAME_ID,
         )
         _, jpeg = cv2.imencode(".jpg", frame, JPEG_SETTINGS)
@@ -185,20 +148,9 @@ def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any
 
 def write_bag(video: Path, out: Path) -> None:
     """Write the bag to ``out``, a folder that does not exist yet."""
-    store = jazzy_types()
-    with Writer(out, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
-        connections = {
-            topic: bag.add_connection(
-                topic,
-                kind,
-                typestore=store,
-                offered_qos_profiles=offered(reliability, depth),
-            )
-            for topic, kind, reliability, depth in TOPICS
-        }
-        for at, topic, message in messages(video, store.types):
-            connection = connections[topic]
-            bag.write(connection, at, store.serialize_cdr(message, connection.msgtype))
+    with BagWriter(out) as bag:  # reliable topics: also for best effort, and no picture gets lost
+        for at, topic, message in messages(video, typestore().types):
+            bag.write(topic, TOPICS[topic], at, message)
 
 
 def main() -> None:

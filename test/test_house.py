@@ -284,11 +284,11 @@ def test_package_xml_names_what_ros_code_imports(root: Path) -> None:
     assert not missing
 
 
-def test_documents_hold_the_parameter_table(root: Path) -> None:
-    from hrnet_pose_ros.pipeline.settings import markdown_table
+def test_the_documents_hold_the_parameter_table(root: Path) -> None:
+    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENT, markdown_table
 
-    assert markdown_table() in (root / "docs" / "parameters.md").read_text(), (
-        "put the output of 'python -m hrnet_pose_ros.pipeline.settings' into docs/parameters.md"
+    assert markdown_table() in (root / DOCUMENT).read_text(), (
+        "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
     )
 
 
@@ -296,3 +296,16 @@ def test_test_modules_have_names_of_their_own(root: Path) -> None:
     """The test folders are no packages: pytest imports their modules under the bare names."""
     names = Counter(path.name for path in (root / "test").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_class_name_stands_twice(root: Path) -> None:
+    """A name that is searched for, or read in a message, has one meaning."""
+    places: dict[str, list[str]] = {}
+    for folder in (PACKAGE, "bench", "demo"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(
+                        f"{path.relative_to(root)}:{node.lineno}"
+                    )
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

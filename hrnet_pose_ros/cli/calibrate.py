@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AS_DECODED, CROSS_VALIDATED, SHIPPED = "as decoded", "cross-validated", "shipped"
 
 
-def add_calibrate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_calibrate(verbs: Verbs) -> None:
     """``hrnet_pose calibrate MODEL --annotations FILE.json --images DIR``"""
     parser = verbs.add_parser(
         "calibrate",
@@ -86,9 +86,7 @@ def _calibrate(options: argparse.Namespace) -> None:
             write_uncertainty_plots(options.plots / key, title, cases)
     if not found:
         raise ValueError(f"'{options.model}' holds no uncertainty calibration to check")
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(written, indent=1) + "\n")
+    write_json(options.json, written)
     for path in files:
         write_calibrations(path, found)
         print(f"wrote the calibrations for {', '.join(found)} into {path}", file=sys.stderr)

@@ -7,10 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from hrnet_pose_ros.cli.arguments import Verbs
+
 PASS, FAIL = 0, 1
 
 
-def add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_compare(verbs: Verbs) -> None:
     """``hrnet_pose compare GOLDEN_BAG NEW_BAG --scenario SCENARIO.yaml``"""
     parser = verbs.add_parser(
         "compare",
@@ -33,9 +35,10 @@ def _compare(options: argparse.Namespace) -> int:
     from hrnet_pose_ros.replay.answers import read_answers
     from hrnet_pose_ros.replay.comparison import compare
     from hrnet_pose_ros.replay.html_report import REPORT, write_report
-    from hrnet_pose_ros.replay.results import JUNIT, RESULT, write_jsonl, write_junit
     from hrnet_pose_ros.replay.scenario import read_scenario
+    from hrnet_pose_ros.replay.time_plots import why_no_plots
     from hrnet_pose_ros.replay.verdict import judge
+    from hrnet_pose_ros.replay.verdict_files import JUNIT, RESULT, write_jsonl, write_junit
     from hrnet_pose_ros.replay.worst_frames import drawn, images_of, worst_frames
 
     scenario = read_scenario(options.scenario)
@@ -58,6 +61,8 @@ def _compare(options: argparse.Namespace) -> int:
     write_junit(options.output / JUNIT, scenario, verdict)
     pictures = [drawn(frame, images.get(frame.stamp)) for frame in worst]
     write_report(options.output / REPORT, scenario, comparison, verdict, pictures)
+    if missing := why_no_plots():
+        print(f"{options.output / REPORT} has {missing}", file=sys.stderr)
 
     for outcome in verdict.outcomes:
         print(f"{outcome.word}: {outcome.name}: {outcome.summary}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb ``compile`` of ``hrnet_pose``: TensorRT plans built before they are needed."""
+"""``hrnet_pose compile``: TensorRT plans built before they are needed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hrnet_pose_ros.engines.build_watch import BuildWatch
-from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
+from hrnet_pose_ros.cli.arguments import Verbs, height_x_width
+from hrnet_pose_ros.cli.engine_options import add_parameter_option
 
 if TYPE_CHECKING:
+    from hrnet_pose_ros.engines.build_watch import BuildWatch
     from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
 
-Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
+# The node's parameters that decide what its plan is and where it lies.
+PLAN_PARAMETERS = (
+    *("model", "precision", "decoding", "flip_test", "image_size", "max_persons"),
+    *("typical_persons", "workspace_mib", "optimization_level", "device_index", "plan_cache"),
+)
 
-_DEFAULT = TensorRtOptions()
 
-
-def add_compile(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def add_compile(verbs: Verbs) -> None:
     """``hrnet_pose compile MODEL``"""
-    from hrnet_pose_ros.engines.make_engine import DECODINGS, PRECISIONS_OF
+    from hrnet_pose_ros.engines.make_engine import PRECISIONS_OF
 
     parser = verbs.add_parser(
         "compile",
@@ -35,27 +38,15 @@ def add_compile(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="a bundled name, or an end-to-end graph's path"
     )
-    parser.add_argument("--precision", choices=("auto", *PRECISIONS_OF["tensorrt"]), default="auto")
-    parser.add_argument("--decoding", choices=DECODINGS, default="quarter")
-    parser.add_argument("--flip-test", action="store_true", help="run crops mirrored as well")
-    parser.add_argument(
-        "--image-size",
-        type=_size,
-        default=_DEFAULT.image_size,
-        metavar="HxW",
-        help="height and width of the camera's images in pixels (default 720x1280)",
+    add_parameter_option(parser, "precision", choices=("auto", *PRECISIONS_OF["tensorrt"]))
+    add_parameter_option(parser, "decoding")
+    add_parameter_option(parser, "flip_test")
+    add_parameter_option(
+        parser, "image_size", type=height_x_width, metavar="HxW", default="720x1280"
     )
-    for name, text in (
-        ("max-persons", "most persons in one run"),
-        ("typical-persons", "number of persons to choose the kernels for"),
-        ("workspace-mib", "most device memory for intermediate results; 0: TensorRT's default"),
-        ("optimization-level", "how long to search, from 0 to 5"),
-        ("device", "index of the CUDA device"),
-    ):
-        default = getattr(_DEFAULT, name.replace("-", "_"))
-        parser.add_argument(
-            f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default})"
-        )
+    for name in ("max_persons", "typical_persons", "workspace_mib", "optimization_level"):
+        add_parameter_option(parser, name)
+    add_parameter_option(parser, "device_index", option="device")
     parser.add_argument(
         "--compute-capability",
         type=_capabilities,
@@ -66,7 +57,7 @@ def add_compile(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        default="",
+        dest="plan_cache",
         metavar="FOLDER",
         help="the plan cache (default: the node's, ~/.cache/hrnet_pose/plans)",
     )
@@ -80,28 +71,27 @@ def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
     from hrnet_pose_ros.model_files.find import find_end2end_graph
     from hrnet_pose_ros.model_files.quantized import check_judged
+    from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
+    from hrnet_pose_ros.pipeline.settings import Settings
 
-    settings = TensorRtOptions(
-        device=options.device,
-        image_size=options.image_size,
-        typical_persons=min(options.typical_persons, options.max_persons),
-        max_persons=options.max_persons,
-        workspace_mib=options.workspace_mib,
-        optimization_level=options.optimization_level,
-        plan_cache=options.output,
+    given = {name: getattr(options, name) for name in PLAN_PARAMETERS}
+    settings = Settings.of({name: value for name, value in given.items() if value is not None})
+    arguments = engine_arguments(settings)  # as the node has them: so it finds the plan
+    path = find_end2end_graph(
+        *(arguments[name] for name in ("model", "precision", "decoding", "flip_test"))
     )
-    path = find_end2end_graph(options.model, options.precision, options.decoding, options.flip_test)
-    if options.precision == "int8":
+    if settings.precision == "int8":
         check_judged(path)
+    plan_options = arguments["tensorrt"]
     library = find_library()
-    target, here = _target(options.compute_capability, options.device, library)
+    target, here = _target(options.compute_capability, plan_options.device, library)
     if here is not None:
-        use_device(options.device)
+        use_device(plan_options.device)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the cache's reasons
     began = time.monotonic()
     graph = End2EndGraphFile(path, library)
-    plans = PlanCache(plan_folder(settings.plan_cache), must_keep=True)
-    plan = graph.obtain(plans, graph.key(target, settings), here, _Printed())
+    plans = PlanCache(plan_folder(plan_options.plan_cache), must_keep=True)
+    plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"
     print(f"{plan.path}: {what}, {len(plan.data) / 1e6:.1f} MB, {library.name} {library.version}")
 
@@ -130,19 +120,15 @@ def _target(
     return Target((here.compute_capability,), here.name), here.compute_capability
 
 
-class _Printed(BuildWatch):
-    """Progress for somebody who waits at a terminal."""
+def printed_progress() -> BuildWatch:
+    """A watch that prints progress, for somebody who waits at a terminal."""
+    from hrnet_pose_ros.engines.build_watch import BuildWatch
 
-    def report(self, text: str, share: float | None) -> None:
-        print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)
+    class PrintedProgress(BuildWatch):
+        def report(self, text: str, share: float | None) -> None:
+            print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)
 
-
-def _size(text: str) -> tuple[int, int]:
-    """``720x1280`` (height x width) to (width, height)."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, like 720x1280; got {text!r}")
-    return int(match[2]), int(match[1])
+    return PrintedProgress()
 
 
 def _capabilities(text: str) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ import os
 import shutil
 import sys
 
+from hrnet_pose_ros.cli.arguments import Verbs
 
-def add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_doctor(verbs: Verbs) -> None:
     """``hrnet_pose doctor [--json] [--strict]``"""
     parser = verbs.add_parser(
         "doctor",

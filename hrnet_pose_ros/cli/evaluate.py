@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from hrnet_pose_ros.coco.person_boxes import PersonBoxes
 
 
-def add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_evaluate(verbs: Verbs) -> None:
     """``hrnet_pose evaluate MODEL --annotations FILE.json --images DIR``"""
     parser = verbs.add_parser(
         "evaluate",
@@ -106,10 +105,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         }
         words = _difference_in_words(first.title, second.title, change, difference)
 
-    _write_json(options.json, report)
-    _write_json(options.results, first.data.results(annotations) if options.results else None)
+    write_json(options.json, report)
+    write_json(options.results, first.data.results(annotations) if options.results else None)
     if options.plots is not None:
-        from hrnet_pose_ros.coco.plots import write_plots
+        from hrnet_pose_ros.coco.evaluation_plots import write_plots
 
         write_plots(options.plots, measured, annotations, options.images)
     rows = [
@@ -160,10 +159,3 @@ def _difference_in_words(
         what = "OKS, reached by" if name == "oks" else "distance"
         lines.append(f"  {what}: {told} {unit}")
     return lines
-
-
-def _write_json(path: Path | None, content: Any) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
-        print(f"wrote {path}", file=sys.stderr)

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb ``quantize`` of the command ``hrnet_pose``."""
+"""``hrnet_pose quantize``: a model in 8 bits."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from hrnet_pose_ros.cli.arguments import Verbs
 from hrnet_pose_ros.cli.train import ANNOTATIONS, IMAGES, data_place
 
-Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
+if TYPE_CHECKING:
+    import numpy as np
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 # Half of them calibrate, half judge; more than these change neither.
 MOST_PERSONS = 800
 
 
-def add_quantize(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def add_quantize(verbs: Verbs) -> None:
     """``hrnet_pose quantize MODEL.onnx -o MODEL_int8.onnx --data DATA``"""
     from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED
     from hrnet_pose_ros.model_files.quantized import LEAST_OKS
@@ -132,6 +133,7 @@ def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:
     unreadable.
     """
     import cv2
+    import numpy as np
 
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     if not paths:

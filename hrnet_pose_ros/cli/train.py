@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrnet_pose_ros.cli.arguments import Verbs
+
 if TYPE_CHECKING:
     from hrnet_pose_ros.training.config import DataConfig, TrainingConfig
 
 ANNOTATIONS, IMAGES = "person_keypoints.json", "images"
 
 
-def add_train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_train(verbs: Verbs) -> None:
     """``hrnet_pose train CONFIG --data NAME=DATA --validation DATA -o FOLDER``"""
     parser = verbs.add_parser(
         "train",
@@ -72,7 +74,7 @@ def with_paths(
     ConfigError
         A name that the configuration does not have, or a data set without a place.
     """
-    from hrnet_pose_ros.training.config import ConfigError
+    from hrnet_pose_ros.yaml_config import ConfigError
 
     train = dict(config.train)
     for one in data:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_pose_ros.coco.plots import pyplot
+from hrnet_pose_ros.coco.evaluation_plots import pyplot
 from hrnet_pose_ros.coco.uncertainty_check import Judged
 from hrnet_pose_ros.coco.uncertainty_fit import SHARES
 from hrnet_pose_ros.coco.uncertainty_report import (

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
 from hrnet_pose_ros.model_files.metadata import (
     KEY_PREFIX,
@@ -104,9 +103,5 @@ def write_calibrations(
     written = kept | {key: value.to_json() for key, value in calibrations.items()}
     properties[CALIBRATIONS] = json.dumps(written)
     onnx.helper.set_model_props(model, properties)
-    # In the same folder, so that the rename cannot cross file systems; no name of a model.
-    with tempfile.TemporaryDirectory(prefix=".calibrate-", dir=path.parent) as folder:
-        copy = Path(folder) / path.name
+    with replacing(path) as copy:
         onnx.save(model, str(copy))
-        os.chmod(copy, path.stat().st_mode)
-        os.replace(copy, path)

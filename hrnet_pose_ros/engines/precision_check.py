@@ -13,8 +13,7 @@ import numpy as np
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
 from hrnet_pose_ros.model_files.find import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.pose.boxes import PADDING
-from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
+from hrnet_pose_ros.pose.oks import mean_crop_oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 
 # Mean OKS against float32 that float16 and bfloat16 must keep (docs/architecture.md).
@@ -58,7 +57,4 @@ def mean_oks(engine: HeatmapEngine, reference: HeatmapEngine, crops: np.ndarray)
     as_images = np.tile(np.eye(2, 3), (len(crops), 1, 1))  # the crop itself is the image
     ours, theirs = (e.decode(e.heatmaps(resized), as_images) for e in (engine, reference))
     counted = theirs.valid & (theirs.scores > PERSON_SCORE_THRESHOLD)
-    areas = np.full(len(crops), PERSON_TO_BOX * width * height / PADDING**2)
-    similarities = oks(ours.keypoints, theirs.keypoints, areas, counted)
-    seen = similarities[np.isfinite(similarities)]
-    return float(seen.mean()) if len(seen) else float("nan")
+    return mean_crop_oks(ours.keypoints, theirs.keypoints, (width, height), counted)

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.find import CHECKPOINT
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.zoo import ZooEntry
@@ -79,16 +78,12 @@ def fetch(
     if local is not None and not local.is_file():
         raise FileNotFoundError(f"no file '{local}' to take {entry.name} from")
     address = "" if local is not None else _address(entry, base_address)
-    folder.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that the rename cannot cross file systems; no name of a model.
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-        part = Path(temporary) / path.name
+    with replacing(path) as part:
         if local is not None:
             shutil.copyfile(local, part)
             entry.check(part, str(local))
         else:
             _download_checked(entry, address, part, timeout_s, say)
-        os.replace(part, path)
     return path
 
 

@@ -7,17 +7,12 @@ stand in the zoo, so that no user has to know them.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hrnet_pose_ros.model_files.find import (
     CHECKPOINT,
@@ -29,6 +24,7 @@ from hrnet_pose_ros.model_files.find import (
 )
 from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, TARGET_SIGMAS, ModelError
 from hrnet_pose_ros.pose.decoding import Method
+from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
 ZOO_FILE = "zoo.yaml"
 CHECKSUM_DIGITS = 8  # published file names hold so many hexadecimal digits of the SHA-256
@@ -164,9 +160,9 @@ def read_zoo(path: Path | None = None) -> dict[str, ZooEntry]:
     """
     path = path or find_bundled_file(ZOO_FILE)
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"'{path}' is not readable YAML: {error}") from error
+        content = read_yaml(path, "zoo")
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
     try:
         zoo = _mapping(content, "the zoo")
         if zoo.keys() != {"sources", "models"}:
@@ -288,24 +284,7 @@ def _mapping(values: Any, place: str) -> dict[str, Any]:
 
 def _filled(cls: Any, values: dict[str, Any], place: str) -> Any:
     """An instance of the dataclass from a mapping; every key is known and every value fits."""
-    kinds = typing.get_type_hints(cls)
-    values = dict(values)
-    for key in values:
-        if key not in kinds:
-            raise ModelError(f"unknown key '{place}.{key}'; known are {', '.join(kinds)}")
-    for field in dataclasses.fields(cls):
-        if field.default is dataclasses.MISSING and field.name not in values:
-            raise ModelError(f"the key '{place}.{field.name}' is missing")
-    for key, value in values.items():
-        kind = kinds[key]
-        if isinstance(kind, types.UnionType):  # "X | None": what is in the file is an X
-            kind = typing.get_args(kind)[0]
-        if kind is float and type(value) is int:
-            values[key] = value = float(value)
-        kind = typing.get_origin(kind) or kind
-        if type(value) is not kind:
-            raise ModelError(f"{place}.{key} must be of type {kind.__name__}, got {value!r}")
     try:
-        return cls(**values)
-    except ModelError as error:
-        raise ModelError(f"{place}.{error}") from None
+        return from_mapping(cls, values, place)
+    except ConfigError as error:
+        raise ModelError(str(error)) from None

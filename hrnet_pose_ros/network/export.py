@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import STRIDE, ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.onnx_files import (
     ExportError,
-    kept_when_checked,
     save_model,
     traced_model,
 )
@@ -91,7 +91,7 @@ def export_onnx(
     with torch.inference_mode():
         expected = heatmap_network(torch.from_numpy(crops)).numpy()
 
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         _write_onnx(heatmap_network, metadata, written)
         check_heatmaps(_openvino_heatmaps(written, crops), expected, written.name)
     return metadata

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import (
     STRIDE,
     End2EndGraphMetadata,
@@ -26,7 +27,6 @@ from hrnet_pose_ros.network.end2end_graph import End2EndGraph, Stages
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
 from hrnet_pose_ros.network.onnx_files import (
     ExportError,
-    kept_when_checked,
     save_model,
     traced_model,
 )
@@ -117,7 +117,7 @@ def export_end2end_graph(
         flip_test=flip_test,
         image_size=image_size,
     )
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         model = _traced(End2EndGraph(network, metadata).eval(), metadata, written.parent)
         save_model(model, metadata.to_properties(), written)
         check_end2end_graph(written, network, metadata, crops)

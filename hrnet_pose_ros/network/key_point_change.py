@@ -9,8 +9,7 @@ import numpy as np
 
 from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, STRIDE, Int8Judgement
 from hrnet_pose_ros.network.onnx_files import ExportError
-from hrnet_pose_ros.pose.boxes import PADDING
-from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
+from hrnet_pose_ros.pose.oks import mean_crop_oks
 
 # A calibration takes the range of each activation from so many persons at least.
 LEAST_CALIBRATED = 50
@@ -127,15 +126,11 @@ def key_point_change(
     """
     (points, seen), (others, found) = reference, changed
     others = np.where(found[..., None], others, np.inf)  # a lost joint is no near one
-    width, height = input_size
-    areas = np.full(len(points), PERSON_TO_BOX * width * height / PADDING**2)
     distances = np.linalg.norm(others - points, axis=-1)[seen] / STRIDE
     return KeyPointChange(
         calibrated=calibrated,
         judged=int(seen.any(axis=1).sum()),
         joints=int(seen.sum()),
-        mean_oks=float(np.nanmean(oks(others, points, areas, seen)))
-        if seen.any()
-        else float("nan"),
+        mean_oks=mean_crop_oks(others, points, input_size, seen),
         shares={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)} if seen.any() else {},
     )

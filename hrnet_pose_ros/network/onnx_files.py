@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files: written from a module, complete and with metadata, and kept only when checked."""
+"""ONNX files: written from a module, complete and with metadata."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +16,6 @@ OPSET = 18
 
 class ExportError(RuntimeError):
     """The exported file does not compute what the network computes; it was not kept."""
-
-
-@contextmanager
-def kept_when_checked(output: Path) -> Iterator[Path]:
-    """A place to write a file to and check it; it becomes ``output`` unless an error is raised.
-
-    An existing ``output`` stays until then.
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that the rename cannot cross file systems; no name of a model.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
-        written = Path(folder) / output.name
-        yield written
-        os.replace(written, output)
 
 
 def traced_model(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
 from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
@@ -22,7 +23,7 @@ from hrnet_pose_ros.network.key_point_change import (
     checked_judgement,
     key_point_change,
 )
-from hrnet_pose_ros.network.onnx_files import kept_when_checked, save_model
+from hrnet_pose_ros.network.onnx_files import save_model
 from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
@@ -68,7 +69,7 @@ def quantize_end2end_graph(
     graph = onnx.load(str(model))
     metadata = _float32_metadata(graph, model)
     metadata = dataclasses.replace(metadata, precision="int8")
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         _quantize(model, written, quantized_convolutions(graph), calibrating)
         quantized = onnx.load(str(written))
         save_model(quantized, metadata.to_properties(), written)

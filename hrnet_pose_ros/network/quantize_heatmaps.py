@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
@@ -26,7 +27,7 @@ from hrnet_pose_ros.network.key_point_change import (
     checked_judgement,
     key_point_change,
 )
-from hrnet_pose_ros.network.onnx_files import kept_when_checked, save_model
+from hrnet_pose_ros.network.onnx_files import save_model
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD, Poses
 
@@ -67,7 +68,7 @@ def quantize_heatmap_graph(
     graph = onnx.load(str(model))
     metadata = _float32_metadata(graph, model)
     metadata = dataclasses.replace(metadata, quantized=True)
-    with kept_when_checked(output) as written:
+    with replacing(output) as written:
         quantized = _quantized(graph, calibrating)
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(

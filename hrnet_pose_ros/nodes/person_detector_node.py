@@ -8,6 +8,7 @@ expects of every detector.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
@@ -27,36 +28,62 @@ from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.images import ImageError
+from hrnet_pose_ros.pipeline.parameter import Change, ParameterSet, parameter
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import image_input
+from hrnet_pose_ros.ros.parameter_server import ParameterServer
 
 CLASS_ID = "person"
 STOP_TIMEOUT = 10.0
 
 
+@dataclass(frozen=True)
+class DetectorSettings(ParameterSet):
+    """The values of all parameters of the node `person_detector`."""
+
+    image_transport: str = parameter(
+        "raw",
+        "`raw` takes sensor_msgs/Image on `image`; `compressed` takes CompressedImage on "
+        "`image/compressed`.",
+        Change.START,
+        choices=tuple(TRANSPORTS),
+    )
+    min_score: float = parameter(
+        0.5,
+        "Least score of a person that is published.",
+        Change.START,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    threads: int = parameter(
+        0, "Processor threads; 0: all cores.", Change.START, minimum=0, maximum=256
+    )
+    tile_columns: int = parameter(
+        3,
+        "Overlapping tiles across that are looked at beside the whole image; 1 by 1: none, "
+        "fastest.",
+        Change.START,
+        minimum=1,
+        maximum=64,
+    )
+    tile_rows: int = parameter(2, "Tiles down.", Change.START, minimum=1, maximum=64)
+
+
 class PersonDetectorNode(Node):
-    """Parameters, all at start: ``image_transport`` (raw, compressed), ``min_score``, ``threads``,
-    ``tile_columns`` and ``tile_rows`` (1 and 1: only the whole image, fastest)."""
+    """Answers the newest image with its persons; for the parameters see `DetectorSettings`."""
 
     def __init__(self) -> None:
         super().__init__("person_detector")
-
-        def parameter(name: str, default: Any) -> Any:
-            return self.declare_parameter(name, default).value
-
-        transport = parameter("image_transport", "raw")
-        if transport not in TRANSPORTS:
-            raise ValueError(
-                f"parameter image_transport is {transport!r}; allowed: {', '.join(TRANSPORTS)}"
-            )
+        settings = ParameterServer(self, DetectorSettings).current()
         self._detector = PersonDetector(
-            min_score=parameter("min_score", 0.5),
-            threads=parameter("threads", 0),
-            tiles=(parameter("tile_columns", 3), parameter("tile_rows", 2)),
+            min_score=settings.min_score,
+            threads=settings.threads,
+            tiles=(settings.tile_columns, settings.tile_rows),
         )
         self._ids = BoxIds()
         self._stopping = threading.Event()
-        self._images = image_input(self, TRANSPORTS[transport])
+        self._images = image_input(self, TRANSPORTS[settings.image_transport])
         overridable = QoSOverridingOptions.with_default_policies()
         self._detections = self.create_publisher(
             Detection2DArray,
@@ -78,8 +105,7 @@ class PersonDetectorNode(Node):
         try:
             frame = self._images.transport.read(message)
             boxes, scores = self._detector.detect(frame)
-            stamp = message.header.stamp
-            ids = self._ids.assign(boxes, stamp.sec * 10**9 + stamp.nanosec)
+            ids = self._ids.assign(boxes, stamp_of(message))
             self._detections.publish(
                 detection_array(message.header, boxes.tolist(), scores.tolist(), ids)
             )

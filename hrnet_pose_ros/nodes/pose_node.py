@@ -41,7 +41,7 @@ from hrnet_pose_ros.nodes.pose.publishers import create_publishers
 from hrnet_pose_ros.pipeline.gate import EXPIRY_PERIOD, FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
@@ -74,7 +74,6 @@ class PoseNode(ForgivingLifecycle, Node):
         ForgivingLifecycle.__init__(self, callback_group=self.slow_callbacks)
         self._parameter_server = ParameterServer(
             self,
-            PARAMETERS,
             Settings,
             unconfigured=lambda: self.state_id() == State.PRIMARY_STATE_UNCONFIGURED,
         )

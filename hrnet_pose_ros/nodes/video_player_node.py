@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +16,40 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from hrnet_pose_ros.pipeline.parameter import Change, ParameterError, ParameterSet, parameter
+from hrnet_pose_ros.ros.parameter_server import ParameterServer
 from hrnet_pose_ros.video import VideoError, VideoReader
 
 STOP_TIMEOUT = 10.0
 
 
+@dataclass(frozen=True)
+class PlayerSettings(ParameterSet):
+    """The values of all parameters of the node `video_player`."""
+
+    video: str = parameter("", "The path of the video file; it must be given.", Change.START)
+    loop: bool = parameter(True, "Play it again and again, or once.", Change.START)
+    frame_id: str = parameter(
+        "camera_optical_frame", "The frame in the images' headers.", Change.START
+    )
+
+    def __post_init__(self) -> None:
+        if not self.video:
+            raise ParameterError("parameter video is ''; allowed: the path of a video file")
+
+
 class VideoPlayerNode(Node):
     """Publishes the frames on `image` at the video's rate, stamped with the time of publication.
 
-    Parameters, all at start: ``video`` (path), ``loop`` (again and again, or once), ``frame_id``.
-    After the last frame of a video that is played once, the node stays and is silent.
+    After the last frame of a video that is played once, the node stays and is silent. For the
+    parameters see `PlayerSettings`.
     """
 
     def __init__(self) -> None:
         super().__init__("video_player")
-        video = self.declare_parameter("video", "").value
-        self._loop = self.declare_parameter("loop", True).value
-        self._frame_id = self.declare_parameter("frame_id", "camera_optical_frame").value
-        if not video:
-            raise ValueError("parameter video is ''; allowed: the path of a video file")
-        self._path = Path(video).expanduser()
+        settings = ParameterServer(self, PlayerSettings).current()
+        self._loop, self._frame_id = settings.loop, settings.frame_id
+        self._path = Path(settings.video).expanduser()
         reader = VideoReader(self._path)
         self._images = self.create_publisher(
             Image,

@@ -16,6 +16,7 @@ from hrnet_pose_ros.pipeline.image_transport import ImageTransport
 from hrnet_pose_ros.pipeline.images import ImageError
 from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
 from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 # A stamp this far from the clock belongs to another clock.
 CLOCK_LIMIT_NS = 10_000_000_000
@@ -117,11 +118,11 @@ class FrameGate:
         except ImageError as error:
             self._refuse(Subject.IMAGE, Reason.UNREADABLE, str(error))
             return []
-        return self.admit(Subject.IMAGE, _stamp_of(message), message)
+        return self.admit(Subject.IMAGE, stamp_of(message), message)
 
     def detections(self, message: Any) -> list[PairedFrame]:
         """Take a Detection2DArray."""
-        return self.admit(Subject.DETECTIONS, _stamp_of(message), message)
+        return self.admit(Subject.DETECTIONS, stamp_of(message), message)
 
     def admit(self, subject: Subject, stamp: int, content: Any) -> list[PairedFrame]:
         """Take an image or detections by their stamp (ns), whatever ``content`` stands for them."""
@@ -175,8 +176,3 @@ class FrameGate:
         self._drop(subject, reason)
         if self._refused is not None:
             self._refused(subject, reason, text)
-
-
-def _stamp_of(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one parameter is: its type, what it may be, when it may change."""
+"""What one parameter is: its type, what it may be, when it may change; and a node's set of them."""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-SettingsT = TypeVar("SettingsT")
+Value = TypeVar("Value")
+SettingsT = TypeVar("SettingsT", bound="ParameterSet")
+
+_KEY = "parameter"  # in a field's metadata
 
 
 class Change(Enum):
@@ -86,19 +91,73 @@ class Parameter:
         return ParameterError(f"parameter {self.name} is {value!r}; allowed: {allowed}")
 
 
-def checked_settings(
-    settings_class: Callable[..., SettingsT],
-    parameters: Iterable[Parameter],
-    values: Mapping[str, Any],
-) -> SettingsT:
-    """The settings of these values: an instance of a dataclass with a field for each parameter.
-
-    Raises
-    ------
-    ParameterError
-        A value is not allowed, by itself or (where the class checks that) with the others.
-    """
-    return settings_class(**{p.name: p.checked(values[p.name]) for p in parameters})
-
-
 _TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+
+
+def parameter(
+    default: Value,
+    description: str,
+    change: Change = Change.ANY_TIME,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    length: int | None = None,
+) -> Value:
+    """A field of a `ParameterSet`; the arguments are those of `Parameter`."""
+    facts = dict(
+        default=default,
+        description=description,
+        change=change,
+        minimum=minimum,
+        maximum=maximum,
+        choices=choices,
+        length=length,
+    )
+
+    def fresh() -> Value:
+        return list(default) if isinstance(default, list) else default  # type: ignore[return-value]
+
+    field: Value = dataclasses.field(default_factory=fresh, metadata={_KEY: facts})
+    return field
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """The values of all parameters of a node at one time: each field is a `parameter`.
+
+    Example
+    -------
+    >>> @dataclass(frozen=True)
+    ... class PlayerSettings(ParameterSet):
+    ...     rate: float = parameter(10.0, "Images a second.", minimum=0.1, maximum=100.0)
+    >>> PlayerSettings.of({"rate": 5})
+    PlayerSettings(rate=5.0)
+    >>> PlayerSettings.of({"rate": 0})
+    Traceback (most recent call last):
+    hrnet_pose_ros.pipeline.parameter.ParameterError: parameter rate is 0.0; allowed: 0.1 to 100
+    """
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """What the fields are, by name, in their order."""
+        return {
+            field.name: Parameter(name=field.name, **field.metadata[_KEY])
+            for field in dataclasses.fields(cls)
+        }
+
+    @classmethod
+    def of(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
+        """Check ``{name: value}`` and return them; a parameter that is left out has its default.
+
+        Raises
+        ------
+        ParameterError
+            There is no such parameter (the nearest name is named), or it does not take the value.
+        """
+        parameters = cls.parameters()
+        for name in values:
+            if name not in parameters:
+                near = difflib.get_close_matches(name, parameters, n=1, cutoff=0.0)[0]
+                raise ParameterError(f"there is no parameter {name}; the nearest is {near}")
+        return cls(**{name: parameters[name].checked(value) for name, value in values.items()})

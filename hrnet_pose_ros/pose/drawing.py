@@ -29,6 +29,9 @@ _SHIFT = 4
 _SUBPIXELS = 1 << _SHIFT
 FARTHEST_PX = 8000.0
 
+# A close-up shows so many times a person's box.
+CLOSE_UP_MARGIN = 1.4
+
 # Ids of some trackers are UUIDs; a label shows this much of one.
 LABEL_LENGTH = 12
 
@@ -115,6 +118,49 @@ def draw_poses(
             captions.append((text, extent, size))
     for caption in captions:  # last, so that no skeleton covers a text
         _draw_label(image, *caption)
+
+
+def draw_close_up(
+    image: np.ndarray,
+    box: np.ndarray,
+    poses: Poses,
+    size: tuple[int, int],
+    margin: float = CLOSE_UP_MARGIN,
+) -> np.ndarray:
+    """A box of the image with the poses in it, enlarged.
+
+    The picture is enlarged first and drawn into afterwards, so that lines stay fine.
+
+    Parameters
+    ----------
+    image
+        uint8 RGB ``[H, W, 3]``; it stays as it is.
+    box
+        float ``[4]``: x, y, width, height in pixels; sides below 1 px count as 1 px.
+    poses
+        N poses in pixels of the image.
+    size
+        (width, height) of the picture; the box keeps its aspect ratio and is centred.
+    margin
+        The picture shows at least so many times the box.
+
+    Returns
+    -------
+    uint8 RGB ``[height, width, 3]``; black where there is no image.
+    """
+    sides = np.maximum(np.asarray(box[2:], np.float64), 1)
+    scale = float((np.array(size) / (margin * sides)).min())
+    shift = np.array(size) / 2 - scale * (np.asarray(box[:2], np.float64) + sides / 2)
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC)
+    enlarged = Poses(
+        keypoints=(poses.keypoints * scale + shift).astype(np.float32),
+        scores=poses.scores,
+        covariances=(poses.covariances * scale**2).astype(np.float32),
+        valid=poses.valid,
+    )
+    draw_poses(picture, enlarged)
+    return picture
 
 
 def _width(size: float, divisor: float, most: int) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hrnet_pose_ros.pose.boxes import PADDING
 from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
 
 # A standing person covers about half of the box that a crop is made from.
@@ -60,3 +61,32 @@ def oks(
     similarity = np.where(mask & np.isfinite(similarity), similarity, 0.0)
     joints = mask.sum(axis=1)
     return np.where(joints > 0, similarity.sum(axis=1) / np.maximum(joints, 1), np.nan)
+
+
+def mean_crop_oks(
+    keypoints_a: ArrayLike,
+    keypoints_b: ArrayLike,
+    crop_size: tuple[int, int],
+    counted: ArrayLike,
+) -> float:
+    """Mean OKS of poses in crops of one person each; how far two networks agree.
+
+    Parameters
+    ----------
+    keypoints_a, keypoints_b
+        float ``[N, 17, 2]``: x and y in pixels of the crops.
+    crop_size
+        (width, height) of the crops in pixels: a person's area is what a person has in such a
+        crop, whose box is padded by 1.25.
+    counted
+        bool ``[N, 17]``: joints that take part.
+
+    Returns
+    -------
+    In [0, 1], over the persons with a joint that counts; NaN where there are none.
+    """
+    width, height = crop_size
+    areas = np.full(len(np.asarray(counted)), PERSON_TO_BOX * width * height / PADDING**2)
+    similarities = oks(keypoints_a, keypoints_b, areas, counted)
+    seen = similarities[np.isfinite(similarities)]
+    return float(seen.mean()) if len(seen) else float("nan")

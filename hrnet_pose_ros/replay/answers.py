@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.poses import Poses
 
 SKELETONS = "hrnet_pose_ros/msg/SkeletonArray"
@@ -25,7 +26,7 @@ DROPPED_IMAGES = "dropped.images."
 
 
 @dataclass(frozen=True)
-class Frame:
+class SkeletonFrame:
     """The skeletons of one image.
 
     Attributes
@@ -67,7 +68,7 @@ class Answers:
     """All frames of a bag by their stamps, in rising order, and what else it tells of the run."""
 
     name: str
-    frames: dict[int, Frame]
+    frames: dict[int, SkeletonFrame]
     model: str = ""
     statuses: list[Status] = field(default_factory=list)
     repeated: int = 0  # frames with a stamp that was there before; the first one counts
@@ -90,12 +91,11 @@ class Answers:
         return None if last is None else (earlier[0] + last[0], earlier[1] + last[1])
 
 
-def frame_of(message: Any) -> Frame:
+def frame_of(message: Any) -> SkeletonFrame:
     """The frame of a SkeletonArray of rclpy or rosbags."""
     poses, boxes = poses_of(message)
-    stamp = message.header.stamp
-    return Frame(
-        stamp=stamp.sec * 1_000_000_000 + stamp.nanosec,
+    return SkeletonFrame(
+        stamp=stamp_of(message),
         poses=poses,
         boxes=boxes,
         ids=tuple(skeleton.id for skeleton in message.skeletons),
@@ -132,7 +132,7 @@ def read_answers(path: Path, topic: str = "") -> Answers:
         kinds = {name: info.type for name, info in bag.topics.items()}
         topic = skeleton_topic(kinds, topic, path)
         others = [name for name, kind in kinds.items() if kind in (INFO, DIAGNOSTICS)]
-        frames: dict[int, Frame] = {}
+        frames: dict[int, SkeletonFrame] = {}
         statuses: list[Status] = []
         model, repeated = "", 0
         for item in bag.messages([topic, *others]):

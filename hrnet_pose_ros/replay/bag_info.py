@@ -18,6 +18,7 @@ from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import RAW, TRANSPORT_OF_TYPE
 from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
@@ -30,7 +31,6 @@ from hrnet_pose_ros.replay.topics import (
     detections_topic,
     image_candidates,
     image_topic,
-    stamp_of,
 )
 
 # A pause of so many usual periods between two messages is a gap.

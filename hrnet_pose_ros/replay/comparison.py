@@ -19,10 +19,9 @@ from functools import cached_property
 import numpy as np
 
 from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
-from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
-from hrnet_pose_ros.replay.answers import Answers, Frame
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class FrameComparison:
         the same partner id, and how many there are. Without golden ids both are 0.
     """
 
-    golden: Frame
-    new: Frame
+    golden: SkeletonFrame
+    new: SkeletonFrame
     pairs: np.ndarray
     oks: np.ndarray
     person_score_changes: np.ndarray
@@ -114,7 +113,7 @@ def compare(golden: Answers, new: Answers) -> Comparison:
     return Comparison(golden, new, frames)
 
 
-def match_persons(golden: Frame, new: Frame) -> np.ndarray:
+def match_persons(golden: SkeletonFrame, new: SkeletonFrame) -> np.ndarray:
     """Which persons of two frames belong together; the rule is in the module's docstring.
 
     Returns
@@ -165,7 +164,7 @@ class _Partners:
         return kept, again
 
 
-def _compared(golden: Frame, new: Frame, partners: _Partners) -> FrameComparison:
+def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: _Partners) -> FrameComparison:
     pairs = match_persons(golden, new)
     a, b = pairs[:, 0], pairs[:, 1]
     scores = golden.poses.scores[a].astype(np.float64)

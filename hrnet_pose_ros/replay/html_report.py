@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_pose_ros.replay.answers import Answers, Frame
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 from hrnet_pose_ros.replay.comparison import Comparison
-from hrnet_pose_ros.replay.plots import Series, time_plot
 from hrnet_pose_ros.replay.scenario import Scenario
+from hrnet_pose_ros.replay.time_plots import Series, time_plot, why_no_plots
 from hrnet_pose_ros.replay.verdict import Verdict
 from hrnet_pose_ros.replay.worst_frames import WorstFrame
 
@@ -34,12 +34,7 @@ th, td { text-align: left; vertical-align: top; padding: 5px 10px; border-bottom
 td.outcome { white-space: nowrap; font-weight: 600; }
 tr.failed td.outcome { color: #b91c1c; } tr.passed td.outcome { color: #15803d; }
 tr.skipped { color: #666; }
-svg { width: 100%; max-width: 1300px; display: block; margin: 6px 0; background: #fafafa; }
-svg text { font-size: 11px; fill: #333; } svg .title { font-size: 13px; font-weight: 600; }
-svg .y { text-anchor: end; } svg .x { text-anchor: middle; }
-svg polyline { fill: none; stroke-width: 1.4; } svg line { stroke-width: 1.6; }
-svg .grid { stroke: #ddd; stroke-width: 1; }
-svg .limit { stroke: #c00; stroke-dasharray: 5 4; stroke-width: 1; }
+img.plot { width: 100%; display: block; margin: 6px 0; }
 figure { margin: 0 0 22px; } figcaption { margin-bottom: 4px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; }
 .side { display: flex; gap: 4px; align-items: flex-start; flex-wrap: wrap; }
@@ -56,7 +51,10 @@ def write_report(
     verdict: Verdict,
     worst: list[WorstFrame],
 ) -> None:
-    """Write the page: verdict, conditions, plots over time and the worst frames."""
+    """Write the page: verdict, conditions, plots over time and the worst frames.
+
+    Without matplotlib the page says so in place of the plots (`why_no_plots`).
+    """
     title = f"Replay test: {escape(scenario.name)}"
     word = "pass" if verdict.success else "fail"
     parts = [
@@ -117,9 +115,12 @@ def _conditions(verdict: Verdict) -> str:
 
 
 def _plots(scenario: Scenario, comparison: Comparison) -> list[str]:
+    missing = why_no_plots()
+    if missing:
+        return [f"<p class='none'>{escape(missing)}</p>"]
     start = _start(comparison)
 
-    def both(value: Callable[[Frame], float]) -> list[Series]:
+    def both(value: Callable[[SkeletonFrame], float]) -> list[Series]:
         """The new curve is dashed: the golden one shows through where they are equal."""
         series = []
         for label, colour, answers in (

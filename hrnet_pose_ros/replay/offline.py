@@ -29,6 +29,7 @@ from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.pairing import Pair
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_array, skeleton_info
+from hrnet_pose_ros.pipeline.stamps import seconds_text, time_fields
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader, BagWriter, message_types
 from hrnet_pose_ros.replay.definitions import BagError
@@ -208,7 +209,7 @@ class _Run:
             rgb = self._transport.decode(pair.image.message)
         except ImageError as error:
             self._drops.add(Subject.IMAGE, Reason.UNREADABLE)
-            stamp = _seconds(pair.image.stamp)
+            stamp = seconds_text(pair.image.stamp)
             self._warn_first(f"{self._image}, stamp {stamp}, dropped: {error}")
             return
         image_size, detections = size_of(rgb), pair.detections_message
@@ -236,7 +237,7 @@ class _Run:
     def _begin(self, first: int) -> None:
         """Write the latched SkeletonInfo, stamped with the first log time."""
         self._first = first
-        stamp = self._types.Time(sec=first // 10**9, nanosec=first % 10**9)
+        stamp = self._types.Time(**time_fields(first))
         header = self._types.Header(stamp=stamp, frame_id="")
         rectified = self._settings.image_rectified
         info = skeleton_info(self._types, header, self._engine.info, image_rectified=rectified)
@@ -247,13 +248,9 @@ class _Run:
 
     def _warn_refused(self, subject: Subject, reason: Reason, text: str) -> None:
         topic = self._image if subject is Subject.IMAGE else self._detections
-        self._warn_first(f"{topic} at {_seconds(self._clock.now())}: {text}")
+        self._warn_first(f"{topic} at {seconds_text(self._clock.now())}: {text}")
 
     def _warn_first(self, text: str) -> None:
         self._warnings += 1
         if self._warn is not None and self._warnings <= WARNINGS:
             self._warn(text + ("; more are counted only" if self._warnings == WARNINGS else ""))
-
-
-def _seconds(stamp: int) -> str:
-    return f"{stamp // 10**9}.{stamp % 10**9:09d}"

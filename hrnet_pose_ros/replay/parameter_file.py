@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from hrnet_pose_ros.pipeline.parameter import ParameterError
 from hrnet_pose_ros.pipeline.settings import BY_NAME, Settings
+from hrnet_pose_ros.yaml_config import read_yaml
 
 NODE = "hrnet_pose"
 KEY = "ros__parameters"
@@ -31,7 +29,7 @@ def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     ValueError
         The file is no parameter file.
     """
-    values = {name: parameter.default for name, parameter in BY_NAME.items()}
+    values: dict[str, Any] = {}
     if file is not None:
         for wildcard, section in _sections(file):
             for name, value in section.items():
@@ -48,12 +46,7 @@ def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 def _sections(file: Path) -> list[tuple[bool, Mapping[str, Any]]]:
     """``(wildcard, {name: value})`` of the sections that concern the node; wildcards first."""
-    try:
-        content = YAML(typ="safe").load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"parameter file '{file}' cannot be read: {error}") from None
-    except YAMLError as error:
-        raise ValueError(f"parameter file '{file}' is not YAML: {error}") from None
+    content = read_yaml(file, "parameter file")
     if not isinstance(content, dict):
         raise ValueError(f"parameter file '{file}' is no map of nodes to {KEY}")
     found = list(_walk(content, ""))

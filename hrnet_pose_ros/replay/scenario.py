@@ -5,20 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
-LEVELS = ("ok", "warn", "error", "stale")  # DiagnosticStatus.level 0 to 3
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot be used; the message names the file, the key and the value."""
+Severity = Literal["ok", "warn", "error", "stale"]  # DiagnosticStatus.level 0 to 3
+SEVERITIES = get_args(Severity)
 
 
 # What a number may be at most, by its key; none may be below 0.
@@ -34,13 +28,13 @@ UPPER_LIMITS = {
 class Condition:
     """One condition; its attributes are the keys in the file."""
 
-    def check(self, place: str) -> None:
-        """Raise ScenarioError where a value does not fit; ``place`` is the condition's key."""
+    def __post_init__(self) -> None:
+        """Raise ValueError where a value does not fit."""
         for name, high in UPPER_LIMITS.items():
             value = getattr(self, name, None)
             if value is not None and not 0 <= value <= high:
                 limits = "at least 0" if high == math.inf else f"between 0 and {high:g}"
-                raise ScenarioError(f"{place}.{name} must be {limits}, got {value:g}")
+                raise ValueError(f"{name} must be {limits}, got {value:g}")
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,10 @@ class CountCondition(Condition):
     count: int | None = None
     share: float | None = None
 
-    def check(self, place: str) -> None:
-        super().check(place)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.count is None and self.share is None:
-            raise ScenarioError(f"{place} needs count, share or both")
+            raise ValueError("needs count, share or both")
 
 
 @dataclass(frozen=True)
@@ -99,15 +93,12 @@ class DropCondition(Condition):
 class DiagnosticsCondition(Condition):
     """No status whose name contains ``node`` was ever above the level ``at_most``."""
 
-    at_most: str
+    at_most: Severity
     node: str = "hrnet_pose"
     required: bool = False
 
-    def check(self, place: str) -> None:
-        if self.at_most not in LEVELS:
-            raise ScenarioError(
-                f"{place}.at_most must be one of {', '.join(LEVELS)}; got '{self.at_most}'"
-            )
+    def __post_init__(self) -> None:
+        """No number to check: the type of ``at_most`` says what it may be."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +133,14 @@ class Scenario:
 
         Raises
         ------
-        ScenarioError
+        ConfigError
             A key is unknown or missing, a value has the wrong type or lies outside its range, or
             there is no condition at all.
         """
-        scenario = _filled(cls, values, "")
-        conditions = scenario.conditions()
-        if not conditions:
-            known = [name for name, kind in _kinds(cls).items() if kind is not str]
-            raise ScenarioError(f"no condition; set one of {', '.join(known)}")
-        for name, condition in conditions.items():
-            condition.check(name)
+        scenario = from_mapping(cls, values)
+        if not scenario.conditions():
+            known = [f.name for f in dataclasses.fields(cls) if f.name not in ("name", "topic")]
+            raise ConfigError(f"no condition; set one of {', '.join(known)}")
         return scenario
 
 
@@ -161,48 +149,11 @@ def read_scenario(path: Path) -> Scenario:
 
     Raises
     ------
-    ScenarioError
-        The file is no YAML, or no scenario.
-    OSError
-        The file cannot be read.
+    ConfigError
+        The file cannot be read, or is not YAML, or not a scenario.
     """
+    content = read_yaml(path, "scenario")
     try:
-        return Scenario.of(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
-    except ScenarioError as error:
-        raise ScenarioError(f"{path}: {error}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} is not readable YAML: {error}") from error
-
-
-def _kinds(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _filled(cls: Any, values: Any, place: str) -> Any:
-    """An instance of the dataclass from a mapping; every key is known and every value fits."""
-    where = f"{place}." if place else ""
-    kinds = _kinds(cls)
-    if not isinstance(values, dict):
-        name = place or "the scenario"
-        raise ScenarioError(f"{name} must be a mapping with keys of {', '.join(kinds)}")
-    for key in values:
-        if key not in kinds:
-            raise ScenarioError(f"unknown key '{where}{key}'; known are {', '.join(kinds)}")
-    for field in dataclasses.fields(cls):
-        if field.default is dataclasses.MISSING and field.name not in values:
-            raise ScenarioError(f"the key '{where}{field.name}' is missing")
-    return cls(**{key: _value(kinds[key], value, where + key) for key, value in values.items()})
-
-
-def _value(kind: Any, value: Any, place: str) -> Any:
-    if isinstance(kind, types.UnionType):  # "X | None": what is in the file is an X
-        kind = next(one for one in typing.get_args(kind) if one is not type(None))
-    if dataclasses.is_dataclass(kind):
-        return _filled(kind, value, place)
-    if kind is float and type(value) in (int, float):
-        value = float(value)
-    if type(value) is not kind:
-        words = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-        raise ScenarioError(f"{place} must be {words[kind]}, got {value!r}")
-    return value
+        return Scenario.of(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

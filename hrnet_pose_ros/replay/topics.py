@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
 from hrnet_pose_ros.replay.bags import TopicInfo
@@ -39,11 +38,6 @@ def image_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
 def detections_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
     """As `image_topic`."""
     return _choose("detections", (DETECTIONS,), topics, detection_candidates(topics), wanted)
-
-
-def stamp_of(message: Any) -> int:
-    """The stamp of a message with a header, ns."""
-    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
 def _choose(

@@ -13,7 +13,7 @@ import numpy as np
 from hrnet_pose_ros.replay.answers import Answers
 from hrnet_pose_ros.replay.comparison import Comparison
 from hrnet_pose_ros.replay.scenario import (
-    LEVELS,
+    SEVERITIES,
     AgeCondition,
     ChangeCondition,
     ContinuityCondition,
@@ -177,11 +177,11 @@ def _diagnostics(name: str, condition: DiagnosticsCondition, comparison: Compari
         reason = f"no status of '{condition.node}'"
         return _not_recorded(name, condition.required, "diagnostics", reason)
     worst = max(statuses, key=lambda one: one.level)  # the first of the worst
-    level = LEVELS[worst.level] if worst.level < len(LEVELS) else str(worst.level)
+    level = SEVERITIES[worst.level] if worst.level < len(SEVERITIES) else str(worst.level)
     shown = f": '{worst.name}' said '{worst.text}'" if worst.level else ""
     return Outcome(
         name,
-        worst.level <= LEVELS.index(condition.at_most),
+        worst.level <= SEVERITIES.index(condition.at_most),
         f"the highest level of {len(statuses)} statuses is {level}; "
         f"at most {condition.at_most} is allowed{shown}",
     )

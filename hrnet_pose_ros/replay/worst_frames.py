@@ -13,8 +13,9 @@ import numpy as np
 
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
 from hrnet_pose_ros.pipeline.images import ImageError
-from hrnet_pose_ros.pose.drawing import draw_poses
-from hrnet_pose_ros.replay.answers import Frame
+from hrnet_pose_ros.pipeline.stamps import stamp_of
+from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
+from hrnet_pose_ros.replay.answers import SkeletonFrame
 from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
 
 MOST_FRAMES = 6
@@ -69,8 +70,7 @@ def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray
         if not kinds:
             raise ValueError(f"{path} has no image topic; it has {', '.join(sorted(bag.topics))}")
         for item in bag.messages(list(kinds)) if frames else ():
-            stamp = item.message.header.stamp
-            at = stamp.sec * 1_000_000_000 + stamp.nanosec
+            at = stamp_of(item.message)
             if at in sizes and at not in images:
                 image = _read(kinds[item.topic], item.message)
                 if image is not None and image.shape[1::-1] == sizes[at]:
@@ -96,7 +96,7 @@ def drawn(frame: FrameComparison, image: np.ndarray | None) -> WorstFrame:
     pictures = []
     for run in (frame.golden, frame.new):
         pictures.append(_picture(image, run))
-        pictures.append(_close_up(image, run, box))
+        pictures.append(draw_close_up(image, box, run.poses, CLOSE_UP))
     golden, golden_close, new, new_close = map(_jpeg, pictures)
     return WorstFrame(frame, golden, new, golden_close, new_close)
 
@@ -111,31 +111,11 @@ def _worst_box(frame: FrameComparison) -> np.ndarray:
     return frame.golden.boxes[frame.pairs[lowest, 0]]
 
 
-def _picture(image: np.ndarray, run: Frame) -> np.ndarray:
+def _picture(image: np.ndarray, run: SkeletonFrame) -> np.ndarray:
     picture = image.copy()
     draw_poses(picture, run.poses, run.boxes, run.ids)
     height = max(round(PICTURE_WIDTH * image.shape[0] / image.shape[1]), 1)
     return cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-
-
-def _close_up(image: np.ndarray, run: Frame, box: np.ndarray) -> np.ndarray:
-    """The box with a margin, enlarged first and drawn into afterwards, so that lines stay fine."""
-    x, y, width, height = box
-    target_width, target_height = CLOSE_UP
-    scale = min(target_width / max(width, 1), target_height / max(height, 1)) / 1.4
-    shift = np.array([target_width, target_height]) / 2 - scale * np.array(
-        [x + width / 2, y + height / 2]
-    )
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    picture = cv2.warpAffine(image, matrix, CLOSE_UP, flags=cv2.INTER_CUBIC)
-    poses = type(run.poses)(
-        keypoints=(run.poses.keypoints * scale + shift).astype(np.float32),
-        scores=run.poses.scores,
-        covariances=(run.poses.covariances * scale**2).astype(np.float32),
-        valid=run.poses.valid,
-    )
-    draw_poses(picture, poses)
-    return picture
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

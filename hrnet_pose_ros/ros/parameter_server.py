@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's parameters, from a list of `Parameter`: declared, checked together, applied together."""
+"""A node's parameters, from a `ParameterSet`: declared, checked together, applied together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Generic
 
 from rcl_interfaces.msg import (
@@ -15,13 +15,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from hrnet_pose_ros.pipeline.parameter import (
-    Change,
-    Parameter,
-    ParameterError,
-    SettingsT,
-    checked_settings,
-)
+from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError, SettingsT
 
 
 class ParameterServer(Generic[SettingsT]):
@@ -30,7 +24,7 @@ class ParameterServer(Generic[SettingsT]):
     A node that owns one::
 
         self._parameters = ParameterServer(
-            self, PARAMETERS, Settings, unconfigured=lambda: self.state_id() == UNCONFIGURED
+            self, Settings, unconfigured=lambda: self.state_id() == UNCONFIGURED
         )
         settings = self._parameters.current()
         self._parameters.on_change(self._apply)  # def _apply(self, before, after)
@@ -39,20 +33,19 @@ class ParameterServer(Generic[SettingsT]):
     def __init__(
         self,
         node: Node,
-        parameters: Sequence[Parameter],
-        settings_class: Callable[..., SettingsT],
+        settings_class: type[SettingsT],
         *,
-        unconfigured: Callable[[], bool],
+        unconfigured: Callable[[], bool] = lambda: False,
     ) -> None:
         """See the class.
 
         Parameters
         ----------
         settings_class
-            A dataclass with a field for each parameter; it may raise ParameterError itself where
-            values do not go together.
+            The node's `ParameterSet`; it may raise ParameterError itself where values do not go
+            together.
         unconfigured
-            Whether the node is in that lifecycle state now.
+            Whether the node is in that lifecycle state now; a node without a lifecycle never is.
 
         Raises
         ------
@@ -60,11 +53,11 @@ class ParameterServer(Generic[SettingsT]):
             A value given at the start is not allowed.
         """
         self._node = node
-        self._parameters = {parameter.name: parameter for parameter in parameters}
+        self._parameters = settings_class.parameters()
         self._settings_class = settings_class
         self._unconfigured = unconfigured
         self._listeners: list[Callable[[SettingsT, SettingsT], None]] = []
-        for parameter in parameters:
+        for parameter in self._parameters.values():
             node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
         self._current = self._settings(self._values())
         node.add_on_set_parameters_callback(self._check)
@@ -82,7 +75,7 @@ class ParameterServer(Generic[SettingsT]):
         return {name: self._node.get_parameter(name).value for name in self._parameters}
 
     def _settings(self, values: dict[str, Any]) -> SettingsT:
-        return checked_settings(self._settings_class, self._parameters.values(), values)
+        return self._settings_class.of(values)
 
     def _check(self, parameters: list[RosParameter]) -> SetParametersResult:
         changes = {p.name: p.value for p in parameters if p.name in self._parameters}

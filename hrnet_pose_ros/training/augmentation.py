@@ -58,7 +58,7 @@ class AugmentationConfig:
         for name, value in vars(self).items():
             most = {"scale": MAX_SCALE, "rotation_deg": 90.0}.get(name, 1.0)
             if not 0 <= value <= most:
-                raise ValueError(f"augmentation: {name} must be 0 to {most:g}, got {value}")
+                raise ValueError(f"{name} must be 0 to {most:g}, got {value}")
 
     def weakened(self, strength: float) -> AugmentationConfig:
         """The same with ``strength`` (0 to 1) times the change; mirroring stays as it is.

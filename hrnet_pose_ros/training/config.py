@@ -7,26 +7,17 @@ import dataclasses
 import difflib
 import os
 import re
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from typing import Literal
 
 from hrnet_pose_ros.installed import installed_folders
 from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
+from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
 Precision = Literal["bf16-mixed", "16-mixed", "32"]
-Config = TypeVar("Config")
-
-
-class ConfigError(ValueError):
-    """A training configuration cannot be used; the message names key, value and way out."""
 
 
 def require(met: bool, message: str) -> None:
@@ -182,8 +173,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for joint in self.ignored_joints:
-            _require_joint(joint, "data: ignored_joints")
-        require(self.weight > 0, f"data: weight must be above 0, got {self.weight}")
+            _require_joint(joint, "ignored_joints")
+        require(self.weight > 0, f"weight must be above 0, got {self.weight}")
 
 
 @dataclass(frozen=True)
@@ -283,71 +274,8 @@ def read_config(path: Path) -> TrainingConfig:
     ConfigError
         The file cannot be read, or a key or value is not what it should be.
     """
-    try:
-        content = YAML(typ="safe").load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"training configuration '{path}' cannot be read: {error}") from None
-    except YAMLError as error:
-        raise ConfigError(f"training configuration '{path}' is not YAML: {error}") from None
+    content = read_yaml(path, "training configuration")
     try:
         return from_mapping(TrainingConfig, content)
-    except ValueError as error:
+    except ConfigError as error:
         raise ConfigError(f"'{path}': {error}") from None
-
-
-def from_mapping(kind: type[Config], content: Any, where: str = "") -> Config:
-    """Build a configuration dataclass from what a YAML file holds; ``where`` names its place.
-
-    Raises
-    ------
-    ConfigError
-        An unknown key (the nearest known one is named), a missing one, or a value of another
-        type or out of range.
-    """
-    place = f"{where}: " if where else ""
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{place}must be a map of keys to values, got {content!r}")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key in content:
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"{place}there is no {key!r}; the nearest key is '{near}'")
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in content
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{place}{', '.join(map(repr, missing))} must be given")
-    values = {
-        key: _value(hints[key], value, f"{where}.{key}" if where else key)
-        for key, value in content.items()
-    }
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as ``hint`` wants it; a whole number will do where a float is wanted."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:  # only ever "something or None"
-        inner = next(one for one in arguments if one is not type(None))
-        return None if value is None else _value(inner, value, where)
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(typing.cast(type, hint), value, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_value(arguments[0], one, f"{where}[{i}]") for i, one in enumerate(value))
-    if origin is Mapping and isinstance(value, Mapping):
-        return {str(k): _value(arguments[1], one, f"{where}.{k}") for k, one in value.items()}
-    if origin is Literal:
-        if str(value) in arguments:
-            return str(value)
-        raise ConfigError(f"{where} must be one of {', '.join(arguments)}; got {value!r}")
-    if hint is float and type(value) is int:
-        return float(value)
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    name = "a list" if origin is tuple else getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{where} must be {name}, got {value!r}")

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.pose.boxes import crop_to_image, usable_boxes
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.training.augmentation import MAX_SCALE
@@ -119,7 +120,6 @@ def _make(
     place: Path,
     threads: int,
 ) -> None:
-    place.mkdir(parents=True, exist_ok=True)
     wanted = trainable_persons(annotations)
     by_image: dict[int, list[int]] = {}
     for person in wanted:
@@ -138,8 +138,11 @@ def _make(
 
     persons, starts, shapes, transforms = [], [], [], []
     end = 0
-    partial = place / f"pixels.{os.getpid()}.part"
-    with partial.open("wb") as file, ThreadPoolExecutor(threads) as pool:
+    with (
+        replacing(place / "pixels.bin") as partial,
+        partial.open("wb") as file,
+        ThreadPoolExecutor(threads) as pool,
+    ):
         found_in_order = _in_order(pool, pictures_of, sorted(by_image))
         for found in progress(f"decoding {images}", "image", len(by_image), found_in_order):
             for person, picture in found:
@@ -149,24 +152,21 @@ def _make(
                 transforms.append(picture.image_to_picture)
                 file.write(np.ascontiguousarray(picture.pixels).data)
                 end += picture.pixels.size
-    if not persons:
-        partial.unlink()
-        raise ValueError(
-            f"'{annotations.path}' with images in '{images}' gives no person to train on: "
-            f"{len(annotations)} annotations, {len(wanted)} of persons with labelled joints and "
-            f"a box, {len(skipped)} images that cannot be read ({', '.join(skipped[:3])})"
+        if not persons:
+            raise ValueError(
+                f"'{annotations.path}' with images in '{images}' gives no person to train on: "
+                f"{len(annotations)} annotations, {len(wanted)} of persons with labelled joints "
+                f"and a box, {len(skipped)} images that cannot be read ({', '.join(skipped[:3])})"
+            )
+    with replacing(place / "index.npz") as index:  # last: a cache with an index is whole
+        np.savez(
+            index,
+            persons=np.array(persons, np.int64),
+            starts=np.array(starts, np.int64),
+            shapes=np.array(shapes, np.int64),
+            transforms=np.array(transforms),
+            skipped=np.array(sorted(skipped), str),
         )
-    os.replace(partial, place / "pixels.bin")
-    index = place / f"index.{os.getpid()}.part.npz"
-    np.savez(
-        index,
-        persons=np.array(persons, np.int64),
-        starts=np.array(starts, np.int64),
-        shapes=np.array(shapes, np.int64),
-        transforms=np.array(transforms),
-        skipped=np.array(sorted(skipped), str),
-    )
-    os.replace(index, place / "index.npz")  # last: a cache with an index is whole
 
 
 def _in_order(

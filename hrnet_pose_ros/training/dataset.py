@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSet:
     """One data set: its annotations, the pictures of its persons, joints not to learn from."""
 
     annotations: PersonAnnotations
@@ -46,7 +46,7 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[TrainingSet],
         input_size: tuple[int, int],
         augmentation: Sequence[AugmentationConfig],
         seed: int,

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from hrnet_pose_ros.files import replacing
 
 COLUMNS = (
     *("stage", "step", "epoch", "learning_rate", "loss", "crops_per_s"),
@@ -37,12 +38,10 @@ class Curves:
         The rows between the last checkpoint and a kill are made again.
         """
         kept = [row for row in self.rows() if row["stage"] != stage or int(row["step"]) <= step]
-        partial = self.table.with_suffix(".part")
-        with partial.open("w", newline="") as file:
+        with replacing(self.table) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
-        os.replace(partial, self.table)
 
     def add(self, row: Mapping[str, object]) -> None:
         """Append a row; it is on disk when this returns."""
@@ -70,6 +69,5 @@ class Curves:
         axes[0].set_yscale("log")
         axes[0].legend()
         axes[-1].set_xlabel("step")
-        partial = self.picture.with_suffix(".part")
-        figure.savefig(partial, format="png")
-        os.replace(partial, self.picture)
+        with replacing(self.picture) as partial:
+            figure.savefig(partial)

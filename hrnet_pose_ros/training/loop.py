@@ -7,18 +7,17 @@ else (order of the crops, their augmentation, the learning rate) is a function o
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
 from hrnet_pose_ros.progress import progress
@@ -208,7 +207,8 @@ class StageTraining:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
         bar.write(f"{self.stage.name}, step {self.step} of {self.steps}: {figures}")
         if better:
-            write(weights_of(self.average.network), self.folder / BEST)
+            with replacing(self.folder / BEST) as partial:
+                torch.save(weights_of(self.average.network), partial)
 
     def _bar(self) -> tqdm:
         if not self.fabric.is_global_zero:
@@ -230,7 +230,8 @@ class StageTraining:
                 "optimizer": self.optimizer.state_dict(),
                 "precision": self.fabric.strategy.precision.state_dict(),
             }
-            write(content, self.folder / LAST)
+            with replacing(self.folder / LAST) as partial:
+                torch.save(content, partial)
 
     def _restore(self) -> None:
         path = self.folder / LAST
@@ -250,13 +251,3 @@ class StageTraining:
 def weights_of(whole: HeatmapNetwork) -> dict[str, Tensor]:
     """The pose network's weights under their published names, without the normalisation."""
     return whole.network.state_dict()
-
-
-def write(content: dict[str, Any], path: Path) -> None:
-    """Replace a file in one go: a kill leaves the old one or the new one."""
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())  # a power cut must not leave an empty file under the new name
-    os.replace(partial, path)

@@ -15,19 +15,21 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
+from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
 from hrnet_pose_ros.skeleton import JOINT_NAMES
 from hrnet_pose_ros.training.allocator import keep_freed_memory
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
-from hrnet_pose_ros.training.config import ConfigError, StageConfig, TrainingConfig
+from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
-from hrnet_pose_ros.training.dataset import CropDataset, Source
+from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
 from hrnet_pose_ros.training.learning_curves import Curves
 from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
 from hrnet_pose_ros.training.pretraining import load_pretraining
 from hrnet_pose_ros.training.sampling import Order
 from hrnet_pose_ros.training.validation import ValidationCrops
+from hrnet_pose_ros.yaml_config import ConfigError
 
 SETTINGS = "settings.json"
 # Settings that a training may go on with when they have changed: where things lie and how often
@@ -121,12 +123,12 @@ def _sources(
     annotations: dict[str, PersonAnnotations],
     folder: Path,
     fabric: Fabric,
-) -> list[Source]:
+) -> list[TrainingSet]:
     """The data sets with their caches, which the first process of each machine makes."""
     largest = max((stage.size for stage in config.stages), key=lambda size: size[0] * size[1])
     with fabric.rank_zero_first(local=True):
         return [
-            Source(
+            TrainingSet(
                 read,
                 open_cache(read, Path(config.train[name].images), largest, folder / name),
                 [JOINT_NAMES.index(joint) for joint in config.train[name].ignored_joints],
@@ -146,10 +148,7 @@ def _check_folder(config: TrainingConfig, folder: Path) -> None:
                 f"'{folder}' holds a training with other settings ({', '.join(changed)}): name "
                 "another folder (-o), or use its own settings to go on with it"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    os.replace(partial, path)
+    write_file(path, json.dumps(settings, indent=1) + "\n")
 
 
 def _differences(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

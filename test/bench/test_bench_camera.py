@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from bench.camera import CameraClip
-from demo.clips import nanoseconds
+from hrnet_pose_ros.pipeline.stamps import nanoseconds
 
 
 def test_image_and_detections_share_their_stamp() -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cpu
 from bench.contenders import Contender, OnnxRuntimeEngine
-from bench.cpu import TODAY, CpuResults, CpuRow, contenders, cpu_rows, cpu_table
+from bench.cpu import TODAY, CpuResults, CpuRow, automatic, contenders, cpu_rows, cpu_table
 from bench.models import BenchModel
 from bench.rows import Spread, scene
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
@@ -59,11 +58,15 @@ def test_the_loop_computes_the_same(compared: list[Contender]) -> None:
     assert {"OpenVINO float32", TODAY} <= set(seen)
 
 
-def test_one_by_one_is_one_crop_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = OnnxRuntimeEngine(MODEL.onnx)
+def test_one_by_one_is_one_crop_a_call() -> None:
     calls: list[int] = []
-    run = engine._run
-    monkeypatch.setattr(engine, "_run", lambda crops: calls.append(len(crops)) or run(crops))
+
+    class Noted(OnnxRuntimeEngine):
+        def _run(self, crops: np.ndarray) -> np.ndarray:
+            calls.append(len(crops))
+            return super()._run(crops)
+
+    engine = Noted(MODEL.onnx)
     frame, boxes = scene(3, (640, 480))
     for work in (Contender("", engine, True).estimate, Contender("", engine, True).steps):
         work(frame, boxes)
@@ -83,7 +86,7 @@ def test_a_small_run(compared: list[Contender]) -> None:
     assert len(cpu_table(rows).splitlines()) == 2 + len(rows)
 
 
-def test_turns_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turns_are_interleaved() -> None:
     """A B A B: what slows the machine down in one round slows every contender's."""
     turns: list[str] = []
 
@@ -118,11 +121,12 @@ def test_table() -> None:
     assert today.startswith("|  | m | ONNX Runtime float32, one crop at a time | 10 |")
 
 
-def test_automatic_precision_of_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("has", "expected"), [(True, "OpenVINO bfloat16"), (False, "OpenVINO float32")]
+)
+def test_automatic_precision_of_random_weights(has: bool, expected: str) -> None:
     seeded = BenchModel("m", MODEL.onnx, MODEL.checkpoint, seeded=True, int8=None)
-    for has, expected in ((True, "OpenVINO bfloat16"), (False, "OpenVINO float32")):
-        monkeypatch.setattr(cpu, "cpu_has_bfloat16", lambda has=has: has)
-        assert cpu.automatic(seeded) == expected
+    assert automatic(seeded, cpu_has_bfloat16=has) == expected
 
 
 def test_a_row_is_found_by_what_it_is() -> None:

@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from bench.rows import Row, scene, table, timed
+from bench.rows import EngineRow, scene, table, timed
 
-CPU = Row("EPYC", "openvino", "hrnet_w32", "float32", (192, 256), 5, p50_ms=50, p99_ms=60.123)
-GPU = Row(
+CPU = EngineRow("EPYC", "openvino", "hrnet_w32", "float32", (192, 256), 5, p50_ms=50, p99_ms=60.123)
+GPU = EngineRow(
     *("Orin", "tensorrt", "hrnet_w32", "float16", (288, 384), 10),
     p50_ms=2.5,
     p99_ms=3,

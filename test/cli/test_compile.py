@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engines.tensorrt_fixtures import COMPACT, library_or_skip
+from tensorrt_fixtures import COMPACT, library_or_skip
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
@@ -64,8 +64,6 @@ def test_says_what_to_name_without_a_gpu(library: TensorRt, tmp_path: Path, caps
         (["--compute-capability", "8.7"], "cannot build for compute capability 8.7"),
         (["--precision", "int8"], "hrnet_pose quantize"),
         (["--decoding", "dark", "--flip-test"], "hrnet_pose export --graph end2end"),
-        (["--max-persons", "0"], "max_persons must be from 1 to 1000, got 0"),
-        (["--optimization-level", "9"], "optimization_level must be from 0 to 5, got 9"),
     ],
 )
 def test_user_errors(
@@ -79,12 +77,21 @@ def test_user_errors(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--compute-capability", "sm89"], ["--image-size", "720p"], ["--precision", "bfloat16"]],
+    ("arguments", "words"),
+    [
+        (["--compute-capability", "sm89"], "must be like 8.9"),
+        (["--image-size", "720p"], "must be HEIGHTxWIDTH"),
+        (["--precision", "bfloat16"], "invalid choice: 'bfloat16'"),
+        (["--max-persons", "0"], "parameter max_persons is 0; allowed: 1 to 500"),
+        (["--optimization-level", "9"], "parameter optimization_level is 9; allowed: 0 to 5"),
+    ],
 )
-def test_unreadable_arguments(arguments: list[str], tmp_path: Path) -> None:
+def test_unreadable_arguments(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         compile_to(tmp_path, *arguments)
+    assert words in capsys.readouterr().err
 
 
 def test_unknown_model(library: TensorRt, tmp_path: Path, capsys) -> None:

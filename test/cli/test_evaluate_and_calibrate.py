@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from pycocotools_scores import by_pycocotools
 
-from hrnet_pose_ros.cli.engine_options import EngineChoice
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
 from hrnet_pose_ros.coco.table import TEST_DEV, VAL2017
@@ -155,36 +154,6 @@ def test_boxes_of_a_detector(street: Any, tmp_path: Path) -> None:
     kept = json.loads(results.read_text())
     assert 36 <= len(kept) < 50
     assert max(r["score"] for r in kept) < 0.9 * 1.3
-
-
-@pytest.mark.parametrize(
-    ("text", "changed"),
-    [
-        ("precision=bfloat16", {"precision": "bfloat16"}),
-        ("other", {"model": "other"}),
-        ("other,engine=torch,flip-test=yes", {"model": "other", "engine": "torch"}),
-        ("decoding=dark", {"decoding": "dark"}),
-    ],
-)
-def test_against(text: str, changed: dict) -> None:
-    choice = EngineChoice("one").changed(text)
-    for name, value in changed.items():
-        assert getattr(choice, name) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "changes nothing"),
-        ("one,decoding=quarter", "changes nothing"),
-        ("two,three", "names 2 models"),
-        ("precision=float64", "must be one of"),
-        ("flip=yes", "must be one of"),
-    ],
-)
-def test_against_what_is_refused(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        EngineChoice("one").changed(text)
 
 
 def test_a_missing_image_is_named(

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: verbs, and one line for a user's error."""
+"""The command line: its verbs and their help."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
-from hrnet_pose_ros.cli.main import main
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+from hrnet_pose_ros.cli.main import VERBS, main
 from hrnet_pose_ros.version import VERSION
-
-MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,43 +19,35 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"hrnet_pose {VERSION}\n"
 
 
-def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "models" / "small_128.onnx"
-    verb = ["export", "hrnet_w16_small", "-o", str(path), "--input-size", "128x96"]
-    assert main([*verb, "--configuration", "hrnet_w16_small"]) == 0
-    assert "128x96 (HxW)" in capsys.readouterr().out
-    metadata = OpenVinoEngine(path, precision="float32").metadata
-    assert (metadata.name, metadata.input_size) == ("small_128", (96, 128))
+def test_the_help_of_every_verb_needs_neither_torch_nor_openvino() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'openvino', 'onnx', 'matplotlib')))\n"
+        "from hrnet_pose_ros.cli.main import VERBS, main\n"
+        "for words in [[], *([verb] for verb in VERBS)]:\n"
+        "    try:\n"
+        "        main([*words, '--help'])\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 0, words\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.split("usage: hrnet_pose ")
+    for verb in VERBS:
+        assert any(text.startswith(f"{verb} ") for text in shown), verb
+        assert verb in shown[1].split(), verb  # in the list of all
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nowhere.pth", "-o", "x.onnx"], "nowhere.pth"),
-        (["hrnet_w16_small", "-o", "x.xml"], "must end in .onnx"),
-        (
-            ["hrnet_w16_small", "-o", "x.onnx", "--configuration", "hrnet_w32"],
-            "wanted is hrnet_w32",
-        ),
-        (["hrnet_w16_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
-        ([str(MODELS / "hrnet_w16_small.pth")], "say where"),  # only a name has its place
-    ],
-)
-def test_user_error_is_one_line(
-    arguments: list[str],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["export", *arguments]) == 2
-    written = capsys.readouterr()
-    assert written.out == ""
-    assert written.err.startswith("hrnet_pose: ")
-    assert words in written.err
-    assert written.err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+def test_the_doctor_starts_where_numpy_is_broken() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['numpy'] = sys.modules['cv2'] = None\n"  # an import raises ImportError
+        "from hrnet_pose_ros.cli.main import main\n"
+        "main(['doctor', '--help'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "usage: hrnet_pose doctor" in done.stdout
 
 
 @pytest.mark.parametrize(

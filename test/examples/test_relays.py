@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.pipeline.detections import persons_of
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import Settings
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 IMAGE_SIZE = (1280, 720)
@@ -44,7 +44,7 @@ def persons(message: Detection2DArray) -> Any:
     return persons_of(
         message,
         IMAGE_SIZE,
-        Settings.of({parameter.name: parameter.default for parameter in PARAMETERS}),
+        Settings.of({}),
     )
 
 

@@ -139,11 +139,15 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         (
             "colour",
             "rgb",
-            r"unknown key 'models\.hrnet_w16_small\.colour'; known are name, network",
+            r"models\.hrnet_w16_small: there is no 'colour'; the nearest key is 'colour_order'",
         ),
-        ("network", None, r"the key 'models\.hrnet_w16_small\.network' is missing"),
-        ("parameters", 1.5, r"models\.hrnet_w16_small\.parameters must be of type int, got 1\.5"),
-        ("flip_shift", 1, "flip_shift must be of type bool, got 1"),
+        ("network", None, r"models\.hrnet_w16_small: 'network' must be given"),
+        (
+            "parameters",
+            1.5,
+            r"small\.parameters must be a whole number, got 1\.5",
+        ),
+        ("flip_shift", 1, "flip_shift must be true or false, got 1"),
         ("input_size", "256 by 192", "input_size must be HEIGHTxWIDTH, got '256 by 192'"),
         ("colour_order", "grb", "colour_order must be one of rgb, bgr; got 'grb'"),
         ("target_sigma", 2.5, "target_sigma must be one of 2.0, 3.0; got 2.5"),
@@ -172,11 +176,11 @@ def test_a_wrong_entry_is_named(key: str, value: Any, words: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("models: {", "not readable YAML"),
+        ("models: {", "is not YAML"),
         ("[1, 2]", r"the zoo must be a mapping of names, got \[1, 2\]"),
         ("models: {}\nmore: {}", "has the keys sources and models, got models, more"),
         ("sources: {}\nmodels: {a: 1}", r"models\.a must be a mapping of names, got 1"),
-        ("sources: {s: {title: t}}\nmodels: {}", r"the key 'sources\.s\.page' is missing"),
+        ("sources: {s: {title: t}}\nmodels: {}", r"sources\.s: 'page', 'licence' must be given"),
     ],
 )
 def test_a_wrong_file_is_named(text: str, words: str, tmp_path: Path) -> None:

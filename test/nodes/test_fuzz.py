@@ -41,11 +41,11 @@ from hrnet_pose_ros.pipeline.images import (
     rgb_frame,
     rgb_frame_of_compressed,
 )
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.boxes import crop_to_image, usable_boxes
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
-DEFAULTS = Settings.of({parameter.name: parameter.default for parameter in PARAMETERS})
+DEFAULTS = Settings.of({})
 # Far more than the largest frame that the data of an example can stand for; far less than the 8 GB
 # of a machine in a vehicle.
 MOST_MEMORY = 400e6

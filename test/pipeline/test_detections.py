@@ -11,9 +11,9 @@ import pytest
 
 from hrnet_pose_ros.pipeline.detections import persons_of, whole_image
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import Settings
 
-DEFAULTS = Settings.of({parameter.name: parameter.default for parameter in PARAMETERS})
+DEFAULTS = Settings.of({})
 IMAGE = (1280, 720)
 
 

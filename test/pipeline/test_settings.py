@@ -2,19 +2,21 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 from typing import Any
 
 import pytest
 
-from hrnet_pose_ros.pipeline.parameter import ParameterError
-from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings, markdown_table
+from hrnet_pose_ros.pipeline import parameter as parameter_module
+from hrnet_pose_ros.pipeline.parameter import Parameter, ParameterError
+from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings
 
 DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
-def test_settings_have_a_field_for_each_parameter_and_take_the_defaults() -> None:
-    assert [field.name for field in dataclasses.fields(Settings)] == list(BY_NAME)
-    assert dataclasses.asdict(Settings.of(DEFAULTS)) == DEFAULTS
+def test_what_is_left_out_has_its_default() -> None:
+    assert dataclasses.asdict(Settings.of({})) == DEFAULTS
+    assert Settings.of({}) == Settings.of(DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,23 @@ def test_values_that_are_refused_by_name(name: str, value: Any, allowed: str) ->
     assert f"parameter {name} is" in str(error.value) and allowed in str(error.value)
 
 
-def test_every_parameter_is_described() -> None:
-    table = markdown_table()
-    for parameter in PARAMETERS:
-        assert parameter.description.endswith(".")
-        assert f"| `{parameter.name}` |" in table
-        assert parameter.checked(parameter.default) == parameter.default
+def test_a_name_that_no_parameter_has() -> None:
+    with pytest.raises(ParameterError, match="no parameter max_age; the nearest is max_age_ms"):
+        Settings.of({"max_age": 500.0})
+
+
+def test_defaults_are_not_shared() -> None:
+    Settings.of({}).class_ids.append("dog")
+    assert Settings.of({}).class_ids == BY_NAME["class_ids"].default == DEFAULTS["class_ids"]
+    assert "dog" not in DEFAULTS["class_ids"]
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda one: one.name)
+def test_every_parameter_is_described_and_takes_its_default(parameter: Parameter) -> None:
+    assert parameter.description.endswith(".")
+    assert parameter.checked(parameter.default) == parameter.default
+
+
+def test_the_example_in_the_docstring() -> None:
+    done = doctest.testmod(parameter_module)
+    assert (done.attempted, done.failed) == (3, 0)

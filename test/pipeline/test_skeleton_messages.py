@@ -12,7 +12,7 @@ from hrnet_pose_ros.msg import Skeleton
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
 from hrnet_pose_ros.pipeline.detections import persons_of, whole_image
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import (
     NO_DETECTION,
     Times,
@@ -22,7 +22,7 @@ from hrnet_pose_ros.pipeline.skeleton_messages import (
 )
 from hrnet_pose_ros.pose.poses import Poses
 
-DEFAULTS = Settings.of({parameter.name: parameter.default for parameter in PARAMETERS})
+DEFAULTS = Settings.of({})
 STAMP = 1_750_000_000_123_456_789
 
 

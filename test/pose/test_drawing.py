@@ -19,6 +19,7 @@ from hrnet_pose_ros.pose.drawing import (
     LIMB_COLOURS,
     MIDDLE_COLOUR,
     RIGHT_COLOUR,
+    draw_close_up,
     draw_poses,
 )
 from hrnet_pose_ros.pose.poses import Poses
@@ -239,3 +240,29 @@ def test_nothing_crashes_it(data, size: tuple[int, int], min_score: float) -> No
 def test_wrong_arguments_are_named(image, boxes, labels, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw_poses(image, standing(), boxes, labels)
+
+
+def test_a_close_up_shows_the_box_in_the_middle_with_its_margin() -> None:
+    image = black(200, 300)
+    image[50:110, 100:130] = (0, 0, 200)  # a box of 30x60 at (100, 50)
+    box = np.array([100.0, 50.0, 30.0, 60.0])
+    picture = draw_close_up(image, box, Poses.empty(), (100, 200), margin=2.0)
+    assert picture.shape == (200, 100, 3)
+    # The height of the box decides the scale: 200 / (2 * 60); the box is half of the picture.
+    rows, columns = np.nonzero(picture[:, :, 2] > 100)
+    for found, size, part in ((rows, 200, 100), (columns, 100, 50)):
+        assert abs((found.min() + found.max()) / 2 - size / 2) <= 2
+        assert abs(found.max() - found.min() + 1 - part) <= 2
+    assert not image[:50].any(), "the image itself must stay as it is"
+
+
+def test_a_close_up_has_the_poses_in_their_places() -> None:
+    poses = standing((100, 20))
+    box = np.array([100.0, 20.0, 60.0, 160.0])
+    picture = draw_close_up(black(240, 320), box, poses, (150, 400), margin=1.0)
+    # Enlarged by 2.5 about the box's middle, which is the picture's.
+    expected = (poses.keypoints[0] - [130, 100]) * 2.5 + [75, 200]
+    for joint, (x, y) in enumerate(expected):
+        if 0 <= x < 150 and 0 <= y < 400:
+            assert picture[round(y), round(x)].any(), joint
+    assert draw_close_up(black(9, 9), np.zeros(4), poses, (20, 20)).shape == (20, 20, 3)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import mean_crop_oks, oks
 
 SIGMAS = (
     [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072]
@@ -87,3 +87,18 @@ def test_wrong_area_is_named(area: float) -> None:
     points = np.zeros((2, 17, 2))
     with pytest.raises(ValueError, match=r"areas\[1\]"):
         oks(points, points, [10.0, area], np.ones((2, 17), bool))
+
+
+def test_the_mean_of_crops_is_of_the_persons_with_a_joint_that_counts() -> None:
+    # In a crop of 192x256 a person's area is half of the box: 0.5 * 192 * 256 / 1.25².
+    area = 0.5 * 192 * 256 / 1.25**2
+    a = np.zeros((3, 17, 2))
+    b = np.full((3, 17, 2), 4.0)
+    counted = np.zeros((3, 17), bool)
+    counted[0], counted[1, 5] = True, True
+    expected = oks(a, b, np.full(3, area), counted)
+    assert np.isnan(expected[2])
+    assert mean_crop_oks(a, b, (192, 256), counted) == pytest.approx(expected[:2].mean())
+    assert mean_crop_oks(a, a, (192, 256), counted) == 1
+    assert np.isnan(mean_crop_oks(a, b, (192, 256), np.zeros((3, 17), bool)))
+    assert np.isnan(mean_crop_oks(a[:0], b[:0], (192, 256), counted[:0]))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
-from hrnet_pose_ros.replay.answers import Answers, Frame, skeleton_topic
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame, skeleton_topic
 from hrnet_pose_ros.replay.comparison import compare, match_persons
 
 A, B, FAR = [0.0, 0, 40, 80], [10.0, 0, 40, 80], [500.0, 0, 40, 80]
@@ -24,7 +24,7 @@ boxes = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 80), side, side), 
 names = st.lists(st.sampled_from(["", "1", "2", "3", "4"]), min_size=6, max_size=6)
 
 
-def frame(corners: list, ids: list[str]) -> Frame:
+def frame(corners: list, ids: list[str]) -> SkeletonFrame:
     array = np.array(corners, np.float64).reshape(-1, 4)
     return frame_at(0, array, tuple(ids[: len(array)]))
 
@@ -127,7 +127,7 @@ def test_a_person_without_a_sure_joint_has_no_oks() -> None:
 
 def ids_over_time(*frames: list[tuple[str, str]]) -> list[tuple[int, int]]:
     """``(kept, seen again)`` of frames of ``(golden id, new id)`` of persons who stand apart."""
-    runs: list[dict[int, Frame]] = [{}, {}]
+    runs: list[dict[int, SkeletonFrame]] = [{}, {}]
     for stamp, pairs in enumerate(frames):
         for side_, run in enumerate(runs):
             corners = [[100.0 * n, 0, 40, 80] for n in range(len(pairs))]

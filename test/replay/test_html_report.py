@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,8 +17,8 @@ from golden_run import START, STEP, changed, moved, without_person
 
 from hrnet_pose_ros.replay.comparison import compare
 from hrnet_pose_ros.replay.html_report import write_report
-from hrnet_pose_ros.replay.plots import Series, time_plot
 from hrnet_pose_ros.replay.scenario import Scenario
+from hrnet_pose_ros.replay.time_plots import Series, time_plot
 from hrnet_pose_ros.replay.verdict import judge
 from hrnet_pose_ros.replay.worst_frames import drawn, worst_frames
 
@@ -55,6 +58,19 @@ class _Page(HTMLParser):
         self.texts += data
 
 
+def plots_of(html: str) -> list[np.ndarray]:
+    """The plots of a page, BGR."""
+    found = re.findall(r"<img class='plot'[^>]* src='data:image/png;base64,([^']*)'>", html)
+    files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in found]
+    return [cv2.imdecode(file, cv2.IMREAD_COLOR) for file in files]
+
+
+def rows_of(picture: np.ndarray, bgr: tuple[int, int, int]) -> np.ndarray:
+    """Rows that hold a pixel of nearly this colour."""
+    near = (np.abs(picture.astype(int) - bgr) < 40).all(axis=2)
+    return np.flatnonzero(near.any(axis=1))
+
+
 def test_report(tmp_path: Path) -> None:
     new = changed(GOLDEN, lambda f: moved(f, 30), every=10)
     new = changed(new, lambda f: without_person(f, 2), every=19)
@@ -73,9 +89,9 @@ def test_report(tmp_path: Path) -> None:
     assert "http" not in text
     for name in ("src", "href", "srcset", "data"):
         values = [value or "" for key, value in page.attributes if key == name]
-        assert all(value.startswith("data:image/jpeg;base64,") for value in values)
-    assert text.count("<svg") == text.count("</svg>") == 4
-    assert text.count("<img") == 4 * len(worst)
+        assert all(re.match("data:image/(jpeg|png);base64,", value) for value in values)
+    assert len(plots_of(text)) == 4
+    assert text.count("<img") == 4 + 4 * len(worst)
     assert "Replay test: strict <&>" in page.texts
     for outcome in verdict.outcomes:
         assert outcome.summary in page.texts
@@ -92,13 +108,45 @@ def test_report_of_equal_runs_has_no_pictures(tmp_path: Path) -> None:
     assert "No compared frame differs visibly." in path.read_text()
 
 
+def test_a_page_without_matplotlib_says_so(root: Path, tmp_path: Path) -> None:
+    bag, scenario = root / "demo" / "golden", root / "demo" / "street_scenario.yaml"
+    code = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"  # an import of it raises ImportError
+        "from hrnet_pose_ros.cli.main import main\n"
+        f"sys.exit(main(['compare', {str(bag)!r}, {str(bag)!r}, '--scenario', {str(scenario)!r},"
+        " '-o', 'out']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "report.html has no plots: they need matplotlib" in done.stderr
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "no plots: they need matplotlib" in text and "hrnet_pose_ros[plots]" in text
+    assert plots_of(text) == []
+
+
 def test_a_long_plot_keeps_its_outliers() -> None:
     times = np.arange(100_000) / 10
     values = np.ones(100_000)
-    values[54_321], values[90_000:90_500] = 0.25, np.nan
-    svg = time_plot("OKS", [Series("lowest", "#000", times, values)])
-    assert len(svg) < 60_000
-    runs = [line for line in svg.splitlines() if line.startswith("<polyline")]
-    assert len(runs) == 2  # the gap interrupts the curve
-    heights = {float(point.split(",")[1]) for point in re.findall(r"[\d.]+,[\d.]+", runs[0])}
-    assert max(heights) - min(heights) > 100
+    values[54_321] = 0.25
+    (picture,) = plots_of(time_plot("OKS", [Series("lowest", "#0000ff", times, values)]))
+    rows = rows_of(picture, (255, 0, 0))
+    assert rows.max() - rows.min() > picture.shape[0] / 2
+
+
+def test_a_value_between_two_gaps_is_seen_and_a_gap_is_one() -> None:
+    times = np.arange(9.0)
+    values = np.array([1, 1, 1, np.nan, 0.5, np.nan, 1, 1, 1])
+    (picture,) = plots_of(time_plot("OKS", [Series("lowest", "#0000ff", times, values)], low=0))
+    rows = rows_of(picture, (255, 0, 0))
+    assert len(rows) < 40, "a line was drawn through the gap"
+    middle = (rows > picture.shape[0] * 0.3) & (rows < picture.shape[0] * 0.8)
+    assert middle.any(), "the value in the middle is not drawn"
+
+
+def test_nothing_to_plot_is_said() -> None:
+    nothing = [Series("new", "#000", np.arange(3.0), np.full(3, np.nan))]
+    assert time_plot("Age <ms>", nothing) == "<p class='none'>Age &lt;ms&gt;: nothing recorded</p>"
+    assert "nothing recorded" in time_plot("Age", [])

@@ -18,10 +18,10 @@ from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 from hrnet_pose_ros.pipeline.parameter import ParameterError
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
+from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.replay.bags import BagReader, typestore
 from hrnet_pose_ros.replay.offline import Replayed, replay
 from hrnet_pose_ros.replay.parameter_file import settings_of
-from hrnet_pose_ros.replay.topics import stamp_of
 
 FRAMES = 6
 

@@ -11,9 +11,9 @@ from hrnet_pose_ros.replay.scenario import (
     CountCondition,
     OksCondition,
     Scenario,
-    ScenarioError,
     read_scenario,
 )
+from hrnet_pose_ros.yaml_config import ConfigError
 
 OKS = {"at_least": 0.9, "share": 0.99}
 
@@ -36,23 +36,26 @@ def test_the_bundled_one(root: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (None, "must be a mapping"),  # an empty file
-        ([1], "must be a mapping"),
-        ({"oks": OKS}, "the key 'name' is missing"),
+        (None, "must be a map with keys of name, topic, oks"),  # an empty file
+        ([1], "must be a map"),
+        ({"oks": OKS}, "'name' must be given"),
         ({"name": "x"}, "no condition; set one of oks, missed_skeletons"),
         ({"name": 3, "oks": OKS}, "name must be a text, got 3"),
-        ({"name": "x", "osk": OKS}, "unknown key 'osk'; known are name, topic, oks"),
-        ({"name": "x", "oks": {**OKS, "above": 1}}, "unknown key 'oks.above'"),
-        ({"name": "x", "oks": {"share": 1}}, "the key 'oks.at_least' is missing"),
-        ({"name": "x", "oks": None}, "oks must be a mapping with keys of at_least, share"),
-        ({"name": "x", "oks": {**OKS, "share": 1.5}}, "oks.share must be between 0 and 1, got 1.5"),
+        ({"name": "x", "osk": OKS}, "there is no 'osk'; the nearest key is 'oks'"),
+        ({"name": "x", "oks": {**OKS, "above": 1}}, "oks: there is no 'above'; the nearest key is"),
+        ({"name": "x", "oks": {"share": 1}}, "oks: 'at_least' must be given"),
+        ({"name": "x", "oks": None}, "oks: must be a map with keys of at_least, share; got None"),
+        (
+            {"name": "x", "oks": {**OKS, "share": 1.5}},
+            "oks: share must be between 0 and 1, got 1.5",
+        ),
         ({"name": "x", "oks": {**OKS, "share": "all"}}, "oks.share must be a number, got 'all'"),
         ({"name": "x", "oks": {**OKS, "share": True}}, "oks.share must be a number, got True"),
         ({"name": "x", "oks": {**OKS, "share": float("nan")}}, "got nan"),
-        ({"name": "x", "extra_frames": {}}, "extra_frames needs count, share or both"),
-        ({"name": "x", "extra_frames": {"count": -1}}, "extra_frames.count must be at least 0"),
+        ({"name": "x", "extra_frames": {}}, "extra_frames: needs count, share or both"),
+        ({"name": "x", "extra_frames": {"count": -1}}, "extra_frames: count must be at least 0"),
         ({"name": "x", "extra_frames": {"count": 0.5}}, "must be a whole number, got 0.5"),
-        ({"name": "x", "age_p95": {"at_most_s": -1}}, "age_p95.at_most_s must be at least 0"),
+        ({"name": "x", "age_p95": {"at_most_s": -1}}, "age_p95: at_most_s must be at least 0"),
         (
             {"name": "x", "age_p95": {"at_most_s": 1, "required": 1}},
             "age_p95.required must be true or false, got 1",
@@ -64,7 +67,7 @@ def test_the_bundled_one(root: Path) -> None:
     ],
 )
 def test_mistakes_are_named(values: object, words: str) -> None:
-    with pytest.raises(ScenarioError) as raised:
+    with pytest.raises(ConfigError) as raised:
         Scenario.of(values)
     assert words in str(raised.value)
 
@@ -81,12 +84,17 @@ def test_mistakes_are_named(values: object, words: str) -> None:
 def test_a_bad_file_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ScenarioError, match=r"mine\.yaml"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
         read_scenario(path)
+
+
+def test_a_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"scenario '.*mine\.yaml' cannot be read"):
+        read_scenario(tmp_path / "mine.yaml")
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\x89\xff\x00")
-    with pytest.raises(ScenarioError, match=r"mine\.yaml"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
         read_scenario(path)

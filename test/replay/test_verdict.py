@@ -25,11 +25,11 @@ from golden_run import (
     without_person,
 )
 
-from hrnet_pose_ros.replay.answers import Answers, Frame
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 from hrnet_pose_ros.replay.comparison import compare
-from hrnet_pose_ros.replay.results import write_jsonl, write_junit
 from hrnet_pose_ros.replay.scenario import Scenario
 from hrnet_pose_ros.replay.verdict import Outcome, Verdict, judge
+from hrnet_pose_ros.replay.verdict_files import write_jsonl, write_junit
 
 STRICT = {
     "name": "strict <&>",
@@ -60,11 +60,11 @@ def with_statuses(*statuses) -> Answers:
     return dataclasses.replace(GOLDEN, statuses=list(statuses))
 
 
-def frame_with(**values) -> Callable[[Frame], Frame]:
+def frame_with(**values) -> Callable[[SkeletonFrame], SkeletonFrame]:
     return lambda frame: dataclasses.replace(frame, **values)
 
 
-def one_joint_not_valid(frame: Frame) -> Frame:
+def one_joint_not_valid(frame: SkeletonFrame) -> SkeletonFrame:
     keypoints = frame.poses.keypoints.copy()
     keypoints[0, 5] = np.nan
     valid = np.isfinite(keypoints).all(axis=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any list of parameters on a node without DDS traffic: another node's, not the pose node's."""
+"""Any set of parameters on a node without DDS traffic: another node's, not the pose node's."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterError
+from hrnet_pose_ros.pipeline.parameter import Change, ParameterError, ParameterSet, parameter
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
-
-PARAMETERS = (
-    Parameter("cameras", ["front"], "Names.", Change.START),
-    Parameter("slow_m", 3.0, "Distance.", Change.UNCONFIGURED, minimum=0.0, maximum=50.0),
-    Parameter("stop_m", 1.0, "Distance.", minimum=0.0, maximum=50.0),
-)
 
 
 @dataclass(frozen=True)
-class GuardSettings:
-    cameras: list[str]
-    slow_m: float
-    stop_m: float
+class GuardSettings(ParameterSet):
+    cameras: list[str] = parameter(["front"], "Names.", Change.START)
+    slow_m: float = parameter(3.0, "Distance.", Change.UNCONFIGURED, minimum=0.0, maximum=50.0)
+    stop_m: float = parameter(1.0, "Distance.", minimum=0.0, maximum=50.0)
 
     def __post_init__(self) -> None:
         if self.stop_m > self.slow_m:
@@ -44,7 +38,7 @@ class Guard(Node):
         self.unconfigured = True
         self.changes: list[tuple[GuardSettings, GuardSettings]] = []
         self.parameters = ParameterServer(
-            self, PARAMETERS, GuardSettings, unconfigured=lambda: self.unconfigured
+            self, GuardSettings, unconfigured=lambda: self.unconfigured
         )
         self.parameters.on_change(lambda before, after: self.changes.append((before, after)))
 

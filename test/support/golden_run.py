@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.replay.answers import Answers, Frame, Status
+from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame, Status
 
 START = 1_750_000_000_000_000_000
 STEP = 100_000_000
@@ -18,7 +18,7 @@ FRAMES, PERSONS = 20, 3
 SIZE = (640, 480)
 
 
-def frame_at(stamp: int, boxes: np.ndarray, ids: tuple[str, ...], seed: int = 1) -> Frame:
+def frame_at(stamp: int, boxes: np.ndarray, ids: tuple[str, ...], seed: int = 1) -> SkeletonFrame:
     """A frame with a plausible skeleton in each box ``[N, 4]``: joints inside, scores high."""
     count = len(boxes)
     rng = np.random.default_rng(seed)
@@ -30,7 +30,7 @@ def frame_at(stamp: int, boxes: np.ndarray, ids: tuple[str, ...], seed: int = 1)
         valid=np.ones((count, 17), bool),
     )
     scores = poses.person_scores().astype(np.float64)
-    return Frame(stamp, poses, boxes, ids, scores, SIZE, age=0.05)
+    return SkeletonFrame(stamp, poses, boxes, ids, scores, SIZE, age=0.05)
 
 
 def golden_run() -> Answers:
@@ -48,9 +48,11 @@ def input_status(received: int, dropped: int = 0, level: int = 0, text: str = "o
     return Status(START, "/hrnet_pose: input", level, text, values)
 
 
-def changed(run: Answers, change: Callable[[Frame], Frame | None], every: int = 1) -> Answers:
+def changed(
+    run: Answers, change: Callable[[SkeletonFrame], SkeletonFrame | None], every: int = 1
+) -> Answers:
     """The run with every n-th frame changed, or left out where ``change`` returns None."""
-    frames: dict[int, Frame] = {}
+    frames: dict[int, SkeletonFrame] = {}
     for number, frame in enumerate(run.frames.values()):
         new = change(frame) if number % every == 0 else frame
         if new is not None:
@@ -62,12 +64,12 @@ def poses_with(poses: Poses, **arrays: Any) -> Poses:
     return dataclasses.replace(poses, **arrays)
 
 
-def without_person(frame: Frame, person: int) -> Frame:
+def without_person(frame: SkeletonFrame, person: int) -> SkeletonFrame:
     left = np.arange(len(frame.ids)) != person
     return selected(frame, np.flatnonzero(left))
 
 
-def selected(frame: Frame, places: np.ndarray) -> Frame:
+def selected(frame: SkeletonFrame, places: np.ndarray) -> SkeletonFrame:
     """The persons at these places, in this order."""
     poses = frame.poses
     return dataclasses.replace(
@@ -84,12 +86,12 @@ def selected(frame: Frame, places: np.ndarray) -> Frame:
     )
 
 
-def moved(frame: Frame, pixels: float) -> Frame:
+def moved(frame: SkeletonFrame, pixels: float) -> SkeletonFrame:
     """Every key point to the right; the boxes stay."""
     keypoints = frame.poses.keypoints + np.array([pixels, 0], np.float32)
     return dataclasses.replace(frame, poses=poses_with(frame.poses, keypoints=keypoints))
 
 
-def joint_scores_changed(frame: Frame, by: float) -> Frame:
+def joint_scores_changed(frame: SkeletonFrame, by: float) -> SkeletonFrame:
     scores = frame.poses.scores + np.float32(by)
     return dataclasses.replace(frame, poses=poses_with(frame.poses, scores=scores))

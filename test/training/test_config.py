@@ -15,15 +15,14 @@ from hrnet_pose_ros.model_files.metadata import usual_target_sigma
 from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import (
-    ConfigError,
     StageConfig,
     TrainingConfig,
     find_config,
-    from_mapping,
     read_config,
 )
 from hrnet_pose_ros.training.run import augmentation_of
 from hrnet_pose_ros.training.schedule import rate_factor
+from hrnet_pose_ros.yaml_config import ConfigError, from_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "config" / "training").glob("*.yaml"))
@@ -89,7 +88,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (changed(lambda c: c.update(train={})), "train must hold at least one data set"),
         (
             changed(lambda c: c["stages"][0].update(batch="8")),
-            "stages[0].batch must be int, got '8'",
+            "stages[0].batch must be a whole number, got '8'",
         ),
         (changed(lambda c: c["stages"][0].update(batch=0)), "batch must be 1 or more, got 0"),
         (
@@ -106,7 +105,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (
             changed(lambda c: c["train"]["coco"].update(weight=0)),
-            "weight must be above 0, got 0.0",
+            "train.coco: weight must be above 0, got 0.0",
         ),
         (
             changed(lambda c: c.update(precision="fp8")),
@@ -126,7 +125,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (changed(lambda c: c["stages"].append(STAGE)), "two stages have the same name"),
         (changed(lambda c: c.update(start="a", pretraining="b")), "leave one out"),
-        (changed(lambda c: c.update(seed=True)), "seed must be int, got True"),
+        (changed(lambda c: c.update(seed=True)), "seed must be a whole number, got True"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_is_said(content: dict[str, Any], message: str) -> None:

@@ -17,7 +17,7 @@ from hrnet_pose_ros.pose.decoding import decode_heatmaps
 from hrnet_pose_ros.skeleton import MIRROR_PAIRS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
-from hrnet_pose_ros.training.dataset import CropDataset, Source
+from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
 from hrnet_pose_ros.training.sampling import Draw, Order, StepBatches
 from hrnet_pose_ros.training.targets import target_heatmaps
 
@@ -33,7 +33,7 @@ def make(street: StreetData, tmp_path: Path) -> Make:
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
 
     def dataset(augmentation: AugmentationConfig, seed: int = 1) -> CropDataset:
-        return CropDataset([Source(street.annotations, cache)], INPUT, [augmentation], seed)
+        return CropDataset([TrainingSet(street.annotations, cache)], INPUT, [augmentation], seed)
 
     return dataset
 
@@ -45,7 +45,7 @@ def draws(*numbers: int, epoch: int = 0) -> list[Draw]:
 def test_ignored_joints_are_not_learned_from(street: StreetData, tmp_path: Path) -> None:
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
     nose, left_eye = 0, 1
-    source = Source(street.annotations, cache, [nose, left_eye])
+    source = TrainingSet(street.annotations, cache, [nose, left_eye])
     batch = CropDataset([source], INPUT, [NOTHING], 1)[draws(0, 1, 2)]
     assert not batch.weights[:, [nose, left_eye]].any()
     labelled = street.annotations.labelled[cache.persons[:3]]
@@ -57,7 +57,7 @@ def test_each_epoch_has_its_augmentation_and_later_ones_the_last(
     street: StreetData, tmp_path: Path
 ) -> None:
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
-    dataset = CropDataset([Source(street.annotations, cache)], INPUT, [NOTHING, MIRRORED], 1)
+    dataset = CropDataset([TrainingSet(street.annotations, cache)], INPUT, [NOTHING, MIRRORED], 1)
     plain, mirrored, later = (dataset[draws(0, epoch=e)].crops[0] for e in (0, 1, 5))
     assert torch.equal(mirrored, later)
     assert not torch.equal(plain, mirrored)

@@ -27,7 +27,6 @@ from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import (
-    ConfigError,
     DataConfig,
     StageConfig,
     TrainingConfig,
@@ -35,6 +34,7 @@ from hrnet_pose_ros.training.config import (
 from hrnet_pose_ros.training.crop_cache import read_image
 from hrnet_pose_ros.training.run import train
 from hrnet_pose_ros.training.validation import ValidationCrops, validate
+from hrnet_pose_ros.yaml_config import ConfigError
 
 STAGE = StageConfig(
     name="only",

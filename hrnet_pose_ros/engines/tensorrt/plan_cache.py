@@ -15,6 +15,7 @@ from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaDevice, find_device
 from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt, find_library
 from hrnet_pose_ros.engines.tensorrt.plan_files import (
+    MODE,
     PLAN,
     SIDECAR,
     PlanRefused,
@@ -22,11 +23,11 @@ from hrnet_pose_ros.engines.tensorrt.plan_files import (
     read_file,
     read_plan,
     read_sidecar,
-    write_file,
     write_plan,
 )
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey, described, serves
 from hrnet_pose_ros.engines.tensorrt.plan_lock import held, open_lock
+from hrnet_pose_ros.files import write_file
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class PlanCache:
         try:
             write_plan(path, key, built.plan)
             if built.timings:
-                write_file(timings, built.timings)
+                write_file(timings, built.timings, mode=MODE)
         except OSError as error:
             self._complain(f"the plan cannot be kept in '{self.folder}': {error.strerror}")
             return Plan(built.plan, None, True)

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
+from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.version import VERSION
 
 PLAN, SIDECAR = ".plan", ".json"
+MODE = 0o644  # others may read plans, and only their owner write: whatever the umask
 FORMAT = 1  # of the sidecar
 
 
@@ -85,8 +87,8 @@ def write_plan(path: Path, key: PlanKey, plan: bytes) -> None:
         "plan_bytes": len(plan),
         "created_by": f"hrnet_pose_ros {VERSION}",
     }
-    write_file(path, plan)
-    write_file(path.with_suffix(SIDECAR), json.dumps(values, indent=1).encode())
+    write_file(path, plan, mode=MODE)
+    write_file(path.with_suffix(SIDECAR), json.dumps(values, indent=1), mode=MODE)
 
 
 def read_file(path: Path) -> bytes:
@@ -97,26 +99,6 @@ def read_file(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         raise PlanRefused(f"'{path.name}' cannot be read: {error.strerror}") from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, flush it to the disk, and give it its name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)  # the name itself
-    finally:
-        os.close(folder)
 
 
 def _check_owner(status: os.stat_result, path: Path) -> None:

@@ -17,6 +17,7 @@ from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_array
+from hrnet_pose_ros.pipeline.stamps import seconds_text
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.ros.image_input import ImageInput
 from hrnet_pose_ros.ros.log import ThrottledWarnings
@@ -82,7 +83,7 @@ class FrameProcessor:
         try:
             rgb = self._images.transport.decode(image.message)
         except ImageError as error:
-            place = f"{self._images.topic}, stamp {_seconds(image.stamp)}"
+            place = f"{self._images.topic}, stamp {seconds_text(image.stamp)}"
             self._warnings.warn("image", f"{place}, dropped: {error}")
             return Reason.UNREADABLE
         converted = time.monotonic()
@@ -126,7 +127,3 @@ class FrameProcessor:
             text = f"smoothed, overlay or markers missing: {what}: {error}"
             self._warnings.warn("optional outputs", text)
         return None
-
-
-def _seconds(stamp: int) -> str:
-    return f"{stamp // 10**9}.{stamp % 10**9:09d}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engines.tensorrt_fixtures import COMPACT, Builds, Heard, key_of, library_or_skip
+from tensorrt_fixtures import COMPACT, Builds, Heard, key_of, library_or_skip
 
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
@@ -274,7 +275,7 @@ def test_two_processes_build_once(tmp_path: Path, key: PlanKey, builds: Builds) 
         from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
         from hrnet_pose_ros.engines.tensorrt.library import find_library
         sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-        from engines.tensorrt_fixtures import COMPACT, Builds, Heard, key_of
+        from tensorrt_fixtures import COMPACT, Builds, Heard, key_of
         onnx, library = COMPACT.read_bytes(), find_library()
         key = key_of(onnx, library)
         build = Builds(onnx, key, library)
@@ -393,17 +394,21 @@ def test_folder_of_somebody_else_is_not_trusted(
     assert f"belongs to user {NOBODY}, not to this one (0) or to root" in caplog.text
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_full_disk(folder: Path, key: PlanKey, copies: Copies, caplog, tmp_path: Path) -> None:
+def test_full_disk(folder: Path, key: PlanKey, copies: Copies, caplog) -> None:
     other = replace(key, optimization_level=2)
-    # The temporary file of the plan is a device without space.
-    (folder / f".{other.stem}.plan.{os.getpid()}.tmp").symlink_to("/dev/full")
-    plan = PlanCache(folder).obtain(other, copies, Heard())
+    before = sorted(folder.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # a plan is larger
+    try:
+        plan = PlanCache(folder).obtain(other, copies, Heard())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert plan.built
     assert plan.path is None
     assert "cannot be kept" in caplog.text
-    assert "No space left on device" in caplog.text
-    assert not list(folder.glob(".*.tmp"))
+    assert "File too large" in caplog.text
+    left = [path for path in folder.iterdir() if path not in before]
+    assert [path.suffix for path in left] == [".lock"]
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

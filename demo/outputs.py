@@ -10,22 +10,23 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from demo.clips import Clip, nanoseconds
+from demo.clips import Clip
 from demo.play import ANSWERS, Recording
 from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
-from hrnet_pose_ros.pose.drawing import draw_poses
+from hrnet_pose_ros.pipeline.stamps import stamp_of
+from hrnet_pose_ros.pose.boxes import PADDING
+from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.replay.bags import BagWriter
 from hrnet_pose_ros.video import VideoWriter
 
 PERCENTILES = (50, 95, 99)
 STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "age")
-CROP_PADDING = 1.25
+CLOSE_UP = (240, 360)  # width, height: eight beside each other are as wide as three images
 
 
 @dataclass(frozen=True)
@@ -43,35 +44,19 @@ def answers_of(recording: Recording) -> dict[int, Answer]:
     """The answers by the clip's stamps (ns)."""
     answers = {}
     for message in recording.of("/skeletons"):
-        stamp = nanoseconds(message.header.stamp) - recording.offset
+        stamp = stamp_of(message) - recording.offset
         poses, boxes = poses_of(message)
         ids = [skeleton.id for skeleton in message.skeletons]
         answers[stamp] = Answer(stamp, poses, boxes, ids, message.times)
     return answers
 
 
-def write_bag(recording: Recording, folder: Path, message_folders: dict[str, Path]) -> None:
-    """Write the answers as they were received into a new rosbag2 (mcap).
-
-    Parameters
-    ----------
-    message_folders
-        Where the ``.msg`` files of the packages lie that rosbags does not know.
-    """
-    store = get_typestore(Stores.ROS2_JAZZY)
-    types: dict[str, Any] = {}
-    for package, messages in message_folders.items():
-        for path in sorted(messages.glob("*.msg")):
-            types |= get_types_from_msg(path.read_text(), f"{package}/msg/{path.stem}")
-    store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
-        connections = {}
-        for topic, kind in ANSWERS.items():
-            package = kind.__module__.split(".")[0]
-            name = f"{package}/msg/{kind.__name__}"
-            connections[topic] = bag.add_connection(topic, name, typestore=store)
+def write_bag(recording: Recording, folder: Path) -> None:
+    """Write the answers as they were received into a new rosbag2 (mcap)."""
+    with BagWriter(folder) as bag:
         for topic, arrival, data in recording.messages:
-            bag.write(connections[topic], arrival, data)
+            kind = ANSWERS[topic]
+            bag.write(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", arrival, data)
 
 
 def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dict[str, Any]:
@@ -115,7 +100,7 @@ def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dic
 def joints_inside(answer: Answer) -> tuple[int, int]:
     """How many valid joints lie inside their person's box grown by 1.25, and how many there are."""
     centres = (answer.boxes[:, :2] + answer.boxes[:, 2:] / 2)[:, None]
-    reach = (answer.boxes[:, 2:] * CROP_PADDING / 2)[:, None]
+    reach = (answer.boxes[:, 2:] * PADDING / 2)[:, None]
     inside = (np.abs(answer.poses.keypoints - centres) <= reach).all(axis=2)
     return int((inside & answer.poses.valid).sum()), int(answer.poses.valid.sum())
 
@@ -176,8 +161,12 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
                 font = cv2.FONT_HERSHEY_SIMPLEX
                 cv2.putText(drawn, "no answer", (8, 24), font, 0.7, (255, 80, 80), 2)
             else:
+                persons += [
+                    draw_close_up(drawn, answer.boxes[n], answer.poses, CLOSE_UP)
+                    for at, n in close
+                    if at == stamp
+                ]
                 draw_poses(drawn, answer.poses, answer.boxes, answer.ids)
-                persons += [_enlarged(drawn, answer.boxes[n]) for at, n in close if at == stamp]
             video.write(drawn)
             if stamp in whole:
                 images.append(drawn.copy())
@@ -185,9 +174,9 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
     images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
     images += [np.zeros_like(images[0])] * (-len(images) % 3)
     rows = [np.hstack(images[i : i + 3]) for i in range(0, len(images), 3)]
-    strip = np.zeros((360, 3 * width, 3), np.uint8)
+    strip = np.zeros((CLOSE_UP[1], 3 * width, 3), np.uint8)
     for place, person in enumerate(persons):
-        strip[:, place * 240 : (place + 1) * 240] = person
+        strip[:, place * CLOSE_UP[0] : (place + 1) * CLOSE_UP[0]] = person
     sheet = cv2.cvtColor(np.vstack([*rows, strip]), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(folder / "skeletons.png"), sheet)
 
@@ -201,19 +190,6 @@ def _each_person_once(answers: dict[int, Answer]) -> list[tuple[int, int]]:
             sightings.setdefault(name, []).append((size, answer.stamp, person))
     usual = [sorted(seen)[len(seen) // 2] for seen in sightings.values()]
     return [(stamp, person) for _, stamp, person in sorted(usual, reverse=True)[:8]]
-
-
-def _enlarged(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """A person of 240x360 pixels."""
-    x, y, width, height = box
-    scale = 360 / (1.4 * max(height, 1.5 * width))
-    matrix = np.array(
-        [
-            [scale, 0, 120 - scale * (x + width / 2)],
-            [0, scale, 180 - scale * (y + height / 2)],
-        ]
-    )
-    return cv2.warpAffine(frame, matrix, (240, 360), flags=cv2.INTER_CUBIC)
 
 
 def _drops(recording: Recording) -> dict[str, int]:

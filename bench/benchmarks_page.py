@@ -13,9 +13,9 @@ from bench.cpu import CpuResults, cpu_table
 from bench.machine import has_amx, machine_table
 from bench.models import BenchModel
 from bench.node import NodeResults, Traffic
+from bench.performance_targets import PerformanceTarget, cpu_targets, node_targets, target_table
 from bench.plot import write_plot
-from bench.rows import Row, markdown, table
-from bench.targets import Target, cpu_targets, node_targets, target_table
+from bench.rows import EngineRow, markdown, table
 
 STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "own", "age", "publication")
 MEANING = {
@@ -50,7 +50,7 @@ class Results:
     models: list[BenchModel] = field(default_factory=list)
     cpu: CpuResults = field(default_factory=CpuResults)
     node: NodeResults | None = None
-    gpu: list[Row] = field(default_factory=list)
+    gpu: list[EngineRow] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -67,7 +67,7 @@ def write_report(results: Results, page: Path, picture: Path) -> None:
     page.write_text("\n\n".join(_sections(results, shown)) + "\n")
 
 
-def all_targets(results: Results) -> list[Target]:
+def all_targets(results: Results) -> list[PerformanceTarget]:
     """Those of everything that was measured."""
     targets = list(cpu_targets(results.cpu, amx=has_amx()))
     return targets + (list(node_targets(results.node)) if results.node else [])

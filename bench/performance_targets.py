@@ -23,7 +23,7 @@ FIRST_SKELETON = 3.0
 
 
 @dataclass(frozen=True)
-class Target:
+class PerformanceTarget:
     """One target: words, its bound and the figure as text, and whether it is met."""
 
     what: str
@@ -32,13 +32,13 @@ class Target:
     met: bool
 
 
-def cpu_targets(results: CpuResults, *, amx: bool) -> Iterator[Target]:
+def cpu_targets(results: CpuResults, *, amx: bool) -> Iterator[PerformanceTarget]:
     """Those of the engines; none for what was not measured."""
     wanted = RATIO_WITH_AMX if amx else RATIO_WITHOUT
     for model, contender in results.automatic.items():
         row = results.of(model, contender, PERSONS)
         if row is not None and row.ratio is not None:
-            yield Target(
+            yield PerformanceTarget(
                 f"{model}, {PERSONS} persons, {contender}: times faster than one crop at a time "
                 "through ONNX Runtime",
                 f"at least {wanted:g} ({'with' if amx else 'without'} AMX)",
@@ -48,7 +48,7 @@ def cpu_targets(results: CpuResults, *, amx: bool) -> Iterator[Target]:
     rows = [r for r in results.rows if (r.model, r.contender) == (W32, results.automatic.get(W32))]
     if rows:
         worst = max(rows, key=lambda row: row.beside_network)
-        yield Target(
+        yield PerformanceTarget(
             f"{W32}: crops and decoding, of the network's time "
             f"(the largest: {_persons(worst.persons)})",
             f"below {BESIDE_NETWORK:.0%}",
@@ -57,31 +57,31 @@ def cpu_targets(results: CpuResults, *, amx: bool) -> Iterator[Target]:
         )
 
 
-def node_targets(results: NodeResults) -> Iterator[Target]:
+def node_targets(results: NodeResults) -> Iterator[PerformanceTarget]:
     """Those of the node."""
     own = float(np.median(results.calm.stages.own))
-    yield Target(
+    yield PerformanceTarget(
         "the node's part of the age outside engine and transport, median",
         f"at most {OWN_MS:g} ms",
         f"{own:.1f} ms",
         own <= OWN_MS,
     )
     inferences = float(np.percentile(results.overload.ages_in_inferences(), 99))
-    yield Target(
+    yield PerformanceTarget(
         f"age without transport, p99, at {_load(results):.1f} times the sustainable rate",
         f"below {INFERENCES:g} inference times",
         f"{inferences:.2f}",
         inferences < INFERENCES,
     )
     memory = results.memory
-    yield Target(
+    yield PerformanceTarget(
         f"growth of memory over {memory.sent} images, after the first 500",
         f"below {MEMORY_GROWTH:.0%}",
         f"{memory.growth:.2%}",
         memory.growth < MEMORY_GROWTH,
     )
     first = float(np.median(results.starts.skeleton))
-    yield Target(
+    yield PerformanceTarget(
         "start of the process to the first skeleton, compact model, median",
         f"within {FIRST_SKELETON:g} s",
         f"{first:.2f} s",
@@ -97,7 +97,7 @@ def _persons(count: int) -> str:
     return "1 person" if count == 1 else f"{count} persons"
 
 
-def target_table(targets: Iterable[Target]) -> str:
+def target_table(targets: Iterable[PerformanceTarget]) -> str:
     """The targets as a table in Markdown."""
     return markdown(
         ("target", "wanted", "measured", ""),

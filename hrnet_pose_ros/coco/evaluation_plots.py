@@ -16,7 +16,7 @@ from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
 from hrnet_pose_ros.coco.evaluation import Scores
 from hrnet_pose_ros.coco.left_right import OUTCOMES, PAIR_NAMES
 from hrnet_pose_ros.coco.measurement import Measurement
-from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_poses
+from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_close_up
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 
@@ -161,7 +161,10 @@ def _worst(
         image = read_image(images / annotations.image_files[index], annotations.image_sizes[index])
         label = _labels(annotations, person)
         estimate = data.poses.select(np.array([pose]))
-        pictures = [_close_up(image, one, data.boxes.boxes[pose]) for one in (label, estimate)]
+        pictures = [
+            draw_close_up(image, data.boxes.boxes[pose], one, CLOSE_UP, MARGIN)
+            for one in (label, estimate)
+        ]
         picture = np.concatenate(pictures, axis=1)
         text = f"image {annotations.image_ids[index]}, OKS {matches.oks[row]:.2f}"
         for colour, width in ((OUTLINE_COLOUR, 3), (TEXT_COLOUR, 1)):
@@ -183,20 +186,3 @@ def _labels(annotations: PersonAnnotations, person: int) -> Poses:
         covariances=np.tile(np.float32(1e-6) * np.eye(2, dtype=np.float32), (1, JOINTS, 1, 1)),
         valid=labelled,
     )
-
-
-def _close_up(image: np.ndarray, poses: Poses, box: np.ndarray) -> np.ndarray:
-    """The box with a margin, enlarged first and drawn into afterwards, so that lines stay fine."""
-    size = np.array(CLOSE_UP)
-    scale = float((size / (MARGIN * box[2:])).min())
-    shift = size / 2 - scale * (box[:2] + box[2:] / 2)
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    picture = cv2.warpAffine(image, matrix, CLOSE_UP, flags=cv2.INTER_LINEAR)
-    moved = Poses(
-        keypoints=(poses.keypoints * scale + shift).astype(np.float32),
-        scores=poses.scores,
-        covariances=(poses.covariances * scale**2).astype(np.float32),
-        valid=poses.valid,
-    )
-    draw_poses(picture, moved)
-    return picture

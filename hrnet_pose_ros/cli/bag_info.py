@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hrnet_pose bag-info``: what a bag holds, and what the node would make of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from hrnet_pose_ros.cli.arguments import Verbs, add_bag_inputs
+
+
+def add_bag_info(verbs: Verbs) -> None:
+    """``hrnet_pose bag-info BAG``"""
+    parser = verbs.add_parser(
+        "bag-info",
+        help="say what a rosbag2 holds and what the node would make of it",
+        description="Rates, gaps, stamps, encodings, and what the node would drop and why: the "
+        "first thing to run when nothing comes out.",
+    )
+    add_bag_inputs(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_bag_info)
+
+
+def _bag_info(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.replay.bag_advice import text_of
+    from hrnet_pose_ros.replay.bag_info import bag_info
+    from hrnet_pose_ros.replay.parameter_file import settings_of
+
+    settings = settings_of(options.params_file, {})
+    report: Any = bag_info(
+        options.bag, settings, image=options.image, detections=options.detections
+    )
+    print(json.dumps(report.to_json(), indent=1) if options.json else text_of(report))

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hrnet_pose export``: what it writes and says, and one line for a user's error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+
+
+def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "models" / "small_128.onnx"
+    verb = ["export", "hrnet_w16_small", "-o", str(path), "--input-size", "128x96"]
+    assert main([*verb, "--configuration", "hrnet_w16_small"]) == 0
+    assert "128x96 (HxW)" in capsys.readouterr().out
+    metadata = OpenVinoEngine(path, precision="float32").metadata
+    assert (metadata.name, metadata.input_size) == ("small_128", (96, 128))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.pth", "-o", "x.onnx"], "nowhere.pth"),
+        (["hrnet_w16_small", "-o", "x.xml"], "must end in .onnx"),
+        (
+            ["hrnet_w16_small", "-o", "x.onnx", "--configuration", "hrnet_w32"],
+            "wanted is hrnet_w32",
+        ),
+        (["hrnet_w16_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
+        ([str(MODELS / "hrnet_w16_small.pth")], "say where"),  # only a name has its place
+    ],
+)
+def test_user_error_is_one_line(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *arguments]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.startswith("hrnet_pose: ")
+    assert words in written.err
+    assert written.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
