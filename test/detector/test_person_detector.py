@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
 import sys
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from street import clip_frames
