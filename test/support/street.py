@@ -29,10 +29,7 @@ def street() -> list[tuple[np.ndarray, np.ndarray]]:
     boxes: dict[int, list] = {}
     for annotation in labels["annotations"]:
         boxes.setdefault(annotation["image_id"], []).append(annotation["bbox"])
-    return [
-        (frame, np.array(boxes[number], np.float32))
-        for number, frame in clip_frames(boxes)
-    ]
+    return [(frame, np.array(boxes[number], np.float32)) for number, frame in clip_frames(boxes)]
 
 
 def clip_frames(wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
