@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.model_files.find import CHECKPOINT, END2END, ONNX, find_model
 from hrnet_pose_ros.model_files.metadata import (
     KEY_PREFIX,
     End2EndGraphMetadata,
@@ -36,7 +36,7 @@ def model_files(model: str) -> list[Path]:
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
     path = find_model(heatmap_graph, ONNX)
     checkpoint = _checkpoint(path)
-    beside = sorted(path.parent.glob(f"{path.stem}_pose*{ONNX}"))
+    beside = sorted(path.parent.glob(f"{path.stem}{END2END}*{ONNX}"))
     return [path, *(graph for graph in beside if _checkpoint(graph) == checkpoint)]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hrnet_pose_ros.model_files.find import END2END
 from hrnet_pose_ros.model_files.metadata import (
     STRIDE,
     End2EndGraphMetadata,
@@ -79,7 +80,7 @@ def export_end2end_graph(
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_end2end*.onnx`` so that engines find it beside the model
-        NAME; the model's name is what stands before the last ``_pose``.
+        NAME; the model's name is what stands before the last ``_end2end``.
     precision
         ``"float16"`` or ``"float32"``: what the network computes with.
     decoding, flip_test
@@ -96,7 +97,7 @@ def export_end2end_graph(
         A step of the file differs; the message says which and by how much.
     """
     checkpoint, output = Path(checkpoint), Path(output)
-    name, found, _ = output.stem.rpartition("_pose")
+    name, found, _ = output.stem.rpartition(END2END)
     if not (name and found):
         raise ModelError(
             f"an end-to-end graph of the model NAME is called NAME_end2end*.onnx, so that engines "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engines.tensorrt_fixtures import COMPACT, library_or_skip
+from tensorrt_fixtures import COMPACT, library_or_skip
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count

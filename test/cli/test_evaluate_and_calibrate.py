@@ -186,14 +186,14 @@ def calibrated(street: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(MODEL.with_suffix(".pth"), folder / "mine.pth")
     export_end2end_graph(
         folder / "mine.pth",
-        folder / "mine_pose.onnx",
+        folder / "mine_end2end.onnx",
         crops=load_check_crops(),
         precision="float32",
         flip_test=True,
     )
-    for name in ("mine_pose_old.onnx", "other_pose.onnx"):
-        shutil.copy(folder / "mine_pose.onnx", folder / name)
-    _write_property(folder / "mine_pose_old.onnx", "checkpoint_sha256", "0" * 64)
+    for name in ("mine_end2end_old.onnx", "other_end2end.onnx"):
+        shutil.copy(folder / "mine_end2end.onnx", folder / name)
+    _write_property(folder / "mine_end2end_old.onnx", "checkpoint_sha256", "0" * 64)
     data = ("--annotations", str(street.annotations), "--images", str(street.images))
     code = main(
         [
@@ -226,7 +226,7 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     engine = OpenVinoEngine(calibrated / "mine.onnx", precision="float32", flip_test=True)
     assert engine.calibration == expected
     assert engine.info.calibrated
-    graph = read_end2end_metadata(calibrated / "mine_pose.onnx")
+    graph = read_end2end_metadata(calibrated / "mine_end2end.onnx")
     assert calibration_of(graph.model, graph.decoding, graph.flip_test) == expected
     frame = cv2.imread(str(sorted(street.images.iterdir())[0]))
     boxes = np.array([[100.0, 100, 60, 150]])
@@ -239,7 +239,7 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     plain = OpenVinoEngine(calibrated / "mine.onnx", precision="float32")
     assert plain.calibration is None
     assert not plain.info.calibrated
-    for name in ("mine_pose_old.onnx", "other_pose.onnx"):
+    for name in ("mine_end2end_old.onnx", "other_end2end.onnx"):
         assert not read_end2end_metadata(calibrated / name).model.calibrations
 
 
@@ -267,7 +267,7 @@ def test_a_new_export_keeps_the_calibration(
     assert main(["export", str(calibrated / "mine.pth"), "-o", str(output)]) == 0
     assert capsys.readouterr().out.endswith("; calibrated for quarter+flip\n")
     assert OpenVinoEngine(output, precision="float32").metadata.calibrations == expected
-    graph = tmp_path / "again_pose.onnx"
+    graph = tmp_path / "again_end2end.onnx"
     options = ("--graph", "end2end", "--precision", "float32")
     assert main(["export", str(calibrated / "mine.pth"), *options, "-o", str(graph)]) == 0
     assert read_end2end_metadata(graph).model.calibrations == expected
@@ -281,7 +281,13 @@ def test_only_the_metadata_changes(calibrated: Path) -> None:
     added = {p.key for p in after.metadata_props} - {p.key for p in before.metadata_props}
     assert added == {KEY_PREFIX + "calibrations"}
     assert sorted(path.name for path in calibrated.glob("*.onnx")) == [
-        *("before.onnx", "mine.onnx", "mine_pose.onnx", "mine_pose_old.onnx", "other_pose.onnx")
+        *(
+            "before.onnx",
+            "mine.onnx",
+            "mine_end2end.onnx",
+            "mine_end2end_old.onnx",
+            "other_end2end.onnx",
+        )
     ]
 
 

@@ -266,4 +266,4 @@ def test_end2end_graphs_are_no_models_by_name(workspaces: tuple[Path, Path]) -> 
     write_end2end(workspaces[0] / "both_end2end_float16.onnx")
     with pytest.raises(ModelError) as caught:
         find_model("nobody", ONNX)
-    assert "both_pose" not in str(caught.value)
+    assert "both_end2end" not in str(caught.value)

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from network.structured_weights import w32_with_structure
+from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
@@ -287,8 +287,8 @@ def test_a_file_that_computes_otherwise_is_not_kept(
 @pytest.mark.parametrize(
     ("file", "options", "words"),
     [
-        ("small.onnx", {}, r"NAME_pose\*\.onnx.*small\.onnx"),
-        ("_end2end.onnx", {}, r"NAME_pose\*\.onnx"),
+        ("small.onnx", {}, r"NAME_end2end\*\.onnx.*small\.onnx"),
+        ("_end2end.onnx", {}, r"NAME_end2end\*\.onnx"),
         ("a_end2end.onnx", {"precision": "int8"}, "hrnet_pose quantize"),
         ("a_end2end.onnx", {"decoding": "argmax"}, "decoding must be one of"),
         ("a_end2end.onnx", {"image_size": (0, 720)}, "image size"),

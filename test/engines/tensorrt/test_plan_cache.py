@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engines.tensorrt_fixtures import COMPACT, Builds, Heard, key_of, library_or_skip
+from tensorrt_fixtures import COMPACT, Builds, Heard, key_of, library_or_skip
 
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
@@ -273,8 +273,8 @@ def test_two_processes_build_once(tmp_path: Path, key: PlanKey, builds: Builds) 
         from pathlib import Path
         from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
         from hrnet_pose_ros.engines.tensorrt.library import find_library
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-        from engines.tensorrt_fixtures import COMPACT, Builds, Heard, key_of
+        sys.path.insert(0, {str(Path(__file__).parents[2] / "support")!r})
+        from tensorrt_fixtures import COMPACT, Builds, Heard, key_of
         onnx, library = COMPACT.read_bytes(), find_library()
         key = key_of(onnx, library)
         build = Builds(onnx, key, library)
