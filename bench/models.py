@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.model_files.zoo import entry_of_file
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.model_files.zoo import entry_of
 
 COMPACT = "hrnet_w16_small"
 W32 = "hrnet_w32"
@@ -45,8 +46,8 @@ class BenchModel:
 
 def compact_model(folder: Path) -> BenchModel:
     """The bundled model; what is made of it goes to ``folder``."""
-    onnx = find_model(COMPACT, ONNX)
-    return _with_int8(COMPACT, onnx, find_model(COMPACT, CHECKPOINT), folder, seeded=False)
+    onnx = model_path(COMPACT, ONNX)
+    return _with_int8(COMPACT, onnx, model_path(COMPACT, CHECKPOINT), folder, seeded=False)
 
 
 def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
@@ -63,7 +64,7 @@ def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
         torch.save(pose_network(W32).state_dict(), checkpoint)
     onnx = folder / f"{W32}{ONNX}"
     print(f"exporting {onnx.name}", file=sys.stderr)
-    known = entry_of_file(checkpoint)
+    known = entry_of(ModelFile.read(checkpoint))
     facts = {"configuration": W32} if known is None else known.facts
     export_onnx(checkpoint, onnx, crops=load_check_crops()[:1], **facts)
     return _with_int8(W32, onnx, checkpoint, folder, seeded)
@@ -77,7 +78,10 @@ def _with_int8(name: str, onnx: Path, checkpoint: Path, folder: Path, seeded: bo
 
         print(f"quantising {name}", file=sys.stderr)
         found = quantize_heatmap_graph(
-            onnx, folder / f"{name}_int8{ONNX}", load_check_crops(), None if seeded else LEAST_OKS
+            ModelFile.read(onnx),
+            folder / f"{name}_int8{ONNX}",
+            load_check_crops(),
+            None if seeded else LEAST_OKS,
         )
         change = "" if seeded else str(found[1])
     except (ImportError, RuntimeError) as error:  # an ExportError is a RuntimeError

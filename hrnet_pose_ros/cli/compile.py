@@ -23,7 +23,7 @@ _DEFAULT = TensorRtOptions()
 
 def add_compile(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """``hrnet_pose compile MODEL``"""
-    from hrnet_pose_ros.engines.make_engine import DECODINGS, PRECISIONS_OF
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS, PRECISIONS_OF
 
     parser = verbs.add_parser(
         "compile",
@@ -78,7 +78,7 @@ def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
     from hrnet_pose_ros.engines.tensorrt.library import find_library
     from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
-    from hrnet_pose_ros.model_files.find import find_end2end_graph
+    from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
 
     settings = TensorRtOptions(
         device=options.device,
@@ -89,14 +89,14 @@ def _compile(options: argparse.Namespace) -> None:
         optimization_level=options.optimization_level,
         plan_cache=options.output,
     )
-    path = find_end2end_graph(options.model, options.precision, options.decoding, options.flip_test)
+    file = find_end2end_graph(options.model, options.precision, options.decoding, options.flip_test)
     library = find_library()
     target, here = _target(options.compute_capability, options.device, library)
     if here is not None:
         use_device(options.device)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the cache's reasons
     began = time.monotonic()
-    graph = End2EndGraphFile(path, library)
+    graph = End2EndGraphFile(file, library)
     plans = PlanCache(plan_folder(settings.plan_cache), must_keep=True)
     plan = graph.obtain(plans, graph.key(target, settings), here, _Printed())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"

@@ -43,7 +43,7 @@ class EngineChoice:
         ValueError
             A name or value is unknown, or there are two models, or nothing changes.
         """
-        from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+        from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 
         allowed = {
             "engine": ENGINES,
@@ -86,7 +86,7 @@ class EngineChoice:
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """``MODEL --engine --precision --decoding --flip-test``"""
-    from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 
     parser.add_argument("model", metavar="MODEL", help="a bundled name, or a path")
     parser.add_argument("--engine", choices=ENGINES, default="auto")

@@ -79,7 +79,7 @@ def _add_others(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def add_estimate(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """``hrnet_pose estimate IMAGE|VIDEO|FOLDER -o FOLDER``"""
-    from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 
     parser = verbs.add_parser(
         "estimate",
@@ -191,17 +191,15 @@ def add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.precision_check import load_check_crops
-    from hrnet_pose_ros.model_files.find import (
-        ONNX,
-        end2end_file_name,
-        metadata_beside,
-        user_models_folder,
-    )
-    from hrnet_pose_ros.model_files.zoo import find_checkpoint
+    from hrnet_pose_ros.model_files.end2end_graphs import end2end_file_name
+    from hrnet_pose_ros.model_files.find import find_checkpoint, metadata_beside
+    from hrnet_pose_ros.model_files.folders import user_models_folder
+    from hrnet_pose_ros.model_files.model_file import ONNX
 
     if options.output is not None and options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
-    checkpoint, entry = find_checkpoint(options.model)
+    found, entry = find_checkpoint(options.model)
+    checkpoint = found.path
     if options.output is None and (entry is None or options.model != entry.name):
         raise ValueError(f"say where '{checkpoint}' is to be written: -o FILE{ONNX}")
     given = {name: value for name in POSE_OPTIONS if (value := getattr(options, name)) is not None}

@@ -54,7 +54,7 @@ def _models(options: argparse.Namespace) -> None:
 
 def as_json(entry: Any) -> dict[str, Any]:
     """A zoo entry in JSON's types: its attributes, its address, and the paths of its files."""
-    from hrnet_pose_ros.model_files.zoo import files_of
+    from hrnet_pose_ros.model_files.folders import files_of
 
     base = entry.source.address
     values = dataclasses.asdict(entry)
@@ -69,7 +69,7 @@ def as_json(entry: Any) -> dict[str, Any]:
 
 
 def _row(entry: Any) -> tuple[str, ...]:
-    from hrnet_pose_ros.model_files.zoo import files_of
+    from hrnet_pose_ros.model_files.folders import files_of
 
     present = [path.name.removeprefix(entry.name) for path in files_of(entry.name)]
     return (
@@ -114,9 +114,10 @@ def add_fetch(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.model_files.checksums import sha256_of
     from hrnet_pose_ros.model_files.fetch import fetch
-    from hrnet_pose_ros.model_files.find import user_models_folder
-    from hrnet_pose_ros.model_files.zoo import CHECKSUM_DIGITS, read_zoo, sha256_of
+    from hrnet_pose_ros.model_files.folders import user_models_folder
+    from hrnet_pose_ros.model_files.zoo import CHECKSUM_DIGITS, read_zoo
 
     zoo = read_zoo()
     if options.name not in zoo:

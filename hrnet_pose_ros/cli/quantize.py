@@ -41,9 +41,8 @@ def add_quantize(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _quantize(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.precision_check import load_check_crops
-    from hrnet_pose_ros.model_files.find import ONNX
-    from hrnet_pose_ros.model_files.metadata import ModelMetadata, graph_of
-    from hrnet_pose_ros.model_files.onnx_properties import read_properties
+    from hrnet_pose_ros.model_files.metadata import ModelMetadata
+    from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile
 
     if options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
@@ -51,16 +50,17 @@ def _quantize(options: argparse.Namespace) -> None:
         raise FileNotFoundError(f"no model at '{options.model.absolute()}'")
     bundled = options.crops == BUNDLED
     crops = load_check_crops() if bundled else load_crops(Path(options.crops))
-    if graph_of(read_properties(options.model)) == "end2end":
+    file = ModelFile.read(options.model)
+    if file.kind == "end2end":
         from hrnet_pose_ros.network.quantize import quantize_end2end_graph
 
-        graph, change = quantize_end2end_graph(options.model, options.output, crops)
+        graph, change = quantize_end2end_graph(file, options.output, crops)
         model: ModelMetadata = graph.model
         engine = "TensorRT"
     else:
         from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
-        model, change = quantize_heatmap_graph(options.model, options.output, crops)
+        model, change = quantize_heatmap_graph(file, options.output, crops)
         engine = "OpenVINO"
     print(f"{options.output}: {model.name} in int8 for {engine}, {change}")
 

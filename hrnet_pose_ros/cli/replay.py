@@ -16,7 +16,7 @@ ENGINE_OPTIONS = ("model", "engine", "precision", "decoding")
 
 def add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """``hrnet_pose replay BAG -o OUT_BAG``"""
-    from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 
     parser = verbs.add_parser(
         "replay",

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hrnet_pose_ros.model_files.find import CHECKPOINT, END2END, ONNX, find_model
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.folders import END2END
 from hrnet_pose_ros.model_files.metadata import (
     KEY_PREFIX,
     End2EndGraphMetadata,
@@ -17,6 +18,7 @@ from hrnet_pose_ros.model_files.metadata import (
     ModelMetadata,
     graph_of,
 )
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX
 from hrnet_pose_ros.model_files.onnx_properties import read_properties
 from hrnet_pose_ros.pose.calibration import Calibration
 
@@ -34,7 +36,7 @@ def model_files(model: str) -> list[Path]:
         There is no such model, or one of the files was not exported by this package.
     """
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
-    path = find_model(heatmap_graph, ONNX)
+    path = model_path(heatmap_graph, ONNX)
     checkpoint = _checkpoint(path)
     beside = sorted(path.parent.glob(f"{path.stem}{END2END}*{ONNX}"))
     return [path, *(graph for graph in beside if _checkpoint(graph) == checkpoint)]

@@ -171,11 +171,7 @@ class ModelMetadata:
         """
         held = graph_of(properties)
         if held != graph:
-            raise ModelError(
-                f"the file holds a {held} graph, wanted is a {graph} graph: make one with "
-                f"'hrnet_pose export --graph {graph}'"
-            )
-
+            raise wrong_graph(held, graph)
         for key, expected in (
             ("format_version", FORMAT_VERSION),
             ("skeleton", SKELETON),
@@ -206,6 +202,15 @@ class ModelMetadata:
             calibrations=calibrations,
             quantized=quantized,
         )
+
+
+def wrong_graph(held: str, wanted: Graph) -> ModelError:
+    """The error for a file that holds another graph than the caller needs."""
+    words = {"heatmaps": "a heatmaps graph", "end2end": "an end-to-end graph"}
+    return ModelError(
+        f"the file holds {words.get(held, f'a graph {held!r}')}, wanted is {words[wanted]}: make "
+        f"one with 'hrnet_pose export --graph {wanted}'"
+    )
 
 
 def graph_of(properties: Mapping[str, str]) -> str:

@@ -5,27 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrnet_pose_ros.model_files.find import (
-    ONNX,
-    find_bundled_file,
-    find_model,
-    user_models_folder,
-)
-from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.folders import find_bundled_file, is_path, user_models_folder
+from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile, OpenModelFile
 
 INT8 = "_int8"
 
 
-def is_quantized(path: Path) -> bool:
-    """Whether the file says that it computes in 8 bits; False for one that cannot be read."""
-    try:
-        return _metadata(path).quantized
-    except ModelError:
-        return False  # the engine that reads it says what is wrong
-
-
-def find_quantized(model: str | Path) -> Path:
+def find_quantized(model: str | Path) -> ModelFile:
     """Find the model's file in 8 bits.
 
     Parameters
@@ -40,26 +28,23 @@ def find_quantized(model: str | Path) -> Path:
         There is none, or it was made from another checkpoint than the model's file; the message
         says how to make it.
     """
-    original = find_model(model, ONNX)
-    if is_quantized(original):
-        return original
+    with OpenModelFile(model_path(model, ONNX)) as opened:
+        original, metadata = opened.header.path, opened.header.heatmaps()
+        if metadata.quantized:
+            return opened.complete()
     beside = original.with_name(original.stem + INT8 + ONNX)
-    by_name = Path(model) != original
-    target = user_models_folder() / beside.name if by_name else beside
+    target = beside if is_path(model) else user_models_folder() / beside.name
     way_out = f"make it with: hrnet_pose quantize {original} -o {target}"
     if beside.is_file():
         found = beside
-    elif by_name:
+    elif is_path(model):
+        raise ModelError(f"no model in 8 bits at '{beside}'; {way_out}")
+    else:
         try:
             found = find_bundled_file(beside.name)
         except ModelError as error:
             raise ModelError(f"{error}; {way_out}") from None
-    else:
-        raise ModelError(f"no model in 8 bits at '{beside}'; {way_out}")
-    if _metadata(found).checkpoint_sha256 != _metadata(original).checkpoint_sha256:
+    quantized = ModelFile.read(found)
+    if quantized.heatmaps().checkpoint_sha256 != metadata.checkpoint_sha256:
         raise ModelError(f"'{found}' was made from another checkpoint than '{original}'; {way_out}")
-    return found
-
-
-def _metadata(path: Path) -> ModelMetadata:
-    return ModelMetadata.from_properties(read_properties(path))
+    return quantized

@@ -6,12 +6,12 @@ Needs the packages ``torch`` and ``onnx``, and ``openvino`` to check the result.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from hrnet_pose_ros.model_files.checksums import sha256_of
 from hrnet_pose_ros.model_files.metadata import STRIDE, ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
@@ -115,7 +115,7 @@ def metadata_of(
         input_height=input_size[1],
         target_sigma=usual_target_sigma(input_size) if target_sigma is None else target_sigma,
         flip_shift=flip_shift,
-        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        checkpoint_sha256=sha256_of(checkpoint),
         package_version=VERSION,
         colour_order=colour_order or usual_colour_order(network),
     )

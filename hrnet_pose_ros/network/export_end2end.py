@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.model_files.find import END2END
+from hrnet_pose_ros.model_files.folders import END2END
 from hrnet_pose_ros.model_files.metadata import (
     STRIDE,
     End2EndGraphMetadata,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
@@ -26,7 +27,7 @@ from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
 def quantize_end2end_graph(
-    model: str | Path, output: str | Path, crops: np.ndarray
+    model: ModelFile, output: str | Path, crops: np.ndarray
 ) -> tuple[End2EndGraphMetadata, KeyPointChange]:
     """Write an end-to-end graph in float32 as one whose convolutions compute in int8.
 
@@ -38,7 +39,7 @@ def quantize_end2end_graph(
     Parameters
     ----------
     model
-        An end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
+        The file of an end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
     output
         The file to write.
     crops
@@ -55,16 +56,16 @@ def quantize_end2end_graph(
     """
     import onnx
 
-    model, output = Path(model), Path(output)
-    graph = onnx.load(str(model))
-    metadata = _float32_metadata(graph, model)
+    output = Path(output)
+    metadata = _float32_metadata(model)
+    graph = onnx.load(str(model.path))
     crops, judged = split_crops(crops, metadata.model.input_size)
     metadata = dataclasses.replace(metadata, precision="int8")
     with kept_when_checked(output) as written:
-        _quantize(model, written, quantized_convolutions(graph), crops[~judged])
+        _quantize(model.path, written, quantized_convolutions(graph), crops[~judged])
         save_model(onnx.load(str(written)), metadata.to_properties(), written)
         change = key_point_change(
-            found_key_points(model, crops[judged]),
+            found_key_points(model.path, crops[judged]),
             found_key_points(written, crops[judged]),
             metadata.model.input_size,
             calibrated=int((~judged).sum()),
@@ -82,16 +83,11 @@ def quantized_convolutions(graph: Any) -> list[str]:
     return [node.name for node in graph.graph.node if node.op_type == "Conv"][:-1]
 
 
-def _float32_metadata(graph: Any, path: Path) -> End2EndGraphMetadata:
-    try:
-        metadata = End2EndGraphMetadata.from_properties(
-            {p.key: p.value for p in graph.metadata_props}
-        )
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+def _float32_metadata(model: ModelFile) -> End2EndGraphMetadata:
+    metadata = model.end2end()
     if metadata.precision != "float32" or metadata.image_size is not None:
         raise ModelError(
-            f"'{path}' is an end-to-end graph in {metadata.precision} for images of "
+            f"'{model.path}' is an end-to-end graph in {metadata.precision} for images of "
             f"{metadata.image_size or 'any size'}; quantising starts from float32 and any size: "
             "'hrnet_pose export --graph end2end --precision float32'"
         )

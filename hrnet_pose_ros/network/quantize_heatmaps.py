@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
@@ -33,7 +34,7 @@ LEAST_OKS = 0.98
 
 
 def quantize_heatmap_graph(
-    model: str | Path, output: str | Path, crops: np.ndarray, least_oks: float | None = LEAST_OKS
+    model: ModelFile, output: str | Path, crops: np.ndarray, least_oks: float | None = LEAST_OKS
 ) -> tuple[ModelMetadata, KeyPointChange]:
     """Write a heatmap graph in float32 as one whose convolutions compute in int8 with OpenVINO.
 
@@ -43,7 +44,7 @@ def quantize_heatmap_graph(
     Parameters
     ----------
     model
-        A file of `hrnet_pose export`.
+        The file of a heatmap graph of `hrnet_pose export`.
     output
         The file to write.
     crops
@@ -63,15 +64,15 @@ def quantize_heatmap_graph(
     """
     import onnx
 
-    model, output = Path(model), Path(output)
-    graph = onnx.load(str(model))
-    metadata = _float32_metadata(graph, model)
+    output = Path(output)
+    metadata = _float32_metadata(model)
+    graph = onnx.load(str(model.path))
     crops, judged = split_crops(crops, metadata.input_size)
     metadata = dataclasses.replace(metadata, quantized=True)
     with kept_when_checked(output) as written:
         save_model(_quantized(graph, crops[~judged]), metadata.to_properties(), written)
         change = key_point_change(
-            _found(model, metadata, crops[judged]),
+            _found(model.path, metadata, crops[judged]),
             _found(written, metadata, crops[judged]),
             metadata.input_size,
             calibrated=int((~judged).sum()),
@@ -84,13 +85,12 @@ def quantize_heatmap_graph(
     return metadata, change
 
 
-def _float32_metadata(graph: Any, path: Path) -> ModelMetadata:
-    try:
-        metadata = ModelMetadata.from_properties({p.key: p.value for p in graph.metadata_props})
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+def _float32_metadata(model: ModelFile) -> ModelMetadata:
+    metadata = model.heatmaps()
     if metadata.quantized:
-        raise ModelError(f"'{path}' computes in 8 bits already; quantising starts from float32")
+        raise ModelError(
+            f"'{model.path}' computes in 8 bits already; quantising starts from float32"
+        )
     return metadata
 
 

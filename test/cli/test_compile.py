@@ -15,6 +15,7 @@ from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
 from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_cache import list_plans
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 SMALL = ["--image-size", "240x320", "--max-persons", "4", "--typical-persons", "2"]
 
@@ -42,7 +43,9 @@ def test_ahead_of_time(library: TensorRt, tmp_path: Path, capsys) -> None:
 
     # What the engine asks for on a vehicle with such a GPU is served by this plan.
     options = TensorRtOptions(image_size=(320, 240), typical_persons=2, max_persons=4)
-    vehicle = End2EndGraphFile(COMPACT, library).key(Target(("8.9",), "NVIDIA RTX 4090"), options)
+    vehicle = End2EndGraphFile(ModelFile.read(COMPACT), library).key(
+        Target(("8.9",), "NVIDIA RTX 4090"), options
+    )
     assert plan.key is not None
     assert vehicle.against(plan.key) == ""
     assert "persons is" in replace(vehicle, persons=(1, 5, 20)).against(plan.key)

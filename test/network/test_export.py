@@ -15,6 +15,7 @@ import torch
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network import export
 from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
 from hrnet_pose_ros.network.export import ExportError, check_heatmaps, export_onnx
@@ -66,7 +67,7 @@ def test_metadata(exported: Path) -> None:
 def test_openvino_reads_the_same_metadata(exported: Path) -> None:
     """Engines have no onnx package: OpenVINO hands the properties on."""
     properties = {p.key: p.value for p in onnx.load(exported).metadata_props}
-    engine = OpenVinoEngine(exported, precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(exported), precision="float32")
     assert engine.metadata == ModelMetadata.from_properties(properties)
 
 
@@ -74,14 +75,14 @@ def test_another_input_size(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     metadata = export_onnx(CHECKPOINT, path, crops=load_check_crops()[:2], input_size=(288, 384))
     assert metadata.target_sigma == 3  # the reference's at this size
-    heatmaps = OpenVinoEngine(path, precision="float32").heatmaps(
+    heatmaps = OpenVinoEngine(ModelFile.read(path), precision="float32").heatmaps(
         np.zeros((1, 384, 288, 3), np.uint8)
     )
     assert heatmaps.shape == (1, 17, 96, 72)
 
 
 def test_the_bundled_model_is_an_export_of_the_bundled_checkpoint() -> None:
-    engine = OpenVinoEngine(MODELS / "hrnet_w16_small.onnx", precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(MODELS / "hrnet_w16_small.onnx"), precision="float32")
     assert engine.metadata.name == "hrnet_w16_small"
     sha256 = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
     assert engine.metadata.checkpoint_sha256 == sha256

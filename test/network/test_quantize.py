@@ -16,8 +16,8 @@ import pytest
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.key_point_change import KeyPointChange, key_point_change
 from hrnet_pose_ros.network.quantize import found_key_points, quantize_end2end_graph
 
@@ -34,7 +34,7 @@ def quantized(
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        return path, *quantize_end2end_graph(FLOAT32, path, load_check_crops())
+        return path, *quantize_end2end_graph(ModelFile.read(FLOAT32), path, load_check_crops())
     finally:
         root.setLevel(level)
 
@@ -52,8 +52,8 @@ def test_key_points_move_little(quantized) -> None:
 
 def test_metadata(quantized) -> None:
     path, metadata, _ = quantized
-    original = read_end2end_metadata(FLOAT32)
-    assert read_end2end_metadata(path) == metadata
+    original = ModelFile.read(FLOAT32).end2end()
+    assert ModelFile.read(path).end2end() == metadata
     assert metadata.model == original.model
     assert (metadata.precision, metadata.decoding) == ("int8", "quarter")
 
@@ -132,7 +132,9 @@ def test_a_lost_joint_counts_as_far_away() -> None:
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words):
-        quantize_end2end_graph(model, tmp_path / "x.onnx", load_check_crops()[:crops])
+        quantize_end2end_graph(
+            ModelFile.read(model), tmp_path / "x.onnx", load_check_crops()[:crops]
+        )
     assert list(tmp_path.iterdir()) == []
 
 

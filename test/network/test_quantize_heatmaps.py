@@ -12,12 +12,12 @@ import onnx
 import pytest
 
 from hrnet_pose_ros.cli.main import main
-from hrnet_pose_ros.engines import make_engine as module
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops, mean_oks
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.quantized import find_quantized, is_quantized
+from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.model_files.quantized import find_quantized
 from hrnet_pose_ros.network.key_point_change import KeyPointChange
 from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.quantize_heatmaps import LEAST_OKS, quantize_heatmap_graph
@@ -36,7 +36,7 @@ def quantized(
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(FLOAT32, folder)
     path = folder / "hrnet_w16_small_int8.onnx"
-    return path, *quantize_heatmap_graph(FLOAT32, path, load_check_crops())
+    return path, *quantize_heatmap_graph(ModelFile.read(FLOAT32), path, load_check_crops())
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def test_key_points_move_little(quantized, engine: OpenVinoEngine) -> None:
     assert change.joints > 60
     assert LEAST_OKS <= change.mean_oks <= 1  # measured: 0.994
     # The engine computes what was judged: every second crop judged.
-    reference = OpenVinoEngine(FLOAT32, precision="float32")
+    reference = OpenVinoEngine(ModelFile.read(FLOAT32), precision="float32")
     judged = load_check_crops()[::2]
     assert mean_oks(engine, reference, judged) == pytest.approx(change.mean_oks, abs=2e-3)
 
 
 def test_convolutions_run_in_8_bits(engine: OpenVinoEngine) -> None:
     """What OpenVINO really compiled; the last convolution writes the heatmaps in float32."""
-    (request,) = engine._requests
+    (request,) = engine.requests
     types: Counter[str] = Counter()
     for operation in request.get_compiled_model().get_runtime_model().get_ordered_ops():
         facts = operation.get_rt_info()
@@ -77,10 +77,10 @@ def test_engine_says_what_it_is(quantized, engine: OpenVinoEngine) -> None:
 
 def test_found_beside_the_model(quantized) -> None:
     path, _, _ = quantized
-    assert is_quantized(path)
-    assert not is_quantized(FLOAT32)
-    assert find_quantized(path.parent / FLOAT32.name) == path
-    assert find_quantized(path) == path
+    assert ModelFile.read(path).heatmaps().quantized
+    assert not ModelFile.read(FLOAT32).heatmaps().quantized
+    assert find_quantized(path.parent / FLOAT32.name).path == path
+    assert find_quantized(path).path == path
 
 
 def test_found_by_name(quantized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,19 +92,6 @@ def test_found_by_name(quantized, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shutil.copy(quantized[0], folder)
     engine = make_engine("hrnet_w16_small", engine="openvino", precision="int8", max_batch=1)
     assert engine.info.precision == "int8"
-
-
-def test_automatic_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a GPU `auto` runs int8 by OpenVINO; with one it wants the GPU's file."""
-
-    def graph() -> Path | None:
-        return module._end2end_graph("hrnet_w16_small", "auto", "int8", "quarter", False, 0)
-
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
-    assert graph() is None
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
-    with pytest.raises(ModelError, match="no end-to-end graph of 'hrnet_w16_small' with int8"):
-        graph()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -130,7 +117,7 @@ def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 256, 192, 3), np.uint8)
     noise[::2] = load_check_crops()[:2]  # calibrated on noise, judged on persons
     with pytest.raises(ExportError, match=r"not written: .* needed is a mean OKS of 0\.98"):
-        quantize_heatmap_graph(FLOAT32, output, noise)
+        quantize_heatmap_graph(ModelFile.read(FLOAT32), output, noise)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,6 +125,6 @@ def test_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], quantized) -> 
     output = tmp_path / "small_int8.onnx"
     assert main(["quantize", str(FLOAT32), "-o", str(output)]) == 0
     assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 4 crops" in capsys.readouterr().out
-    assert is_quantized(output)
+    assert ModelFile.read(output).heatmaps().quantized
     assert main(["quantize", str(quantized[0]), "-o", str(tmp_path / "y.onnx")]) == 2
     assert "computes in 8 bits already" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from ros_robot import header
 from sensor_msgs.msg import Image
 
+from hrnet_pose_ros.engines.choose_engine import EngineSelection
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
@@ -23,6 +24,7 @@ from hrnet_pose_ros.nodes.pose.diagnostics import Health, Situation
 from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
 from hrnet_pose_ros.nodes.pose.frame_processor import Frame, FrameProcessor
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
+from hrnet_pose_ros.pipeline.engine_arguments import selected_engine
 from hrnet_pose_ros.pipeline.pairing import Pair, Waiting
 from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 from hrnet_pose_ros.pose.poses import Poses
@@ -96,7 +98,7 @@ class Bench:
         self.desk, self.health = Desk(), Health()
         self.engines: list[FailingEngine] = []
         self.asked: list[dict[str, Any]] = []  # the arguments of every call of make_engine
-        self.gpu = False  # whether `auto` finds a GPU
+        self.gpu = False  # whether the machine has one for TensorRT
         self.before: Callable[[dict[str, Any]], Any] = lambda arguments: None  # may raise
         self.stopping = threading.Event()
         self.watch = BuildProgress(self.health, self.stopping)
@@ -105,10 +107,14 @@ class Bench:
         def make(**arguments: Any) -> FailingEngine:
             self.asked.append(arguments)
             self.before(arguments)
-            gpu = arguments["engine"] == "tensorrt" or (arguments["engine"] == "auto" and self.gpu)
-            self.engines.append(FailingEngine("tensorrt" if gpu else "openvino"))
+            self.engines.append(FailingEngine(arguments["selection"].engine))
             return self.engines[-1]
 
+        def select(arguments: Mapping[str, Any]) -> EngineSelection:
+            why = "" if self.gpu else "no CUDA device"
+            return selected_engine(arguments, why_no_tensorrt=lambda device: why)
+
+        monkeypatch.setattr(engine_supervisor, "selected_engine", select)
         monkeypatch.setattr(engine_supervisor, "make_engine", make)
         monkeypatch.setattr(engine_supervisor, "FIRST_RETRY", 0.05)
         self.supervisor = EngineSupervisor(self.desk, self.health, self.watch)

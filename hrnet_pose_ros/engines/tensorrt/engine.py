@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from hrnet_pose_ros.engines.tensorrt.library import Target, find_library
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Plan, PlanCache, plan_folder
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.poses import Poses
 
@@ -44,13 +44,13 @@ class TensorRtEngine(PoseEngine):
     were dead as well.
     """
 
-    def __init__(self, graph: Path, *, options: TensorRtOptions, watch: BuildWatch) -> None:
+    def __init__(self, graph: ModelFile, *, options: TensorRtOptions, watch: BuildWatch) -> None:
         """Load a plan from the cache, or build it.
 
         Parameters
         ----------
         graph
-            The end-to-end graph's ONNX file.
+            The file of an end-to-end graph.
         options
             Device, image size, numbers of persons, and the builder's options.
         watch

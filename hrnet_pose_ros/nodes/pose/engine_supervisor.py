@@ -22,13 +22,12 @@ import numpy as np
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health
 from hrnet_pose_ros.pipeline.engine_arguments import (
-    GPU_PRECISIONS,
     cpu_arguments,
     engine_arguments,
+    selected_engine,
     why_no_cpu,
 )
 from hrnet_pose_ros.pipeline.settings import Settings
@@ -65,6 +64,7 @@ class EngineSupervisor:
         self._health = health
         self._watch = watch
         self._engine: PoseEngine | None = None
+        self._selected = ""  # the engine that `auto` took; it stays until the next `prepare`
         self._given_up = ""  # why the GPU is, while the CPU stands in
         self._retry_at: float | None = None
         self._retry_after = FIRST_RETRY
@@ -85,7 +85,7 @@ class EngineSupervisor:
             self._note(EngineState.FAILED, str(error))
             raise
         except Exception as error:
-            if not self._may_fall_back(self._asked_for()):
+            if not self._may_fall_back(self._selected):
                 self._note(EngineState.FAILED, str(error))
                 raise
             self._health.engine_failed(str(error))
@@ -102,7 +102,7 @@ class EngineSupervisor:
         """Close the engine and free its memory."""
         self._close()
         self._retry_at = None
-        self._given_up = ""
+        self._selected = self._given_up = ""
         self._note(EngineState.NONE)
 
     def ready(self) -> bool:
@@ -116,7 +116,7 @@ class EngineSupervisor:
         except BuildCancelled as error:
             self._postpone(error)
         except Exception as error:
-            self._go_on_without("" if self._given_up else self._asked_for(), error)
+            self._go_on_without("" if self._given_up else self._selected, error)
         return self._engine is not None
 
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses | None:
@@ -140,8 +140,16 @@ class EngineSupervisor:
     def _make(self, again: bool = False) -> None:
         settings = self._outputs.settings
         self._note(EngineState.PREPARING, f"model {settings.model}")
-        arguments = cpu_arguments(settings) if self._given_up else engine_arguments(settings)
-        self._engine = make_engine(**arguments, watch=self._watch)
+        if self._given_up:
+            arguments = cpu_arguments(settings)
+            selection = selected_engine(arguments)
+        else:
+            arguments = engine_arguments(settings)
+            if self._selected:  # a GPU that is gone for a moment must not become a CPU unsaid
+                arguments["engine"] = self._selected
+            selection = selected_engine(arguments)
+            self._selected = selection.engine
+        self._engine = make_engine(**arguments, selection=selection, watch=self._watch)
         self._retry_at = None
         self._made_again, self._made_at, self._frames = again, time.monotonic(), 0
         self._is_ready()
@@ -178,18 +186,6 @@ class EngineSupervisor:
         seconds = time.monotonic() - self._made_at
         return self._frames >= PROVEN_FRAMES and seconds >= PROVEN_SECONDS
 
-    def _asked_for(self) -> str:
-        """`GPU_ENGINE` where `make_engine` tries it with the present settings, else empty."""
-        settings = self._outputs.settings
-        if settings.engine == "auto":
-            found = not why_no_tensorrt(settings.device_index)
-            gpu = settings.precision in GPU_PRECISIONS or (
-                found and settings.precision != "bfloat16"
-            )
-        else:
-            gpu = settings.engine == GPU_ENGINE
-        return GPU_ENGINE if gpu else ""
-
     def _may_fall_back(self, engine: str) -> bool:
         return engine == GPU_ENGINE and self._outputs.settings.fallback == "cpu"
 
@@ -213,7 +209,13 @@ class EngineSupervisor:
     def _fall_back(self, error: Exception) -> None:
         """Make the CPU's engine instead of the GPU's; where it fails too, say both."""
         self._given_up = str(error)
-        _log.error("the GPU engine is given up: %s; falling back to the CPU", error)
+        asked = self._outputs.settings.precision
+        taken = cpu_arguments(self._outputs.settings)["precision"]
+        _log.error(
+            "the GPU engine is given up: %s; falling back to the CPU%s",
+            error,
+            "" if taken == asked else f", in precision {taken} instead of {asked}",
+        )
         try:
             self._make()
         except Exception as also:

@@ -31,6 +31,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.poses import Poses
 
 
@@ -226,7 +227,7 @@ def test_timings_of_earlier_builds(
 
 
 def test_key_of_a_graph(library: TensorRt) -> None:
-    graph = End2EndGraphFile(COMPACT, library)
+    graph = End2EndGraphFile(ModelFile.read(COMPACT), library)
     options = TensorRtOptions(image_size=(640, 480), typical_persons=3, max_persons=7)
     key = graph.key(Target(("8.9",)), options)
     assert (key.model, key.precision, key.onnx_sha256) == (
@@ -236,8 +237,9 @@ def test_key_of_a_graph(library: TensorRt) -> None:
     )
     assert (key.image_size, key.persons) == ((640, 480), (1, 3, 7))
     assert (key.library, key.library_version) == (library.name, library.version)
-    with pytest.raises(ModelError, match="no model at"):
-        End2EndGraphFile(Path("missing.onnx"), library)
+    heatmaps = ModelFile.read(ROOT / "models" / "hrnet_w16_small.onnx")
+    with pytest.raises(ModelError, match="holds a heatmaps graph, wanted is an end-to-end graph"):
+        End2EndGraphFile(heatmaps, library)
 
 
 def test_plan_without_a_gpu_is_rejected_in_words(library: TensorRt, compact: bytes) -> None:
