@@ -14,7 +14,7 @@ from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 if TYPE_CHECKING:
-    from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_parser belongs to
 
@@ -105,11 +105,11 @@ def _compile(options: argparse.Namespace) -> None:
 
 def _target(
     capabilities: tuple[str, ...], device: int, library: TensorRt
-) -> tuple[Target, str | None]:
+) -> tuple[GpuTarget, str | None]:
     """The GPUs to build for, and the compute capability of the one at hand, if there is one."""
     from hrnet_pose_ros.engines.engine import EngineError
     from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device
-    from hrnet_pose_ros.engines.tensorrt.library import Target
+    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget
 
     count, reason = device_count()
     if not count and not capabilities:
@@ -122,9 +122,9 @@ def _target(
         raise EngineError(f"{reason}; {way_out}")
     here = find_device(device) if count else None
     if capabilities:
-        return Target(capabilities), None if here is None else here.compute_capability
+        return GpuTarget(capabilities), None if here is None else here.compute_capability
     assert here is not None
-    return Target((here.compute_capability,), here.name), here.compute_capability
+    return GpuTarget((here.compute_capability,), here.name), here.compute_capability
 
 
 class _Printed(BuildWatch):

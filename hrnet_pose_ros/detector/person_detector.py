@@ -146,7 +146,7 @@ class PersonDetector:
         return corners[whole] * size + [x, y, x, y], output["scores"][wanted][whole]
 
 
-def find_graph() -> Path:
+def find_graph(package: str = _PACKAGE) -> Path:
     """The graph's file in the installed package, which is not imported (it wants TensorFlow).
 
     Raises
@@ -154,13 +154,13 @@ def find_graph() -> Path:
     EngineError
         The package or its graph is missing.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
         path = Path(folder) / _GRAPH
         if path.is_file():
             return path
-    raise EngineError(f"the person detector's graph '{_PACKAGE}/{_GRAPH}' is missing: {INSTALL}")
+    raise EngineError(f"the person detector's graph '{package}/{_GRAPH}' is missing: {INSTALL}")
 
 
 def places_of(

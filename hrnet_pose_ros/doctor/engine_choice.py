@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 
 
 def engine() -> list[Finding]:
@@ -29,12 +29,12 @@ def engine() -> list[Finding]:
             default["device_index"],
         )
     except ModelError as error:  # its message has the way out
-        return [Finding("auto", str(error), Level.ERROR)]
+        return [Finding("auto", str(error), Severity.ERROR)]
     details = {"engine": selection.engine, "model": model}
     found = f"{selection.engine}: {selection.why}"
     if selection.engine == "tensorrt":
         advice = f"build its plan before the first start: hrnet_pose compile {model}"
-        return [Finding("auto", found, Level.NOTE, advice, details)]
+        return [Finding("auto", found, Severity.NOTE, advice, details)]
     return [Finding("auto", found, details=details), _trial(model)]
 
 
@@ -50,6 +50,6 @@ def _trial(model: str) -> Finding:
         engine.estimate(np.zeros((256, 192, 3), np.uint8), np.array([[0.0, 0.0, 192.0, 256.0]]))
         engine.close()
     except (ValueError, EngineError) as error:  # its message has the way out
-        return Finding("trial", str(error), Level.ERROR)
+        return Finding("trial", str(error), Severity.ERROR)
     seconds = time.monotonic() - begin
     return Finding("trial", f"'{model}' made and run once by openvino in {seconds:.1f} s")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
 
 if TYPE_CHECKING:
     from hrnet_pose_ros.model_files.model_file import ModelFile
@@ -30,7 +30,7 @@ def models() -> list[Finding]:
             Finding(
                 "models",
                 f"no model file in the models folders ({searched})",
-                Level.WARNING,
+                Severity.WARNING,
                 "install the package again, or name a model's file by the parameter model",
             )
         ]
@@ -52,7 +52,9 @@ def _model(path: Path) -> Finding:
     details: dict[str, Any] = {"path": str(path), "sha256": checksum, "bytes": size}
     tail = f"{size_text(size)}, sha256 {checksum[:_SHOWN_DIGITS]}…, in {path.parent}"
     if problem or file is None:
-        return Finding(path.name, f"{problem}; {tail}", Level.WARNING, "export it again", details)
+        return Finding(
+            path.name, f"{problem}; {tail}", Severity.WARNING, "export it again", details
+        )
     if file.kind == "checkpoint":
         return Finding(path.name, f"checkpoint (torch), {tail}", details=details)
     facts = _facts(file)
@@ -81,7 +83,7 @@ def plans() -> list[Finding]:
     try:
         folder = plan_folder()
     except EngineError as error:
-        return [Finding("folder", str(error), Level.NOTE)]
+        return [Finding("folder", str(error), Severity.NOTE)]
     found = list_plans()
     findings = [Finding("folder", f"{folder}: {len(found) or 'no'} plans")]
     for plan in found:
@@ -89,7 +91,7 @@ def plans() -> list[Finding]:
             Finding(
                 plan.path.name,
                 f"usable, {size_text(plan.size)}" if plan.usable else f"not usable: {plan.reason}",
-                Level.OK if plan.usable else Level.NOTE,
+                Severity.OK if plan.usable else Severity.NOTE,
                 "",
                 {
                     "path": str(plan.path),

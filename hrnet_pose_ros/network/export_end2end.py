@@ -7,6 +7,7 @@ Needs the packages ``torch``, ``onnx`` and ``onnxruntime``.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hrnet_pose_ros.model_files.metadata import (
     ModelMetadata,
 )
 from hrnet_pose_ros.network.checkpoints import load_pose_network
-from hrnet_pose_ros.network.end2end_graph import End2EndGraph, Stages
+from hrnet_pose_ros.network.end2end_graph import End2EndGraph, GraphStages
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
 from hrnet_pose_ros.network.onnx_files import (
     ExportError,
@@ -50,6 +51,9 @@ DECODING_TOLERANCE = 1e-3
 # steps of 1/32 px, or a DARK step at the edge of what is taken, may go either way.
 SHARE = 0.98
 
+# All steps of a graph's file for an image and transforms from crop to image.
+RunStages = Callable[[Path, np.ndarray, np.ndarray], GraphStages]
+
 
 def export_end2end_graph(
     checkpoint: str | Path,
@@ -66,6 +70,7 @@ def export_end2end_graph(
     flip_shift: bool = True,
     colour_order: str | None = None,
     calibrated: ModelMetadata | None = None,
+    run: RunStages | None = None,
 ) -> End2EndGraphMetadata:
     """Write the whole way from image to key points as ONNX, after checking it.
 
@@ -87,6 +92,8 @@ def export_end2end_graph(
         What is compiled into the graph.
     image_size
         (width, height) in pixels of the only images that the graph will take; None: any.
+    run
+        Runs the written file for the check; None takes `run_stages`.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def export_end2end_graph(
     with kept_when_checked(output) as written:
         model = _traced(End2EndGraph(network, metadata).eval(), metadata, written.parent)
         save_model(model, metadata.to_properties(), written)
-        check_end2end_graph(written, network, metadata, crops)
+        check_end2end_graph(written, network, metadata, crops, run or run_stages)
     return metadata
 
 
@@ -132,7 +139,7 @@ class _WithStages(nn.Module):
         super().__init__()
         self.graph = graph
 
-    def forward(self, image: Tensor, crop_to_image: Tensor) -> Stages:
+    def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphStages:
         return self.graph.stages(image, crop_to_image)
 
 
@@ -158,16 +165,20 @@ def _traced(graph: End2EndGraph, metadata: End2EndGraphMetadata, folder: Path) -
 
 
 def check_end2end_graph(
-    path: Path, network: nn.Module, metadata: End2EndGraphMetadata, crops: np.ndarray
+    path: Path,
+    network: nn.Module,
+    metadata: End2EndGraphMetadata,
+    crops: np.ndarray,
+    run: RunStages,
 ) -> None:
-    """Run a file by ONNX Runtime and compare each step; ExportError where one differs.
+    """Run a file by ``run`` and compare each step; ExportError where one differs.
 
     ``network`` is the pose network in float32; ``crops`` uint8 ``[N, H', W', 3]`` of persons.
     """
     image, boxes = image_of_crops(crops, metadata.image_size)
     size = metadata.model.input_size
     transforms = crop_to_image(boxes, size)
-    stages = run_stages(path, image, transforms.astype(np.float32))
+    stages = run(path, image, transforms.astype(np.float32))
 
     expected = warp_crops(image, transforms, size).transpose(0, 3, 1, 2)
     near = np.abs(stages.crops - expected) <= 1
@@ -203,7 +214,7 @@ def check_end2end_graph(
         )
 
 
-def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> Stages:
+def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> GraphStages:
     """All steps of an end-to-end graph's file, as ONNX Runtime computes them on the CPU."""
     import onnx
 
@@ -215,7 +226,7 @@ def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> Stag
     outputs = onnx_session(model.SerializeToString()).run(
         OUTPUTS + INSIDE, dict(zip(INPUTS, (image, crop_to_image), strict=True))
     )
-    return Stages(*outputs)
+    return GraphStages(*outputs)
 
 
 def image_of_crops(

@@ -16,9 +16,13 @@ from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.model_files.model_file import ModelFile
-from hrnet_pose_ros.network import export
 from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
-from hrnet_pose_ros.network.export import ExportError, check_heatmaps, export_onnx
+from hrnet_pose_ros.network.export import (
+    ExportError,
+    check_heatmaps,
+    export_onnx,
+    openvino_heatmaps,
+)
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.skeleton import JOINT_NAMES
 
@@ -93,16 +97,16 @@ def test_the_bundled_model_is_an_export_of_the_bundled_checkpoint() -> None:
 
 
 @pytest.mark.parametrize("existing", [True, False])
-def test_a_file_that_computes_otherwise_is_not_kept(
-    existing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_computes_otherwise_is_not_kept(existing: bool, tmp_path: Path) -> None:
     path = tmp_path / "wrong.onnx"
     if existing:
         path.write_bytes(b"the old one")
-    computed = export._openvino_heatmaps
-    monkeypatch.setattr(export, "_openvino_heatmaps", lambda p, c: computed(p, c) + 2e-4)
+
+    def wrong(path: Path, crops: np.ndarray) -> np.ndarray:
+        return openvino_heatmaps(path, crops) + 2e-4
+
     with pytest.raises(ExportError, match=r"not kept.*0\.0002.*0\.0001"):
-        export_onnx(CHECKPOINT, path, crops=load_check_crops()[:1])
+        export_onnx(CHECKPOINT, path, crops=load_check_crops()[:1], run=wrong)
     assert [p.name for p in tmp_path.iterdir()] == (["wrong.onnx"] if existing else [])
     assert not existing or path.read_bytes() == b"the old one"
 

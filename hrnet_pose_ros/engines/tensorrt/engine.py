@@ -20,7 +20,7 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
     use_device,
 )
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import Target, find_library
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, find_library
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Plan, PlanCache, plan_folder
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
@@ -178,7 +178,7 @@ class TensorRtEngine(PoseEngine):
 
     def _obtain(self, options: TensorRtOptions, rejected: str = "") -> Plan:
         here = self._device.compute_capability
-        key = self._graph.key(Target((here,), self._device.name), options)
+        key = self._graph.key(GpuTarget((here,), self._device.name), options)
         return self._graph.obtain(self._plans, key, here, self._watch, rejected)
 
     def _loaded(self, plan: Plan) -> PlanRunner:

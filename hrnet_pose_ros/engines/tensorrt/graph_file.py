@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Built, Plan, PlanCache
@@ -25,7 +25,7 @@ class End2EndGraphFile:
         self.checksum = file.checksum
         self.metadata = file.end2end()
 
-    def key(self, target: Target, options: TensorRtOptions) -> PlanKey:
+    def key(self, target: GpuTarget, options: TensorRtOptions) -> PlanKey:
         """What the plan for these GPUs and options depends on.
 
         Raises ModelError where the graph is for images of another size than the options'.

@@ -25,7 +25,7 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.engine import poses_of
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
@@ -104,7 +104,7 @@ def test_too_little_workspace(library: TensorRt, compact: bytes) -> None:
 
 def test_several_gpus_at_once(library: TensorRt, compact: bytes) -> None:
     plans = {
-        target: built(library, compact, target=Target(target)).plan
+        target: built(library, compact, target=GpuTarget(target)).plan
         for target in (("8.9",), ("8.6", "8.9", "12.0"), ("7.5",))
     }
     assert len(set(plans.values())) == 3
@@ -156,23 +156,11 @@ def test_progress_while_other_threads_run(library: TensorRt, compact: bytes) -> 
     assert heard.asked > 100  # the library's steps
 
 
-def test_share_grows(library: TensorRt, compact: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hrnet_pose_ros.engines.tensorrt import plan_build
-
-    shares = []
-
-    class Noting(Heard):
-        def cancelled(self) -> bool:
-            shares.append(progress[0].share)
-            return False
-
-    progress: list = []
-    made = plan_build.Progress
-    monkeypatch.setattr(
-        plan_build, "Progress", lambda text: progress.append(made(text)) or progress[-1]
-    )
-    built(library, compact, Noting())
-    known = [share for share in shares if share is not None]
+def test_share_grows(library: TensorRt, compact: bytes) -> None:
+    heard = Heard()
+    key = key_of(compact, library)
+    assert build_plan(library, compact, key, here=None, watch=heard, period=0.002).plan
+    known = [share for share in heard.shares if share is not None]
     assert known == sorted(known)
     assert 0 <= known[0] < 0.2
     assert 0.5 < known[-1] <= 1
@@ -229,7 +217,7 @@ def test_timings_of_earlier_builds(
 def test_key_of_a_graph(library: TensorRt) -> None:
     graph = End2EndGraphFile(ModelFile.read(COMPACT), library)
     options = TensorRtOptions(image_size=(640, 480), typical_persons=3, max_persons=7)
-    key = graph.key(Target(("8.9",)), options)
+    key = graph.key(GpuTarget(("8.9",)), options)
     assert (key.model, key.precision, key.onnx_sha256) == (
         "hrnet_w16_small",
         "float16",
