@@ -106,6 +106,20 @@ class PersonDetector:
         ------
         ValueError
             The frame has another shape or type.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hrnet_pose_ros.detector.person_detector import PersonDetector
+        >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
+        >>> frame = np.concatenate(load_check_crops()[:2], axis=1)  # two persons side by side
+        >>> frame.shape, frame.dtype
+        ((256, 384, 3), dtype('uint8'))
+        >>> boxes, scores = PersonDetector(min_score=0.5).detect(frame)
+        >>> boxes.shape == (len(scores), 4)
+        True
+        >>> bool(len(boxes) >= 1 and (scores >= 0.5).all())
+        True
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"frame must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")

@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
-
-if TYPE_CHECKING:
-    from hrnet_pose_ros.model_files.model_file import ModelFile
 
 _SHOWN_DIGITS = 12
 
@@ -45,7 +42,9 @@ def _model(path: Path) -> Finding:
     file: ModelFile | None = None
     try:
         file = ModelFile.read(path)
-        checksum, problem = file.checksum, "" if file.kind != "foreign" else "of another tool"
+        checksum, problem = file.checksum, ""
+        if file.kind == "foreign":
+            problem = "it was not exported by this package"
     except ModelError as error:
         checksum, problem = sha256_of(path), str(error)
     size = path.stat().st_size
@@ -62,8 +61,8 @@ def _model(path: Path) -> Finding:
     return Finding(path.name, f"{text}, {tail}", details=details | facts)
 
 
-def _facts(file: ModelFile) -> dict[str, Any]:
-    """What a graph's file says about itself."""
+def _facts(file: Any) -> dict[str, Any]:
+    """What a `ModelFile` of a graph says about itself."""
     facts: dict[str, Any] = {"model": "", "graph": f"{file.kind} graph", "input": ""}
     if file.kind == "end2end":
         graph = file.end2end()

@@ -95,6 +95,24 @@ def choose_engine(
     ValueError
         An argument is out of its range, or the engine does not compute in the precision; as
         ModelError: the model's file is missing or is not what it should be.
+
+    Examples
+    --------
+    >>> from hrnet_pose_ros.engines.choose_engine import choose_engine
+    >>> selection = choose_engine("hrnet_w16_small", precision="bfloat16")
+    >>> selection.engine
+    'openvino'
+    >>> selection.why
+    'OpenVINO alone computes in bfloat16'
+    >>> selection.file.path.name
+    'hrnet_w16_small.onnx'
+
+    What ``auto`` takes depends on the machine; on one without a GPU:
+
+    >>> no_gpu = lambda device: "no CUDA device"
+    >>> selection = choose_engine("hrnet_w16_small", why_no_tensorrt=no_gpu)
+    >>> selection.engine, selection.passed_over
+    ('openvino', {'tensorrt': 'no CUDA device'})
     """
     _check_choices(engine, precision, decoding)
     passed_over: dict[str, str] = {}

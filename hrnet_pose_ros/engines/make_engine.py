@@ -82,6 +82,20 @@ def make_engine(
         missing or is not what it should be.
     EngineError
         The engine is not installed or cannot run here; as BuildCancelled: the watch ended it.
+
+    Examples
+    --------
+    The bundled model on the processor, and the person of a bundled picture:
+
+    >>> import numpy as np
+    >>> from hrnet_pose_ros.engines.make_engine import make_engine
+    >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
+    >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+    >>> frame = load_check_crops()[0]  # uint8 RGB, 256 rows and 192 columns
+    >>> poses = engine.estimate(frame, np.array([[20.0, 26.0, 153.0, 204.0]]))
+    >>> len(poses)
+    1
+    >>> engine.close()
     """
     if max_batch < 1:
         raise ValueError(f"max_batch must be at least 1, got {max_batch}")
