@@ -160,6 +160,7 @@ def read_network(file: ModelFile) -> Any:
         OpenVINO is not installed.
     """
     core = import_openvino().Core()
+    metadata = None if file.kind == "foreign" else file.heatmaps()
     try:
         network = core.read_model(file.path)
     except RuntimeError as error:
@@ -171,9 +172,9 @@ def read_network(file: ModelFile) -> Any:
         tuple(_port(given, "output") for given in network.outputs),
     )
     try:
-        if file.kind == "foreign":
+        if metadata is None:
             raise foreign_graph(ports)
-        check_heatmap_ports(ports, file.heatmaps())
+        check_heatmap_ports(ports, metadata)
     except ModelError as error:
         raise ModelError(f"'{file.path}': {error}") from error
     return network
