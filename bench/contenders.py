@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.model_files.metadata import ModelMetadata
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 STEPS = ("crops", "network", "decoding")
 
@@ -62,12 +59,13 @@ class Contender:
 class OnnxRuntimeEngine(HeatmapEngine):
     """Runs an ONNX file of `hrnet_pose export` by ONNX Runtime, float32, its own defaults."""
 
-    def __init__(self, model: Path) -> None:
-        """ImportError where ONNX Runtime is not installed; ModelError as `read_properties`."""
+    def __init__(self, file: ModelFile) -> None:
+        """ImportError where ONNX Runtime is missing; ModelError where it is no heatmap graph."""
         import onnxruntime
 
-        metadata = ModelMetadata.from_properties(read_properties(model))
-        self._session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        metadata = file.heatmaps()
+        path = str(file.path)
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         super().__init__(
             metadata=metadata,
             decoding="quarter",
@@ -78,7 +76,7 @@ class OnnxRuntimeEngine(HeatmapEngine):
                 device="CPU",
                 precision="float32",
                 decoding="quarter",
-                checksum=hashlib.sha256(model.read_bytes()).hexdigest(),
+                checksum=file.checksum,
                 input_width=metadata.input_width,
                 input_height=metadata.input_height,
             ),

@@ -19,6 +19,7 @@ from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 # What the ratios are taken against.
 TODAY = "ONNX Runtime float32"
@@ -80,23 +81,26 @@ class CpuResults:
 def contenders(model: BenchModel, skipped: list[str]) -> list[Contender]:
     """All that can run here; for the others ``skipped`` is given the reason."""
     found = []
+    onnx = ModelFile.read(model.onnx)
     precisions: list[Precision] = ["float32"]
     if cpu_has_bfloat16():
         precisions.append("bfloat16")
     else:
         skipped.append(f"{model.name}, {OURS}bfloat16: this CPU has none")
     for precision in precisions:
-        found.append(Contender(OURS + precision, OpenVinoEngine(model.onnx, precision=precision)))
+        found.append(Contender(OURS + precision, OpenVinoEngine(onnx, precision=precision)))
     if model.int8 is None:
         skipped.append(f"{model.name}, {OURS}int8: {model.why_no_int8}")
     else:
-        found.append(Contender(OURS + "int8", OpenVinoEngine(model.int8, precision="int8")))
+        int8 = OpenVinoEngine(ModelFile.read(model.int8), precision="int8")
+        found.append(Contender(OURS + "int8", int8))
     try:
-        found.append(Contender(TODAY, OnnxRuntimeEngine(model.onnx), one_by_one=True))
+        found.append(Contender(TODAY, OnnxRuntimeEngine(onnx), one_by_one=True))
     except ImportError as error:
         skipped.append(f"{model.name}, {TODAY}: {error}")
     try:
-        engine = TorchEngine(model.checkpoint, input_size=(192, 256), max_batch=1)
+        checkpoint = ModelFile.read(model.checkpoint)
+        engine = TorchEngine(checkpoint, input_size=(192, 256), max_batch=1)
         found.append(Contender("PyTorch float32", engine, one_by_one=True))
     except EngineError as error:
         skipped.append(f"{model.name}, PyTorch float32: {error}")

@@ -19,6 +19,7 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, call, runtim
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 
 MODELS = ("hrnet_w32", "hrnet_w48")
@@ -37,7 +38,9 @@ def gpu_rows(folder: Path, repetitions: int) -> Iterator[EngineRow]:
                 max_persons=max(PERSONS),
                 plan_cache=str(folder / "plans"),
             )
-            engine = TensorRtEngine(graph, options=options, watch=printed_progress())
+            engine = TensorRtEngine(
+                ModelFile.read(graph), options=options, watch=printed_progress()
+            )
             engine.warm_up()
             for persons in PERSONS:
                 yield _row(engine, persons, repetitions)

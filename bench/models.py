@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.model_files.zoo import entry_of_file
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.model_files.zoo import entry_of
 
 COMPACT = "hrnet_w16_small"
 W32 = "hrnet_w32"
@@ -42,8 +43,8 @@ class BenchModel:
 
 def compact_model(folder: Path) -> BenchModel:
     """The bundled model; what is made of it goes to ``folder``."""
-    onnx = find_model(COMPACT, ONNX)
-    return _with_int8(COMPACT, onnx, find_model(COMPACT, CHECKPOINT), folder, seeded=False)
+    onnx = model_path(COMPACT, ONNX)
+    return _with_int8(COMPACT, onnx, model_path(COMPACT, CHECKPOINT), folder, seeded=False)
 
 
 def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
@@ -60,7 +61,7 @@ def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
         torch.save(pose_network(W32).state_dict(), checkpoint)
     onnx = folder / f"{W32}{ONNX}"
     print(f"exporting {onnx.name}", file=sys.stderr)
-    known = entry_of_file(checkpoint)
+    known = entry_of(ModelFile.read(checkpoint))
     facts = {"configuration": W32} if known is None else known.facts
     export_onnx(checkpoint, onnx, crops=load_check_crops()[:1], **facts)
     return _with_int8(W32, onnx, checkpoint, folder, seeded)
@@ -74,7 +75,9 @@ def _with_int8(name: str, onnx: Path, checkpoint: Path, folder: Path, seeded: bo
 
         print(f"quantising {name}", file=sys.stderr)
         crops = load_check_crops()  # for its speed only, so no mean OKS is asked for
-        quantize_heatmap_graph(onnx, folder / f"{name}_int8{ONNX}", crops, crops[:1], None)
+        quantize_heatmap_graph(
+            ModelFile.read(onnx), folder / f"{name}_int8{ONNX}", crops, crops[:1], None
+        )
     except (ImportError, RuntimeError) as error:  # an ExportError is a RuntimeError
         int8, why = None, str(error)
     return BenchModel(name, onnx, checkpoint, seeded, int8, why)

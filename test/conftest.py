@@ -27,6 +27,7 @@ NEED_TORCH = (
     "network",
     "training",
     "demo",
+    "engines/test_choose_engine.py",
     "engines/test_engine_equality.py",
     "engines/test_make_engine.py",
     "engines/test_openvino_engine.py",

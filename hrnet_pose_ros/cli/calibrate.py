@@ -93,7 +93,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _settings(options: argparse.Namespace) -> list[EngineChoice]:
-    from hrnet_pose_ros.engines.make_engine import DECODINGS
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS
 
     choice = EngineChoice.of(options)
     if not options.all_settings:

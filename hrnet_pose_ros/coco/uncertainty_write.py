@@ -8,15 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hrnet_pose_ros.files import replacing
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.model_files.metadata import (
-    KEY_PREFIX,
-    End2EndGraphMetadata,
-    ModelError,
-    ModelMetadata,
-    graph_of,
-)
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.folders import END2END
+from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, OpenModelFile
 from hrnet_pose_ros.model_files.quantized import INT8
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
@@ -35,31 +30,27 @@ def model_files(model: str) -> list[Path]:
         There is no such model, or one of the files was not exported by this package.
     """
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
-    path = find_model(heatmap_graph, ONNX)
-    checkpoint = _checkpoint(path)
-    beside = sorted(path.parent.glob(f"{path.stem}_end2end*{ONNX}"))
+    path = model_path(heatmap_graph, ONNX)
+    checkpoint = _model(path).checkpoint_sha256
+    beside = sorted(path.parent.glob(f"{path.stem}{END2END}*{ONNX}"))
     beside += path.parent.glob(f"{path.stem}{INT8}{ONNX}")
-    return [path, *(graph for graph in beside if _checkpoint(graph) == checkpoint)]
+    return [path, *(graph for graph in beside if _model(graph).checkpoint_sha256 == checkpoint)]
 
 
-def _checkpoint(path: Path) -> str:
-    return _metadata(read_properties(path), path).checkpoint_sha256
-
-
-def _metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
+def _model(path: Path) -> ModelMetadata:
     """The model's facts, of a heatmap graph or of an end-to-end graph."""
-    try:
-        if graph_of(properties) == "end2end":
-            return End2EndGraphMetadata.from_properties(properties).model
-        return ModelMetadata.from_properties(properties)
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+    with OpenModelFile(path) as opened:
+        if opened.header.model is None:
+            raise ModelError(
+                f"'{path}': it was not exported by this package (make one with 'hrnet_pose export')"
+            )
+        return opened.header.model
 
 
 def damaged_calibrations(path: Path) -> list[str]:
     """The names of a file's calibrations that cannot be read, for which no engine would start."""
     damaged = []
-    for key, values in _metadata(read_properties(path), path).calibrations.items():
+    for key, values in _model(path).calibrations.items():
         try:
             UncertaintyCalibration.from_json(values)
         except ValueError:
@@ -98,7 +89,7 @@ def write_calibrations(
         ) from error
     model = onnx.load(str(path))
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    known = _metadata(properties, path).calibrations
+    known = _model(path).calibrations
     kept = {key: values for key, values in known.items() if key not in without}
     written = kept | {key: value.to_json() for key, value in calibrations.items()}
     properties[CALIBRATIONS] = json.dumps(written)

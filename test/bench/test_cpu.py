@@ -16,6 +16,7 @@ from bench.models import BenchModel
 from bench.rows import Spread, scene
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 pytest.importorskip("onnxruntime")
 
@@ -48,7 +49,7 @@ def compared() -> Iterator[list[Contender]]:
 
 def test_the_loop_computes_the_same(compared: list[Contender]) -> None:
     crops = load_check_crops()[:2]
-    expected = OpenVinoEngine(MODEL.onnx, precision="float32").heatmaps(crops)
+    expected = OpenVinoEngine(ModelFile.read(MODEL.onnx), precision="float32").heatmaps(crops)
     seen = []
     for contender in compared:
         if contender.engine.info.precision == "float32":
@@ -66,7 +67,7 @@ def test_one_by_one_is_one_crop_a_call() -> None:
             calls.append(len(crops))
             return super()._run(crops)
 
-    engine = Noted(MODEL.onnx)
+    engine = Noted(ModelFile.read(MODEL.onnx))
     frame, boxes = scene(3, (640, 480))
     for work in (Contender("", engine, True).estimate, Contender("", engine, True).steps):
         work(frame, boxes)
@@ -97,7 +98,7 @@ def test_turns_are_interleaved() -> None:
         def steps(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
             return np.ones(3)
 
-    engine = OnnxRuntimeEngine(MODEL.onnx)
+    engine = OnnxRuntimeEngine(ModelFile.read(MODEL.onnx))
     rows = list(cpu_rows("m", [Noted("A", engine), Noted("B", engine)], [1], rounds=3))
     assert turns == ["A", "A", "B", "B"] * 3  # the first of two is not counted
     assert [row.ratio for row in rows] == [None, None]  # there is no loop to compare with
