@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.model_files.find import END2END
 from hrnet_pose_ros.model_files.metadata import (
     STRIDE,
     End2EndGraphMetadata,
@@ -96,10 +97,10 @@ def export_end2end_graph(
         A step of the file differs; the message says which and by how much.
     """
     checkpoint, output = Path(checkpoint), Path(output)
-    name, found, _ = output.stem.rpartition("_pose")
+    name, found, _ = output.stem.rpartition(END2END)
     if not (name and found):
         raise ModelError(
-            f"an end-to-end graph of the model NAME is called NAME_end2end*.onnx, so that engines "
+            f"an end-to-end graph of the model NAME is called NAME{END2END}*.onnx, so that engines "
             f"find it; got '{output.name}'"
         )
     if precision not in ("float16", "float32"):

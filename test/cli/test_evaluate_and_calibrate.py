@@ -262,7 +262,7 @@ def test_a_new_export_keeps_the_calibration(
     assert main(["export", str(calibrated / "mine.pth"), "-o", str(output)]) == 0
     assert capsys.readouterr().out.endswith("; calibrated for quarter+flip\n")
     assert OpenVinoEngine(output, precision="float32").metadata.calibrations == expected
-    graph = tmp_path / "again_pose.onnx"
+    graph = tmp_path / "again_end2end.onnx"
     options = ("--graph", "end2end", "--precision", "float32")
     assert main(["export", str(calibrated / "mine.pth"), *options, "-o", str(graph)]) == 0
     assert read_end2end_metadata(graph).model.calibrations == expected

@@ -99,7 +99,7 @@ def end2end_graph_file(
     if not checkpoint.is_file():
         checkpoint = folder / f"{network}.pth"
         torch.save(w32_with_structure(), checkpoint)
-    path = folder / f"{network}_pose.onnx"
+    path = folder / f"{network}_end2end.onnx"
     export_end2end_graph(
         checkpoint,
         path,
