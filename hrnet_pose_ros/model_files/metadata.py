@@ -106,7 +106,7 @@ class ModelMetadata:
         One of `COLOUR_ORDERS`: what the weights were trained on. The graph takes RGB either way.
     calibrations
         What `hrnet_pose calibrate` found, in JSON's types, by decoding and flip test
-        (pose/calibration.py); usually empty or of one entry.
+        (pose/uncertainty.py); usually empty or of one entry.
     quantized
         Whether a heatmap graph's convolutions compute in 8 bits (`hrnet_pose quantize`); a pose
         graph says that in `End2EndGraphMetadata.precision`.

@@ -209,7 +209,7 @@ def test_levels_of_rclpy_are_bytes() -> None:
         ("clip", "golden", "", "has no topic of hrnet_pose_ros/msg/SkeletonArray"),
         ("golden", "clip", "", "has no topic of hrnet_pose_ros/msg/SkeletonArray"),
         ("golden", "golden", None, "scenario.yaml"),  # no such file
-        ("golden", "golden", "name: x\nosk: {}\n", "unknown key 'osk'"),
+        ("golden", "golden", "name: x\nosk: {}\n", "there is no 'osk'; the nearest key is 'oks'"),
         ("golden", "golden", "name: x\ntopic: /b\noks: {at_least: 1, share: 1}\n", "'/b'"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from network.structured_weights import w32_with_structure
+from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX, load_check_crops

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from network.structured_weights import w32_with_structure
+from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine

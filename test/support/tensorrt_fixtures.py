@@ -90,7 +90,7 @@ def end2end_graph_file(
 ) -> Path:
     """Export an end-to-end graph of the compact model, or of a W32 with seeded weights."""
     import torch
-    from engines.test_engine_equality import w32_with_structure
+    from structured_weights import w32_with_structure
 
     from hrnet_pose_ros.engines.precision_check import load_check_crops
     from hrnet_pose_ros.network.export_end2end import export_end2end_graph

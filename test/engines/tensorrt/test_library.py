@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from engines.tensorrt_fixtures import library_or_skip
+from tensorrt_fixtures import library_or_skip
 
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.library import STANDARD, Target, TensorRt, use_library

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from engines.tensorrt_fixtures import (
+from tensorrt_fixtures import (
     COMPACT,
     ROOT,
     Heard,

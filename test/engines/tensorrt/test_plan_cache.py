@@ -28,6 +28,8 @@ from hrnet_pose_ros.engines.tensorrt.plan_cache import Built, PlanCache, list_pl
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
 from hrnet_pose_ros.engines.tensorrt.plan_lock import held, open_lock
 
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
+
 NOBODY = 65534
 
 
@@ -274,7 +276,7 @@ def test_two_processes_build_once(tmp_path: Path, key: PlanKey, builds: Builds) 
         from pathlib import Path
         from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
         from hrnet_pose_ros.engines.tensorrt.library import find_library
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        sys.path.insert(0, {str(SUPPORT)!r})
         from tensorrt_fixtures import COMPACT, Builds, Heard, key_of
         onnx, library = COMPACT.read_bytes(), find_library()
         key = key_of(onnx, library)
