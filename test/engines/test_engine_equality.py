@@ -16,10 +16,10 @@ import torch
 from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
-from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX, load_check_crops
+from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.network.export import export_onnx
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
