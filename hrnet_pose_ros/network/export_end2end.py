@@ -107,7 +107,7 @@ def export_end2end_graph(
     name, found, _ = output.stem.rpartition(END2END)
     if not (name and found):
         raise ModelError(
-            f"an end-to-end graph of the model NAME is called NAME_end2end*.onnx, so that engines "
+            f"an end-to-end graph of the model NAME is called NAME{END2END}*.onnx, so that engines "
             f"find it; got '{output.name}'"
         )
     if precision not in ("float16", "float32"):
