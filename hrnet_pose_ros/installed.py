@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the files that come with the package lie: models, recipes."""
+"""Locations of the files that are installed with the package: models and training recipes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def installed_folders(shared: str, packaged: str) -> list[Path]:
-    """The folders of this installation that hold one kind of files, the first to search first.
+    """Return the existing folders of this installation for one kind of files, in search order.
 
-    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, of the source
-    tree; only those that exist.
+    They are the folders in the ROS workspaces (``AMENT_PREFIX_PATH``), in the pip installation and
+    in the source tree.
 
     Parameters
     ----------
     shared
-        Their path in the source tree and in a workspace's ``share/hrnet_pose_ros``.
+        Path of the folder in the source tree and in a workspace's ``share/hrnet_pose_ros``.
     packaged
-        Their name inside the Python package that pip installs.
+        Name of the folder in the Python package that pip installs.
     """
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     folders = [Path(prefix) / "share" / "hrnet_pose_ros" / shared for prefix in prefixes if prefix]

@@ -26,7 +26,7 @@ import numpy as np
 
 from hrnet_pose_ros.coco.uncertainty_samples import Samples, quadratic, squared_distances
 from hrnet_pose_ros.pose.evidence import EVIDENCE
-from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, shifted
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, shift_log_odds
 from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
 # Squared Mahalanobis distance that a share of a 2D Gaussian stays within: -2·ln(1 - share).
@@ -183,7 +183,7 @@ def _probabilities(
             _odds_shift(np.full(len(one), 0.5), offsets[one], samples.found[one], weights[one])
             for one in bins
         ]
-        probabilities = shifted(np.array(0.5), _never_falling(np.array(odds), totals))
+        probabilities = shift_log_odds(np.array(0.5), _never_falling(np.array(odds), totals))
         common = np.interp(effective, peaks, probabilities)
         for pair in _PAIRS:
             chosen = np.isin(samples.joints, pair)
@@ -205,7 +205,7 @@ def _odds_shift(
     low, high, share = -MOST_ODDS, MOST_ODDS, float(np.average(found, weights=weights))
     for _ in range(40):  # the mean rises with the shift: halve
         middle = (low + high) / 2
-        below = np.average(shifted(common, offsets + middle), weights=weights) < share
+        below = np.average(shift_log_odds(common, offsets + middle), weights=weights) < share
         low, high = (middle, high) if below else (low, middle)
     return (low + high) / 2
 

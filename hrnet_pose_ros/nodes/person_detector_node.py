@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `person_detector`: a small detector on the processor, for a first try without another.
+"""The node `person_detector`: a small detector on the CPU, for trying out the pose node.
 
-It takes the newest image, never a queue, and answers with the image's own header, as the pose node
-expects of every detector.
+It always processes the newest image, never a queue, and copies the image's header into its answer,
+as the pose node expects of every detector.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ class DetectorSettings(ParameterSet):
     )
     min_score: float = parameter(
         0.5,
-        "Least score of a person that is published.",
+        "Minimum score of a published person.",
         Change.START,
         minimum=0.0,
         maximum=1.0,
     )
     threads: int = parameter(
-        0, "Processor threads; 0: all cores.", Change.START, minimum=0, maximum=256
+        0, "CPU threads; 0 uses all cores.", Change.START, minimum=0, maximum=256
     )
     tile_columns: int = parameter(
         3,
-        "Overlapping tiles across that are looked at beside the whole image; 1 by 1: none, "
-        "fastest.",
+        "Columns of overlapping tiles that are searched besides the whole image; 1 column and 1 "
+        "row means no tiles, which is fastest.",
         Change.START,
         minimum=1,
         maximum=64,
     )
-    tile_rows: int = parameter(2, "Tiles down.", Change.START, minimum=1, maximum=64)
+    tile_rows: int = parameter(2, "Rows of tiles.", Change.START, minimum=1, maximum=64)
 
 
 class PersonDetectorNode(Node):
-    """Answers the newest image with its persons; for the parameters see `DetectorSettings`."""
+    """Publishes the persons in the newest image; `DetectorSettings` describes the parameters."""
 
     def __init__(self) -> None:
         super().__init__("person_detector")
@@ -117,7 +117,7 @@ class PersonDetectorNode(Node):
                 self.get_logger().error(text, throttle_duration_sec=5.0)
 
     def stop(self) -> bool:
-        """End all work; returns False when the thread did not end in time."""
+        """Stop all work; return False if the thread did not end in time."""
         self._stopping.set()
         return self._thread.stop(STOP_TIMEOUT)
 
@@ -125,7 +125,7 @@ class PersonDetectorNode(Node):
 def detection_array(
     header: Any, boxes: list[list[float]], scores: list[float], ids: list[str]
 ) -> Detection2DArray:
-    """Make the message of N persons: boxes x, y, width, height in pixels, scores, ids."""
+    """Make the message for N persons: boxes x, y, width, height in pixels, scores and ids."""
     return Detection2DArray(
         header=header,
         detections=[
@@ -149,5 +149,5 @@ def detection_array(
 
 
 def make_node() -> PersonDetectorNode:
-    """What `hrnet_pose_ros.ros.process.run` spins."""
+    """Make the node for `hrnet_pose_ros.ros.process.run`."""
     return PersonDetectorNode()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node `hrnet_pose`: images and person detections in, skeletons out.
 
-It puts the parts of `nodes/pose/` together. Subscription callbacks send messages through the gate
-(`MessageIntake`, `FrameGate`), nothing more. One engine thread converts, estimates and publishes
-(`FrameProcessor`). Images that lose on the way are counted, never decoded.
+It connects the parts in `nodes/pose/`. Subscription callbacks only pass messages through the gate
+(`MessageIntake`, `FrameGate`). One engine thread converts, estimates and publishes
+(`FrameProcessor`). Images that are dropped before that are counted, never decoded.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
-from hrnet_pose_ros.nodes.pose.diagnostics import Health, Situation, status_line
+from hrnet_pose_ros.nodes.pose.diagnostics import Health, NodeStatus, status_line
 from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
 from hrnet_pose_ros.nodes.pose.frame_processor import FrameProcessor
-from hrnet_pose_ros.nodes.pose.intake import MessageIntake, warn_of_refusals
+from hrnet_pose_ros.nodes.pose.intake import MessageIntake, refusal_warnings
 from hrnet_pose_ros.nodes.pose.optional_outputs import OptionalOutputs
 from hrnet_pose_ros.nodes.pose.publishers import create_publishers
 from hrnet_pose_ros.pipeline.gate import EXPIRY_PERIOD, FrameGate, PairedFrame
@@ -45,7 +45,7 @@ from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
-from hrnet_pose_ros.ros.lifecycle import ForgivingLifecycle
+from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.node_clock import NodeClock
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
@@ -55,23 +55,24 @@ NODE_NAME = "hrnet_pose"
 DIAGNOSTICS_PERIOD = 1.0
 STOP_TIMEOUT = 10.0
 
-# A second of detections at 30 Hz: with 10, a process that is starved for 0.3 s lost some.
+# One second of detections at 30 Hz. With a depth of 10, detections were lost when the process did
+# not get the CPU for 0.3 s.
 _DETECTIONS = QoSProfile(depth=30, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class PoseNode(ForgivingLifecycle, Node):
-    """See the module. `hrnet_pose_ros.ros.process.run` spins and stops it.
+class PoseNode(RobustLifecycleMixin, Node):
+    """The pose node; `hrnet_pose_ros.ros.process.run` spins and stops it.
 
-    ``make`` is `make_engine`, or something that takes its arguments.
+    ``make`` is `make_engine` or a function with the same arguments.
     """
 
     def __init__(
         self, *, make: Callable[..., PoseEngine] = make_engine, **node_arguments: Any
     ) -> None:
         Node.__init__(self, NODE_NAME, **node_arguments)
-        # Reentrant: get_state answers while a transition prepares an engine.
+        # Reentrant, so that get_state is answered while a transition makes an engine.
         self.slow_callbacks = ReentrantCallbackGroup()
-        ForgivingLifecycle.__init__(self, callback_group=self.slow_callbacks)
+        RobustLifecycleMixin.__init__(self, callback_group=self.slow_callbacks)
         self._parameter_server = ParameterServer(
             self,
             Settings,
@@ -91,7 +92,7 @@ class PoseNode(ForgivingLifecycle, Node):
             self._node_clock,
             images.transport,
             self._health.drops.add,
-            refused=warn_of_refusals(self._warnings, images.topic),
+            refused=refusal_warnings(self._warnings, images.topic),
         )
         self._build = BuildProgress(self._health, self._stopping)
         self._engine = EngineSupervisor(
@@ -113,8 +114,8 @@ class PoseNode(ForgivingLifecycle, Node):
         self._create_timers()
         self._parameter_server.on_change(self._apply)
         forward_package_log(self.get_logger())
-        # A thread, not a timer of period 0: on several threads that can fire once more while it is
-        # cancelled, and rclpy's error for it would end the executor.
+        # A thread instead of a timer with period 0: with several threads, such a timer can fire
+        # again while it is being cancelled, and the resulting rclpy error would end the executor.
         self._autostart = threading.Thread(
             target=self._guarded(self._start), name="autostart", daemon=True
         )
@@ -148,7 +149,7 @@ class PoseNode(ForgivingLifecycle, Node):
         ]
 
     def _create_timers(self) -> None:
-        # Under use_sim_time the node's clock may stand still, and just that has to be said.
+        # Under use_sim_time the node's clock may stand still, which diagnostics must report.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(EXPIRY_PERIOD, self._guarded(self._intake.expire), clock=steady)
         self._last_statuses = self._statuses()
@@ -157,7 +158,7 @@ class PoseNode(ForgivingLifecycle, Node):
         self.create_service(Trigger, "~/get_status", self._get_status)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """An exception out of a callback would end the executor: log it instead."""
+        """Wrap a callback so that an exception is logged; otherwise it would end the executor."""
 
         def guarded(*arguments: Any) -> None:
             try:
@@ -202,47 +203,48 @@ class PoseNode(ForgivingLifecycle, Node):
             self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Make the engine; other services answer meanwhile."""
+        """Make the engine; other services are answered in the meantime."""
         self._build.allow()
-        return self._transit("configure", self._engine.prepare)
+        return self._run_transition("configure", self._engine.prepare)
 
     def cancel_configuration(self) -> None:
-        """See ForgivingLifecycle."""
+        """See `RobustLifecycleMixin`."""
         self._build.cancel()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to take images."""
+        """Start accepting images."""
         self._intake.open()
         self._problem = ""
         self.get_logger().info(f"active: {self._health.engine_state[1]}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop taking images; the engine stays."""
+        """Stop accepting images; the engine is kept."""
         self._intake.close()
-        self._build.cancel()  # of an engine for images of another size: it can take minutes
+        self._build.cancel()  # a build for images of another size can take minutes
         try:
-            return self._transit("deactivate", lambda: None)  # what the thread does now is done
+            # Returns when the engine thread has finished its current work.
+            return self._run_transition("deactivate", lambda: None)
         finally:
             self._build.allow()
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the engine."""
-        return self._transit("clean up", self._engine.release)
+        """Release the engine."""
+        return self._run_transition("clean up", self._engine.release)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free everything, from any state."""
+        """Release everything, from any state."""
         self._intake.close()
         self._build.cancel()
-        return self._transit("shut down", self._engine.release)
+        return self._run_transition("shut down", self._engine.release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition failed: back to unconfigured, from where it can be tried again."""
+        """After a failed transition, return to unconfigured, from where it can be repeated."""
         self._intake.close()
         return TransitionCallbackReturn.SUCCESS
 
-    def _transit(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
-        """Do a transition's work on the engine thread. rclpy would swallow what it raises."""
+    def _run_transition(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
+        """Do a transition's work on the engine thread; log errors, which rclpy would swallow."""
         future = self._engine_thread.call(work)
         while not self._stopping.is_set():
             try:
@@ -252,7 +254,7 @@ class PoseNode(ForgivingLifecycle, Node):
             except concurrent.futures.CancelledError:
                 break
             except BuildCancelled as error:
-                self.get_logger().info(f"did not {what}: {error}")
+                self.get_logger().info(f"{what} was cancelled: {error}")
                 return TransitionCallbackReturn.FAILURE
             except Exception as error:
                 self._problem = f"cannot {what}: {error}"
@@ -268,13 +270,13 @@ class PoseNode(ForgivingLifecycle, Node):
         peers = incompatible_peers(self, self._inputs, self._outputs.for_consumers)
         for text in peers:
             self._warnings.warn("incompatible QoS", text)
-        situation = Situation(
+        node_status = NodeStatus(
             active=self._gate.is_open,
             incompatible_qos=peers,
             transition_problem=self._problem,
             warn_age=self._parameter_server.current().warn_age_ms / 1e3,
         )
-        return self._health.statuses(self.get_fully_qualified_name(), situation)
+        return self._health.statuses(self.get_fully_qualified_name(), node_status)
 
     def _publish_diagnostics(self) -> None:
         self._last_statuses = self._statuses()
@@ -284,13 +286,13 @@ class PoseNode(ForgivingLifecycle, Node):
         )
 
     def _get_status(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Answer `~/get_status`: the last diagnostics and the lifecycle state in one JSON line."""
+        """Answer `~/get_status` with the last diagnostics and lifecycle state as one JSON line."""
         response.message = status_line(self._state_machine.current_state[1], self._last_statuses)
         response.success = True
         return response
 
     def stop(self) -> bool:
-        """End all work; returns False when the engine thread did not end in time."""
+        """Stop all work; return False if the engine thread did not end in time."""
         self._stopping.set()
         self._intake.close()
         self._engine_thread.call(self._engine.release)
@@ -299,13 +301,13 @@ class PoseNode(ForgivingLifecycle, Node):
         return self._engine_thread.stop(STOP_TIMEOUT) and not self._autostart.is_alive()
 
     def destroy_node(self) -> None:
-        """Free the node and its DDS participant."""
-        # rclpy's mixin never frees its state machine. That holds the node, the node its DDS
-        # participant, and this 35 MB in /dev/shm, which would stay there after the process.
+        """Destroy the node and its DDS participant."""
+        # rclpy's mixin never destroys its state machine, which references the node. The node's DDS
+        # participant would then leave 35 MB in /dev/shm after the process has ended.
         self._state_machine.destroy_when_not_in_use()
         Node.destroy_node(self)
 
 
 def make_node() -> PoseNode:
-    """What `hrnet_pose_ros.ros.process.run` spins."""
+    """Make the node for `hrnet_pose_ros.ros.process.run`."""
     return PoseNode()

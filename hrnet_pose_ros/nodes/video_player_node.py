@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `video_player`: a video file as a camera, for a first try without one."""
+"""The node `video_player`: plays a video file as a camera, for trying the pose node without one."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ STOP_TIMEOUT = 10.0
 class PlayerSettings(ParameterSet):
     """The values of all parameters of the node `video_player`."""
 
-    video: str = parameter("", "The path of the video file; it must be given.", Change.START)
-    loop: bool = parameter(True, "Play it again and again, or once.", Change.START)
+    video: str = parameter("", "Path of the video file; required.", Change.START)
+    loop: bool = parameter(True, "Whether to repeat the video.", Change.START)
     frame_id: str = parameter(
-        "camera_optical_frame", "The frame in the images' headers.", Change.START
+        "camera_optical_frame", "The frame_id in the image headers.", Change.START
     )
 
     def __post_init__(self) -> None:
@@ -41,8 +41,8 @@ class PlayerSettings(ParameterSet):
 class VideoPlayerNode(Node):
     """Publishes the frames on `image` at the video's rate, stamped with the time of publication.
 
-    After the last frame of a video that is played once, the node stays and is silent. For the
-    parameters see `PlayerSettings`.
+    After the last frame of a video that is played once, the node keeps running without publishing.
+    `PlayerSettings` describes the parameters.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class VideoPlayerNode(Node):
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self.get_logger().info(
-            f"playing {self._path} on {self._images.topic_name}, {reader.rate:g} images a second"
+            f"playing {self._path} on {self._images.topic_name}, {reader.rate:g} images per second"
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -74,22 +74,22 @@ class VideoPlayerNode(Node):
                 self.get_logger().info("the video has ended")
         except Exception as error:
             if not self._stopping.is_set():
-                self.get_logger().error(f"the video cannot be played on: {error}")
+                self.get_logger().error(f"the video cannot be played any further: {error}")
 
     def _play_once(self, reader: VideoReader) -> bool:
-        """Publish all frames, never faster than the video's rate; False when told to stop."""
+        """Publish all frames, never faster than the video's rate; return False if stopped."""
         played = False
         origin = time.monotonic()  # when the first frame was due
         for seconds, frame in reader:
             now = time.monotonic()
-            origin = max(origin, now - seconds)  # what is late shifts the rest: no bursts
+            origin = max(origin, now - seconds)  # a late frame delays the rest: no bursts
             if self._stopping.wait(origin + seconds - now):
                 return False
             self._images.publish(self._message(frame))
             played = True
         if not played:
-            raise VideoError(f"{self._path} has no pictures")
-        return not self._stopping.wait(1.0 / reader.rate)  # how long the last frame stands
+            raise VideoError(f"{self._path} contains no frames")
+        return not self._stopping.wait(1.0 / reader.rate)  # the duration of the last frame
 
     def _message(self, frame: np.ndarray) -> Image:
         height, width = frame.shape[:2]
@@ -103,12 +103,12 @@ class VideoPlayerNode(Node):
         )
 
     def stop(self) -> bool:
-        """End playing; returns False when the thread did not end in time."""
+        """Stop playing; return False if the thread did not end in time."""
         self._stopping.set()
         self._thread.join(STOP_TIMEOUT)
         return not self._thread.is_alive()
 
 
 def make_node() -> VideoPlayerNode:
-    """What `hrnet_pose_ros.ros.process.run` spins."""
+    """Make the node for `hrnet_pose_ros.ros.process.run`."""
     return VideoPlayerNode()

@@ -9,7 +9,10 @@ from hrnet_pose_ros.pose.camera import Camera
 
 
 def camera_of(info: Any, image_size: tuple[int, int], *, rectified: bool) -> Camera:
-    """The camera of a CameraInfo message for images of a size; ValueError as `Camera` says."""
+    """Return the camera of a CameraInfo message, for images of the given size.
+
+    Raises ValueError as `Camera.from_calibration` does.
+    """
     roi = info.roi
     return Camera.from_calibration(
         k=info.k,

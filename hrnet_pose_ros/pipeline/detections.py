@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which persons a Detection2DArray holds, as boxes in image pixels."""
+"""The persons in a Detection2DArray, as boxes in image pixels."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ EVERY_CLASS = "*"
 
 @dataclass(frozen=True)
 class Persons:
-    """The persons of one image that get a skeleton.
+    """The persons of one image for which a skeleton is estimated.
 
     Attributes
     ----------
     detections
-        N Detection2D messages; None for a person that no detection stands behind.
+        N Detection2D messages; None for a person without a detection (the whole image).
     indices
-        N places in the detection array.
+        N indices into the detection array.
     class_ids, scores
-        Of each detection's best accepted hypothesis.
+        Class and score of each detection's best accepted hypothesis.
     boxes
         float64 ``[N, 4]``: x, y, width, height in image pixels.
     omitted
-        Accepted persons that are not among these: degenerate box, or over the maximum.
+        Number of accepted persons that were left out: degenerate box, or over ``max_persons``.
     drops
-        Why detections are not among these, with counts.
+        Number of detections that were left out, by reason.
     """
 
     detections: list[Any]
@@ -47,7 +47,7 @@ class Persons:
 
 
 def whole_image(image_size: tuple[int, int]) -> Persons:
-    """One person that fills the image."""
+    """Return one person that fills the image."""
     box = np.array([[0.0, 0.0, *image_size]])
     return Persons([None], [], [""], [0.0], box, 0, {})
 
@@ -55,7 +55,10 @@ def whole_image(image_size: tuple[int, int]) -> Persons:
 def select_persons(
     message: Any | None, image_size: tuple[int, int], settings: Settings, drops: Drops
 ) -> Persons:
-    """The persons of a Detection2DArray, those left out counted; without one, the whole image."""
+    """Select the persons of a Detection2DArray and count the others in ``drops``.
+
+    Without a message, the whole image is the only person.
+    """
     if message is None:
         return whole_image(image_size)
     persons = persons_of(message, image_size, settings)
@@ -65,10 +68,10 @@ def select_persons(
 
 
 def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) -> Persons:
-    """Choose the persons of a Detection2DArray and bring their boxes into image pixels.
+    """Select the persons of a Detection2DArray and convert their boxes to image pixels.
 
-    A box with ``theta`` other than 0 becomes the upright box around it. Over ``max_persons`` the
-    largest boxes win; the order of the detections is kept.
+    A box whose ``theta`` is not 0 is replaced by its axis-aligned bounding box. If there are more
+    than ``max_persons``, the largest boxes are kept. The order of the detections does not change.
     """
     wanted = {class_id.lower() for class_id in settings.class_ids}
     drops = dict.fromkeys(Reason, 0)
@@ -78,7 +81,7 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
         best = _best_accepted(detection.results, wanted)
         if best is None:
             drops[Reason.CLASS_NOT_WANTED] += 1
-        elif not best[1] >= settings.min_detection_score:  # NaN is too low as well
+        elif not best[1] >= settings.min_detection_score:  # NaN counts as too low
             drops[Reason.SCORE_TOO_LOW] += 1
         else:
             indices.append(index)
@@ -93,7 +96,7 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
     chosen = usable_boxes(boxes, image_size)
     drops[Reason.DEGENERATE_BOX] = int((~chosen).sum())
     if chosen.sum() > settings.max_persons:
-        areas = np.full(len(boxes), -1.0)  # of the others, it may overflow
+        areas = np.full(len(boxes), -1.0)  # the area of an unusable box could overflow
         areas[chosen] = boxes[chosen, 2] * boxes[chosen, 3]
         largest = np.argsort(-areas, kind="stable")[: settings.max_persons]
         drops[Reason.OVER_MAX_PERSONS] = int(chosen.sum()) - settings.max_persons
@@ -112,7 +115,7 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
 
 
 def _best_accepted(results: Iterable[Any], wanted: set[str]) -> tuple[str, float] | None:
-    """Class and score of the best hypothesis of an accepted class."""
+    """Return class and score of the best hypothesis whose class is accepted."""
     accepted = [
         (result.hypothesis.class_id, float(result.hypothesis.score))
         for result in results
@@ -124,7 +127,7 @@ def _best_accepted(results: Iterable[Any], wanted: set[str]) -> tuple[str, float
 
 
 def _boxes(messages: list[Any]) -> np.ndarray:
-    """float64 ``[N, 4]`` of BoundingBox2D messages, rotated ones as the upright box around them."""
+    """Return float64 ``[N, 4]``: the axis-aligned bounding boxes of BoundingBox2D messages."""
     fields = [
         (b.center.position.x, b.center.position.y, b.size_x, b.size_y, b.center.theta)
         for b in messages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parameters ask of `make_engine`; for the node and for the replay."""
+"""Arguments of `make_engine` from the node's parameters, for the node and the offline replay."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hrnet_pose_ros.engines.openvino_engine import import_openvino
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.pipeline.settings import Settings
 
-GPU_PRECISIONS = ("float16", "int8")  # for OpenVINO there is none, or it needs a file of its own
+GPU_PRECISIONS = ("float16", "int8")  # OpenVINO has no float16 here, and int8 needs its own file
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """The keyword arguments of `make_engine`, all but ``watch`` and ``selection``."""
+    """Return the keyword arguments of `make_engine`, except ``watch`` and ``selection``."""
     return {
         "model": settings.model,
         "engine": settings.engine,
@@ -45,15 +45,18 @@ def selected_engine(arguments: Mapping[str, Any], **options: Any) -> EngineSelec
 
 
 def cpu_arguments(settings: Settings) -> dict[str, Any]:
-    """The same for OpenVINO in place of a GPU's engine; a precision of the GPU becomes ``auto``."""
+    """Return the arguments for OpenVINO as the fallback of a GPU engine.
+
+    A precision that only the GPU engine supports becomes ``auto``.
+    """
     precision = "auto" if settings.precision in GPU_PRECISIONS else settings.precision
     return engine_arguments(settings) | {"engine": "openvino", "precision": precision}
 
 
-def why_no_cpu(settings: Settings) -> str:
-    """Why OpenVINO could not stand in for a GPU's engine; empty where library and model are there.
+def why_no_cpu_fallback(settings: Settings) -> str:
+    """Return why OpenVINO could not replace the GPU engine; empty if library and model are there.
 
-    Asked while the GPU works: later is too late to find out.
+    This is checked while the GPU still works: after a failure it would be too late to find out.
     """
     try:
         import_openvino()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From messages that arrive to frames worth processing: header check, clock check, pairing, expiry.
+"""From incoming messages to frames to process: header check, clock check, pairing, expiry.
 
-The node, the offline replay and ``bag-info`` send their messages through the same gate; each brings
-a clock of its own. What message_filters' synchronisers do for other nodes is `Pairing` here.
+The node, the offline replay and ``bag-info`` pass their messages through the same gate, each with
+its own clock. `Pairing` does what the synchronisers of message_filters do for other nodes.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from hrnet_pose_ros.pipeline.pairing import Pair, Pairing
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 
-# A stamp this far from the clock belongs to another clock.
+# A stamp that differs from the clock by more than this comes from another clock.
 CLOCK_LIMIT_NS = 10_000_000_000
-# `FrameGate.expire` is called this often, seconds.
+# Period at which `FrameGate.expire` is called, seconds.
 EXPIRY_PERIOD = 0.05
 
 
 class GateClock(Protocol):
-    """The time of a gate."""
+    """The clocks that a gate reads."""
 
     def now(self) -> int:
-        """The clock that stamps are compared with, ns."""
+        """Return the time that stamps are compared with, ns."""
 
     def steady(self) -> float:
-        """A clock that only goes forward, seconds since whenever."""
+        """Return the time of a monotonic clock, in seconds since an arbitrary start."""
 
 
 @dataclass(frozen=True)
 class PairedFrame:
-    """A pair that is worth processing, with the times of its stages so far.
+    """A pair to process, with the times of the stages that it has passed.
 
     Attributes
     ----------
     arrival
-        Seconds from the image's stamp to its arrival, by the clock of stamps; never negative.
+        Seconds from the image's stamp to its arrival, on the clock of the stamps; never negative.
     paired
-        When it became a pair, seconds on the steady clock.
+        Time at which the pair was completed, seconds on the steady clock.
     """
 
     pair: Pair
@@ -54,9 +54,10 @@ class PairedFrame:
 class FrameGate:
     """Takes messages in the order of their arrival and returns the frames that they complete.
 
-    Every message that does not become part of a frame is counted under one reason. It begins
-    closed; what comes to a closed gate is dropped as ``engine_not_ready``. Not thread-safe: the
-    caller serialises, all but `age` and `stale_reason`, which another thread may ask at any time.
+    Every message that does not become part of a frame is dropped under exactly one reason. The
+    gate starts closed; messages that reach a closed gate are dropped as ``engine_not_ready``. Not
+    thread-safe: the caller serialises all calls except `age` and `stale_reason`, which any thread
+    may call at any time.
     """
 
     def __init__(
@@ -74,14 +75,14 @@ class FrameGate:
         Parameters
         ----------
         settings
-            Those that pairing and ages depend on; `apply` changes them.
+            The initial settings for pairing and ages; `apply` changes them.
         transport
-            How images come.
+            How images arrive, raw or compressed.
         drop
             Called as ``drop(subject, reason)`` for each message that is not used.
         refused
-            Called as well, with a text that says why, for messages at fault: images that cannot be
-            read, and stamps of another clock.
+            Also called for faulty messages, with an explanation: images that cannot be read, and
+            stamps from another clock.
         check_times
             Whether stamps are compared with the clock (``clock_differs``, ``too_old``).
         """
@@ -103,16 +104,16 @@ class FrameGate:
         self._max_age = settings.max_age_ms / 1e3
 
     def open(self) -> None:
-        """Begin to take messages."""
+        """Start accepting messages."""
         self.is_open = True
 
     def close(self) -> None:
-        """Take nothing more; what waits for its partner is dropped as ``engine_not_ready``."""
+        """Stop accepting messages and drop those that wait, as ``engine_not_ready``."""
         self.is_open = False
         self._pairing.clear(Reason.ENGINE_NOT_READY)
 
     def image(self, message: Any) -> list[PairedFrame]:
-        """Take an image message of the transport; its pixels are not looked at."""
+        """Take an image message of the transport; its pixels are not read."""
         try:
             self._transport.check(message)
         except ImageError as error:
@@ -125,7 +126,7 @@ class FrameGate:
         return self.admit(Subject.DETECTIONS, stamp_of(message), message)
 
     def admit(self, subject: Subject, stamp: int, content: Any) -> list[PairedFrame]:
-        """Take an image or detections by their stamp (ns), whatever ``content`` stands for them."""
+        """Take an image or detections with this stamp (ns); ``content`` may be any object."""
         arrived = self._clock.steady()
         if not self.is_open:
             self._drop(subject, Reason.ENGINE_NOT_READY)
@@ -135,7 +136,7 @@ class FrameGate:
             if ahead > self._clock_tolerance or ahead < -CLOCK_LIMIT_NS:
                 side = "ahead of" if ahead > 0 else "behind"
                 distance = f"{abs(ahead) / 1e9:.3f} s {side} this node's clock"
-                text = f"a stamp of {subject.value} is {distance}"
+                text = f"the stamp of {subject.value} is {distance}"
                 self._refuse(subject, Reason.CLOCK_DIFFERS, text)
                 return []
         pairing = self._pairing
@@ -143,15 +144,15 @@ class FrameGate:
         return self._frames(add(stamp, content, arrived))
 
     def expire(self) -> list[PairedFrame]:
-        """Let go of what has waited long enough; to be called every `EXPIRY_PERIOD` seconds."""
+        """Release messages that have waited too long; call it every `EXPIRY_PERIOD` seconds."""
         return self._frames(self._pairing.expire(self._clock.steady()))
 
     def age(self, stamp: int) -> float:
-        """Seconds from a stamp (ns) to the clock; 0 for a stamp in its near future."""
+        """Return the age of a stamp (ns) in seconds; 0 if it is slightly in the future."""
         return max(self._clock.now() - stamp, 0) / 1e9
 
     def stale_reason(self, pair: Pair, age: float) -> Reason | None:
-        """Why a pair of that age (s) may not be published any more, if it may not."""
+        """Return why a pair of this age (s) must no longer be published; None if it may be."""
         if not self.is_open:
             return Reason.ENGINE_NOT_READY
         if pair.epoch != self._pairing.epoch:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a JPEG or PNG file says about itself, read without decoding it.
+"""JPEG and PNG headers, read without decoding the image.
 
-Checked before OpenCV sees a byte: a file that ends too early (OpenCV decodes a truncated JPEG
-without an error and leaves the missing part grey: a frame half invented), and a size that the data
-cannot hold (a few bytes may ask for gigabytes).
+Two faults are caught before the data reaches OpenCV: a file that ends too early (OpenCV decodes a
+truncated JPEG without an error and fills the missing part with grey, so half of the frame is
+invented), and a size that the data cannot contain (a few bytes could claim gigabytes).
 """
 
 from __future__ import annotations
@@ -14,37 +14,41 @@ JPEG = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 PNG = b"\x89PNG\r\n\x1a\n"
 
-# A JPEG's end mark is looked for in so many last bytes: some cameras send fixed-size buffers.
+# The end marker of a JPEG is searched in this many bytes from the end, because some cameras send
+# buffers of fixed size.
 MAX_PADDING = 4096
-# Before the scan; a picture with an ICC profile and EXIF data has fewer than 300.
+# Markers before the scan; an image with an ICC profile and EXIF data has fewer than 300.
 MAX_MARKERS = 1000
 # libpng writes chunks of 8 KB: enough for 800 MB.
 MAX_CHUNKS = 100_000
-# Most pixels that a byte can stand for. JPEG: each block of 8x8 pixels has a Huffman code of at
-# least one bit (ITU-T T.81, F.1.2; the arithmetic coding that no camera has could be shorter).
+# Maximum number of pixels that one byte can encode. In a JPEG, each block of 8x8 pixels has a
+# Huffman code of at least one bit (ITU-T T.81, F.1.2; arithmetic coding, which no camera uses,
+# could be shorter).
 JPEG_PIXELS_PER_BYTE = 8 * 64
-# Deflate writes 258 bytes with two codes of one bit at best: 1032 to 1 (zlib, technical details).
+# At best, Deflate encodes 258 bytes in two codes of one bit: 1032 to 1 (zlib, technical details).
 PNG_BYTES_PER_BYTE = 1032
 
-# Samples a pixel of PNG's colour types (PNG specification, 11.2.2).
+# Samples per pixel of the PNG colour types (PNG specification, 11.2.2).
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-class PictureError(ValueError):
-    """Data that is no whole JPEG or PNG; the message says in what."""
+class ImageHeaderError(ValueError):
+    """Data that is not a complete JPEG or PNG; the message names the fault."""
 
 
-def picture_size(data: memoryview) -> tuple[int, int]:
-    """Width and height, in pixels, of a JPEG or PNG that looks whole; ``data`` holds its bytes.
+def encoded_size(data: memoryview) -> tuple[int, int]:
+    """Return width and height, in pixels, of a JPEG or PNG that appears complete.
+
+    ``data`` contains the bytes of the file.
 
     Raises
     ------
-    PictureError
-        Neither JPEG nor PNG, ends too early, has no size, or claims more pixels than it has data
-        for.
+    ImageHeaderError
+        The data is neither JPEG nor PNG, ends too early, has no size, or claims more pixels than
+        it can contain.
     """
     if data[:2] == JPEG:
         width, height = _jpeg_size(data)
@@ -53,35 +57,35 @@ def picture_size(data: memoryview) -> tuple[int, int]:
         width, height, bits = _png_size(data)
         most = len(data) * PNG_BYTES_PER_BYTE * 8 // bits
     else:
-        raise PictureError("it begins like neither")
+        raise ImageHeaderError("it starts with neither signature")
     if width == 0 or height == 0:
-        raise PictureError(f"width x height is {width}x{height}")
+        raise ImageHeaderError(f"its width x height is {width}x{height}")
     if width * height > most:
-        raise PictureError(f"it claims {width}x{height} pixels, more than its data can hold")
+        raise ImageHeaderError(f"it claims {width}x{height} pixels, more than its data can contain")
     return width, height
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int]:
-    """Width and height."""
+    """Return width and height."""
     size = None
     for marker, start, end in _jpeg_segments(data):
         if marker in _START_OF_FRAME and end - start >= 5:
             size = _number(data[start + 3 : start + 5]), _number(data[start + 1 : start + 3])
         if marker == _START_OF_SCAN and size is not None:
             if JPEG_END not in bytes(data[max(end, len(data) - MAX_PADDING) :]):
-                raise PictureError("it ends too early")
+                raise ImageHeaderError("it ends too early")
             return size
-    raise PictureError("its header ends too early")
+    raise ImageHeaderError("its header ends too early")
 
 
 def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Marker, first byte and byte after the last of each segment's content."""
+    """Yield the marker, the first byte and the end of each segment's content."""
     place = len(JPEG)
     for _ in range(MAX_MARKERS):
         if place + 4 > len(data):
             return
         if data[place] != 0xFF:
-            raise PictureError(f"it has no JPEG marker at byte {place}")
+            raise ImageHeaderError(f"it has no JPEG marker at byte {place}")
         marker = data[place + 1]
         if marker == 0xFF:  # a fill byte
             place += 1
@@ -96,29 +100,29 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
 
 
 def _png_size(data: memoryview) -> tuple[int, int, int]:
-    """Width, height and bits a pixel.
+    """Return width, height and bits per pixel.
 
-    Every chunk has to lie within the data: OpenCV (seen in 4.14) makes room for whatever a chunk
-    says to be long, up to 4 GB, before it reads it.
+    Every chunk has to lie within the data: OpenCV (observed in 4.14) allocates the length that a
+    chunk claims, up to 4 GB, before it reads the chunk.
     """
     place = len(PNG) + 8
     header = data[place : place + 13]
     if len(header) < 13:
-        raise PictureError("its header ends too early")
+        raise ImageHeaderError("its header ends too early")
     depth, colour = header[8], header[9]
     begun = data[len(PNG) : place] == b"\x00\x00\x00\x0dIHDR"
     if not begun or colour not in _PNG_SAMPLES or not 1 <= depth <= 16:
-        raise PictureError("it has a damaged PNG header")
+        raise ImageHeaderError("it has a damaged PNG header")
     place += 13 + 4
     for _ in range(MAX_CHUNKS):
         end = place + 12 + _number(data[place : place + 4])
         if end > len(data):
-            raise PictureError("it ends too early")
+            raise ImageHeaderError("it ends too early")
         if data[place + 4 : place + 8] == b"IEND":
             bits = depth * _PNG_SAMPLES[colour]
             return _number(header[:4]), _number(header[4:8]), bits
         place = end
-    raise PictureError(f"it has more than {MAX_CHUNKS} chunks")
+    raise ImageHeaderError(f"it has more than {MAX_CHUNKS} chunks")
 
 
 def _number(field: memoryview) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which images come, raw and compressed: decided once, when a topic is chosen."""
+"""The two transports of images, raw and compressed, chosen once for each topic."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from hrnet_pose_ros.pipeline.images import (
 
 @dataclass(frozen=True)
 class ImageTransport:
-    """How images come, and how they are checked and decoded.
+    """How images arrive, and how they are checked and decoded.
 
     Attributes
     ----------
     name
-        As in the parameter ``image_transport``.
+        The value of the parameter ``image_transport``.
     message_type
-        As in ``ros2 topic info``: ``sensor_msgs/msg/Image``.
+        The type as ``ros2 topic info`` prints it, such as ``sensor_msgs/msg/Image``.
     topic_suffix
         What image_transport appends to the name of the raw topic.
     check
-        Raises ImageError where a message cannot be read, without looking at its pixels.
+        Raises ImageError if a message cannot be read; does not read its pixels.
     decode
-        The uint8 RGB frame ``[H, W, 3]`` of a message that ``check`` has let pass; ImageError where
-        its pixels cannot be decoded. Of other messages it may read memory that is not theirs.
+        Returns the uint8 RGB frame ``[H, W, 3]`` of a message that has passed ``check``; raises
+        ImageError if its pixels cannot be decoded. On a message that has not passed, it may read
+        memory outside of the message.
     """
 
     name: str
@@ -43,7 +44,7 @@ class ImageTransport:
     decode: Callable[[Any], np.ndarray]
 
     def read(self, message: Any) -> np.ndarray:
-        """Check and decode a message: uint8 RGB ``[H, W, 3]``; ImageError where it cannot be."""
+        """Check and decode a message: uint8 RGB ``[H, W, 3]``; ImageError if that fails."""
         self.check(message)
         return self.decode(message)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages to RGB frames. Works on rclpy's messages and on those of rosbags alike.
+"""Conversion of image messages, from rclpy or from rosbags, to RGB frames.
 
-cv_bridge does the same and stays out of the hot path: it copies where a view would do (16 ms for
-rgb8 to bgr8 at 720p, a given figure, not measured here; the view costs nothing), and its compiled
-part breaks with NumPy 2. Where it is installed, `test/pipeline/test_images.py` compares the two.
+cv_bridge does the same but is not used in the hot path: it copies where a view suffices (reportedly
+16 ms for rgb8 to bgr8 at 720p; not measured here), and its compiled part does not work with NumPy
+2. Where it is installed, `test/pipeline/test_images.py` compares the two.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.tensorrt.options import LARGEST_SIDE
-from hrnet_pose_ros.pipeline.image_headers import PictureError, picture_size
+from hrnet_pose_ros.pipeline.image_headers import ImageHeaderError, encoded_size
 
-# encoding -> (bytes a pixel, OpenCV conversion to RGB; None: it is RGB already)
+# encoding -> (bytes per pixel, OpenCV conversion to RGB; None: it is already RGB)
 _PACKED: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
@@ -24,7 +24,7 @@ _PACKED: dict[str, tuple[int, int | None]] = {
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
     "mono16": (2, cv2.COLOR_GRAY2RGB),
-    # ROS's "yuv422" is UYVY and "yuv422_yuy2" is YUYV; the newer names say so.
+    # In ROS, "yuv422" is UYVY and "yuv422_yuy2" is YUYV, as the newer names express.
     "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUYV),
@@ -46,13 +46,13 @@ class ImageError(ValueError):
 
 
 def check_image(message: Any) -> None:
-    """Say whether `rgb_frame` can read an Image message, without touching its pixels.
+    """Check that `rgb_frame` can read an Image message, without reading its pixels.
 
     Raises
     ------
     ImageError
-        Zero size, a side over 16384 px, unknown encoding, ``step`` smaller than a row, or too
-        little data.
+        The size is zero, a side exceeds 16384 px, the encoding is unknown, ``step`` is smaller
+        than a row, or there is too little data.
     """
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
@@ -61,7 +61,7 @@ def check_image(message: Any) -> None:
     _check_sides(width, height)
     if encoding not in ENCODINGS:
         raise ImageError(
-            f"encoding is {_shown(message.encoding)}; known encodings are {', '.join(ENCODINGS)}"
+            f"encoding is {_quoted(message.encoding)}; known encodings are {', '.join(ENCODINGS)}"
         )
     if encoding in _EVEN_WIDTH and width % 2:
         raise ImageError(f"width is {width}; {encoding} images have an even width")
@@ -83,20 +83,20 @@ def check_image(message: Any) -> None:
 def rgb_frame(message: Any) -> np.ndarray:
     """Return an Image message as uint8 RGB ``[H, W, 3]``.
 
-    The frame of an ``rgb8`` image is a view of the message's data, with the rows ``step`` bytes
-    apart; every other encoding is converted once. ``mono16`` keeps its upper 8 bits.
+    The frame of an ``rgb8`` image is a view of the message's data, with a row stride of ``step``
+    bytes; every other encoding is converted once. ``mono16`` keeps its upper 8 bits.
 
     Raises
     ------
     ImageError
-        As `check_image`, or the image is too small for its encoding.
+        As for `check_image`, or the image is too small for its encoding.
     """
     check_image(message)
     return decode_image(message)
 
 
 def decode_image(message: Any) -> np.ndarray:
-    """As `rgb_frame`, of a message that `check_image` has let pass."""
+    """Return the frame as `rgb_frame` does, for a message that has passed `check_image`."""
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
     pixel_bytes, rows = _row_layout(encoding, height)
@@ -106,7 +106,7 @@ def decode_image(message: Any) -> np.ndarray:
     else:
         shape, strides = (rows, width, pixel_bytes), (step, pixel_bytes, 1)
         pixels = np.lib.stride_tricks.as_strided(data, shape, strides)
-    if encoding == "nv21":  # rows of brightness, then half as many of interleaved V and U
+    if encoding == "nv21":  # rows of luma, then half as many rows of interleaved V and U
         return _converted(pixels, cv2.COLOR_YUV2RGB_NV21)
     if encoding == "mono16":
         pixels = pixels[..., 0 if message.is_bigendian else 1]
@@ -115,79 +115,81 @@ def decode_image(message: Any) -> np.ndarray:
 
 
 def _row_layout(encoding: str, height: int) -> tuple[int, int]:
-    """Bytes a pixel, and rows of data."""
+    """Return bytes per pixel and the number of rows of data."""
     return (1, height * 3 // 2) if encoding == "nv21" else (_PACKED[encoding][0], height)
 
 
 def check_compressed(message: Any) -> None:
-    """Say whether a CompressedImage looks whole, without decoding it.
+    """Check that a CompressedImage appears complete, without decoding it.
 
     Raises
     ------
     ImageError
-        It is neither JPEG nor PNG, ends too early, or has a side over 16384 px or more pixels than
-        its data can hold.
+        The image is neither JPEG nor PNG, ends too early, has a side over 16384 px, or claims more
+        pixels than its data can contain.
     """
     try:
-        size = picture_size(memoryview(message.data))
-    except PictureError as error:
-        raise _not_a_picture(message, str(error)) from None
+        size = encoded_size(memoryview(message.data))
+    except ImageHeaderError as error:
+        raise _incomplete_image(message, str(error)) from None
     _check_sides(*size)
 
 
 def rgb_frame_of_compressed(message: Any) -> np.ndarray:
     """Decode a CompressedImage message (JPEG or PNG) to uint8 RGB ``[H, W, 3]``.
 
-    An EXIF orientation is ignored: the camera's pixels are what detections and calibration refer
-    to. 16-bit images keep their upper 8 bits, an alpha channel is dropped.
+    EXIF orientation is ignored, because detections and calibration refer to the camera's pixels.
+    16-bit images keep their upper 8 bits; an alpha channel is dropped.
 
     Raises
     ------
     ImageError
-        As `check_compressed`, or OpenCV cannot decode the data.
+        As for `check_compressed`, or OpenCV cannot decode the data.
     """
     check_compressed(message)
     return decode_compressed(message)
 
 
 def decode_compressed(message: Any) -> np.ndarray:
-    """As `rgb_frame_of_compressed`, of a message that `check_compressed` has let pass."""
+    """Decode as `rgb_frame_of_compressed` does, for a message that passed `check_compressed`."""
     data = np.frombuffer(message.data, np.uint8)
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         bgr = None
     if bgr is None:
-        raise _not_a_picture(message, "OpenCV cannot decode it")
+        raise _incomplete_image(message, "OpenCV cannot decode it")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def size_of(frame: np.ndarray) -> tuple[int, int]:
-    """(width, height) of a frame ``[H, W, 3]``, pixels."""
+    """Return (width, height) of a frame ``[H, W, 3]``, in pixels."""
     return frame.shape[1], frame.shape[0]
 
 
 def _check_sides(width: int, height: int) -> None:
-    """OpenCV's crops end at sides of 32766 px; larger images are mistakes long before that."""
+    """Refuse sides over LARGEST_SIDE: OpenCV crops up to 32766 px, real images are far smaller."""
     if max(width, height) > LARGEST_SIDE:
-        raise ImageError(f"width x height is {width}x{height}; sides end at {LARGEST_SIDE} px")
+        raise ImageError(
+            f"width x height is {width}x{height}; a side may have at most {LARGEST_SIDE} px"
+        )
 
 
-def _not_a_picture(message: Any, why: str) -> ImageError:
+def _incomplete_image(message: Any, why: str) -> ImageError:
     return ImageError(
-        f"data ({len(message.data)} bytes, format {_shown(message.format)}) is not a whole JPEG or "
-        f"PNG image: {why}"
+        f"data ({len(message.data)} bytes, format {_quoted(message.format)}) is not a complete "
+        f"JPEG or PNG image: {why}"
     )
 
 
-def _shown(text: str) -> str:
-    """A text of unknown length, quoted."""
+def _quoted(text: str) -> str:
+    """Return a text of any length, quoted and shortened to 40 characters."""
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
 def _converted(pixels: np.ndarray, conversion: int) -> np.ndarray:
     try:
         return cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
-    except cv2.error as error:  # such as a Bayer image that is one pixel wide
+    except cv2.error as error:  # for example a Bayer image that is one pixel wide
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise ImageError(f"an image of {size} cannot be converted to RGB: {error.err}") from None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message classes that conversions fill: rclpy's here; a bag library's have the same fields.
+"""The message classes that conversions construct: those of rclpy, or those of a bag library.
 
-Conversions construct every message with all of its fields by keyword, which both kinds accept.
+Conversions pass all fields of a message by keyword, which both kinds of classes accept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class MessageTypes(NamedTuple):
-    """The classes of all messages that the node publishes or that are nested in them."""
+    """The classes of the messages that the node publishes, and of those nested in them."""
 
     Keypoint: Any
     Skeleton: Any
@@ -25,7 +25,7 @@ class MessageTypes(NamedTuple):
 
 
 def rclpy_types() -> MessageTypes:
-    """The classes that rclpy publishes."""
+    """Return the classes that rclpy publishes."""
     from builtin_interfaces.msg import Time
     from std_msgs.msg import Header
     from vision_msgs.msg import BoundingBox2D, Point2D, Pose2D

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which detections belong to which image.
+"""Pairing of images and detections by their stamps.
 
-Knows stamps (integer nanoseconds) and opaque messages; no ROS, no wall clock: every method takes
-the steady time at which its message arrived. Not thread-safe: the caller serialises.
+This module handles stamps (integer nanoseconds) and opaque messages. It uses neither ROS nor a wall
+clock: every method is given the steady time at which its message arrived. Not thread-safe: the
+caller serialises.
 
 The rules
 ---------
-* Equal stamps are a pair at once.
-* With a tolerance, a detection message takes the nearest image within it, but only when no nearer
-  image can come any more: once an image newer than the detections has arrived, or ``max_wait`` has
-  passed. Each message is used once.
-* Stamps of one topic rise. One that repeats or goes back by less than a second is late: dropped and
-  counted. One that goes back by a second or more is a time jump (a bag that starts again): all that
-  waits is cleared and counted, and the message is the first of the new time.
-* An image that waited in vain is ``unmatched`` when the detector has served a newer image, and
-  ``no_detections_yet`` when it has not.
+* Messages with equal stamps are paired at once.
+* With a tolerance, a detection message takes the nearest image within the tolerance, but only once
+  no nearer image can arrive: when an image newer than the detections has arrived, or ``max_wait``
+  has passed. Each message is used once.
+* The stamps of a topic must increase. A stamp that repeats or goes back by less than a second is
+  late: the message is dropped and counted. A stamp that goes back by a second or more is a time
+  jump (a bag that restarts): all waiting messages are dropped and counted, and the message is the
+  first one after the jump.
+* An image that found no detections in time is ``unmatched`` if the detector has answered a newer
+  image, and ``no_detections_yet`` if it has not.
 """
 
 from __future__ import annotations
@@ -27,16 +29,16 @@ from typing import Any
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 
 JUMP_NS = 1_000_000_000
-# After a jump of the images, detections that are this far ahead of the newest image are still those
-# of the old time: no detector can serve an image that the camera has not sent.
+# After the image stamps have jumped back, detections that are this far ahead of the newest image
+# are from before the jump: no detector can answer an image that the camera has not sent.
 STALE_AHEAD_NS = 500_000_000
-# Images kept at most, whatever max_wait says (1 GB of 1080p rgb8 would be 170).
+# Maximum number of waiting images, regardless of max_wait (170 images of 1080p rgb8 take 1 GB).
 MAX_WAITING = 64
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """One message that has not found its partner yet."""
+class PendingMessage:
+    """A message that is waiting for its partner, or was until it was paired."""
 
     stamp: int
     message: Any
@@ -45,29 +47,30 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Pair:
-    """An image with its detections; ``detections`` is None where an image goes on without any."""
+    """An image with its detections; ``detections`` is None for an image that passed without any."""
 
-    image: Waiting
-    detections: Waiting | None
-    epoch: int  # Pairing.epoch when the pair was made: a later jump makes the pair stale
+    image: PendingMessage
+    detections: PendingMessage | None
+    epoch: int  # Pairing.epoch when the pair was made; a later time jump makes the pair stale
 
     @property
     def detections_message(self) -> Any | None:
-        """The message of the detections, if there are any."""
+        """The detections message; None if there is none."""
         return None if self.detections is None else self.detections.message
 
 
 class Pairing:
-    """See the rules above.
+    """Pairs images and detections by the rules above.
 
     Parameters
     ----------
     tolerance
-        Nanoseconds by which the stamps of a pair may differ; 0: exactly equal stamps only.
+        Maximum difference of the stamps of a pair, nanoseconds; 0 requires equal stamps.
     max_wait
         Seconds that a message waits for its partner.
     pass_unpaired_images
-        Images that waited in vain come out as pairs without detections instead of being dropped.
+        Return images that found no detections as pairs without detections, instead of dropping
+        them.
     drop
         Called as ``drop(subject, reason)`` for each message that is not used.
     """
@@ -85,8 +88,8 @@ class Pairing:
         self.pass_unpaired_images = pass_unpaired_images
         self.epoch = 0
         self._drop = drop
-        self._images: deque[Waiting] = deque()
-        self._detections: deque[Waiting] = deque()
+        self._images: deque[PendingMessage] = deque()
+        self._detections: deque[PendingMessage] = deque()
         self._last_image: int | None = None
         self._last_detections: int | None = None
         self._images_jumped = False
@@ -102,8 +105,8 @@ class Pairing:
                 self._drop(Subject.IMAGE, Reason.LATE)
                 return []
         self._last_image = stamp
-        self._images.append(Waiting(stamp, message, now))
-        return self._settle(now)
+        self._images.append(PendingMessage(stamp, message, now))
+        return self._pair_waiting(now)
 
     def add_detections(self, stamp: int, message: Any, now: float) -> list[Pair]:
         """Take a detection message and return the pairs that it completes, oldest first."""
@@ -120,15 +123,15 @@ class Pairing:
                 self._drop(Subject.DETECTIONS, Reason.LATE)
                 return []
         self._last_detections = stamp
-        self._detections.append(Waiting(stamp, message, now))
-        return self._settle(now)
+        self._detections.append(PendingMessage(stamp, message, now))
+        return self._pair_waiting(now)
 
     def expire(self, now: float) -> list[Pair]:
-        """Let go of what has waited too long; to be called a few times in ``max_wait``."""
-        return self._settle(now)
+        """Release messages that have waited too long; call it a few times per ``max_wait``."""
+        return self._pair_waiting(now)
 
     def clear(self, reason: Reason = Reason.TIME_JUMP) -> None:
-        """Forget everything that is keyed by time: what waits is dropped for the reason."""
+        """Drop all waiting messages for this reason and forget the last stamps."""
         for _ in self._images:
             self._drop(Subject.IMAGE, reason)
         for _ in self._detections:
@@ -139,15 +142,15 @@ class Pairing:
         self._images_jumped = False
         self.epoch += 1
 
-    def _settle(self, now: float) -> list[Pair]:
+    def _pair_waiting(self, now: float) -> list[Pair]:
         pairs: list[Pair] = []
-        while self._detections and self._settle_detections(self._detections[0], now, pairs):
+        while self._detections and self._pair_detections(self._detections[0], now, pairs):
             self._detections.popleft()
-        self._release_hopeless_images(now, pairs)
+        self._release_unpairable_images(now, pairs)
         return pairs
 
-    def _settle_detections(self, detections: Waiting, now: float, pairs: list[Pair]) -> bool:
-        """Pair or drop the oldest waiting detections; False when they must go on waiting."""
+    def _pair_detections(self, detections: PendingMessage, now: float, pairs: list[Pair]) -> bool:
+        """Pair or drop the oldest waiting detections; False if they must wait longer."""
         nearest = min(
             self._images, key=lambda image: abs(image.stamp - detections.stamp), default=None
         )
@@ -159,16 +162,16 @@ class Pairing:
         if nearest is None or distance is None or distance > self.tolerance:
             self._drop(Subject.DETECTIONS, Reason.UNMATCHED)
             return True
-        # Detections rise, so no image older than this one can still find any.
+        # Detection stamps increase, so no image older than this one can still be paired.
         while self._images[0] is not nearest:
             self._release(self._images.popleft(), pairs)
         pairs.append(Pair(self._images.popleft(), detections, self.epoch))
         return True
 
-    def _release_hopeless_images(self, now: float, pairs: list[Pair]) -> None:
+    def _release_unpairable_images(self, now: float, pairs: list[Pair]) -> None:
         while self._images:
             image = self._images[0]
-            # Detections that wait for a nearer image to come may still take this one.
+            # Detections that are waiting for a nearer image may still take this one.
             claimed = any(
                 abs(image.stamp - waiting.stamp) <= self.tolerance for waiting in self._detections
             )
@@ -181,7 +184,7 @@ class Pairing:
                 return
             self._release(self._images.popleft(), pairs)
 
-    def _release(self, image: Waiting, pairs: list[Pair]) -> None:
+    def _release(self, image: PendingMessage, pairs: list[Pair]) -> None:
         if self.pass_unpaired_images:
             pairs.append(Pair(image, None, self.epoch))
             return

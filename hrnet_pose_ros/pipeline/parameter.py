@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one parameter is: its type, what it may be, when it may change; and a node's set of them."""
+"""Node parameters: type, allowed values and changeability of each, and a node's set of them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Change(Enum):
 
 
 class ParameterError(ValueError):
-    """A value that a parameter does not take; the message names both and what is allowed."""
+    """A value that a parameter does not allow; the message says which values are allowed."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its default decides its type (bool, int, float, str or a list of int or str).
+    """One parameter. The type of its default is its type: bool, int, float, str, or a list.
 
-    ``minimum`` and ``maximum`` bound a number, or each number of a list; ``choices`` lists the
-    values that a string may take; ``length`` is a list's length (None: any).
+    Lists contain int or str. ``minimum`` and ``maximum`` bound a number, or each number of a list.
+    ``choices`` lists the allowed values of a string. ``length`` is a list's length (None: any).
     """
 
     name: str
@@ -48,14 +48,14 @@ class Parameter:
 
     @property
     def type_name(self) -> str:
-        """The type in ROS's words."""
+        """The type as ROS 2 names it."""
         if isinstance(self.default, list):
             return f"{_TYPE_NAMES[type(self.default[0])]}[]"
         return _TYPE_NAMES[type(self.default)]
 
     @property
     def range_text(self) -> str:
-        """What values are allowed, for people; empty where all of the type are."""
+        """A readable description of the allowed values; empty if every value of the type is."""
         if self.choices:
             return ", ".join(f"`{choice}`" for choice in self.choices)
         if self.minimum is None or self.maximum is None:
@@ -63,7 +63,7 @@ class Parameter:
         return f"{self.minimum:g} to {self.maximum:g}"
 
     def checked(self, value: Any) -> Any:
-        """Return the value in the parameter's type or raise ParameterError."""
+        """Return the value, converted to the parameter's type, or raise ParameterError."""
         if isinstance(self.default, list):
             if not isinstance(value, (list, tuple)) and not hasattr(value, "tolist"):
                 raise self._error(value, f"a list of {_TYPE_NAMES[type(self.default[0])]}")
@@ -76,7 +76,7 @@ class Parameter:
     def _checked_one(self, value: Any, kind: type[Any]) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)  # `max_age_ms: 500` in a YAML file is an integer
-        if type(value) is not kind:  # a bool is no integer here
+        if type(value) is not kind:  # a bool is not accepted as an integer
             raise self._error(value, _TYPE_NAMES[kind])
         if self.choices and value not in self.choices:
             raise self._error(value, "one of " + ", ".join(self.choices))
@@ -104,7 +104,7 @@ def parameter(
     choices: tuple[str, ...] = (),
     length: int | None = None,
 ) -> Value:
-    """A field of a `ParameterSet`; the arguments are those of `Parameter`."""
+    """Define a field of a `ParameterSet`; the arguments are those of `Parameter`."""
     facts = dict(
         default=default,
         description=description,
@@ -124,13 +124,13 @@ def parameter(
 
 @dataclass(frozen=True)
 class ParameterSet:
-    """The values of all parameters of a node at one time: each field is a `parameter`.
+    """The values of all parameters of a node at one time; each field is a `parameter`.
 
     Example
     -------
     >>> @dataclass(frozen=True)
     ... class PlayerSettings(ParameterSet):
-    ...     rate: float = parameter(10.0, "Images a second.", minimum=0.1, maximum=100.0)
+    ...     rate: float = parameter(10.0, "Images per second.", minimum=0.1, maximum=100.0)
     >>> PlayerSettings.of({"rate": 5})
     PlayerSettings(rate=5.0)
     >>> PlayerSettings.of({"rate": 0})
@@ -140,7 +140,7 @@ class ParameterSet:
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
-        """What the fields are, by name, in their order."""
+        """Return the parameters by name, in the order of the fields."""
         return {
             field.name: Parameter(name=field.name, **field.metadata[_KEY])
             for field in dataclasses.fields(cls)
@@ -148,12 +148,13 @@ class ParameterSet:
 
     @classmethod
     def of(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
-        """Check ``{name: value}`` and return them; a parameter that is left out has its default.
+        """Return settings with the values ``{name: value}``; other parameters have their defaults.
 
         Raises
         ------
         ParameterError
-            There is no such parameter (the nearest name is named), or it does not take the value.
+            There is no such parameter (the message suggests the nearest name), or the value is not
+            allowed.
         """
         parameters = cls.parameters()
         for name in values:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, all of them: what each may be, its default, and what it does.
+"""All parameters of the node `hrnet_pose`: allowed values, defaults and descriptions.
 
-The parameter file and the documents' table are made from it (`parameter_documents`).
+The parameter file and the table in the documentation are generated from it (`parameter_documents`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hrnet_pose_ros.pipeline.parameter import (
     parameter,
 )
 
-# What takes over from a GPU that fails.
+# What replaces a GPU engine that fails.
 FALLBACKS = ("cpu", "none")
 _PLAN = TensorRtOptions()
 
@@ -47,76 +47,80 @@ class Settings(ParameterSet):
     )
     model: str = parameter(
         "hrnet_w16_small",
-        "A model by name (`hrnet_pose models`), or the path of a model file.",
+        "The name of a model (`hrnet_pose models` lists them), or the path of a model file.",
         Change.UNCONFIGURED,
     )
     engine: str = parameter(
         "auto",
-        "What runs the network. `auto`: `tensorrt` where a CUDA device and a TensorRT library are "
-        "found, else `openvino`; `torch` is the slow reference.",
+        "What runs the network. `auto` selects `tensorrt` if a CUDA device and a TensorRT library "
+        "are found, otherwise `openvino`; `torch` is the slow reference.",
         Change.UNCONFIGURED,
         choices=ENGINES,
     )
     precision: str = parameter(
         "auto",
-        "`auto`: with `tensorrt` float16, or float32 where only that graph is found; with "
-        "`openvino` bfloat16 where the processor has it and a check at start-up shows the same "
-        "skeletons as float32. `float16` is for `tensorrt`, `bfloat16` for `openvino`; `int8` "
+        "`auto` selects, for `tensorrt`, float16, or float32 if only that graph is found; for "
+        "`openvino`, bfloat16 if the processor supports it and a check at start-up finds the same "
+        "skeletons as with float32. `float16` is for `tensorrt`, `bfloat16` for `openvino`; `int8` "
         "needs the file that `hrnet_pose quantize` writes for either.",
         Change.UNCONFIGURED,
         choices=PRECISIONS,
     )
     decoding: str = parameter(
         "quarter",
-        "Heatmap to key point: the reference's `quarter` offset or `dark` (sub-cell Taylor step).",
+        "How key points are decoded from heatmaps: with the `quarter` offset of the HRNet "
+        "reference, or with `dark` (sub-cell Taylor step).",
         Change.UNCONFIGURED,
         choices=DECODINGS,
     )
     flip_test: bool = parameter(
         False,
-        "Run every crop mirrored as well and take the mean of both, as published accuracies do: "
-        "twice the work for the network.",
+        "Also run every crop mirrored and average both heatmaps, as published accuracies do. This "
+        "doubles the work of the network.",
         Change.UNCONFIGURED,
     )
     max_batch: int = parameter(
         DEFAULT_MAX_BATCH,
-        "Persons in one call of the network; more are split. `tensorrt` takes `max_persons`.",
+        "Maximum number of persons per call of the network; larger groups are split. `tensorrt` "
+        "uses `max_persons` instead.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=128,
     )
     threads: int = parameter(
         0,
-        "Processor threads of the engine; 0: all cores.",
+        "CPU threads of the engine; 0 uses all cores.",
         Change.UNCONFIGURED,
         minimum=0,
         maximum=256,
     )
     max_persons: int = parameter(
         20,
-        "Skeletons of one image at most: the largest boxes first; the rest counts in `omitted`.",
+        "Maximum number of skeletons per image. The largest boxes are kept; the others are counted "
+        "in `omitted`.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=500,
     )
     fallback: str = parameter(
         FALLBACKS[0],
-        "When the GPU's engine cannot be made, or fails twice: `cpu` goes on with `openvino` and "
-        "says so, `none` publishes nothing.",
+        "What to do when the GPU engine cannot be made or fails twice: `cpu` continues with "
+        "`openvino` and announces it, `none` publishes nothing.",
         Change.UNCONFIGURED,
         choices=FALLBACKS,
     )
     device_index: int = parameter(
         _PLAN.device,
-        "`tensorrt`: which CUDA device.",
+        "For `tensorrt`: index of the CUDA device.",
         Change.UNCONFIGURED,
         minimum=0,
         maximum=63,
     )
     image_size: list[int] = parameter(
         list(_PLAN.image_size),
-        "`tensorrt`: width and height of the camera's images, for which the plan is made at start; "
-        "images of another size have it made again, which may take minutes.",
+        "For `tensorrt`: width and height of the camera images, for which the plan is built when "
+        "the node is configured. Images of another size trigger a new build, which may take "
+        "minutes.",
         Change.UNCONFIGURED,
         minimum=16,
         maximum=LARGEST_SIDE,
@@ -124,62 +128,65 @@ class Settings(ParameterSet):
     )
     typical_persons: int = parameter(
         _PLAN.typical_persons,
-        "`tensorrt`: the number of persons that the plan is made fastest for.",
+        "For `tensorrt`: the number of persons for which the plan is optimized.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=500,
     )
     plan_cache: str = parameter(
         _PLAN.plan_cache,
-        "`tensorrt`: folder of the compiled plans; empty: `~/.cache/hrnet_pose/plans`.",
+        "For `tensorrt`: folder of the compiled plans; if empty, `~/.cache/hrnet_pose/plans`.",
         Change.UNCONFIGURED,
     )
     workspace_mib: int = parameter(
         _PLAN.workspace_mib,
-        "`tensorrt`: most device memory for intermediate results, MiB; 0: the library's default.",
+        "For `tensorrt`: maximum device memory for intermediate results, MiB; 0 keeps the default "
+        "of the library.",
         Change.UNCONFIGURED,
         minimum=0,
         maximum=262144,
     )
     optimization_level: int = parameter(
         _PLAN.optimization_level,
-        "`tensorrt`: how long the build searches; 0 is the shortest.",
+        "For `tensorrt`: how long the builder searches for fast kernels; 0 is the shortest.",
         Change.UNCONFIGURED,
         minimum=OPTIMIZATION_LEVELS[0],
         maximum=OPTIMIZATION_LEVELS[1],
     )
     class_ids: list[str] = parameter(
         ["person", "pedestrian", "0"],
-        "Detection classes that are persons, whatever their case; `*` takes every class. Quote "
+        "Detection classes that count as persons, case-insensitive; `*` accepts every class. Quote "
         "numbers in YAML.",
     )
     min_detection_score: float = parameter(
         0.0,
-        "Detections with a lower score are not used.",
+        "Minimum score of a detection; others are not used.",
         minimum=0.0,
         maximum=1.0,
     )
     detector_size: list[int] = parameter(
         [0, 0],
-        "Width and height of the image that the boxes refer to, where the detector gives them in "
-        "pixels of its own input; `[0, 0]`: pixels of the camera image.",
+        "Width and height of the detector's input, if the detector reports boxes in pixels of that "
+        "input; `[0, 0]` if it reports them in pixels of the camera image.",
         minimum=0,
         maximum=32766,
         length=2,
     )
     detector_letterbox: bool = parameter(
         False,
-        "The detector keeps the aspect ratio and pads (used with `detector_size`).",
+        "Whether the detector keeps the aspect ratio and pads its input (used with "
+        "`detector_size`).",
     )
     sync_tolerance_ms: float = parameter(
         0.0,
-        "How far the stamps of an image and its detections may differ; 0: equal stamps only.",
+        "Maximum difference between the stamps of an image and its detections; 0 requires equal "
+        "stamps.",
         minimum=0.0,
         maximum=1000.0,
     )
     max_wait_ms: float = parameter(
         300.0,
-        "How long an image waits for its detections, and detections for their image.",
+        "Maximum time that an image waits for its detections, and detections for their image.",
         minimum=1.0,
         maximum=10000.0,
     )
@@ -191,39 +198,39 @@ class Settings(ParameterSet):
     )
     warn_age_ms: float = parameter(
         300.0,
-        "Diagnostics warn when the age at publication exceeds this at the 95th percentile.",
+        "Diagnostics warn when the 95th percentile of the age at publication exceeds this.",
         minimum=1.0,
         maximum=10000.0,
     )
     clock_tolerance_ms: float = parameter(
         30.0,
-        "How far a stamp may lie in the future of the node's clock before it counts as an error; "
-        "the `/clock` of a bag that plays ticks every 25 ms.",
+        "How far a stamp may be ahead of the node's clock before it counts as an error; when a bag "
+        "is played, `/clock` ticks every 25 ms.",
         minimum=0.0,
         maximum=1000.0,
     )
     whole_image_as_person: bool = parameter(
         False,
-        "Images without detections are processed as one person that fills the image.",
+        "Process images without detections as one person that fills the image.",
     )
     image_rectified: bool = parameter(
         False,
-        "The images are rectified: projections use the camera's P instead of K and D.",
+        "Whether the images are rectified; projections then use the camera's P instead of K and D.",
     )
     person_height_m: float = parameter(
         1.7,
-        "Height of a person that places the markers in 3D.",
+        "Assumed height of a person, which places the markers in 3D.",
         minimum=0.5,
         maximum=2.5,
     )
     smoothing: bool = parameter(
         False,
-        "Also publish `skeletons_smoothed`: a Kalman filter for each id and joint, while somebody "
-        "subscribes. `skeletons` stay as they are.",
+        "Also publish `skeletons_smoothed`, filtered with a Kalman filter per id and joint, while "
+        "there is a subscriber. `skeletons` are not affected.",
     )
     draw_min_score: float = parameter(
         0.2,
-        "Overlay and markers show joints of at least this score.",
+        "Minimum score of the joints that overlay and markers show.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -231,7 +238,7 @@ class Settings(ParameterSet):
     def __post_init__(self) -> None:
         if (self.detector_size[0] == 0) != (self.detector_size[1] == 0):
             raise ParameterError(
-                f"parameter detector_size is {self.detector_size}; allowed: two sizes above 0, "
+                f"parameter detector_size is {self.detector_size}; allowed: two numbers above 0, "
                 "or [0, 0] for pixels of the camera image"
             )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses to messages."""
+"""Conversion between poses and SkeletonArray messages, and the SkeletonInfo message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_DETECTION = 4294967295  # Skeleton.NO_DETECTION
 
 @dataclass
 class Times:
-    """Where the time of one image went, seconds; see StageTimes.msg. NaN: unknown."""
+    """Durations of the stages of one image, seconds; NaN if unknown. See StageTimes.msg."""
 
     arrival: float = math.nan
     pairing: float = math.nan
@@ -46,7 +46,7 @@ def skeleton_array(
     Parameters
     ----------
     image, detections
-        The messages that the poses were made from; their headers are carried through.
+        The messages that the poses were estimated from; their stamps are copied.
     image_size
         ``(width, height)`` of the decoded image, pixels.
     persons, poses
@@ -103,7 +103,7 @@ def skeleton_info(
     image_rectified: bool,
     fallback: bool = False,
 ) -> Any:
-    """Make the SkeletonInfo of an engine; ``fallback``: it stands in for one that failed."""
+    """Make the SkeletonInfo of an engine; ``fallback``: the engine replaces one that failed."""
     return types.SkeletonInfo(
         header=header,
         skeleton=SKELETON,
@@ -133,7 +133,7 @@ def _whole_image_box(types: MessageTypes, image_size: tuple[int, int]) -> Any:
 
 
 def poses_of(message: Any) -> tuple[Poses, np.ndarray]:
-    """The poses and boxes of a SkeletonArray: what `skeleton_array` was made from.
+    """Return the poses and boxes of a SkeletonArray; the inverse of `skeleton_array`.
 
     Returns
     -------

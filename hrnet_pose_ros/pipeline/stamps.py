@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps: the message's seconds and nanoseconds, and one integer of nanoseconds."""
+"""Conversion of stamps between seconds with nanoseconds and integer nanoseconds."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ NS_PER_S = 1_000_000_000
 
 
 def nanoseconds(stamp: Any) -> int:
-    """A builtin_interfaces/Time as integer nanoseconds; a float could not hold it."""
+    """Return a builtin_interfaces/Time as integer nanoseconds; a float is not precise enough."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
 
 
 def stamp_of(message: Any) -> int:
-    """The stamp in a message's header, nanoseconds."""
+    """Return the stamp in a message's header, nanoseconds."""
     return nanoseconds(message.header.stamp)
 
 
 def time_fields(stamp: int) -> dict[str, int]:
-    """``sec`` and ``nanosec`` of integer nanoseconds: the arguments of a Time message.
+    """Return ``sec`` and ``nanosec``, the arguments of a Time message, of integer nanoseconds.
 
     >>> time_fields(1_500_000_001)
     {'sec': 1, 'nanosec': 500000001}
@@ -29,7 +29,7 @@ def time_fields(stamp: int) -> dict[str, int]:
 
 
 def seconds_text(stamp: int) -> str:
-    """Integer nanoseconds in seconds with all nine places, as logs and file names show them.
+    """Return integer nanoseconds as seconds with nine decimals, for logs and file names.
 
     >>> seconds_text(1_500_000_001)
     '1.500000001'

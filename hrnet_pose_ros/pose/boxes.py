@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Person boxes, and the transform between a box's crop and the image.
+"""Person boxes, and the transform between the crop of a box and the image.
 
-A box is ``x, y, width, height`` in image pixels; it is never clipped to the image, because the
-crop's place depends on the whole box. A size is always ``(width, height)``, as in OpenCV.
+A box is ``x, y, width, height`` in image pixels. It is never clipped to the image, because the
+position of the crop depends on the whole box. A size is always ``(width, height)``, as in OpenCV.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-# The crop shows this much more than the box on either axis (HRNet reference).
+# The crop is larger than the box by this factor on both axes (HRNet reference).
 PADDING = 1.25
 
-# Limits of a box, in pixels. A side below 1 px is no picture of a person: it is most often a box
-# in normalised coordinates. The upper limit holds for x, y, width and height alike: cv2.warpAffine
-# counts source pixels in 1/1024 in an int32 and wraps round at 2.1e6 px (measured on OpenCV 4.6
-# and 4.14: exact with a box of 1e6 px, invented pixels with 1e7 px), and float32 still resolves
-# 1/128 px at 1e5. The crop of a box within the limits stays below 4e5 px.
+# Limits of a box, in pixels. A side below 1 px cannot show a person; usually the box is in
+# normalised coordinates. The upper limit applies to x, y, width and height: cv2.warpAffine keeps
+# source coordinates in units of 1/1024 px in an int32, which overflows at 2.1e6 px (measured on
+# OpenCV 4.6 and 4.14: exact with a box of 1e6 px, wrong pixels with 1e7 px), and float32 still
+# resolves 1/128 px at 1e5. The crop of a box within the limits stays below 4e5 px.
 MIN_SIDE_PX = 1.0
 MAX_PX = 1e5
 
@@ -48,19 +48,19 @@ def _within_limits(boxes: np.ndarray) -> np.ndarray:
 
 
 def usable_boxes(boxes: ArrayLike, image_size: tuple[float, float]) -> np.ndarray:
-    """Say which boxes a pose can be estimated for.
+    """Return for which boxes a pose can be estimated.
 
     Parameters
     ----------
     boxes
-        float ``[N, 4]``: x, y, width, height in image pixels, with any values.
+        float ``[N, 4]``: x, y, width, height in image pixels; any values are allowed.
     image_size
         ``(width, height)`` of the image in pixels.
 
     Returns
     -------
     bool ``[N]``: the box is finite, both sides are at least ``MIN_SIDE_PX``, no number exceeds
-    ``MAX_PX`` in size, and box and image share some area.
+    ``MAX_PX`` in magnitude, and the box overlaps the image.
 
     Raises
     ------
@@ -79,16 +79,19 @@ def usable_boxes(boxes: ArrayLike, image_size: tuple[float, float]) -> np.ndarra
 def _centres_and_scales(
     boxes: ArrayLike, input_size: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres ``[N, 2]`` of the crops, image pixels per crop pixel ``[N]``, crop centre ``[2]``."""
+    """Return the crops' centres ``[N, 2]``, scales ``[N]`` and the middle of a crop ``[2]``.
+
+    They are in image pixels, in image pixels per crop pixel, and in crop pixels.
+    """
     array = _checked_boxes(boxes)
     width, height = _checked_size("input_size", input_size)
     refused = np.flatnonzero(~_within_limits(array))
     if refused.size:
         index = int(refused[0])
         raise ValueError(
-            f"box {index} has no crop: {array[index].tolist()} (x, y, width, height) must be "
+            f"box {index} cannot be cropped: {array[index].tolist()} (x, y, width, height) must be "
             f"finite, with sides of at least {MIN_SIDE_PX:g} px and no number beyond {MAX_PX:g}; "
-            "select with usable_boxes() first"
+            "select boxes with usable_boxes() first"
         )
     centres = array[:, :2] + array[:, 2:] / 2
     crop_width = PADDING * np.maximum(array[:, 2], array[:, 3] * (width / height))
@@ -103,11 +106,11 @@ def _scale_and_shift(scales: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 
 
 def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
-    """Affine transforms from crop pixels to image pixels (HRNet reference's rule).
+    """Return affine transforms from crop pixels to image pixels, as in the HRNet reference.
 
-    The box is extended about its centre to the input's aspect, then both sides are multiplied by
-    1.25; the scale is the same on both axes and the box's centre is the crop's ``W/2, H/2`` (not
-    ``(W-1)/2``: weights trained with UDP follow another rule).
+    The box is extended about its centre to the aspect ratio of the input, then both sides are
+    multiplied by 1.25. The scale is the same on both axes, and the centre of the box is mapped to
+    ``W/2, H/2`` of the crop (not ``(W-1)/2``; weights trained with UDP follow another rule).
 
     Parameters
     ----------
@@ -131,7 +134,7 @@ def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarr
 
 
 def image_to_crop(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
-    """Affine transforms from image pixels to crop pixels: the inverse of `crop_to_image`.
+    """Return affine transforms from image pixels to crop pixels, the inverse of `crop_to_image`.
 
     Arguments, shape and errors are those of `crop_to_image`.
     """
@@ -140,7 +143,7 @@ def image_to_crop(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarr
 
 
 def rotated_box_bounds(rotated_boxes: ArrayLike) -> np.ndarray:
-    """Axis-aligned boxes around rotated ones (``vision_msgs/BoundingBox2D`` with theta).
+    """Return axis-aligned boxes around rotated ones (``vision_msgs/BoundingBox2D`` with theta).
 
     Parameters
     ----------
@@ -149,8 +152,8 @@ def rotated_box_bounds(rotated_boxes: ArrayLike) -> np.ndarray:
 
     Returns
     -------
-    float64 ``[N, 4]``: x, y, width, height; NaN or infinite where the input is, which
-    `usable_boxes` then refuses.
+    float64 ``[N, 4]``: x, y, width, height; NaN or infinite where the input is, so that
+    `usable_boxes` rejects the box.
 
     Raises
     ------
@@ -182,8 +185,8 @@ def boxes_from_detector_size(
     image_size
         ``(width, height)`` of the image.
     letterbox
-        False: the image was stretched to the detector's size, each axis by itself. True: it was
-        scaled by the smaller of the two ratios and centred between bars of equal width.
+        False: the image was stretched to the detector's size, independently on each axis. True: it
+        was scaled by the smaller of the two ratios and centred between bars of equal width.
 
     Returns
     -------

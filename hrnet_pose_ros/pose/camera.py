@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A calibrated camera in plain numbers: pixels to rays, a skeleton to points in space.
+"""A calibrated camera without ROS: maps pixels to rays, and a skeleton to points in 3D.
 
-The frame is the optical one: x right, y down, z forward. Meaning of the calibration's fields:
-``sensor_msgs/CameraInfo``; rules for binning and region of interest: ROS's ``image_geometry``.
+The frame is the optical frame: x right, y down, z forward. The fields of the calibration are those
+of ``sensor_msgs/CameraInfo``; binning and region of interest follow ``image_geometry``.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Numbers of distortion coefficients that each model may come with (CameraInfo; OpenCV).
+# Allowed numbers of distortion coefficients for each model (CameraInfo; OpenCV).
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (4, 5),
     "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
 }
 
-# A ray must project back to its pixel this closely, or the pixel lies where the distortion model
-# cannot be inverted (far outside the image the polynomials fold back).
+# A ray must project back to its pixel within this distance. Otherwise the pixel lies where the
+# distortion model cannot be inverted (far outside the image the polynomials fold back).
 REPROJECTION_PX = 0.1
 
 
 @dataclass(frozen=True)
 class Camera:
-    """The projection of one image: focal lengths and principal point in its own pixels.
+    """The projection of one image: focal lengths and principal point in pixels of that image.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Camera:
     distortion_model
         ``plumb_bob``, ``rational_polynomial`` or ``equidistant``; empty for a rectified image.
     coefficients
-        The model's coefficients in OpenCV's order; empty for no distortion.
+        The coefficients of the model in OpenCV's order; empty if there is no distortion.
     """
 
     fx: float
@@ -50,14 +50,17 @@ class Camera:
     def __post_init__(self) -> None:
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.coefficients)
         if not np.isfinite(numbers).all() or self.fx <= 0 or self.fy <= 0:
-            raise ValueError(f"camera numbers must be finite and fx, fy above 0, got {numbers}")
+            raise ValueError(
+                "fx, fy, cx, cy and the coefficients must be finite, and fx and fy above 0, got "
+                f"{numbers}"
+            )
         if not self.coefficients:
             return
         counts = DISTORTION_MODELS.get(self.distortion_model)
         if counts is None:
             raise ValueError(
                 f"distortion_model must be one of {tuple(DISTORTION_MODELS)}, got "
-                f"{self.distortion_model!r}; rectify the image otherwise"
+                f"{self.distortion_model!r}; for other models, use rectified images"
             )
         if len(self.coefficients) not in counts:
             raise ValueError(
@@ -81,41 +84,41 @@ class Camera:
     ) -> Camera:
         """Make the camera of an image from the fields of a ``sensor_msgs/CameraInfo``.
 
-        Binning and resizing scale ``cx`` like ``fx`` (``image_geometry``, ``image_proc``); counting
-        from the corners of pixels instead would differ by less than half a pixel.
+        Binning and resizing scale ``cx`` like ``fx`` (as in ``image_geometry`` and ``image_proc``).
+        With pixel corners as the origin, the result would differ by less than half a pixel.
 
         Parameters
         ----------
         k, p, d
-            The 9 numbers of K, the 12 of P (row-major), the distortion coefficients.
+            The 9 numbers of K and the 12 of P (row-major), and the distortion coefficients.
         distortion_model
-            As in CameraInfo; not used when rectified or when ``d`` is empty or all zero.
+            As in CameraInfo; not used if the image is rectified or ``d`` is empty or all zero.
         size
-            ``(width, height)`` of the full sensor that the calibration is for.
+            ``(width, height)`` of the full sensor to which the calibration refers.
         image_size
-            ``(width, height)`` of the image at hand. Where it is not what size, ROI and binning
-            give, the image is taken to have been resized from that.
+            ``(width, height)`` of the actual image. If it differs from what size, ROI and binning
+            give, the image is assumed to be resized.
         rectified
-            True: the image is rectified, P applies; False: K and D apply.
+            Whether the image is rectified: if so, P applies, otherwise K and D.
         binning
             ``(binning_x, binning_y)``; 0 means 1.
         roi
-            ``(x_offset, y_offset, width, height)`` in pixels of the full sensor; width or height
-            0 means the whole.
+            ``(x_offset, y_offset, width, height)`` in pixels of the full sensor; a width or height
+            of 0 means the full width or height.
 
         Raises
         ------
         ValueError
             The camera is not calibrated (``K[0]`` is 0), a field has a wrong length or value, or
-            the distortion model is not known.
+            the distortion model is unknown.
         """
         for name, values, length in (("k", k, 9), ("p", p, 12)):
             if len(values) != length:
                 raise ValueError(f"{name} must have {length} numbers, got {len(values)}")
         if k[0] == 0:
-            raise ValueError("camera is not calibrated: K[0] is 0; publish a calibration")
+            raise ValueError("the camera is not calibrated: K[0] is 0; publish a calibration")
         if rectified and p[0] == 0:
-            raise ValueError("camera has no rectified projection: P[0] is 0; use the raw image")
+            raise ValueError("the camera has no rectified projection: P[0] is 0; use the raw image")
         for name, pair in (("size", size), ("image_size", image_size)):
             if len(pair) != 2 or min(pair) <= 0:
                 raise ValueError(f"{name} must be a positive (width, height), got {pair}")
@@ -124,7 +127,7 @@ class Camera:
 
         fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if rectified else (k[0], k[4], k[2], k[5])
         x_offset, y_offset, roi_width, roi_height = roi
-        # Image pixels for one pixel of the full sensor; binning and resizing together.
+        # Image pixels per pixel of the full sensor, from binning and resizing.
         scale_x = image_size[0] / _seen("width", size[0], roi_width, x_offset, binning[0])
         scale_y = image_size[1] / _seen("height", size[1], roi_height, y_offset, binning[1])
         distorted = not rectified and any(value != 0 for value in d)
@@ -138,7 +141,7 @@ class Camera:
         )
 
     def rays(self, points: ArrayLike) -> np.ndarray:
-        """Directions of pixels in the optical frame, scaled to z = 1.
+        """Return the directions of pixels in the optical frame, scaled to z = 1.
 
         Parameters
         ----------
@@ -152,7 +155,7 @@ class Camera:
         Raises
         ------
         ValueError
-            The last axis is not 2.
+            The last axis does not have length 2.
         """
         pixels = np.asarray(points, np.float64)
         if pixels.ndim < 1 or pixels.shape[-1] != 2:
@@ -170,10 +173,10 @@ class Camera:
     def skeleton_points(
         self, points: ArrayLike, height_px: ArrayLike, person_height: float = 1.7
     ) -> np.ndarray:
-        """Key points in space, all of a person's on the plane at its estimated distance.
+        """Return key points in 3D, those of each person in a plane at the estimated distance.
 
-        The distance is ``Z = fy * person_height / height_px``: right for an upright person of that
-        height seen whole, a rough guess otherwise.
+        The distance is ``Z = fy * person_height / height_px``, which is correct for an upright,
+        fully visible person of that height, and a rough estimate otherwise.
 
         Parameters
         ----------
@@ -186,13 +189,13 @@ class Camera:
 
         Returns
         -------
-        float64 ``[..., J, 3]`` in metres; NaN where a point is NaN or a height is not finite and
-        above 0.
+        float64 ``[..., J, 3]`` in metres; NaN where a point is NaN, or a height is not finite or
+        not above 0.
 
         Raises
         ------
         ValueError
-            The shapes do not fit, or ``person_height`` is not above 0.
+            The shapes do not match, or ``person_height`` is not above 0.
         """
         pixels, heights = np.asarray(points, np.float64), np.asarray(height_px, np.float64)
         if pixels.ndim < 2 or pixels.shape[-1] != 2:
@@ -206,7 +209,7 @@ class Camera:
         return self.rays(pixels) * distance[..., None, None]
 
     def _undistorted(self, plane: np.ndarray) -> np.ndarray:
-        """Undo the distortion of points ``[M, 2]`` at z = 1; NaN where that has no answer."""
+        """Undistort points ``[M, 2]`` at z = 1; NaN where that is not possible."""
         unit, d = np.eye(3), np.array(self.coefficients)
         result = np.full(plane.shape, np.nan)
         finite = np.flatnonzero(np.isfinite(plane).all(axis=1))
@@ -229,10 +232,12 @@ class Camera:
 
 
 def _seen(axis: str, full: int, roi: int, offset: int, binning: int) -> float:
-    """Full-sensor pixels that the image shows on one axis, as the camera driver delivered it."""
+    """Return how many full-sensor pixels the driver's image covers on one axis."""
     seen = roi or full - offset
     if seen <= 0 or offset + seen > full:
-        raise ValueError(f"roi lies outside the sensor: offset {offset}, {axis} {roi} of {full}")
-    # The driver drops what does not fill a whole binned pixel.
+        raise ValueError(
+            f"the roi lies outside of the sensor: offset {offset}, {axis} {roi} of {full}"
+        )
+    # The driver drops pixels that do not fill a whole binned pixel.
     binning = max(binning, 1)
     return max(seen // binning, 1) * binning

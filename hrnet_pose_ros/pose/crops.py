@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting the persons' crops out of a frame."""
+"""Samples the crops of persons from a frame."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-# cv2.warpAffine keeps source coordinates in int16 and asserts on sides of 32767 px and more.
+# cv2.warpAffine keeps source coordinates in int16 and fails an assertion at sides of 32767 px.
 MAX_FRAME_SIDE = 32766
 
 
 def warp_crops(
     frame: np.ndarray, crop_to_image: np.ndarray, input_size: tuple[int, int]
 ) -> np.ndarray:
-    """Sample one crop a transform, bilinearly, black outside the frame.
+    """Sample one crop per transform, with bilinear interpolation; black outside of the frame.
 
     Parameters
     ----------
     frame
-        uint8 ``[H, W, 3]``, sides up to 32766 px. Rows may be padded (a view with a larger row
-        stride is read in place); other layouts, for example a reversed channel axis, are copied
+        uint8 ``[H, W, 3]``, sides up to 32766 px. Rows may be padded: a view with a larger row
+        stride is read in place. Other layouts, for example a reversed channel axis, are copied
         once.
     crop_to_image
         float ``[N, 2, 3]`` from `hrnet_pose_ros.pose.boxes.crop_to_image`.
@@ -28,7 +28,7 @@ def warp_crops(
 
     Returns
     -------
-    uint8 ``[N, height, width, 3]``. OpenCV places samples on a grid of 1/32 px.
+    uint8 ``[N, height, width, 3]``. OpenCV rounds sample positions to 1/32 px.
 
     Raises
     ------
@@ -41,13 +41,13 @@ def warp_crops(
     if not 1 <= min(frame.shape[:2]) <= max(frame.shape[:2]) <= MAX_FRAME_SIDE:
         raise ValueError(
             f"frame sides must be 1 to {MAX_FRAME_SIDE} px (limit of cv2.warpAffine), "
-            f"got (H, W) = {frame.shape[:2]}; cut or shrink the image first"
+            f"got (H, W) = {frame.shape[:2]}; crop or resize the image first"
         )
     transforms = np.asarray(crop_to_image, np.float64)
     if transforms.ndim != 3 or transforms.shape[1:] != (2, 3):
         raise ValueError(f"crop_to_image must have shape (N, 2, 3), got {transforms.shape}")
     if not np.isfinite(transforms).all():
-        raise ValueError("crop_to_image must be finite; make it with boxes.crop_to_image()")
+        raise ValueError("crop_to_image must be finite; compute it with boxes.crop_to_image()")
     width, height = input_size
     crops = np.empty((len(transforms), height, width, 3), np.uint8)
     if not _readable_by_opencv(frame):
@@ -66,6 +66,6 @@ def warp_crops(
 
 
 def _readable_by_opencv(frame: np.ndarray) -> bool:
-    """Whether OpenCV takes the array in place; otherwise it would copy it anew for each crop."""
+    """Return whether OpenCV reads the array in place; otherwise it would copy it for each crop."""
     row, pixel, channel = frame.strides
     return channel == 1 and pixel == 3 and row >= 3 * frame.shape[1]

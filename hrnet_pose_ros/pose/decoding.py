@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heatmaps to key points with scores and covariances, all persons and joints at once.
+"""Decodes heatmaps to key points with scores and covariances, for all persons and joints at once.
 
-Positions are first found in heatmap cells (cell centres at integers), then mapped to image pixels
-by the crop's transform, of which one cell is ``stride`` pixels.
+Positions are first computed in heatmap cells (cell centres at integers), then mapped to image
+pixels by the transform of the crop. One cell is ``stride`` crop pixels wide.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from hrnet_pose_ros.skeleton import JOINTS
 
 Method = Literal["quarter", "dark"]
 
-# Size of DARK's Gaussian kernel for the target sigma (in cells) that the network was trained with.
-# The kernel's own sigma follows from its size by OpenCV's rule, as in the DARK reference.
+# Size of DARK's Gaussian kernel for each target sigma (in cells) of the training. The sigma of the
+# kernel follows from its size by OpenCV's rule, as in the DARK reference.
 BLUR_KERNELS = {2: 11, 3: 17}
 
-# DARK takes the logarithm of no less than this (DARK reference).
+# Values are clipped to this minimum before DARK takes their logarithm (DARK reference).
 LOG_FLOOR = 1e-10
 
-# A DARK step longer than this on either axis, in cells, is not taken: it would leave the 5x5
-# stencil that the quadratic was fitted on.
+# A DARK step longer than this on either axis, in cells, is rejected: it would leave the 5x5 stencil
+# to which the quadratic was fitted.
 MAX_STEP = 2.0
 
-# The covariance's weights are what rises above this part of the peak; of a 2D Gaussian's variance
-# this truncation leaves MOMENT_KEPT (by integration 0.6042).
+# The weights of the covariance are the excess over this fraction of the peak. This truncation
+# reduces the variance of a 2D Gaussian by the factor MOMENT_KEPT (0.6042 by integration).
 WEIGHT_FLOOR = 0.1
 MOMENT_KEPT = 0.604
 
-# Variance of a position that is only known to lie somewhere in its cell, in cells².
+# Variance of a position that is uniformly distributed over its cell, in cells².
 CELL_VARIANCE = 1 / 12
 
 
@@ -41,8 +41,8 @@ class HeatmapPoints(NamedTuple):
     """Decoded heatmaps of N persons, in heatmap cells.
 
     points: float64 ``[N, 17, 2]``, x and y; scores: float32 ``[N, 17]``, the raw peak;
-    covariances: float64 ``[N, 17, 2, 2]``, cells²; valid: bool ``[N, 17]``. Where not valid,
-    points and covariances are NaN and the score is 0.
+    covariances: float64 ``[N, 17, 2, 2]``, cells²; valid: bool ``[N, 17]``. Joints that are not
+    valid have NaN points and covariances, and a score of 0.
     """
 
     points: np.ndarray
@@ -52,22 +52,22 @@ class HeatmapPoints(NamedTuple):
 
 
 def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> HeatmapPoints:
-    """Find each heatmap's key point, its score and its covariance.
+    """Decode the key point of each heatmap, with its score and covariance.
 
-    A joint is valid when its map is finite and its peak is above 0.
+    A joint is valid if its heatmap is finite and its peak is above 0.
 
     Parameters
     ----------
     heatmaps
-        float ``[N, 17, h, w]`` as the network gives them (values below 0 and above 1 are normal).
+        float ``[N, 17, h, w]`` from the network (values below 0 and above 1 are normal).
     method
-        ``"quarter"``: the argmax, moved by 0.25 cell towards the larger neighbour on each axis
-        where ``1 < px < w-1`` and ``1 < py < h-1`` (HRNet reference). ``"dark"``: one Taylor step
-        on the logarithm of the blurred map where ``1 < px < w-2`` and ``1 < py < h-2`` (DARK
-        reference); the argmax stays where the Hessian is not negative definite or the step is
-        longer than ``MAX_STEP`` on an axis.
+        ``"quarter"``: the argmax, moved by 0.25 cell towards the larger neighbour on each axis if
+        ``1 < px < w-1`` and ``1 < py < h-1`` (HRNet reference). ``"dark"``: one Taylor step on the
+        logarithm of the blurred map if ``1 < px < w-2`` and ``1 < py < h-2`` (DARK reference); the
+        argmax is kept if the Hessian is not negative definite or the step is longer than
+        ``MAX_STEP`` on an axis.
     sigma
-        The target sigma in cells that the network was trained with, 2 or 3; used by ``"dark"``.
+        The target sigma of the network's training, 2 or 3 cells; used by ``"dark"``.
 
     Raises
     ------
@@ -85,15 +85,15 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
     n, _, h, w = heatmaps.shape
     flat = np.asarray(heatmaps, np.float32).reshape(n * JOINTS, h * w)
 
-    best = flat.argmax(axis=1)  # the first NaN, if there is one
+    best = flat.argmax(axis=1)  # the first NaN, if there is any
     peaks = flat[np.arange(len(flat)), best]
     valid = np.isfinite(peaks) & (peaks > 0) & np.isfinite(flat.min(axis=1))
     chosen = np.flatnonzero(valid)
-    # A copy of the valid maps only where some are not; all of them valid is the usual case.
+    # Copies the valid maps only if some are invalid; usually all of them are valid.
     maps = (flat if valid.all() else flat[chosen]).reshape(len(chosen), h, w)
 
     cells = np.stack([best[chosen] % w, best[chosen] // w], axis=1)
-    # Extreme values may become infinite here, which every step below bears.
+    # Extreme values may become infinite here, which every step below tolerates.
     with np.errstate(over="ignore", invalid="ignore"):
         relative = maps / peaks[chosen, None, None]
         if method == "quarter":
@@ -129,19 +129,19 @@ def poses_from_heatmaps(
     heatmaps
         float ``[N, 17, h, w]``.
     crop_to_image
-        float64 ``[N, 2, 3]`` from `hrnet_pose_ros.pose.boxes.crop_to_image`, of the same boxes
-        that the crops were taken with.
+        float64 ``[N, 2, 3]`` from `hrnet_pose_ros.pose.boxes.crop_to_image`, for the boxes of the
+        crops.
     input_size
-        ``(width, height)`` of the network's input; ``width / w`` and ``height / h`` must be the
-        same stride (4 for HRNet).
+        ``(width, height)`` of the network's input; ``width / w`` and ``height / h`` must be equal:
+        the stride (4 for HRNet).
     method, sigma
         As for `decode_heatmaps`.
 
     Raises
     ------
     ValueError
-        As `decode_heatmaps`; or the transforms are not a finite ``[N, 2, 3]``; or the stride is
-        not the same on both axes.
+        As for `decode_heatmaps`; or the transforms are not a finite ``[N, 2, 3]``; or the stride
+        differs between the axes.
     """
     transforms = np.asarray(crop_to_image, np.float64)
     if transforms.shape != (len(heatmaps), 2, 3):
@@ -149,14 +149,14 @@ def poses_from_heatmaps(
             f"crop_to_image must have shape {(len(heatmaps), 2, 3)}, got {transforms.shape}"
         )
     if not np.isfinite(transforms).all():
-        raise ValueError("crop_to_image must be finite; make it with boxes.crop_to_image()")
+        raise ValueError("crop_to_image must be finite; compute it with boxes.crop_to_image()")
     points, scores, covariances, valid = decode_heatmaps(heatmaps, method, sigma)
     h, w = heatmaps.shape[2:]
     stride = input_size[0] / w
     if input_size[1] / h != stride:
         raise ValueError(
-            f"input_size {input_size} and heatmap size {(w, h)} (width, height) give a different "
-            "stride on each axis"
+            f"input_size {input_size} and heatmap size {(w, h)} (width, height) give different "
+            "strides on the two axes"
         )
 
     cell_to_image = stride * transforms[:, None, :, :2]
@@ -167,7 +167,7 @@ def poses_from_heatmaps(
 
 
 def _quarter_offsets(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Offsets ``[M, 2]`` of the peaks at ``cells [M, 2]`` of ``maps [M, h, w]``."""
+    """Return offsets ``[M, 2]`` of the peaks at ``cells [M, 2]`` of ``maps [M, h, w]``."""
     h, w = maps.shape[1:]
     offsets = np.zeros(cells.shape)
     m = np.flatnonzero(((cells > 1) & (cells < (w - 1, h - 1))).all(axis=1))
@@ -180,10 +180,10 @@ def _quarter_offsets(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
 def _taylor_offsets(
     relative: np.ndarray, cells: np.ndarray, peaks: np.ndarray, kernel_size: int
 ) -> np.ndarray:
-    """DARK's offsets ``[M, 2]`` of the peaks at ``cells [M, 2]``.
+    """Return DARK's offsets ``[M, 2]`` of the peaks at ``cells [M, 2]``.
 
-    ``relative [M, h, w]`` are the maps divided by their ``peaks [M]``, so that none is too small
-    or too large for float32.
+    ``relative [M, h, w]`` are the maps divided by their ``peaks [M]``, which keeps them within the
+    range of float32.
     """
     h, w = relative.shape[1:]
     offsets = np.zeros(cells.shape)
@@ -202,7 +202,7 @@ def _taylor_offsets(
         (y[:, None] + reach)[:, :, None],
         (x[:, None] + reach)[:, None, :],
     ]
-    with np.errstate(all="ignore"):  # a map that blurs to nothing gives NaN: the argmax stays
+    with np.errstate(all="ignore"):  # a map that blurs to zero gives NaN: the argmax is kept
         restored = stencil * (peaks / highest)[:, None, None]
         log = np.log(np.maximum(restored, LOG_FLOOR))
         dx = (log[:, 2, 3] - log[:, 2, 1]) / 2
@@ -219,17 +219,19 @@ def _taylor_offsets(
 
 
 def _blur(maps: np.ndarray, kernel_size: int) -> np.ndarray:
-    """Gaussian blur of ``maps [M, h, w]`` with zeros outside, as two products with band matrices.
+    """Apply a Gaussian blur to ``maps [M, h, w]``, zero outside, as products with band matrices.
 
-    At these sizes the products beat ``cv2.GaussianBlur`` over padded maps by half.
+    At these sizes the products take half as long as ``cv2.GaussianBlur`` of padded maps.
     """
     _, h, w = maps.shape
     return blur_matrix(h, kernel_size) @ (maps @ blur_matrix(w, kernel_size))
 
 
 def blur_matrix(size: int, kernel_size: int) -> np.ndarray:
-    """float32 ``[size, size]``, symmetric: multiplying by it convolves with OpenCV's Gaussian
-    kernel, zeros outside."""
+    """Return the symmetric float32 ``[size, size]`` matrix that applies OpenCV's Gaussian kernel.
+
+    Multiplying a signal by it convolves the signal, zero outside, with the kernel.
+    """
     kernel = cv2.getGaussianKernel(kernel_size, 0, cv2.CV_32F)[:, 0]
     radius = kernel_size // 2
     place = np.arange(size)
@@ -239,7 +241,7 @@ def blur_matrix(size: int, kernel_size: int) -> np.ndarray:
 
 
 def _covariances(relative: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Covariances ``[M, 2, 2]`` in cells² about ``points [M, 2]``.
+    """Return covariances ``[M, 2, 2]`` in cells² about ``points [M, 2]``.
 
     ``relative [M, h, w]`` are the maps divided by their peaks.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skeletons drawn into an image: limbs, joints, one-sigma ellipses, boxes and labels."""
+"""Draws skeletons into an image: limbs, joints, one-sigma ellipses, boxes and labels."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES, LIMBS
 
 Colour = tuple[int, int, int]
 
-# RGB. Orange and blue stay apart for colour-blind eyes; left and right are the person's own.
+# RGB. Colour-blind people can tell orange from blue. Left and right are those of the person.
 LEFT_COLOUR: Colour = (255, 140, 0)  # orange: limbs and joints of the person's left side
-RIGHT_COLOUR: Colour = (40, 160, 255)  # blue: those of the right side
-MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: the nose, and limbs that join left and right
+RIGHT_COLOUR: Colour = (40, 160, 255)  # blue: limbs and joints of the right side
+MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: the nose, and limbs that connect left and right
 BOX_COLOUR: Colour = (235, 235, 235)
 ELLIPSE_COLOUR: Colour = (255, 240, 90)
 ELLIPSE_OPACITY = 0.4
 TEXT_COLOUR: Colour = (255, 255, 255)
-OUTLINE_COLOUR: Colour = (20, 20, 20)  # under limbs, joints and text: readable on any ground
+OUTLINE_COLOUR: Colour = (20, 20, 20)  # under limbs, joints and text: visible on any background
 
-# OpenCV draws with 4 binary places of sub-pixels, in coordinates that must fit its fixed point;
-# what lies further out than this is not drawn.
+# OpenCV draws with 4 fractional bits in fixed-point coordinates, whose range is limited; whatever
+# lies further out than this is not drawn.
 _SHIFT = 4
 _SUBPIXELS = 1 << _SHIFT
 FARTHEST_PX = 8000.0
 
-# A close-up shows so many times a person's box.
+# A close-up shows this many times the size of a person's box.
 CLOSE_UP_MARGIN = 1.4
 
-# Ids of some trackers are UUIDs; a label shows this much of one.
+# Ids of some trackers are UUIDs; a label shows at most this many characters.
 LABEL_LENGTH = 12
 
 
 def _side_colours() -> tuple[tuple[Colour, ...], tuple[Colour, ...]]:
-    """Colours of the joints and of the limbs."""
+    """Return the colours of the joints and of the limbs."""
     sides = {"left": LEFT_COLOUR, "right": RIGHT_COLOUR}
     joints = tuple(sides.get(name.split("_")[0], MIDDLE_COLOUR) for name in JOINT_NAMES)
     limbs = []
@@ -59,11 +59,11 @@ def draw_poses(
     labels: Sequence[str] | None = None,
     min_score: float = 0.2,
 ) -> None:
-    """Draw the poses into the image, in place; line widths follow each person's size.
+    """Draw the poses into the image, in place; line widths depend on each person's size.
 
-    A joint is drawn when it is valid, its score is at least ``min_score`` and it does not lie
-    absurdly far outside the image; a limb when both of its joints are. Each drawn joint has its
-    one-sigma covariance ellipse.
+    A joint is drawn if it is valid, its score is at least ``min_score`` and it is within
+    ``FARTHEST_PX``; a limb is drawn if both of its joints are. Each drawn joint has its one-sigma
+    covariance ellipse.
 
     Parameters
     ----------
@@ -72,23 +72,23 @@ def draw_poses(
     poses
         N poses in pixels of this image.
     boxes
-        float ``[N, 4]``: x, y, width, height in pixels; not drawn where not finite.
+        float ``[N, 4]``: x, y, width, height in pixels; a box that is not finite is not drawn.
     labels
         N strings, usually the persons' ids, shown with the person score above each person.
     min_score
-        The least score of a joint that is drawn.
+        Minimum score of a joint that is drawn.
 
     Raises
     ------
     ValueError
-        The image cannot be drawn into in place, or there are not as many boxes or labels as poses.
+        The image cannot be modified in place, or the number of boxes or labels is not N.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
     if boxes is not None and boxes.shape != (len(poses), 4):
         raise ValueError(f"boxes must have shape {(len(poses), 4)}, got {boxes.shape}")
     if labels is not None and len(labels) != len(poses):
-        raise ValueError(f"labels must be {len(poses)}, one a pose, got {len(labels)}")
+        raise ValueError(f"there must be {len(poses)} labels, one per pose, got {len(labels)}")
     if 0 in image.shape:
         return
     row, pixel, channel = image.strides
@@ -97,7 +97,7 @@ def draw_poses(
 
     near = (np.abs(poses.keypoints) < FARTHEST_PX).all(axis=2)  # False for NaN
     drawn = poses.valid & (poses.scores >= min_score) & near
-    if drawn.any():  # under everything else, and half transparent: there are 17 a person
+    if drawn.any():  # below everything else and translucent, because there are 17 per person
         layer = image.copy()
         _draw_ellipses(layer, poses.keypoints[drawn], poses.covariances[drawn])
         image[:] = cv2.addWeighted(layer, ELLIPSE_OPACITY, image, 1 - ELLIPSE_OPACITY, 0)
@@ -116,7 +116,7 @@ def draw_poses(
         if labels is not None:
             text = f"{_shortened(labels[person])} {person_scores[person]:.2f}".strip()
             captions.append((text, extent, size))
-    for caption in captions:  # last, so that no skeleton covers a text
+    for caption in captions:  # last, so that no skeleton covers them
         _draw_label(image, *caption)
 
 
@@ -127,26 +127,26 @@ def draw_close_up(
     size: tuple[int, int],
     margin: float = CLOSE_UP_MARGIN,
 ) -> np.ndarray:
-    """A box of the image with the poses in it, enlarged.
+    """Return an enlarged part of the image around a box, with the poses drawn into it.
 
-    The picture is enlarged first and drawn into afterwards, so that lines stay fine.
+    The part is enlarged before the poses are drawn, so that lines remain thin.
 
     Parameters
     ----------
     image
-        uint8 RGB ``[H, W, 3]``; it stays as it is.
+        uint8 RGB ``[H, W, 3]``; not modified.
     box
         float ``[4]``: x, y, width, height in pixels; sides below 1 px count as 1 px.
     poses
         N poses in pixels of the image.
     size
-        (width, height) of the picture; the box keeps its aspect ratio and is centred.
+        (width, height) of the result; the box keeps its aspect ratio and is centred.
     margin
-        The picture shows at least so many times the box.
+        The result shows at least this many times the size of the box.
 
     Returns
     -------
-    uint8 RGB ``[height, width, 3]``; black where there is no image.
+    uint8 RGB ``[height, width, 3]``; black outside of the image.
     """
     sides = np.maximum(np.asarray(box[2:], np.float64), 1)
     scale = float((np.array(size) / (margin * sides)).min())
@@ -164,18 +164,18 @@ def draw_close_up(
 
 
 def _width(size: float, divisor: float, most: int) -> int:
-    """Line width in pixels for a person of this size: at least 1, at most ``most``."""
+    """Return the line width in pixels for a person of this size: from 1 to ``most``."""
     return int(np.clip(round(size / divisor), 1, most))
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """OpenCV's fixed-point coordinates of a point in pixels."""
+    """Return a point in pixels in OpenCV's fixed-point coordinates."""
     x, y = np.rint(np.asarray(point, np.float64) * _SUBPIXELS)
     return int(x), int(y)
 
 
 def _drawable_box(box: np.ndarray) -> np.ndarray | None:
-    """The box's corners x0, y0, x1, y1, held within what OpenCV can draw."""
+    """Return the corners x0, y0, x1, y1 of a box, clipped to what OpenCV can draw."""
     x, y, width, height = np.asarray(box, np.float64)
     corners = np.array([x, y, x + width, y + height])
     if not np.isfinite(corners).all() or width <= 0 or height <= 0:
@@ -190,7 +190,7 @@ def _box_corners(corners: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]
 
 
 def _bounds(points: np.ndarray) -> np.ndarray | None:
-    """Corners x0, y0, x1, y1 around the points ``[K, 2]``; None without points."""
+    """Return the bounds x0, y0, x1, y1 of points ``[K, 2]``; None without points."""
     if not len(points):
         return None
     return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
@@ -238,7 +238,7 @@ def _shortened(label: str) -> str:
 
 
 def _draw_label(image: np.ndarray, text: str, extent: np.ndarray, size: float) -> None:
-    """White text on a dark ground, above the person where there is room, inside the image."""
+    """Draw white text on a dark background, above the person if possible, inside the image."""
     scale = float(np.clip(size / 400, 0.4, 0.8))
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, 1
     (width, height), below = cv2.getTextSize(text, font, scale, thickness)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What speaks for or against a key point beside its own peak.
+"""Evidence for or against a key point, besides its own heatmap peak.
 
-Everything here follows from what every engine gives, poses, boxes and the image's size, so that a
-model's uncertainty calibration (pose/uncertainty.py) weighs the same things on every engine.
+All evidence is computed from poses, boxes and the image size, which every engine provides, so that
+a model's uncertainty calibration (pose/uncertainty.py) weights the same evidence on every engine.
 """
 
 from __future__ import annotations
@@ -12,28 +12,29 @@ import numpy as np
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINTS, LIMBS, MIRRORED
 
-# In this order everywhere. Whether a piece speaks for or against a key point is a fit's to say.
+# This order is used everywhere. The fit decides the sign of each weight, so whether an item counts
+# for or against a key point.
 EVIDENCE: tuple[str, ...] = (
-    "heatmap_spread",  # log of the trace of the heatmap's covariance over the box's area
+    "heatmap_spread",  # log of (trace of the heatmap's covariance / area of the box)
     "limb_peaks",  # mean peak of the joints at the other ends of its limbs
     "other_peaks",  # mean peak of the person's other joints
-    "on_mirror",  # 1 where it lies on its mirrored joint (both on one foot), 0 far from it
-    "outside_box",  # how far it lies outside its box, in parts of the box's side
-    "at_cut",  # 1 where it lies on a side of the image that cuts the box, 0 far from it
+    "on_mirror",  # 1 if it lies on its mirrored joint (both on one foot), 0 far from it
+    "outside_box",  # distance outside of its box, as a fraction of the box's side
+    "at_cut",  # 1 if it lies on an image border that cuts the box, 0 far from it
 )
 
-# Scales of on_mirror and at_cut, in parts of the square root of the box's area.
+# Length scales of on_mirror and at_cut, as fractions of the square root of the box's area.
 MIRROR_REACH = 0.05
 CUT_REACH = 0.1
 
-# A box is cut by a side of the image that it reaches to within this part of the image's longer
-# side, or within so many pixels: annotated and detected boxes end a little before the side.
+# An image border cuts a box if their distance is at most this fraction of the image's longer side,
+# or at most this many pixels: annotated and detected boxes end slightly before the border.
 CUT_MARGIN = 0.01
 CUT_MARGIN_PX = 2.0
 
 
 def _limb_means() -> np.ndarray:
-    """float64 ``[17, 17]``: peaks times this are the means over the other ends of the limbs."""
+    """Return float64 ``[17, 17]``, which maps peaks to the means over the other ends of limbs."""
     ends = np.zeros((JOINTS, JOINTS))
     for a, b in LIMBS:
         ends[a, b] = ends[b, a] = 1
@@ -45,14 +46,14 @@ _OTHER_MEANS: np.ndarray = (1 - np.eye(JOINTS)) / (JOINTS - 1)
 
 
 def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
-    """The `EVIDENCE` of each key point: float64 ``[6, N, 17]``, 0 where a key point is not valid.
+    """Return the `EVIDENCE` of each key point: float64 ``[6, N, 17]``, 0 if it is not valid.
 
     Parameters
     ----------
     poses
         N poses as decoded: scores are raw peaks.
     boxes
-        float ``[N, 4]``: the boxes they came from; x, y, width, height in image pixels.
+        float ``[N, 4]``: the boxes of the poses; x, y, width, height in image pixels.
     image_sizes
         ``[2]`` or ``[N, 2]``: (width, height) of the image in pixels.
     """
@@ -64,7 +65,7 @@ def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.
     y = poses.keypoints[..., 1].astype(np.float64)
     peaks = poses.scores.astype(np.float64)
     traces = poses.covariances[..., 0, 0] + poses.covariances[..., 1, 1].astype(np.float64)
-    some_invalid = not valid.all()  # in which case nothing may come of their NaN
+    some_invalid = not valid.all()  # their NaN must not propagate
     if some_invalid:
         x, y, traces = np.where(valid, x, left), np.where(valid, y, top), np.where(valid, traces, 1)
 
@@ -85,7 +86,7 @@ def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.
 
 
 def cut_sides(boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
-    """bool ``[N, 4]``: whether the image's left, top, right and bottom side cuts the box.
+    """Return bool ``[N, 4]``: whether the left, top, right and bottom image border cuts the box.
 
     boxes: float ``[N, 4]``; image_sizes: ``[2]`` or ``[N, 2]``, (width, height) in pixels.
     """
@@ -100,7 +101,7 @@ def cut_sides(boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
 def _at_cut(
     x: np.ndarray, y: np.ndarray, boxes: np.ndarray, image_sizes: np.ndarray, reach: np.ndarray
 ) -> np.ndarray:
-    """float64 ``[N, 17]`` of key points at x and y ``[N, 17]``; reach: ``[N, 1]`` px."""
+    """Return float64 ``[N, 17]`` for key points at x and y ``[N, 17]``; reach: ``[N, 1]`` px."""
     cut = cut_sides(boxes, image_sizes).T
     if not cut.any():
         return np.zeros(x.shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Object key point similarity between pairs of poses."""
+"""Object key point similarity (OKS) between pairs of poses."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import ArrayLike
 from hrnet_pose_ros.pose.boxes import PADDING
 from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
 
-# A standing person covers about half of the box that a crop is made from.
+# A standing person covers about half of the box from which a crop is made.
 PERSON_TO_BOX = 0.5
 
 
 def oks(
     keypoints_a: ArrayLike, keypoints_b: ArrayLike, areas: ArrayLike, counted: ArrayLike
 ) -> np.ndarray:
-    """COCO's object key point similarity of each pair of poses.
+    """Return COCO's object key point similarity of each pair of poses.
 
-    The mean over the counted joints of ``exp(-d² / (2 · area · k²))``, with ``k`` twice the
+    It is the mean of ``exp(-d² / (2 · area · k²))`` over the counted joints, with ``k`` twice the
     joint's sigma (COCO key point evaluation). A counted joint that is not finite in one of the
     poses has similarity 0.
 
@@ -29,7 +29,7 @@ def oks(
     areas
         float ``[N]``: the persons' areas in px², above 0.
     counted
-        bool ``[N, 17]``: joints that take part.
+        bool ``[N, 17]``: the joints to include.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def oks(
     Raises
     ------
     ValueError
-        A shape does not fit, or an area is not finite and above 0.
+        A shape is wrong, or an area is not finite or not above 0.
     """
     a, b = np.asarray(keypoints_a, np.float64), np.asarray(keypoints_b, np.float64)
     area, mask = np.asarray(areas, np.float64), np.asarray(counted, bool)
@@ -69,21 +69,21 @@ def mean_crop_oks(
     crop_size: tuple[int, int],
     counted: ArrayLike,
 ) -> float:
-    """Mean OKS of poses in crops of one person each; how far two networks agree.
+    """Return the mean OKS of poses in crops of one person each, as the agreement of two networks.
 
     Parameters
     ----------
     keypoints_a, keypoints_b
         float ``[N, 17, 2]``: x and y in pixels of the crops.
     crop_size
-        (width, height) of the crops in pixels: a person's area is what a person has in such a
-        crop, whose box is padded by 1.25.
+        (width, height) of the crops in pixels. The area is that of a typical person in such a crop,
+        whose box is padded by 1.25.
     counted
-        bool ``[N, 17]``: joints that take part.
+        bool ``[N, 17]``: the joints to include.
 
     Returns
     -------
-    In [0, 1], over the persons with a joint that counts; NaN where there are none.
+    A mean in [0, 1] over the persons with at least one counted joint; NaN if there are none.
     """
     width, height = crop_size
     areas = np.full(len(np.asarray(counted)), PERSON_TO_BOX * width * height / PADDING**2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The array type that every engine returns and every consumer takes."""
+"""The array type that every engine returns and every consumer uses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from hrnet_pose_ros.skeleton import JOINTS
 
-# A person's score is the mean over the joints whose score exceeds this (reference evaluation).
+# The score of a person is the mean over the joints whose score exceeds this (HRNet reference).
 PERSON_SCORE_THRESHOLD = 0.2
 
 
 @dataclass(frozen=True)
 class Poses:
-    """Key points of the N persons of one image, in the order of the boxes they came from.
+    """Key points of the N persons in one image, in the order of their boxes.
 
     Attributes
     ----------
@@ -23,12 +23,12 @@ class Poses:
         float32 ``[N, 17, 2]``, x and y in image pixels, pixel centres at integers; may lie
         outside the image; NaN where not valid.
     scores
-        float32 ``[N, 17]``, the heatmap's peak as the network gave it (it may exceed 1), or a
-        probability where the engine is calibrated; 0 where not valid.
+        float32 ``[N, 17]``, the raw peak of the heatmap (it may exceed 1), or a probability if the
+        engine is calibrated; 0 where not valid.
     covariances
         float32 ``[N, 17, 2, 2]``, px², symmetric and positive definite; NaN where not valid.
     valid
-        bool ``[N, 17]``: the joint has a heatmap with a peak above 0.
+        bool ``[N, 17]``: whether the heatmap of the joint has a peak above 0.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Poses:
 
     @classmethod
     def empty(cls) -> Poses:
-        """The poses of an image without persons (N = 0)."""
+        """Return the poses of an image without persons (N = 0)."""
         return cls(
             keypoints=np.zeros((0, JOINTS, 2), np.float32),
             scores=np.zeros((0, JOINTS), np.float32),
@@ -87,7 +87,7 @@ class Poses:
 
     @classmethod
     def concatenate(cls, parts: list[Poses]) -> Poses:
-        """Join the poses of consecutive groups of boxes, in order."""
+        """Concatenate the poses of consecutive groups of boxes, in order."""
         if not parts:
             return cls.empty()
         return cls(
@@ -98,7 +98,7 @@ class Poses:
         )
 
     def select(self, persons: np.ndarray) -> Poses:
-        """The poses of these persons: indices or a mask over N."""
+        """Return the poses of some persons, given as indices or as a mask over N."""
         return Poses(
             keypoints=self.keypoints[persons],
             scores=self.scores[persons],
@@ -107,7 +107,7 @@ class Poses:
         )
 
     def person_scores(self) -> np.ndarray:
-        """float32 ``[N]``: mean of the joint scores above 0.2; 0 where no joint exceeds it."""
+        """Return float32 ``[N]``: the mean of the joint scores above 0.2; 0 if there are none."""
         counted = self.valid & (self.scores > PERSON_SCORE_THRESHOLD)
         total = np.where(counted, self.scores, 0.0).sum(axis=1)
         return (total / np.maximum(counted.sum(axis=1), 1)).astype(np.float32)

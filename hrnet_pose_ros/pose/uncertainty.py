@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model's uncertainty calibration: ellipses that hold their share, scores that are probabilities.
+"""A model's uncertainty calibration: it corrects covariances and turns scores into probabilities.
 
-How one is fitted: coco/uncertainty_fit.py. It belongs to a model, a decoding and a flip test,
-because each of them changes the errors, and travels in the model's metadata. It has nothing to do
-with the camera's calibration (pose/camera.py).
+It is fitted in coco/uncertainty_fit.py. A calibration belongs to a model, a decoding and a flip
+test, because each of them changes the errors. It is stored in the model's metadata. It is unrelated
+to the calibration of the camera (pose/camera.py).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from hrnet_pose_ros.pose.evidence import EVIDENCE, evidence_of
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
 
-# A key point counts as found when it lies within this distance, in units of sqrt(object area) and
-# for each joint: where its OKS term exp(-d² / (2·area·k²)) is 0.5, with k twice the joint's sigma.
+# A key point counts as found if it lies within this distance of the true position, for each joint
+# and in units of sqrt(object area): the distance at which the OKS term exp(-d² / (2·area·k²)) is
+# 0.5, with k twice the joint's sigma.
 FOUND_DISTANCES: np.ndarray = 2 * OKS_SIGMAS * np.sqrt(2 * np.log(2))
 
 _TABLES = (
@@ -29,19 +30,19 @@ _TABLES = (
     *("peaks", "probabilities", "probability_shifts", "evidence_weights"),
 )
 
-# Knots that are nearer have no slope between them.
-_APART = 1e-9
+# Minimum distance between two knots; a smaller one would not define a slope.
+_MIN_KNOT_DISTANCE = 1e-9
 
-# A probability is held this far from 0 and 1 before its log odds are taken.
-_CERTAIN = 1e-3
+# Probabilities are clipped to this distance from 0 and 1 before their log odds are taken.
+_PROBABILITY_MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
 class UncertaintyCalibration:
-    """Two maps, applied to the poses that an engine decodes.
+    """Two functions, applied to the poses that an engine decodes.
 
-    Both start from the *effective peak* q of a key point: its raw peak p plus what else speaks for
-    or against it (`hrnet_pose_ros.pose.evidence`), weighted::
+    Both depend on the *effective peak* q of a key point: its raw peak p plus the weighted evidence
+    for or against it (`hrnet_pose_ros.pose.evidence`)::
 
         q = p + sum(evidence_weights · evidence)
 
@@ -49,28 +50,28 @@ class UncertaintyCalibration:
 
         S' = spread(q) · (heatmap_factors[j] · S + box_factors[j] · A · I)
 
-    and its score, how likely the key point lies within its joint's `FOUND_DISTANCES` of the true
-    place, is ``probability(q)`` with ``probability_shifts[j]`` added to its log odds. All else
-    equal, a higher peak never lowers the score and never widens the covariance.
+    and its score, the probability that the key point lies within its joint's `FOUND_DISTANCES` of
+    the true position, is ``probability(q)`` with ``probability_shifts[j]`` added to its log odds.
+    All else equal, a higher peak never lowers the score and never enlarges the covariance.
 
     Attributes
     ----------
     heatmap_factors, box_factors
-        17 numbers each, not negative, and not both 0 for a joint.
+        17 numbers each, not negative, and not both 0 for the same joint.
     spread_peaks, spread
-        ``spread`` is interpolated between rising effective peaks, linearly in its logarithm, and
-        constant beyond them; above 0, never rising.
+        The knots of ``spread``, with increasing effective peaks: the logarithm of ``spread`` is
+        interpolated linearly, and constant beyond the knots; above 0 and non-increasing.
     peaks, probabilities
-        The same for ``probability``, linearly; in [0, 1], never falling.
+        The knots of ``probability``, interpolated linearly; in [0, 1] and non-decreasing.
     probability_shifts
         17 numbers.
     evidence_weights
-        One number for each of `EVIDENCE`, in units of the peak. All 0: the effective peak is the
-        raw one, which is what files of before the evidence hold.
+        One number for each of `EVIDENCE`, in units of the peak. If all are 0, as in files that
+        were written before evidence was introduced, the effective peak is the raw peak.
     origin
-        What it was fitted on, in words.
+        A text about the data of the fit.
 
-    Raises ValueError when made of other values.
+    Raises ValueError for other values.
     """
 
     heatmap_factors: tuple[float, ...]
@@ -93,53 +94,54 @@ class UncertaintyCalibration:
         for name in _TABLES:
             demand(bool(np.isfinite(getattr(self, name)).all()), name, "be finite")
         for name in ("heatmap_factors", "box_factors", "probability_shifts"):
-            demand(len(getattr(self, name)) == JOINTS, name, f"be {JOINTS} numbers")
+            demand(len(getattr(self, name)) == JOINTS, name, f"have {JOINTS} numbers")
         weights = len(self.evidence_weights)
-        demand(weights == len(EVIDENCE), "evidence_weights", f"be {len(EVIDENCE)} numbers")
+        demand(weights == len(EVIDENCE), "evidence_weights", f"have {len(EVIDENCE)} numbers")
         for name in ("heatmap_factors", "box_factors"):
             demand(min(getattr(self, name)) >= 0, name, "not be negative")
         both = np.add(self.heatmap_factors, self.box_factors)
         demand(bool((both > 0).all()), "box_factors", "be above 0 where heatmap_factors is 0")
         for name, places in (("spread", "spread_peaks"), ("probabilities", "peaks")):
             knots = getattr(self, places)
-            rising = all(b - a > _APART for a, b in pairwise(knots))
-            demand(len(knots) > 0 and rising, places, "rise")
-            demand(len(getattr(self, name)) == len(knots), name, f"be as many as {places}")
+            rising = all(b - a > _MIN_KNOT_DISTANCE for a, b in pairwise(knots))
+            demand(len(knots) > 0 and rising, places, "be increasing")
+            same_length = len(getattr(self, name)) == len(knots)
+            demand(same_length, name, f"have as many numbers as {places}")
         falls = all(a >= b for a, b in pairwise(self.spread))
-        demand(min(self.spread) > 0 and falls, "spread", "be above 0 and never rise")
+        demand(min(self.spread) > 0 and falls, "spread", "be above 0 and never increase")
         rises = all(a <= b for a, b in pairwise(self.probabilities))
         inside = self.probabilities[0] >= 0 and self.probabilities[-1] <= 1
-        demand(rises and inside, "probabilities", "be in [0, 1] and never fall")
+        demand(rises and inside, "probabilities", "be in [0, 1] and never decrease")
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
-        """The tables as float64 arrays, made once: an engine applies them to every image."""
+        """The tables as float64 arrays, converted once because they are used for every image."""
         arrays = {name: np.array(getattr(self, name)) for name in _TABLES}
         return arrays | {"log_spread": np.log(arrays["spread"])}
 
     def effective_peaks(self, peaks: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-        """Raw peaks with the weighted `EVIDENCE` added, float64 in the shape of ``peaks``.
+        """Return raw peaks plus the weighted `EVIDENCE`, float64 in the shape of ``peaks``.
 
-        ``evidence`` has the pieces on its first axis: ``[6, *peaks.shape]``.
+        The first axis of ``evidence`` is that of `EVIDENCE`: ``[6, *peaks.shape]``.
         """
         weighed = self._arrays["evidence_weights"] @ evidence.reshape(len(EVIDENCE), -1)
         return peaks + weighed.reshape(peaks.shape)
 
     def spread_of(self, effective_peaks: np.ndarray) -> np.ndarray:
-        """The factor ``spread(q)`` of each effective peak, float64 in the same shape."""
+        """Return the factor ``spread(q)`` of each effective peak, float64 in the same shape."""
         arrays = self._arrays
         return np.exp(np.interp(effective_peaks, arrays["spread_peaks"], arrays["log_spread"]))
 
     def probability_of(self, effective_peaks: np.ndarray, joints: np.ndarray) -> np.ndarray:
-        """Probabilities, float64 in (0, 1), of effective peaks of these joints (broadcast)."""
+        """Return probabilities, float64 in (0, 1), for effective peaks of joints (broadcast)."""
         arrays = self._arrays
         common = np.interp(effective_peaks, arrays["peaks"], arrays["probabilities"])
-        return shifted(common, arrays["probability_shifts"][joints])
+        return shift_log_odds(common, arrays["probability_shifts"][joints])
 
     def covariances_of(
         self, covariances: np.ndarray, effective_peaks: np.ndarray, box_areas: np.ndarray
     ) -> np.ndarray:
-        """Calibrated covariances, float64 ``[N, 17, 2, 2]`` px².
+        """Return calibrated covariances, float64 ``[N, 17, 2, 2]`` px².
 
         Parameters
         ----------
@@ -148,7 +150,7 @@ class UncertaintyCalibration:
         effective_peaks
             float ``[N, 17]``.
         box_areas
-            float ``[N]`` px², of the boxes as given to the engine.
+            float ``[N]`` px², the areas of the boxes as given to the engine.
         """
         spread = self.spread_of(effective_peaks)
         grown = (spread * self._arrays["heatmap_factors"])[..., None, None] * covariances
@@ -158,14 +160,14 @@ class UncertaintyCalibration:
         return grown
 
     def apply(self, poses: Poses, boxes: np.ndarray, image_size: tuple[int, int]) -> Poses:
-        """Poses with calibrated covariances and probabilities for scores.
+        """Return poses with calibrated covariances, and probabilities as scores.
 
         Parameters
         ----------
         poses
             N poses as decoded: scores are raw peaks.
         boxes
-            float ``[N, 4]``: the boxes they came from; x, y, width, height in pixels.
+            float ``[N, 4]``: the boxes of the poses; x, y, width, height in pixels.
         image_size
             (width, height) of the image in pixels.
         """
@@ -182,18 +184,19 @@ class UncertaintyCalibration:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """In JSON's types; `from_json` gives back an equal calibration."""
+        """Return the calibration in JSON types; `from_json` restores it."""
         return {name: list(getattr(self, name)) for name in _TABLES} | {"origin": self.origin}
 
     @classmethod
     def from_json(cls, values: Any) -> UncertaintyCalibration:
-        """Read back what `to_json` gave; ValueError where it is something else."""
+        """Restore what `to_json` returned; ValueError if it is something else."""
         wanted = {*_TABLES, "origin"}
-        known = [wanted, wanted - {"evidence_weights"}]  # the latter of before the evidence
+        known = [wanted, wanted - {"evidence_weights"}]  # the latter in files without evidence
         if not isinstance(values, Mapping) or set(values) not in known:
             found = sorted(values) if isinstance(values, Mapping) else values
             raise ValueError(
-                f"an uncertainty calibration holds {sorted(wanted)}, this one holds {found!r}"
+                f"an uncertainty calibration must contain {sorted(wanted)}, but this one contains "
+                f"{found!r}"
             )
         try:
             tables = {n: tuple(float(v) for v in values[n]) for n in _TABLES if n in values}
@@ -204,20 +207,20 @@ class UncertaintyCalibration:
         return cls(**tables, origin=str(values["origin"]))
 
 
-def shifted(probabilities: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Probabilities with something added to their log odds."""
-    held = np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)
-    return 1 / (1 + (1 - held) / held * np.exp(-shifts))
+def shift_log_odds(probabilities: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Return probabilities with ``shifts`` added to their log odds."""
+    clipped = np.clip(probabilities, _PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN)
+    return 1 / (1 + (1 - clipped) / clipped * np.exp(-shifts))
 
 
 def calibration_key(decoding: str, flip_test: bool) -> str:
-    """The name of a calibration in a model's metadata: ``quarter``, ``dark+flip``, …"""
+    """Return the name of a calibration in a model's metadata: ``quarter``, ``dark+flip``, …"""
     return decoding + ("+flip" if flip_test else "")
 
 
 def find_calibration(
     calibrations: Mapping[str, Any], decoding: str, flip_test: bool
 ) -> UncertaintyCalibration | None:
-    """The one for this decoding and flip test, or None; ValueError where it is damaged."""
+    """Return the calibration for a decoding and flip test, or None; ValueError if it is damaged."""
     found = calibrations.get(calibration_key(decoding, flip_test))
     return None if found is None else UncertaintyCalibration.from_json(found)

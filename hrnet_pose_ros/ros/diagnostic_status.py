@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DiagnosticStatus messages whose level does not flicker: a condition outlasts its cause a little.
+"""DiagnosticStatus messages whose level does not flicker: a condition is held for a few seconds.
 
 As with diagnostic_updater, every status of a node has the same ``hardware_id``: the name of the
-computer that the node runs on.
+computer on which the node runs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from enum import IntEnum
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-# A condition stays for so many seconds after it was last true: three reports at one a second, so
-# that neither a person nor an aggregator misses a fault that comes and goes.
+# A condition is held for this many seconds after it was last true, which is three reports at one
+# per second, so that neither a person nor an aggregator misses an intermittent fault.
 HOLD = 3.0
-# What diagnostic_updater asks for where there is no hardware to name.
+# The value that diagnostic_updater asks for if there is no hardware to name.
 NO_HARDWARE = "none"
 
 
@@ -31,7 +31,7 @@ class DiagnosticLevel(IntEnum):
 
 @dataclass(frozen=True)
 class DiagnosticCondition:
-    """Something that is wrong now. ``key`` names the kind and stays as it is."""
+    """Something that is wrong now. ``key`` identifies the kind of condition and must not change."""
 
     key: str
     level: DiagnosticLevel
@@ -48,7 +48,7 @@ class Hysteresis:
     def update(
         self, now: float, conditions: Iterable[DiagnosticCondition]
     ) -> list[DiagnosticCondition]:
-        """The conditions that count at ``now`` (steady seconds), the worst first."""
+        """Return the conditions that hold at ``now`` (steady seconds), the worst first."""
         for condition in conditions:
             self._seen[condition.key] = (now, condition)
         self._seen = {
@@ -60,22 +60,22 @@ class Hysteresis:
         return sorted(held, key=lambda condition: (-condition.level, condition.key))
 
 
-def summary(conditions: list[DiagnosticCondition], fine: str) -> tuple[DiagnosticLevel, str]:
-    """The level and the text of a status; ``fine`` is the text where nothing is wrong."""
+def summary(conditions: list[DiagnosticCondition], ok_text: str) -> tuple[DiagnosticLevel, str]:
+    """Return the level and the text of a status; ``ok_text`` is the text if nothing is wrong."""
     if not conditions:
-        return DiagnosticLevel.OK, fine
+        return DiagnosticLevel.OK, ok_text
     return conditions[0].level, "; ".join(condition.text for condition in conditions)
 
 
 def host_hardware_id() -> str:
-    """The name of this computer, or `NO_HARDWARE` where it has none."""
+    """Return the name of this computer, or `NO_HARDWARE` if it has none."""
     return socket.gethostname() or NO_HARDWARE
 
 
 def diagnostic_status(
     name: str, level: DiagnosticLevel, message: str, values: Mapping[str, str], hardware_id: str
 ) -> DiagnosticStatus:
-    """Make a status; ``name`` begins with the node's: ``/front/hrnet_pose: input``."""
+    """Make a status; ``name`` starts with the node's name: ``/front/hrnet_pose: input``."""
     return DiagnosticStatus(
         level=bytes([level]),
         name=name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one thread that makes, uses and closes the engine: frames by mailbox, other work by call."""
+"""The thread that makes, uses and closes the engine; it takes frames from a mailbox, and calls."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FrameT = TypeVar("FrameT")
 
 
 class EngineThread(Generic[FrameT]):
-    """Runs ``process(frame)`` for the newest frame, and calls handed in from other threads.
+    """Runs ``process(frame)`` for the newest frame, and functions submitted by other threads.
 
-    Calls run between frames, in order. ``process`` must not raise.
+    Functions run between frames, in order. ``process`` must not raise.
     """
 
     def __init__(self, process: Callable[[FrameT], None]) -> None:
@@ -29,15 +29,15 @@ class EngineThread(Generic[FrameT]):
         self._thread.start()
 
     def put(self, frame: FrameT) -> FrameT | None:
-        """Leave a frame; returns the older one that it overwrote, if any."""
+        """Put a frame into the mailbox and return the older one that it replaced, if any."""
         return self._mailbox.put(frame)
 
     def discard(self) -> FrameT | None:
-        """Take back a frame that the thread has not begun."""
+        """Remove and return a frame that the thread has not started to process, if any."""
         return self._mailbox.empty()
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Run a function on the thread; its future is cancelled when the thread stops first."""
+        """Run a function on the thread; its future is cancelled if the thread stops first."""
         future: Future[Any] = Future()
         self._calls.append((function, future))
         self._mailbox.wake()
@@ -46,7 +46,7 @@ class EngineThread(Generic[FrameT]):
         return future
 
     def stop(self, timeout: float) -> bool:
-        """End the thread after what it is doing now; False when that took over ``timeout`` s."""
+        """End the thread after its current work; return False if that takes over ``timeout`` s."""
         self._stopping.set()
         self._mailbox.wake()
         self._thread.join(timeout)
@@ -61,7 +61,7 @@ class EngineThread(Generic[FrameT]):
                     continue
                 try:
                     future.set_result(function())
-                except Exception as error:  # handed to whoever waits for the result
+                except Exception as error:  # raised again for the caller that waits for the result
                     future.set_exception(error)
             if frame is not None and not self._stopping.is_set():
                 self._process(frame)

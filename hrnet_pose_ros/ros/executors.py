@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One node on two executors: messages on a single thread, slow callbacks on threads of their own.
+"""One node on two executors: messages on a single thread, slow callbacks on separate threads.
 
-rclpy's MultiThreadedExecutor must not carry the messages: after a callback of a mutually exclusive
-group it can miss that the group is free again, and its images then wait until something else wakes
-it (0.1 to 1 s were seen at 10 images a second, rclpy 7.1). A reentrant group is never left out of
-its wait set, so transitions may use it.
+rclpy's MultiThreadedExecutor must not run the message callbacks: after a callback of a mutually
+exclusive group it can miss that the group is free again, and images then wait until something else
+wakes it (0.1 to 1 s were observed at 10 images per second, rclpy 7.1). A reentrant group always
+stays in its wait set, so transitions may use it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 
-# One transition at work, and two services that answer meanwhile.
+# One for a running transition, and two for services that are called in the meantime.
 SLOW_THREADS = 3
 
 
 class MessageExecutor(SingleThreadedExecutor):
-    """Runs all callbacks of a node but those of its slow group."""
+    """Runs all callbacks of a node except those of its slow group."""
 
     def __init__(self, node: Node, slow: ReentrantCallbackGroup | None) -> None:
         super().__init__()
@@ -28,14 +28,14 @@ class MessageExecutor(SingleThreadedExecutor):
         self.add_node(node)
 
     def can_execute(self, entity: Any) -> bool:
-        """See Executor."""
+        """See `rclpy.executors.Executor`."""
         return entity.callback_group is not self._slow and super().can_execute(entity)
 
 
 class SlowExecutor(MultiThreadedExecutor):
-    """Runs the callbacks of a node's slow group only.
+    """Runs only the callbacks of a node's slow group.
 
-    The node is not added: it belongs to its MessageExecutor, and rclpy allows one.
+    The node is not added, because rclpy allows one executor per node: its MessageExecutor.
     """
 
     def __init__(self, node: Node, slow: ReentrantCallbackGroup) -> None:
@@ -44,9 +44,9 @@ class SlowExecutor(MultiThreadedExecutor):
         self._slow = slow
 
     def get_nodes(self) -> list[Node]:
-        """See Executor."""
+        """See `rclpy.executors.Executor`."""
         return [self._node]
 
     def can_execute(self, entity: Any) -> bool:
-        """See Executor."""
+        """See `rclpy.executors.Executor`."""
         return entity.callback_group is self._slow and super().can_execute(entity)

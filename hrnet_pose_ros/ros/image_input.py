@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topic on which a node's images come, raw or compressed."""
+"""The topic on which a node receives images, raw or compressed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from hrnet_pose_ros.pipeline.image_transport import COMPRESSED, RAW, ImageTransport
 
-_CLASSES = {RAW: Image, COMPRESSED: CompressedImage}
+_MESSAGE_CLASSES = {RAW: Image, COMPRESSED: CompressedImage}
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """Where images come, after remapping, and how."""
+    """The topic of the images, after remapping, and their transport."""
 
     topic: str
     transport: ImageTransport
 
     @property
     def message_class(self) -> Any:
-        """What to subscribe to."""
-        return _CLASSES[self.transport]
+        """The class of the messages on the topic."""
+        return _MESSAGE_CLASSES[self.transport]
 
 
 def image_input(node: Node, transport: ImageTransport) -> ImageInput:
-    """A node's input ``image``; remapping ``image`` moves ``image/compressed`` with it."""
+    """Return a node's input ``image``; remapping ``image`` also remaps ``image/compressed``."""
     return ImageInput(node.resolve_topic_name("image") + transport.topic_suffix, transport)

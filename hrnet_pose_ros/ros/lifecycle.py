@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rclpy's lifecycle where it falls short: impossible requests, and an end while it configures."""
+"""Fixes for rclpy's lifecycle: impossible transition requests, and shutdown while configuring."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lifecycle_msgs.msg import State, Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin
 
-# How long a shutdown waits for the configuration that it ends.
-END_TIMEOUT = 10.0
+# How long a shutdown waits for the configuration that it cancels, seconds.
+CANCEL_TIMEOUT = 10.0
 
-_SHUTDOWN = "shutdown"  # the label stands for the right transition of whatever state
+_SHUTDOWN = "shutdown"  # this label selects the shutdown transition of the current state
 _SHUTDOWNS = {
     Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
     Transition.TRANSITION_INACTIVE_SHUTDOWN,
@@ -21,25 +21,25 @@ _SHUTDOWNS = {
 }
 
 
-class ForgivingLifecycle(LifecycleNodeMixin):
-    """A base in place of LifecycleNodeMixin, for a node whose services run on several threads."""
+class RobustLifecycleMixin(LifecycleNodeMixin):
+    """Replaces LifecycleNodeMixin for a node whose services run on several threads."""
 
     def __init__(self, callback_group: ReentrantCallbackGroup) -> None:
         LifecycleNodeMixin.__init__(self, callback_group=callback_group)
 
     def cancel_configuration(self) -> None:
-        """Have `on_configure` return soon. Called from another thread, maybe several times."""
+        """Make `on_configure` return soon. Called from another thread, possibly several times."""
         raise NotImplementedError
 
     def state_id(self) -> int:
-        """The lifecycle state, as numbered in lifecycle_msgs/State."""
+        """Return the lifecycle state, a constant of lifecycle_msgs/State."""
         return self._state_machine.current_state[0]
 
     def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
-        """Answer a request for a transition that the state does not have with a refusal.
+        """Refuse a request for a transition that the current state does not have.
 
-        rclpy lets its error out of the service's callback, which would end the executor. A
-        shutdown while the node configures ends that first: making an engine can take minutes.
+        rclpy raises an error from the service callback, which would end the executor. A shutdown
+        while the node is configuring first cancels that: making an engine can take minutes.
         """
         wanted = request.transition
         shutdown = wanted.id in _SHUTDOWNS or wanted.label == _SHUTDOWN
@@ -50,15 +50,16 @@ class ForgivingLifecycle(LifecycleNodeMixin):
             return mixin._LifecycleNodeMixin__on_change_state(self, request, response)
         except Exception as error:
             node: Any = self
-            node.get_logger().warning(f"transition {wanted.label or wanted.id} refused: {error}")
+            name = wanted.label or wanted.id
+            node.get_logger().warning(f"transition {name} was refused: {error}")
             response.success = False
             return response
 
     def _end_configuration(self) -> bool:
-        """Cancel the configuration that is at work, if one is; True when it is over."""
+        """Cancel a running configuration; return True once it has ended, False if none runs."""
         if self.state_id() != State.TRANSITION_STATE_CONFIGURING:
             return False
-        deadline = time.monotonic() + END_TIMEOUT
+        deadline = time.monotonic() + CANCEL_TIMEOUT
         while time.monotonic() < deadline:
             if self.state_id() in (State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE):
                 return True

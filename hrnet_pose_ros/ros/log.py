@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's log: warnings that repeat are throttled, and the package's own records come along."""
+"""The node's log: throttled warnings, and forwarding of the package's log records."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ WARNING_PERIOD = 5.0
 
 
 class ThrottledWarnings:
-    """Warnings of a node, each kind at most every 5 s."""
+    """Logs warnings of a node, at most one of each kind every 5 s."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
-        self._said: dict[str, float] = {}
+        self._last: dict[str, float] = {}
 
     def warn(self, kind: str, text: str) -> None:
-        """Say it, unless one of its kind was said a moment ago. Kinds are few and fixed."""
+        """Log a warning, unless one of its kind was logged recently. Kinds are few and fixed."""
         now = time.monotonic()
-        if now - self._said.get(kind, -WARNING_PERIOD) >= WARNING_PERIOD:
-            self._said[kind] = now
+        if now - self._last.get(kind, -WARNING_PERIOD) >= WARNING_PERIOD:
+            self._last[kind] = now
             self._logger.warning(text)
 
 
 def forward_package_log(logger: Any) -> None:
-    """Bring the records that the package's ROS-free parts log (engines, models) to a node's log."""
+    """Forward log records of the package's parts without ROS (engines, models) to a node's log."""
 
     class Forward(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

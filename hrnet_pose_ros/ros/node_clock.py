@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's time: its ROS clock for stamps, and a steady one for durations."""
+"""A node's clocks: the ROS clock for stamps, and a steady clock for durations."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rclpy.clock import Clock
 
 
 class NodeClock:
-    """Under ``use_sim_time`` the ROS clock is the one of ``/clock``; the steady one is not."""
+    """The clocks of a node. Under ``use_sim_time`` only the ROS clock follows ``/clock``."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def now(self) -> int:
-        """The ROS clock, ns."""
+        """Return the time of the ROS clock, ns."""
         nanoseconds: int = self._clock.now().nanoseconds
         return nanoseconds
 
     def steady(self) -> float:
-        """Seconds since whenever, never going back."""
+        """Return the time of a monotonic clock, in seconds since an arbitrary start."""
         return time.monotonic()
 
     def stamp(self) -> Time:
-        """The ROS clock as a message."""
+        """Return the time of the ROS clock as a message."""
         message: Time = self._clock.now().to_msg()
         return message

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's parameters, from a `ParameterSet`: declared, checked together, applied together."""
+"""Declares a node's parameters from a `ParameterSet`, and checks and applies changes together."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class ParameterServer(Generic[SettingsT]):
         Parameters
         ----------
         settings_class
-            The node's `ParameterSet`; it may raise ParameterError itself where values do not go
-            together.
+            The node's `ParameterSet`; it may raise ParameterError itself if values are
+            inconsistent.
         unconfigured
-            Whether the node is in that lifecycle state now; a node without a lifecycle never is.
+            Returns whether the node is unconfigured now; always False without a lifecycle.
 
         Raises
         ------
@@ -64,11 +64,11 @@ class ParameterServer(Generic[SettingsT]):
         node.add_post_set_parameters_callback(self._apply)
 
     def current(self) -> SettingsT:
-        """The settings of this moment."""
+        """Return the current settings."""
         return self._current
 
     def on_change(self, listener: Callable[[SettingsT, SettingsT], None]) -> None:
-        """Have ``listener(before, after)`` called after each change."""
+        """Register ``listener(before, after)``, which is called after each change."""
         self._listeners.append(listener)
 
     def _values(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class ParameterServer(Generic[SettingsT]):
         return SetParametersResult(successful=not reason, reason=reason)
 
     def _refusal(self, changes: dict[str, Any]) -> str:
-        """Why the changes are refused, empty when they are not."""
+        """Return why the changes are refused; empty if they are accepted."""
         before = self._settings(self._values())
         try:
             after = self._settings(self._values() | changes)
@@ -110,7 +110,7 @@ class ParameterServer(Generic[SettingsT]):
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
-    """For `ros2 param describe`. The type stays dynamic so that `500` is accepted for 500.0."""
+    """Return the descriptor. Dynamic typing lets a double parameter accept `500` for 500.0."""
     descriptor = ParameterDescriptor(
         name=parameter.name,
         description=f"{parameter.description} ({parameter.change.value})",

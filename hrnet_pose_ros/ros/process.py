@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One node as a process: start, spin, and a clean end on SIGINT and SIGTERM at any moment."""
+"""Runs a node as a process: start, spin, and a clean exit on SIGINT or SIGTERM at any time."""
 
 from __future__ import annotations
 
 import signal
 from typing import Any
 
-ENDING = {signal.SIGINT, signal.SIGTERM}
+TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def run(module: str) -> None:
     """Run the node that ``module.make_node()`` returns until a signal; does not return.
 
-    The node has a method ``stop() -> bool``, and a reentrant callback group ``slow_callbacks``
-    where some of its callbacks take long. The exit code is 0 after a signal, 1 when the node cannot
-    be made or its executor fails.
+    The node has a method ``stop() -> bool``, and a reentrant callback group ``slow_callbacks`` if
+    some of its callbacks take long. The exit code is 0 after a signal, and 1 if the node cannot be
+    made or its executor fails.
     """
-    # From here on the signals wait until asked for: none can break an import or a C++ call, and
-    # threads that start later inherit the mask.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    # From here on the signals are blocked until sigtimedwait takes them, so that none interrupts an
+    # import or a C++ call. Threads that start later inherit the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
 
     import gc
     import importlib
@@ -34,8 +34,8 @@ def run(module: str) -> None:
     from hrnet_pose_ros.ros.executors import MessageExecutor, SlowExecutor
 
     def finish(code: int) -> None:
-        # Without the interpreter's own end: threads of the middleware or of the engine that are
-        # still in C++ code must not meet a half-dismantled Python.
+        # Skips the interpreter's finalization: threads of the middleware or the engine that are
+        # still in C++ code must not run while Python is being torn down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -48,7 +48,7 @@ def run(module: str) -> None:
     except (ValueError, RuntimeError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr)
     if node is None:
-        gc.collect()  # what a half-made node holds: its shared memory would stay
+        gc.collect()  # destroys a partly constructed node; its shared memory would remain
         finish(1)
     slow = getattr(node, "slow_callbacks", None)
     executors: list[Executor] = [MessageExecutor(node, slow)]
@@ -62,7 +62,7 @@ def run(module: str) -> None:
         except ExternalShutdownException:
             pass
         except Exception as error:
-            if not ending.is_set():  # at the end it may still reach for what is already destroyed
+            if not ending.is_set():  # during shutdown it may use objects that are already destroyed
                 node.get_logger().fatal(f"executor failed: {type(error).__name__}: {error}")
                 failed.set()
 
@@ -72,17 +72,17 @@ def run(module: str) -> None:
     ]
     for thread in threads:
         thread.start()
-    while not failed.is_set() and signal.sigtimedwait(ENDING, 0.2) is None:
+    while not failed.is_set() and signal.sigtimedwait(TERMINATION_SIGNALS, 0.2) is None:
         pass
     ending.set()
     stopped = node.stop()
     for executor in executors:
         executor.shutdown(timeout_sec=2.0)
     for thread in threads:
-        # One that still waits holds the node's handle, and the node's shared memory would stay.
+        # A waiting executor thread holds the node's handle, and its shared memory would remain.
         thread.join(2.0)
     if stopped and not failed.is_set():
-        # A thread that still runs may use what this destroys.
+        # Only then: a thread that still runs may use what this destroys.
         node.destroy_node()
         rclpy.try_shutdown()
     finish(1 if failed.is_set() else 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers whose QoS cannot match ours: the commonest reason why nothing comes, said aloud."""
+"""Finds peers with incompatible QoS, the most common reason why no messages arrive."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-# The middleware's word for a peer of which it has heard the topic but not yet the node.
+# The middleware's name for a peer whose endpoint it has discovered but not yet its node.
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
 
 
 def incompatible_peers(
     node: Node, subscriptions: Iterable[Subscription], publishers: Iterable[Publisher]
 ) -> list[str]:
-    """One sentence for each peer that cannot exchange messages with the node, naming the peer.
+    """Return one sentence for each peer that cannot exchange messages with the node.
 
-    All profiles are taken from the graph, ours too: there every policy has its actual value,
-    while a profile that was asked for may say "default", which compares with nothing.
+    All profiles, including our own, are read from the graph, where every policy has its actual
+    value. A requested profile may contain "default", which cannot be compared.
     """
     found = []
     for topic in {subscription.topic_name for subscription in subscriptions}:
@@ -52,7 +52,7 @@ def _mismatch(publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> 
     compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
     incompatible = compatibility == QoSCompatibility.ERROR
     if UNKNOWN in (publisher.node_name, subscription.node_name):
-        return ""  # just discovered: it has its name at the next look
+        return ""  # just discovered; it will have its name at the next check
     return reason.replace("ERROR: ", "").strip(" ;") if incompatible else ""
 
 

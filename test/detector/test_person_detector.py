@@ -8,11 +8,11 @@ from street import clip_frames
 from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.detector.person_detector import (
     INSTALL,
-    Boxes,
+    CandidateBoxes,
     PersonDetector,
-    distinct,
     find_graph,
-    places_of,
+    search_regions,
+    suppress_duplicates,
 )
 from hrnet_pose_ros.engines.engine import EngineError
 
@@ -161,7 +161,7 @@ def test_the_graph_is_found_without_importing_its_package():
 @pytest.mark.parametrize("tiles", [(1, 1), (4, 2), (5, 3)])
 def test_places_cover_the_frame_and_stay_in_it(size, tiles):
     width, height = size
-    places = places_of(width, height, tiles, 0.3)
+    places = search_regions(width, height, tiles, 0.3)
     assert places[0] == (0, 0, width, height)
     seen = np.zeros((height, width), bool)
     for x, y, w, h in places[1:] or places:
@@ -178,12 +178,12 @@ TILE = (30, 0, 100, 60)  # its left and its lower edge are inner ones
 
 
 def boxes(*found):
-    """Boxes of a frame of 100x100 px: (corners, score, the place where each was found)."""
+    """CandidateBoxes of a frame of 100x100 px: (corners, score, the place where each was found)."""
     corners, scores, places = (np.array(column, float) for column in zip(*found, strict=True))
     size = np.tile(places[:, 2:] - places[:, :2], 2)
     gaps = np.concatenate([corners[:, :2] - places[:, :2], places[:, 2:] - corners[:, 2:]], axis=1)
     margins = np.where(places == WHOLE_FRAME, np.inf, gaps / size)
-    return Boxes(corners, scores, margins, places)
+    return CandidateBoxes(corners, scores, margins, places)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def boxes(*found):
 )
 def test_one_box_a_person_in_the_whole_frame(second, kept):
     found = boxes(([0, 0, 10, 30], 0.9, WHOLE_FRAME), (second, 0.6, WHOLE_FRAME))
-    assert distinct(found).tolist() == kept
+    assert suppress_duplicates(found).tolist() == kept
 
 
 @pytest.mark.parametrize("tile_score", [0.06, 0.5, 0.94])
@@ -206,21 +206,21 @@ def test_a_part_in_a_tile_never_replaces_the_whole_person(tile_score, part):
     """A large person reaches beyond the lower or the left edge of the tile that shows a part."""
     person = [25, 2, 75, 98]
     found = boxes((person, 0.95, WHOLE_FRAME), (part, tile_score, TILE))
-    assert distinct(found).tolist() == [0]
+    assert suppress_duplicates(found).tolist() == [0]
 
 
 def test_a_child_in_front_of_an_adult_stays():
     """The tile shows the child whole: its box ends well above the tile's lower edge."""
     found = boxes(([40, 2, 80, 98], 0.95, WHOLE_FRAME), ([55, 20, 65, 50], 0.6, TILE))
-    assert sorted(distinct(found).tolist()) == [0, 1]
+    assert sorted(suppress_duplicates(found).tolist()) == [0, 1]
 
 
 def test_a_tile_shows_a_small_person_better_than_the_whole_frame():
     tight, loose = [60, 20, 70, 45], [58, 18, 71, 48]
     found = boxes((loose, 0.8, WHOLE_FRAME), (tight, 0.6, TILE))
-    assert distinct(found).tolist() == [1]
+    assert suppress_duplicates(found).tolist() == [1]
     found = boxes((loose, 0.8, WHOLE_FRAME), (tight, 0.3, TILE))
-    assert distinct(found).tolist() == [0]  # but not whatever its score
+    assert suppress_duplicates(found).tolist() == [0]  # but not whatever its score
 
 
 def test_a_large_person_is_found_with_and_without_tiles(frames):

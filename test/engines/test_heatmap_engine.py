@@ -161,5 +161,5 @@ def test_a_calibration_is_for_one_decoding_and_flip_test() -> None:
 
 
 def test_a_damaged_calibration_is_named() -> None:
-    with pytest.raises(ModelError, match="model 'bright': an uncertainty calibration holds"):
+    with pytest.raises(ModelError, match="model 'bright': an uncertainty calibration must contain"):
         BrightCellEngine(calibrations={"quarter": {"peaks": [1]}})

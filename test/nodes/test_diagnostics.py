@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, Situation, status_line
+from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, NodeStatus, status_line
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
 from hrnet_pose_ros.ros.diagnostic_status import HOLD
 
-FINE = Situation(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
+FINE = NodeStatus(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -43,7 +43,7 @@ def healthy(clock: Clock, seconds: int = 1) -> Health:
     return health
 
 
-def report(health: Health, situation: Situation = FINE) -> dict[str, DiagnosticStatus]:
+def report(health: Health, situation: NodeStatus = FINE) -> dict[str, DiagnosticStatus]:
     return {s.name.split(": ")[1]: s for s in health.statuses("/node", situation)}
 
 
@@ -72,10 +72,10 @@ def test_images_that_stop_warn_only_while_active(clock: Clock) -> None:
 
 
 def test_nothing_has_come(clock: Clock) -> None:
-    assert "no images have come" in report(Health("vehicle7", clock))["input"].message
+    assert "no images have arrived" in report(Health("vehicle7", clock))["input"].message
     health = Health("vehicle7", clock)
     health.received("images", clock.now)
-    assert "no detections have come" in report(health)["input"].message
+    assert "no detections have arrived" in report(health)["input"].message
 
 
 def test_a_warning_holds_for_a_while_after_the_cause_is_gone(clock: Clock) -> None:

@@ -170,7 +170,7 @@ def test_an_engine_that_does_not_close_is_left(bench: Bench) -> None:
     bench.supervisor.prepare()
     bench.engines[0].closing_fault = fail
     bench.supervisor.release()
-    assert "did not close: out of memory" in bench.warnings[0]
+    assert "could not be closed: out of memory" in bench.warnings[0]
     assert bench.health.engine_state[0] is EngineState.NONE
 
 
@@ -249,7 +249,7 @@ def test_when_the_cpu_cannot_stand_in_both_are_named_and_tried_again(gpu: Bench)
     gpu.process()
     state, text = gpu.health.engine_state
     assert state is EngineState.FAILED
-    assert "out of memory" in text and "CPU cannot stand in: disk full" in text
+    assert "out of memory" in text and "CPU cannot replace it: disk full" in text
     gpu.before = lambda arguments: None
     time.sleep(0.06)
     gpu.process()
@@ -387,7 +387,7 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
         caplog.clear()
         bench.set(model=model, fallback=fallback)
         bench.supervisor.prepare()
-        assert ("will not work when the GPU fails" in caplog.text) == warned
+        assert ("will not work if the GPU fails" in caplog.text) == warned
     bench.gpu = False
     caplog.clear()
     bench.set(model="hrnet_w16_small")
@@ -445,7 +445,7 @@ def test_images_of_another_size_are_built_for_and_then_it_is_ready_again(gpu: Be
 
     gpu.engines[0].fault = rebuild
     gpu.process()
-    assert told[0].level == WARN and "no skeletons meanwhile" in told[0].message
+    assert told[0].level == WARN and "no skeletons until the engine is ready" in told[0].message
     assert values(told[0])["state"] == "preparing"
     assert gpu.health.engine_state[0] is EngineState.READY
     assert len(gpu.published) == 1 and len(gpu.engines) == 1

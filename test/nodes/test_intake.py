@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.nodes.pose.diagnostics import Health
-from hrnet_pose_ros.nodes.pose.intake import MessageIntake, warn_of_refusals
+from hrnet_pose_ros.nodes.pose.intake import MessageIntake, refusal_warnings
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import RAW
@@ -59,7 +59,7 @@ class Bench:
             StoppedClock(),
             RAW,
             self.health.drops.add,
-            refused=warn_of_refusals(ThrottledWarnings(self.logger), "/camera/image"),
+            refused=refusal_warnings(ThrottledWarnings(self.logger), "/camera/image"),
         )
         self.intake = MessageIntake(self.gate, self.health, self.thread)
         self.intake.open()
@@ -136,7 +136,7 @@ def test_messages_at_fault_are_named_in_the_log(bench: Bench) -> None:
     unreadable, *clocks = bench.logger.warnings
     assert unreadable.startswith("/camera/image: image dropped: step is 3")
     assert clocks == [
-        f"a stamp of {subject} is 60.000 s ahead of this node's clock; dropped"
+        f"the stamp of {subject} is 60.000 s ahead of this node's clock; dropped"
         for subject in ("images", "detections")
     ]
 

@@ -46,8 +46,8 @@ def test_two_cameras_at_once(inject: Callable[..., Injector]) -> None:
     for _ in range(4):
         front.detections(front.robot.now(), reason=Reason.UNMATCHED)
         rear.image(reason=Reason.NO_DETECTIONS_YET)
-    says(front, "no images have come")
-    says(rear, "no detections have come")
+    says(front, "no images have arrived")
+    says(rear, "no detections have arrived")
     for injector in (front, rear):
         injector.max_wait(1.0)
         injector.reckon()

@@ -148,7 +148,7 @@ def test_a_gate_that_does_not_check_times() -> None:
     ("transport", "fields", "words"),
     [
         (RAW, {"step": 3}, "step is 3"),
-        (COMPRESSED, {"data": b"no picture", "format": "jpeg"}, "is not a whole JPEG or PNG"),
+        (COMPRESSED, {"data": b"no picture", "format": "jpeg"}, "is not a complete JPEG or PNG"),
     ],
 )
 def test_images_that_cannot_be_read(transport: ImageTransport, fields: Any, words: str) -> None:

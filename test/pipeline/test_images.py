@@ -116,8 +116,8 @@ def test_rgb8_is_a_view_of_the_message() -> None:
         ({"step": 1000}, "data has"),  # more than there is
         ({"data": array("B")}, "data has 0 bytes"),
         ({"width": 8192, "height": 8192, "step": 3 * 8192}, "data has"),  # claimed, not there
-        ({"width": 2**31}, "sides end at 16384"),
-        ({"height": 16385}, "sides end at 16384"),
+        ({"width": 2**31}, "a side may have at most 16384"),
+        ({"height": 16385}, "a side may have at most 16384"),
         ({"encoding": "uyvy", "width": 11}, "even width"),
         ({"encoding": "nv21", "height": 7}, "even height"),
     ],
@@ -190,7 +190,7 @@ def test_padding_after_the_end_is_allowed(
 def test_other_formats_are_refused_on_arrival(suffix: str, street_frames: list[np.ndarray]) -> None:
     """OpenCV could read them; cameras do not send them, and each is another door."""
     data = cv2.imencode(suffix, street_frames[0])[1].tobytes()
-    with pytest.raises(ImageError, match="not a whole JPEG or PNG image: it begins like neither"):
+    with pytest.raises(ImageError, match="a complete JPEG or PNG image: it starts with neither"):
         check_compressed(compressed(data))
 
 
@@ -211,8 +211,8 @@ def test_the_most_compressed_picture_of_8k_is_taken(suffix: str, options: list[i
 @pytest.mark.parametrize(
     ("width", "height", "words"),
     [
-        (8192, 8192, "claims 8192x8192 pixels, more than its data can hold"),
-        (16385, 1, "16385x1; sides end at 16384"),
+        (8192, 8192, "claims 8192x8192 pixels, more than its data can contain"),
+        (16385, 1, "16385x1; a side may have at most 16384"),
         (0, 10, "width x height is 0x10"),
     ],
 )

@@ -53,7 +53,7 @@ def test_values_that_are_taken(name: str, value: Any, kept: Any) -> None:
         ("class_ids", None, "a list of string"),
         ("detector_size", [640], "2 values"),
         ("detector_size", [640, -1], "0 to 32766"),
-        ("detector_size", [0, 640], "two sizes above 0"),
+        ("detector_size", [0, 640], "two numbers above 0"),
         ("image_size", [1280, 0], "16 to 16384"),
         ("image_size", [1280], "2 values"),
         ("typical_persons", 0, "1 to 500"),

@@ -143,8 +143,8 @@ def test_same_ray_in_a_resized_image_with_distortion() -> None:
         ({"size": (0, 0)}, "size"),
         ({"image_size": (0, 10)}, "image_size"),
         ({"binning": (-1, 1)}, "binning"),
-        ({"roi": (700, 0, 800, 100)}, "roi lies outside"),
-        ({"roi": (0, 720, 0, 0)}, "roi lies outside"),
+        ({"roi": (700, 0, 800, 100)}, "roi lies outside of"),
+        ({"roi": (0, 720, 0, 0)}, "roi lies outside of"),
     ],
 )
 def test_wrong_calibration_is_named(changes, message: str) -> None:

@@ -18,7 +18,7 @@ from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
-from hrnet_pose_ros.nodes.pose.diagnostics import Health, Situation
+from hrnet_pose_ros.nodes.pose.diagnostics import Health, NodeStatus
 from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor, RetryPolicy
 from hrnet_pose_ros.nodes.pose.frame_processor import FrameProcessor
 from hrnet_pose_ros.nodes.pose.optional_outputs import OptionalOutputs
@@ -26,7 +26,7 @@ from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
 from hrnet_pose_ros.pipeline.engine_arguments import selected_engine
 from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import RAW, ImageTransport
-from hrnet_pose_ros.pipeline.pairing import Pair, Waiting
+from hrnet_pose_ros.pipeline.pairing import Pair, PendingMessage
 from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.ros.image_input import ImageInput
@@ -176,7 +176,7 @@ class Bench:
 
     def engine_status(self, active: bool = True) -> Any:
         """The status `engine` as diagnostics would have it now."""
-        situation = Situation(
+        situation = NodeStatus(
             active=active, incompatible_qos=[], transition_problem="", warn_age=0.3
         )
         return self.health.statuses("/node", situation)[0]
@@ -194,7 +194,7 @@ class Bench:
         now = time.monotonic()
         if compressed is not None:
             image = CompressedImage(header=header(stamp), format="png", data=compressed)
-        pair = Pair(Waiting(stamp, image, now), Waiting(stamp, detections, now), 0)
+        pair = Pair(PendingMessage(stamp, image, now), PendingMessage(stamp, detections, now), 0)
         return PairedFrame(pair, 0.0, now)
 
     def drops(self) -> dict[str, int]:

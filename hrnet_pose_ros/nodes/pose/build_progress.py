@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build that takes minutes, as the node's users see it: in the log, in diagnostics, and ended."""
+"""Reports the progress of a long engine build in the log and in diagnostics, and can cancel it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import time
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.nodes.pose.diagnostics import Health
 
-# The builder reports every 5 s or more often; a little less, so that no such report is left out.
+# The builder reports at least every 5 s. This is slightly less, so that no such report is skipped.
 LOG_PERIOD = 4.5
 
 _log = logging.getLogger(__name__)
 
 
 class BuildProgress(BuildWatch):
-    """Brings reports to diagnostics and to the log; ends a build on `cancel` or with the node.
+    """Forwards reports to diagnostics and the log; ends a build on `cancel` or with the node.
 
     Attributes
     ----------
     reported
-        Whether a build was reported since this was last set to False.
+        Whether a build has been reported since this was last set to False.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class BuildProgress(BuildWatch):
         stopping
             Set when the node ends; nothing is built from then on.
         log_period
-            Seconds from one line in the log to the next of the same text.
+            Seconds between two log lines with the same text.
         """
         self.reported = False
         self._health = health
@@ -44,23 +44,23 @@ class BuildProgress(BuildWatch):
         self._cancelled = threading.Event()
         self._logged: tuple[float, str] = (-log_period, "")
 
-    def report(self, text: str, share: float | None) -> None:
-        """See BuildWatch. Every report goes to diagnostics, one every 5 s to the log."""
+    def report(self, text: str, fraction: float | None) -> None:
+        """See `BuildWatch`. Every report goes to diagnostics, and one every 5 s to the log."""
         self.reported = True
-        line = self._health.building(text, share)
+        line = self._health.building(text, fraction)
         now = time.monotonic()
         if text != self._logged[1] or now - self._logged[0] >= self._log_period:
             self._logged = (now, text)
             _log.info("%s", line)
 
     def cancelled(self) -> bool:
-        """See BuildWatch."""
+        """See `BuildWatch`."""
         return self._cancelled.is_set() or self._stopping.is_set()
 
     def cancel(self) -> None:
-        """End the build that runs now, and those that begin before `allow`."""
+        """Cancel the current build, and every build that starts before `allow` is called."""
         self._cancelled.set()
 
     def allow(self) -> None:
-        """Let engines be built again."""
+        """Allow builds again."""
         self._cancelled.clear()

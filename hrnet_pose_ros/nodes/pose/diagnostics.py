@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node knows about itself, and the diagnostics made of it."""
+"""The node's counters and recent times, and the diagnostics computed from them."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from hrnet_pose_ros.ros.diagnostic_status import (
     summary,
 )
 
-# Rates, percentiles and shares are of the last so many seconds.
+# Rates, percentiles and fractions are computed over this many seconds.
 WINDOW = 10.0
 PERCENTILES = (50, 95, 99)
-# No image for so long is worth a warning.
+# The node warns when no image has arrived for this many seconds.
 SILENCE = 1.0
-# So large a share of detection messages without an image is worth a warning. Images without
-# detections are not: a detector slower than the camera leaves most of them without.
+# The node warns when more than this fraction of the detection messages find no image. Images
+# without detections are normal: a detector slower than the camera skips most of them.
 MANY_UNMATCHED = 0.2
 
 CLOCK_DIFFERS_TEXT = (
-    "camera clock differs: stamps are over 10 s from this node's clock or in its future; "
+    "camera clock differs: stamps are over 10 s from this node's clock or in the future; "
     "synchronise the clocks, or set use_sim_time and play the bag with --clock"
 )
 
 
 class EngineState(Enum):
-    """Where the engine stands."""
+    """The state of the engine."""
 
     NONE = "not configured"
     PREPARING = "preparing"
@@ -51,25 +51,25 @@ class EngineState(Enum):
 
 @dataclass(frozen=True)
 class Build:
-    """How a build goes on: what, how much of it in [0, 1], since when (steady clock)."""
+    """The state of a build: a text, the progress in [0, 1], and its start on the steady clock."""
 
     text: str
     progress: float | None
     since: float
 
     def line(self, now: float) -> str:
-        """``building a plan, 42 %, 35 s``"""
+        """Return one line such as ``building a plan, 42 %, 35 s``."""
         done = "" if self.progress is None else f", {self.progress:.0%}".replace("%", " %")
         return f"{self.text}{done}, {now - self.since:.0f} s"
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What the node adds to its counters when it reports."""
+class NodeStatus:
+    """The node's state at the time of a report, besides its counters."""
 
     active: bool
-    incompatible_qos: list[str]  # one sentence for each peer
-    transition_problem: str  # of the last transition that failed, else empty
+    incompatible_qos: list[str]  # one sentence per peer
+    transition_problem: str  # why the last transition failed; empty if it did not
     warn_age: float  # seconds
 
 
@@ -79,7 +79,7 @@ class Health:
     Parameters
     ----------
     hardware_id
-        Of every status; by default the name of this computer.
+        The hardware_id of every status; by default the name of this computer.
     steady
         The steady clock, seconds.
     """
@@ -98,15 +98,16 @@ class Health:
         self._last_image: float | None = None
         self._published = 0
         self._persons = 0
-        # (steady time, number of persons, times) of the images published lately
+        # (steady time, number of persons, times) of the recently published images
         self._recent: deque[tuple[float, int, Times]] = deque()
-        # (steady time, detection messages received, unmatched, stamps of another clock) so far
+        # (steady time, and the totals of detection messages received and unmatched, and of stamps
+        # from another clock)
         self._counted: deque[tuple[float, int, int, int]] = deque()
         self._engine_state = EngineState.NONE
         self._engine_text = ""
-        self._fallback = ""  # why the CPU stands in for the GPU
+        self._fallback = ""  # why the CPU replaces the GPU
         self._failures = 0
-        self._unsaid_failure = ""  # since the last report
+        self._unreported_failure = ""  # since the last report
         self._build: Build | None = None
         self._empty_frame_id = False
         self._held = {name: Hysteresis() for name in ("engine", "input", "output")}
@@ -119,12 +120,12 @@ class Health:
                 self._last_image = now
 
     def lost(self, topic: str, count: int) -> None:
-        """Count messages that the middleware lost on the way."""
+        """Count messages that the middleware lost."""
         with self._lock:
             self._lost[topic] += count
 
     def published(self, persons: int, times: Times, *, empty_frame_id: bool) -> None:
-        """Note a published SkeletonArray."""
+        """Record a published SkeletonArray."""
         with self._lock:
             self._published += 1
             self._persons += persons
@@ -132,13 +133,13 @@ class Health:
             self._recent.append((self._steady(), persons, times))
 
     def engine(self, state: EngineState, text: str = "", fallback: str = "") -> None:
-        """Note where the engine stands, and why; ``fallback``: why the CPU stands in for a GPU."""
+        """Record the engine's state and a text; ``fallback``: why the CPU replaces the GPU."""
         with self._lock:
             self._engine_state, self._engine_text, self._fallback = state, text, fallback
             self._build = None
 
     def building(self, text: str, progress: float | None) -> str:
-        """Note how a long build goes on (``progress`` in [0, 1]); returns it as one line."""
+        """Record the progress of a long build, in [0, 1], and return it as one line."""
         with self._lock:
             since = self._steady() if self._build is None else self._build.since
             self._build = Build(text, progress, since)
@@ -146,21 +147,21 @@ class Health:
             return self._build.line(self._steady())
 
     def engine_failed(self, text: str) -> None:
-        """Count a failure; it is reported as an error even where the engine is back by then."""
+        """Count a failure; it is reported as an error even if the engine has recovered by then."""
         with self._lock:
             self._failures += 1
-            self._unsaid_failure = text
+            self._unreported_failure = text
 
     @property
     def engine_state(self) -> tuple[EngineState, str]:
-        """The state last noted and its text."""
+        """The last recorded state and its text."""
         with self._lock:
             return self._engine_state, self._engine_text
 
-    def statuses(self, name: str, situation: Situation) -> list[DiagnosticStatus]:
-        """The three statuses ``name: engine``, ``name: input`` and ``name: output``.
+    def statuses(self, name: str, node_status: NodeStatus) -> list[DiagnosticStatus]:
+        """Return the three statuses ``name: engine``, ``name: input`` and ``name: output``.
 
-        Meant to be called once a second; the levels hold for 3 s.
+        Call it once per second; each level is held for 3 s.
         """
         drops = self.drops.counts()
         with self._lock:
@@ -168,12 +169,12 @@ class Health:
             while self._recent and self._recent[0][0] < now - WINDOW:
                 self._recent.popleft()
             return [
-                self._engine_status(name, situation, now),
-                self._input_status(name, situation, now, drops),
-                self._output_status(name, situation, now),
+                self._engine_status(name, node_status, now),
+                self._input_status(name, node_status, now, drops),
+                self._output_status(name, node_status, now),
             ]
 
-    def _engine_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
+    def _engine_status(self, name: str, node_status: NodeStatus, now: float) -> DiagnosticStatus:
         state, build = self._engine_state, self._build
         text = self._engine_text if build is None else build.line(now)
         values = {
@@ -185,14 +186,14 @@ class Health:
             values["build_seconds"] = f"{now - build.since:.0f}"
             if build.progress is not None:
                 values["build_progress"] = f"{build.progress:.2f}"
-        conditions = self._engine_conditions(situation, text)
-        fine = f"{state.value}: {text}" if text else state.value
-        level, message = summary(self._held["engine"].update(now, conditions), fine)
+        conditions = self._engine_conditions(node_status, text)
+        ok_text = f"{state.value}: {text}" if text else state.value
+        level, message = summary(self._held["engine"].update(now, conditions), ok_text)
         return self._status(f"{name}: engine", level, message, values)
 
-    def _engine_conditions(self, situation: Situation, text: str) -> list[DiagnosticCondition]:
-        state, failure = self._engine_state, self._unsaid_failure
-        self._unsaid_failure = ""
+    def _engine_conditions(self, node_status: NodeStatus, text: str) -> list[DiagnosticCondition]:
+        state, failure = self._engine_state, self._unreported_failure
+        self._unreported_failure = ""
         conditions = []
         if state is EngineState.FAILED:
             conditions.append(
@@ -202,27 +203,29 @@ class Health:
             conditions.append(
                 DiagnosticCondition("engine_failed", DiagnosticLevel.ERROR, f"failed: {failure}")
             )
-        elif situation.transition_problem:
-            problem = situation.transition_problem
+        elif node_status.transition_problem:
+            problem = node_status.transition_problem
             conditions.append(
                 DiagnosticCondition("transition_failed", DiagnosticLevel.ERROR, problem)
             )
         if self._fallback:
-            told = f"CPU fallback: {text}; the GPU engine is given up: {self._fallback}"
-            conditions.append(DiagnosticCondition("cpu_fallback", DiagnosticLevel.WARN, told))
-        if situation.active and state is EngineState.PREPARING:
-            told = f"no skeletons meanwhile; preparing: {text}"
-            conditions.append(DiagnosticCondition("engine_preparing", DiagnosticLevel.WARN, told))
+            message = f"CPU fallback: {text}; the GPU engine was given up: {self._fallback}"
+            conditions.append(DiagnosticCondition("cpu_fallback", DiagnosticLevel.WARN, message))
+        if node_status.active and state is EngineState.PREPARING:
+            message = f"no skeletons until the engine is ready; preparing: {text}"
+            conditions.append(
+                DiagnosticCondition("engine_preparing", DiagnosticLevel.WARN, message)
+            )
         return conditions
 
     def _input_status(
-        self, name: str, situation: Situation, now: float, drops: dict[str, int]
+        self, name: str, node_status: NodeStatus, now: float, drops: dict[str, int]
     ) -> DiagnosticStatus:
         conditions = [
             DiagnosticCondition(f"incompatible_qos {place}", DiagnosticLevel.WARN, text)
-            for place, text in enumerate(situation.incompatible_qos)
+            for place, text in enumerate(node_status.incompatible_qos)
         ]
-        if situation.active:
+        if node_status.active:
             conditions += self._missing_input(now)
         if self._empty_frame_id:
             text = "images have an empty frame_id: TF cannot place the skeletons"
@@ -236,19 +239,17 @@ class Health:
 
     def _missing_input(self, now: float) -> list[DiagnosticCondition]:
         if self._last_image is None:
-            return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, "no images have come")]
+            text = "no images have arrived"
+            return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, text)]
         if now - self._last_image > SILENCE:
             return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, "images have stopped")]
         if not self._received[Subject.DETECTIONS.value] and not self._recent:
-            return [
-                DiagnosticCondition(
-                    "no_detections", DiagnosticLevel.WARN, "no detections have come"
-                )
-            ]
+            text = "no detections have arrived"
+            return [DiagnosticCondition("no_detections", DiagnosticLevel.WARN, text)]
         return []
 
     def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[DiagnosticCondition]:
-        """Conditions on the counts of the last seconds."""
+        """Return the conditions that follow from the counts of the last seconds."""
         unmatched = drops.get(f"{Subject.DETECTIONS.value}.{Reason.UNMATCHED.value}", 0)
         differing = sum(n for key, n in drops.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
         received = self._received[Subject.DETECTIONS.value]
@@ -262,13 +263,13 @@ class Health:
             conditions.append(
                 DiagnosticCondition("clock_differs", DiagnosticLevel.ERROR, CLOCK_DIFFERS_TEXT)
             )
-        share = (unmatched - unmatched_before) / max(received - received_before, 1)
-        if share > MANY_UNMATCHED:
-            text = f"{min(share, 1):.0%} of the detections find no image: compare the stamps"
+        fraction = (unmatched - unmatched_before) / max(received - received_before, 1)
+        if fraction > MANY_UNMATCHED:
+            text = f"{min(fraction, 1):.0%} of the detections find no image: compare the stamps"
             conditions.append(DiagnosticCondition("many_unmatched", DiagnosticLevel.WARN, text))
         return conditions
 
-    def _output_status(self, name: str, situation: Situation, now: float) -> DiagnosticStatus:
+    def _output_status(self, name: str, node_status: NodeStatus, now: float) -> DiagnosticStatus:
         values = {"published": str(self._published), "persons": str(self._persons)}
         rate = 0.0
         if len(self._recent) > 1:
@@ -284,11 +285,11 @@ class Health:
             percentiles = np.percentile(samples, PERCENTILES)
             for p, value in zip(PERCENTILES, percentiles, strict=True):
                 values[f"{stage.name}_ms.p{p}"] = f"{value * 1e3:.1f}"
-            if stage.name == "age" and percentiles[1] > situation.warn_age:
+            if stage.name == "age" and percentiles[1] > node_status.warn_age:
                 text = f"the age is {percentiles[1] * 1e3:.0f} ms at p95"
                 conditions.append(DiagnosticCondition("old", DiagnosticLevel.WARN, text))
-        fine = f"{rate:.1f} images/s" if situation.active else "not active"
-        level, message = summary(self._held["output"].update(now, conditions), fine)
+        ok_text = f"{rate:.1f} images/s" if node_status.active else "not active"
+        level, message = summary(self._held["output"].update(now, conditions), ok_text)
         return self._status(f"{name}: output", level, message, values)
 
     def _status(
@@ -298,9 +299,9 @@ class Health:
 
 
 def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
-    """One line of JSON: ``state`` (lifecycle), ``level`` (the worst), and each status by its name.
+    """Return one line of JSON: lifecycle ``state``, worst ``level``, and each status by its name.
 
-    Numbers among the values are numbers in JSON.
+    Numeric values are numbers in JSON.
     """
     worst = max((status.level[0] for status in statuses), default=int(DiagnosticLevel.OK))
     parts = {

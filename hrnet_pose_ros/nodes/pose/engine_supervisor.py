@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's engine: made, made again after a failure, replaced by the CPU's, announced, closed.
+"""Makes the node's engine, remakes it after a failure, falls back to the CPU, and closes it.
 
-What happens to an engine that fails:
+When an engine fails:
 
-1. It is closed and made again at once; a TensorRT engine comes back from its plan.
-2. If that cannot be done, or the new one fails before it counts as stable (`RetryPolicy`), a GPU
-   engine is given up: with ``fallback: cpu`` OpenVINO goes on, and says so, until the node is
-   cleaned up and configured. The GPU is not tried in between: an engine that comes and goes would
-   change latency and precision under the consumer's hands.
-3. Without a fallback, and for engines of the CPU, it is made again after 1 s, doubling up to 30 s.
+1. It is closed and made again at once; a TensorRT engine is loaded from its plan.
+2. If that is not possible, or the new engine fails before it counts as stable (`RetryPolicy`), a
+   GPU engine is given up: with ``fallback: cpu`` OpenVINO continues, and this is announced, until
+   the node is cleaned up and configured. The GPU is not tried in between: an engine that comes and
+   goes would change latency and precision unexpectedly for consumers.
+3. Without a fallback, and for CPU engines, it is made again after 1 s, doubling up to 30 s.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hrnet_pose_ros.pipeline.engine_arguments import (
     cpu_arguments,
     engine_arguments,
     selected_engine,
-    why_no_cpu,
+    why_no_cpu_fallback,
 )
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.poses import Poses
@@ -49,10 +49,10 @@ class RetryPolicy:
     Attributes
     ----------
     first_delay, longest_delay
-        Seconds until it is made again; doubled from failure to failure.
+        Seconds until it is made again; the delay doubles with each failure.
     stable_images, stable_seconds
-        What an engine that was made again has to answer, and how long it has to live, before its
-        next failure counts as a first one.
+        How many images an engine that was made again has to answer, and how long it has to run,
+        before its next failure counts as a first one.
     """
 
     first_delay: float = 1.0
@@ -62,7 +62,7 @@ class RetryPolicy:
 
 
 class EngineSupervisor:
-    """Owns the engine; every method but the constructor runs on the engine thread."""
+    """Owns the engine; every method except the constructor runs on the engine thread."""
 
     def __init__(
         self,
@@ -81,14 +81,14 @@ class EngineSupervisor:
         Parameters
         ----------
         settings
-            Returns the settings of the moment.
+            Returns the current settings.
         announce
             Called as ``announce(info, fallback)`` when there is a new engine; ``fallback``: the CPU
-            stands in for the GPU.
+            replaces the GPU.
         make
-            `make_engine`, or something that takes its arguments.
+            `make_engine` or a function with the same arguments.
         select
-            `selected_engine`, or something else that chooses for the arguments of an engine.
+            `selected_engine` or a function that chooses for the arguments of an engine.
         """
         self._settings = settings
         self._health = health
@@ -100,15 +100,15 @@ class EngineSupervisor:
         self._retry = retry
         self._engine: PoseEngine | None = None
         self._selected = ""  # the engine that `auto` took; it stays until the next `prepare`
-        self._fallback_reason = ""  # why the CPU stands in for the GPU, while it does
+        self._fallback_reason = ""  # why the CPU replaces the GPU, while it does
         self._retry_at: float | None = None
         self._retry_delay = retry.first_delay
-        self._remade = False  # whether this engine stands in for one that failed
+        self._remade = False  # whether this engine replaces one that failed
         self._made_at = 0.0
-        self._answered = 0  # images
+        self._answered = 0  # number of images
 
     def prepare(self) -> None:
-        """Make the engine that the settings ask for; what it raises is noted and passed on."""
+        """Make the engine that the settings ask for; exceptions are recorded and raised again."""
         self.release()
         self._retry_delay = self._retry.first_delay
         try:
@@ -116,7 +116,7 @@ class EngineSupervisor:
         except BuildCancelled:
             self._set_state(EngineState.NONE)
             raise
-        except ValueError as error:  # a parameter or a model file: the user's to mend
+        except ValueError as error:  # a parameter or a model file, which the user has to correct
             self._set_state(EngineState.FAILED, str(error))
             raise
         except Exception as error:
@@ -129,7 +129,7 @@ class EngineSupervisor:
             self._check_fallback()
 
     def announce(self) -> None:
-        """Announce the engine again, where there is one."""
+        """Announce the engine again, if there is one."""
         if self._engine is not None:
             self._announce(self._engine.info, bool(self._fallback_reason))
 
@@ -141,7 +141,7 @@ class EngineSupervisor:
         self._set_state(EngineState.NONE)
 
     def ready(self) -> bool:
-        """Whether there is an engine; one that failed is made again when its time has come."""
+        """Return whether there is an engine; one that failed is made again when it is due."""
         if self._engine is not None:
             return True
         if self._retry_at is None or time.monotonic() < self._retry_at:
@@ -155,7 +155,7 @@ class EngineSupervisor:
         return self._engine is not None
 
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses | None:
-        """The poses; None where the engine failed. Call `ready` first."""
+        """Return the poses; None if the engine failed. Call `ready` first."""
         engine = self._engine
         assert engine is not None
         try:
@@ -166,10 +166,10 @@ class EngineSupervisor:
         except Exception as error:
             self._failed(engine, error)
             return None
-        if len(boxes):  # without persons an engine has nothing to do
+        if len(boxes):  # without persons the engine does no work
             self._answered += 1
         if self._watch.reported:
-            self._set_ready()  # it was built for another size of images meanwhile
+            self._set_ready()  # in the meantime it was built for another image size
         return poses
 
     def _make(self, again: bool = False) -> None:
@@ -197,12 +197,12 @@ class EngineSupervisor:
         self.announce()
 
     def _failed(self, engine: PoseEngine, error: Exception) -> None:
-        """Close an engine that failed and see to the next one."""
+        """Close an engine that failed and make the next one, now or later."""
         name = engine.info.engine
         self._close()
         self._health.engine_failed(str(error))
         if self._is_stable():
-            self._warnings.warn("engine", f"engine failed: {error}; made again at once")
+            self._warnings.warn("engine", f"engine failed: {error}; it is being made again")
             self._retry_delay = self._retry.first_delay
             try:
                 self._make(again=True)
@@ -216,7 +216,7 @@ class EngineSupervisor:
         self._recover(name, error)
 
     def _is_stable(self) -> bool:
-        """Whether a failure now counts as a first one."""
+        """Return whether a failure now counts as a first one."""
         if not self._remade:
             return True
         seconds = time.monotonic() - self._made_at
@@ -227,14 +227,14 @@ class EngineSupervisor:
         return engine == GPU_ENGINE and self._settings().fallback == "cpu"
 
     def _check_fallback(self) -> None:
-        """Warn now, not when it is needed, where the CPU could not stand in for the GPU."""
+        """Warn in advance if the CPU could not replace the GPU."""
         assert self._engine is not None
         wanted = self._may_fall_back(self._engine.info.engine)
-        if wanted and (why := why_no_cpu(self._settings())):
-            _log.warning("fallback: cpu will not work when the GPU fails: %s", why)
+        if wanted and (why := why_no_cpu_fallback(self._settings())):
+            _log.warning("'fallback: cpu' will not work if the GPU fails: %s", why)
 
     def _recover(self, engine: str, error: Exception) -> None:
-        """After an engine that cannot be made again at once: fall back to the CPU, or wait."""
+        """Fall back to the CPU, or retry later, when an engine cannot be made again at once."""
         if self._may_fall_back(engine):
             try:
                 self._fall_back(error)
@@ -244,35 +244,36 @@ class EngineSupervisor:
         self._retry_later(str(error))
 
     def _fall_back(self, error: Exception) -> None:
-        """Make the CPU's engine instead of the GPU's; where it fails too, say both."""
+        """Make the CPU engine instead of the GPU engine; if it fails too, report both errors."""
         self._fallback_reason = str(error)
         asked = self._settings().precision
         taken = cpu_arguments(self._settings())["precision"]
         _log.error(
-            "the GPU engine is given up: %s; falling back to the CPU%s",
+            "the GPU engine was given up: %s; falling back to the CPU%s",
             error,
             "" if taken == asked else f", in precision {taken} instead of {asked}",
         )
         try:
             self._make()
         except Exception as also:
-            both = f"{error}; and the CPU cannot stand in: {also}"
+            both = f"{error}; and the CPU cannot replace it: {also}"
             self._set_state(EngineState.FAILED, both)
             raise EngineError(both) from also
 
     def _retry_later(self, failure: str) -> None:
-        """Plan to make the engine again after a while."""
+        """Schedule making the engine again."""
         self._warnings.warn(
-            "waiting", f"engine failed: {failure}; it is made again in {self._retry_delay:.0f} s"
+            "waiting",
+            f"engine failed: {failure}; it will be made again in {self._retry_delay:.0f} s",
         )
         self._set_state(EngineState.FAILED, failure)
         self._retry_at = time.monotonic() + self._retry_delay
         self._retry_delay = min(2 * self._retry_delay, self._retry.longest_delay)
 
     def _build_again(self, error: BuildCancelled) -> None:
-        """A build was cancelled: that is not a failure; the next image has it started again."""
+        """Let the next image restart a build that was cancelled, which is not a failure."""
         self._close()
-        self._set_state(EngineState.PREPARING, f"{error}; goes on with the next image")
+        self._set_state(EngineState.PREPARING, f"{error}; it restarts with the next image")
         self._retry_at = time.monotonic()
 
     def _close(self) -> None:
@@ -282,7 +283,7 @@ class EngineSupervisor:
         try:
             engine.close()
         except Exception as error:  # after a failure of the device, closing can fail too
-            self._warnings.warn("closing", f"engine did not close: {error}")
+            self._warnings.warn("closing", f"the engine could not be closed: {error}")
 
     def _set_state(self, state: EngineState, text: str = "") -> None:
         fallback = self._fallback_reason if state is EngineState.READY else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work on one paired image, all of it on the engine thread: convert, estimate, publish."""
+"""Processes one paired image on the engine thread: converts, estimates and publishes."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 
 class FrameProcessor:
-    """Runs on the engine thread, with the engine that its supervisor has.
+    """Runs on the engine thread and uses the supervisor's engine.
 
     Parameters
     ----------
     settings
-        Returns the settings of the moment; asked once a frame.
+        Returns the current settings; called once per frame.
     images
-        How images come, and where.
+        The topic and the transport of the images.
     gate
-        Knows ages, and which frames have become stale.
+        Provides ages, and decides which frames are stale.
     skeletons
         The publisher of the raw skeletons.
     optional_outputs
-        What is made beside them.
+        The additional outputs.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class FrameProcessor:
         self._types = rclpy_types()
 
     def process(self, frame: PairedFrame) -> None:
-        """Turn one pair into published skeletons, or count why not. Does not raise."""
+        """Publish the skeletons of one pair, or count why there are none. Does not raise."""
         try:
             reason = self._process(frame)
         except Exception as error:
             what = type(error).__name__
-            self._warnings.warn(what, f"image dropped by an unexpected {what}: {error}")
+            self._warnings.warn(what, f"image dropped because of an unexpected {what}: {error}")
             reason = Reason.UNREADABLE
         if reason is not None:
             self._health.drops.add(Subject.IMAGE, reason)
@@ -122,8 +122,8 @@ class FrameProcessor:
         self._health.published(len(poses), times, empty_frame_id=empty_frame_id)
         try:
             self._optional_outputs.publish(image, rgb, persons, poses, settings, make_array)
-        except Exception as error:  # the image has been answered: it must not count as dropped
+        except Exception as error:  # the skeletons are out: the image must not count as dropped
             what = type(error).__name__
-            text = f"smoothed, overlay or markers missing: {what}: {error}"
+            text = f"smoothed skeletons, overlay or markers are missing: {what}: {error}"
             self._warnings.warn("optional outputs", text)
         return None

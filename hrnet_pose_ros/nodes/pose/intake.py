@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the subscriptions of the pose node call: messages go through the gate to the engine thread.
+"""The callbacks of the pose node's subscriptions: they pass messages through the gate.
 
-On any thread; nothing is decoded here.
+They may run on any thread, and they decode nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 
 class MessageIntake:
-    """Counts what comes, sends it through the gate, and hands frames to the engine thread."""
+    """Counts incoming messages, passes them through the gate, and queues frames for the engine."""
 
     def __init__(
         self, gate: FrameGate, health: Health, engine_thread: EngineThread[PairedFrame]
@@ -36,12 +36,12 @@ class MessageIntake:
             self._gate.apply(settings)
 
     def open(self) -> None:
-        """Begin to take messages."""
+        """Start accepting messages."""
         with self._lock:
             self._gate.open()
 
     def close(self) -> None:
-        """Take nothing more; what waits for its partner or for the engine counts as dropped."""
+        """Stop accepting messages; those that wait for a partner or the engine are dropped."""
         with self._lock:
             self._gate.close()
         if self._engine_thread.discard() is not None:
@@ -62,7 +62,7 @@ class MessageIntake:
         self._hand_over(frames)
 
     def expire(self) -> None:
-        """Give up, or hand over, what has waited long enough; see `FrameGate.expire`."""
+        """Release messages that have waited too long; see `FrameGate.expire`."""
         with self._lock:
             frames = self._gate.expire()
         self._hand_over(frames)
@@ -73,10 +73,10 @@ class MessageIntake:
                 self._health.drops.add(Subject.IMAGE, Reason.OVERWRITTEN)
 
 
-def warn_of_refusals(
+def refusal_warnings(
     warnings: ThrottledWarnings, image_topic: str
 ) -> Callable[[Subject, Reason, str], None]:
-    """Something for ``refused`` of `FrameGate`: warnings that name the topic or the input."""
+    """Return a function for ``refused`` of `FrameGate` that warns and names the topic or input."""
 
     def refused(subject: Subject, reason: Reason, text: str) -> None:
         if reason is Reason.UNREADABLE:

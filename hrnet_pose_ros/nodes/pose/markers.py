@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skeletons as RViz markers: upright planes at the distance that a person's height implies."""
+"""Skeletons as RViz markers, each in an upright plane at a distance derived from the box height."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hrnet_pose_ros.pose.drawing import JOINT_COLOURS, LIMB_COLOURS
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import LIMBS
 
-# Markers vanish by themselves when the node falls silent.
+# Markers disappear by themselves when the node stops publishing.
 LIFETIME = Duration(sec=0, nanosec=500_000_000)
 _NAMESPACES = ("limbs", "joints", "label")
 
 
 class SkeletonMarkers:
-    """Makes the MarkerArray of each image and deletes the markers of persons that are gone."""
+    """Makes the MarkerArray of each image and deletes the markers of persons who have left."""
 
     def __init__(self) -> None:
         self._shown = 0
@@ -38,20 +38,20 @@ class SkeletonMarkers:
         person_height: float,
         min_score: float,
     ) -> MarkerArray:
-        """Markers in the optical frame of the header.
+        """Return the markers in the optical frame of the header.
 
         Parameters
         ----------
         header
             Stamp and frame of the image.
         poses, boxes, labels
-            N persons; boxes ``[N, 4]`` in image pixels, their heights place the persons.
+            N persons; the heights of the boxes ``[N, 4]``, in image pixels, give the distances.
         camera
-            The image's projection.
+            The projection of the image.
         person_height
-            Metres.
+            Assumed height of a person, metres.
         min_score
-            Least score of a joint that is shown.
+            Minimum score of a joint that is shown.
         """
         markers: list[Marker] = []
         for person in range(len(poses)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Smoothed skeletons, overlay and markers: made only while somebody subscribes."""
+"""Smoothed skeletons, overlay and markers, which are made only while there are subscribers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
 from hrnet_pose_ros.pipeline.camera_info import camera_of
 from hrnet_pose_ros.pipeline.detections import Persons
 from hrnet_pose_ros.pipeline.images import size_of
-from hrnet_pose_ros.pipeline.pairing import Waiting
+from hrnet_pose_ros.pipeline.pairing import PendingMessage
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
@@ -24,7 +24,7 @@ from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 
 class OptionalOutputs:
-    """What the node makes of an image's poses beside `skeletons`; on the engine thread.
+    """Publishes what the node derives from poses besides `skeletons`; runs on the engine thread.
 
     Attributes
     ----------
@@ -41,14 +41,14 @@ class OptionalOutputs:
 
     def publish(
         self,
-        image: Waiting,
+        image: PendingMessage,
         rgb: np.ndarray,
         persons: Persons,
         poses: Poses,
         settings: Settings,
         make_array: Callable[[Poses], Any],
     ) -> None:
-        """Publish what is subscribed to; ``make_array`` makes the SkeletonArray of poses."""
+        """Publish the outputs with subscribers; ``make_array`` makes a SkeletonArray of poses."""
         publishers, header = self._publishers, image.message.header
         if settings.smoothing and publishers.skeletons_smoothed.get_subscription_count():
             ids = _labels(persons)
@@ -70,13 +70,13 @@ class OptionalOutputs:
         settings: Settings,
     ) -> Any | None:
         if self.camera_info is None:
-            self._warnings.warn("markers", "markers need camera_info, and none has come")
+            self._warnings.warn("markers", "no markers: no camera_info has arrived")
             return None
         try:
             rectified = settings.image_rectified
             camera = camera_of(self.camera_info, image_size, rectified=rectified)
         except ValueError as error:
-            self._warnings.warn("markers", f"no markers with this camera_info: {error}")
+            self._warnings.warn("markers", f"no markers: camera_info cannot be used: {error}")
             return None
         return self._markers.of(
             header,

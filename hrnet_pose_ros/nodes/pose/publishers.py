@@ -25,7 +25,7 @@ _LATCHED = QoSProfile(
 
 @dataclass(frozen=True)
 class PosePublishers:
-    """A publisher of rclpy for each topic."""
+    """One rclpy publisher for each topic."""
 
     skeletons: Any
     skeletons_smoothed: Any
@@ -36,12 +36,12 @@ class PosePublishers:
 
     @property
     def for_consumers(self) -> list[Any]:
-        """Those whose QoS a consumer has to fit: the others are for people at a screen."""
+        """The publishers whose QoS consumers have to match; the others are for visualization."""
         return [self.skeletons, self.skeletons_smoothed, self.skeleton_info]
 
 
 def create_publishers(node: Node) -> PosePublishers:
-    """Create them on a node; their QoS can be overridden by parameters."""
+    """Create the publishers on a node; parameters can override their QoS."""
     overridable = QoSOverridingOptions.with_default_policies()
 
     def publisher(kind: Any, topic: str, qos: QoSProfile) -> Any:
