@@ -69,7 +69,7 @@ def bag_frames() -> list[tuple[int, np.ndarray]]:
     return frames
 
 
-class Picture:
+class LabelImage:
     """A person's part of a frame, twice (as it is, with a grid; brighter), with scales around."""
 
     def __init__(self, frame: np.ndarray, box: list[float]) -> None:
@@ -176,7 +176,7 @@ def draw(jobs: list[dict[str, Any]], out: Path) -> None:
     """Write ``NN.png`` for each job."""
     out.mkdir(parents=True, exist_ok=True)
     for number, job in enumerate(jobs):
-        picture = Picture(bag_frames()[job["frame"]][1], job["box"])
+        picture = LabelImage(bag_frames()[job["frame"]][1], job["box"])
         picture.draw_scales()
         cv2.imwrite(str(out / f"{number:02d}.png"), picture.canvas)
 
@@ -252,7 +252,7 @@ def check(coco: dict[str, Any], out: Path) -> None:
     """Write ``check_NN.png`` for each annotation, NN being the number of its job."""
     out.mkdir(parents=True, exist_ok=True)
     for annotation in coco["annotations"]:
-        picture = Picture(bag_frames()[annotation["image_id"]][1], annotation["bbox"])
+        picture = LabelImage(bag_frames()[annotation["image_id"]][1], annotation["bbox"])
         picture.draw_scales()
         picture.draw_labels(np.array(annotation["keypoints"], np.float64).reshape(JOINTS, 3))
         cv2.imwrite(str(out / f"check_{annotation['id'] - 1:02d}.png"), picture.canvas)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the files that come with the package lie: models, recipes."""
+"""Locates files that come with the package, such as models and training recipes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def installed_folders(shared: str, packaged: str) -> list[Path]:
-    """The folders of this installation that hold one kind of files, the first to search first.
+    """The folders of this installation with one kind of files, in search order.
 
-    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, of the source
-    tree; only those that exist.
+    These are folders of ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation and of the
+    source tree, as far as they exist.
 
     Parameters
     ----------
     shared
-        Their path in the source tree and in a workspace's ``share/hrnet_pose_ros``.
+        Path in the source tree and in a workspace's ``share/hrnet_pose_ros``.
     packaged
-        Their name inside the Python package that pip installs.
+        Name inside the Python package that pip installs.
     """
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     folders = [Path(prefix) / "share" / "hrnet_pose_ros" / shared for prefix in prefixes if prefix]

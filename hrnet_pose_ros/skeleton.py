@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The COCO-17 skeleton: joint names, limbs, mirror pairs and OKS sigmas.
 
-Joint order, limbs and sigmas are those of the COCO key point task; every array that has a
-joint axis in this package uses this order.
+Joint order, limbs and sigmas are those of the COCO key point task; all arrays with a joint axis in
+this package use this order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ JOINT_NAMES: tuple[str, ...] = (
 )
 JOINTS = len(JOINT_NAMES)
 
-# Pairs of joints that a drawing connects, as in COCO's own annotation file (made 0-based).
+# Pairs of joints connected by a limb, as in COCO's own annotation file (made 0-based).
 LIMBS: tuple[tuple[int, int], ...] = (
     (15, 13),
     (13, 11),
@@ -55,7 +55,7 @@ LIMBS: tuple[tuple[int, int], ...] = (
     (4, 6),
 )
 
-# (left, right) joints that exchange places when a person is mirrored.
+# (left, right) joints that are swapped when a person is mirrored.
 MIRROR_PAIRS: tuple[tuple[int, int], ...] = (
     (1, 2),
     (3, 4),
@@ -75,7 +75,7 @@ def _mirrored_order() -> np.ndarray:
     return order
 
 
-# MIRRORED[j] is the joint that joint j becomes in a mirrored person.
+# MIRRORED[j] is the counterpart of joint j in a mirrored person.
 MIRRORED: np.ndarray = _mirrored_order()
 
 # Per-joint OKS sigmas of the COCO evaluation (the constant k of a joint is twice its sigma).
