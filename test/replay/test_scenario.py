@@ -43,6 +43,15 @@ def test_the_bundled_one(root: Path) -> None:
         ({"name": 3, "oks": OKS}, "name must be a string, got 3"),
         ({"name": "x", "osk": OKS}, "unknown key 'osk'; the nearest key is 'oks'"),
         ({"name": "x", "oks": {**OKS, "above": 1}}, "oks: unknown key 'above'; the nearest key is"),
+        (
+            {"name": "x", "oks": {"at_least": 1, "share": 1}},
+            "oks: unknown key 'share'; the nearest key is 'at_least' "
+            "(known keys: at_least, fraction)",
+        ),
+        (
+            {"name": "x", "drop_share": {}},
+            "unknown key 'drop_share'; the nearest key is 'drop_fraction'",
+        ),
         ({"name": "x", "oks": {"fraction": 1}}, "oks: 'at_least' must be given"),
         (
             {"name": "x", "oks": None},
