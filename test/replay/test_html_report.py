@@ -20,7 +20,7 @@ from hrnet_pose_ros.replay.html_report import write_report
 from hrnet_pose_ros.replay.scenario import Scenario
 from hrnet_pose_ros.replay.time_plots import Series, time_plot
 from hrnet_pose_ros.replay.verdict import evaluate_scenario
-from hrnet_pose_ros.replay.worst_frames import drawn, worst_frames
+from hrnet_pose_ros.replay.worst_frames import draw_worst_frame, worst_frames
 
 GOLDEN = golden_run.golden_run()
 SCENARIO = Scenario.of(
@@ -80,7 +80,7 @@ def test_report(tmp_path: Path) -> None:
     # The frames 0 and 19 lack a person, in the frames 0 and 10 the others have moved.
     assert [(one.stamp - START) // STEP for one in worst] == [0, 19, 10]
     image = np.full((480, 640, 3), 200, np.uint8)
-    pictures = [drawn(one, image if place else None) for place, one in enumerate(worst)]
+    pictures = [draw_worst_frame(one, image if place else None) for place, one in enumerate(worst)]
     path = tmp_path / "report.html"
     write_report(path, SCENARIO, comparison, verdict, pictures)
     text = path.read_text()
