@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put uncertainty calibrations into a model's ONNX files."""
+"""Writes uncertainty calibrations into the ONNX files of a model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CALIBRATIONS = KEY_PREFIX + "calibrations"
 
 
 def model_files(model: str) -> list[Path]:
-    """The model's heatmap graph, and what was made of it beside it: its end-to-end graphs
-    (``NAME_end2end*.onnx``) and its file in 8 bits (``NAME_int8.onnx``).
+    """The model's heatmap graph, and the files derived from it in the same folder: its
+    end-to-end graphs (``NAME_end2end*.onnx``) and its INT8 graph (``NAME_int8.onnx``).
 
-    Files of another checkpoint are left out: they are another model under the same name.
+    Files from another checkpoint are left out, because they are another model of the same name.
 
     Raises
     ------
     ModelError
-        There is no such model, or one of the files was not exported by this package.
+        The model does not exist, or one of the files was not exported by this package.
     """
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
     path = model_path(heatmap_graph, ONNX)
@@ -38,7 +38,7 @@ def model_files(model: str) -> list[Path]:
 
 
 def _model(path: Path) -> ModelMetadata:
-    """The model's facts, of a heatmap graph or of an end-to-end graph."""
+    """The metadata of the model, from a heatmap graph or an end-to-end graph."""
     with OpenModelFile(path) as opened:
         if opened.header.model is None:
             raise ModelError(
@@ -48,7 +48,7 @@ def _model(path: Path) -> ModelMetadata:
 
 
 def damaged_calibrations(path: Path) -> list[str]:
-    """The names of a file's calibrations that cannot be read, for which no engine would start."""
+    """The keys of calibrations in a file that cannot be read; no engine would start with them."""
     damaged = []
     for key, values in _model(path).calibrations.items():
         try:
@@ -61,18 +61,18 @@ def damaged_calibrations(path: Path) -> list[str]:
 def write_calibrations(
     path: Path, calibrations: Mapping[str, UncertaintyCalibration], without: Sequence[str] = ()
 ) -> None:
-    """Put calibrations into an ONNX file's metadata, beside those under other keys.
+    """Add calibrations to the metadata of an ONNX file; those under other keys are kept.
 
-    The file is replaced in one step, by one that differs in its metadata only.
+    The file is replaced atomically; only its metadata changes.
 
     Parameters
     ----------
     path
-        The file, of a heatmap graph or of an end-to-end graph.
+        The file of a heatmap graph or an end-to-end graph.
     calibrations
-        By `calibration_key`.
+        Calibrations by `calibration_key`.
     without
-        Keys to take out.
+        Keys to remove.
 
     Raises
     ------

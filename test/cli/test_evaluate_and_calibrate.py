@@ -73,9 +73,9 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
         for shares in one["errors"].values():
             assert sum(shares.values()) == pytest.approx(1)
         for pair in one["left_right"].values():
-            judged, *shares = pair.values()
-            assert judged == 0 or sum(shares) == pytest.approx(1)
-        assert one["left_right"]["shoulders"]["judged"] > 5
+            evaluated, *shares = pair.values()
+            assert evaluated == 0 or sum(shares) == pytest.approx(1)
+        assert one["left_right"]["shoulders"]["evaluated"] > 5
 
 
 def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
@@ -88,7 +88,7 @@ def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
     (row,) = [line for line in printed.splitlines() if line.startswith("| left ankle |")]
     assert row.split("|")[5].strip() == " → ".join(inversion)
     (row,) = [line for line in printed.splitlines() if line.startswith("| ankles |")]
-    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["judged"])
+    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["evaluated"])
 
 
 def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
