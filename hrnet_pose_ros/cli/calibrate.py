@@ -85,7 +85,7 @@ def _calibrate(options: argparse.Namespace) -> None:
             title = f"{info.model}, {key}: {labelled} labelled joints"
             write_uncertainty_plots(options.plots / key, title, cases)
     if not found:
-        raise ValueError(f"'{options.model}' holds no uncertainty calibration to check")
+        raise ValueError(f"'{options.model}' contains no uncertainty calibration to check")
     write_json(options.json, written)
     for path in files:
         write_calibrations(path, found)
@@ -116,7 +116,7 @@ def _of_setting(
     engine = choice.make()
     try:
         if options.check and engine.calibration is None:
-            message = f"'{options.model}' holds no uncertainty calibration for '{key}'"
+            message = f"'{options.model}' contains no uncertainty calibration for '{key}'"
             if options.all_settings:
                 print(message, file=sys.stderr)
                 return None

@@ -125,8 +125,8 @@ def printed_progress() -> BuildWatch:
     from hrnet_pose_ros.engines.build_watch import BuildWatch
 
     class PrintedProgress(BuildWatch):
-        def report(self, text: str, share: float | None) -> None:
-            print(text if share is None else f"{text}, {share:.0%}", file=sys.stderr)
+        def report(self, text: str, fraction: float | None) -> None:
+            print(text if fraction is None else f"{text}, {fraction:.0%}", file=sys.stderr)
 
     return PrintedProgress()
 

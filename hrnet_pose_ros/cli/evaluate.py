@@ -61,7 +61,7 @@ def read_data(options: argparse.Namespace) -> tuple[PersonAnnotations, PersonBox
 
     annotations = read_annotations(options.annotations)
     if not options.images.is_dir():
-        raise ValueError(f"--images '{options.images}' is no folder")
+        raise ValueError(f"--images '{options.images}' is not a folder")
     if options.boxes is not None:
         boxes = read_detections(options.boxes, annotations)
         return annotations, boxes, f"boxes of {options.boxes.name}"
@@ -142,12 +142,12 @@ def _difference_in_words(
 ) -> list[str]:
     if not difference["joints"]:
         return [f"{a} and {b} have no joint in common"]
-    shares = difference["share_within_cells"]
+    fractions = difference["fraction_within_cells"]
     lines = [
         f"from {a} to {b}: AP {100 * change['AP']:+.2f}, AP50 {100 * change['AP50']:+.2f}, "
         f"AP75 {100 * change['AP75']:+.2f}, AR {100 * change['AR']:+.2f} (percent)",
         f"{difference['joints']} joints valid in both, {difference['valid_in_one_only']} in one; "
-        + ", ".join(f"{share:.2%} within {limit} cell" for limit, share in shares.items()),
+        + ", ".join(f"{fraction:.2%} within {limit} cell" for limit, fraction in fractions.items()),
     ]
     for name, unit in (("px", "px"), ("cells", "cells"), ("oks", "of the persons")):
         values = difference[name]

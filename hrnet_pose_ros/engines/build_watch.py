@@ -29,9 +29,9 @@ class BuildWatch:
     must return quickly and not raise.
     """
 
-    def report(self, text: str, share: float | None) -> None:
+    def report(self, text: str, fraction: float | None) -> None:
         """What is being done, and how much of it is done, in [0, 1]; None where unknown."""
-        _log.info("%s%s", text, "" if share is None else f", {share:.0%}")
+        _log.info("%s%s", text, "" if fraction is None else f", {fraction:.0%}")
 
     def cancelled(self) -> bool:
         """Whether the build should end now, with `BuildCancelled`."""
@@ -40,10 +40,10 @@ class BuildWatch:
 
 @dataclass
 class Progress:
-    """What a watch is told next; written by the builder, read by the ticker."""
+    """What a watch reports next; written by the builder, read by the ticker."""
 
     text: str
-    share: float | None = None
+    fraction: float | None = None
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def reporting(
 
     def tick() -> None:
         while True:
-            watch.report(progress.text, progress.share)
+            watch.report(progress.text, progress.fraction)
             if done.wait(period):
                 return
 

@@ -64,7 +64,7 @@ def in_shorter_precision(
     # NaN: the model sees nobody on the bundled crops, so nothing speaks for bfloat16.
     _log.info(
         "precision float32: in bfloat16 the mean OKS of '%s' on the bundled crops is %.4f, "
-        "needed is %.3f",
+        "at least %.3f is needed",
         shorter.info.model,
         kept,
         LEAST_OKS,

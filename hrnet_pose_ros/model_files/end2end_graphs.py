@@ -102,7 +102,7 @@ def find_end2end_graph(
             found.append(f"'{path}' ({reason or _described(metadata)})")
         if fitting:
             return min(fitting, key=lambda candidate: candidate[:2])[2].complete()
-    listed = "; there are " + ", ".join(found) if found else "; there is none for this model"
+    listed = "; there are " + ", ".join(found) if found else "; none was found for this model"
     raise ModelError(
         f"no end-to-end graph of '{name}' with {_options_text(wanted[0], decoding, flip_test)} in "
         f"{', '.join(map(repr, map(str, folders))) or 'no models folder (none exists)'}{listed}; "
@@ -118,7 +118,7 @@ def _fitting_itself(
     if _fits(metadata, wanted, decoding, flip_test):
         return opened.complete()
     raise ModelError(
-        f"'{path}' is {_described(metadata)}; wanted is "
+        f"'{path}' is {_described(metadata)}; expected is "
         f"{_options_text(wanted[0], decoding, flip_test)}: change the parameters, or "
         + _way_to_end2end_graph(metadata.model.name, [path.parent], wanted[0], decoding, flip_test)
     )

@@ -251,8 +251,8 @@ def wrong_graph(held: str, wanted: Graph) -> ModelError:
     """The error for a file that holds another graph than the caller needs."""
     words = {"heatmaps": "a heatmaps graph", "end2end": "an end-to-end graph"}
     return ModelError(
-        f"the file holds {words.get(held, f'a graph {held!r}')}, wanted is {words[wanted]}: make "
-        f"one with 'hrnet_pose export --graph {wanted}'"
+        f"the file contains {words.get(held, f'a graph {held!r}')}, expected is {words[wanted]}: "
+        f"make one with 'hrnet_pose export --graph {wanted}'"
     )
 
 
@@ -323,7 +323,7 @@ class End2EndGraphMetadata:
         Raises
         ------
         ModelError
-            As `ModelMetadata.from_properties`; also where the file holds no end-to-end graph.
+            As `ModelMetadata.from_properties`; also where the file contains no end-to-end graph.
         """
         model = ModelMetadata.from_properties(properties, graph="end2end")
         size = _read(properties, "image_size", (list, type(None)))
@@ -341,7 +341,7 @@ def _read(properties: Mapping[str, str], key: str, expected: type | tuple[type, 
     text = properties.get(KEY_PREFIX + key)
     if text is None:
         raise ModelError(
-            f"the model holds no '{KEY_PREFIX}{key}': it was not exported by this package "
+            f"the model contains no '{KEY_PREFIX}{key}': it was not exported by this package "
             "(make one with 'hrnet_pose export')"
         )
     try:

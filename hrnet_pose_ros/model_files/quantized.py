@@ -12,7 +12,7 @@ from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, ModelError
 from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile, OpenModelFile
 
 INT8 = "_int8"
-# Mean OKS against float32 below which `hrnet_pose quantize` writes no file unless it is told to.
+# Mean OKS against float32 below which `hrnet_pose quantize` writes no file unless it is asked to.
 LEAST_OKS = 0.98
 
 _log = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ def check_judged(file: ModelFile) -> None:
     if judgement is None or judgement.persons < LEAST_JUDGED:
         known = "on nobody" if judgement is None else f"on {judgement.persons} persons only"
         raise ModelError(
-            f"'{file.path}' computes in 8 bits and was judged {known}; needed are {LEAST_JUDGED}, "
-            "or it is not known how far its key points lie from those of float32: make it again "
-            f"from the model in float32, hrnet_pose quantize MODEL.onnx -o {file.path} --data DATA"
+            f"'{file.path}' computes in 8 bits and was judged {known}; at least "
+            f"{LEAST_JUDGED} are needed to know how far its key points lie from those of float32: make "
+            f"it again from the model in float32, hrnet_pose quantize MODEL.onnx -o {file.path} --data DATA"
         )
     _log.log(
         logging.INFO if judgement.mean_oks >= LEAST_OKS else logging.WARNING,

@@ -108,11 +108,11 @@ def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor
             inner = content[key]
             break
     if not isinstance(inner, Mapping) or not inner:
-        raise CheckpointError(f"'{path}' holds no weights")
+        raise CheckpointError(f"'{path}' contains no weights")
     foreign = [str(key) for key, value in inner.items() if not isinstance(value, Tensor)]
     if foreign:
         raise CheckpointError(
-            f"'{path}' holds no state dict: not tensors are {shortened(foreign)}; expected are "
+            f"'{path}' contains no state dict: not tensors are {shortened(foreign)}; expected are "
             "weights, or weights under 'state_dict' or 'best_state_dict'"
         )
     state: dict[str, Tensor] = dict(inner)

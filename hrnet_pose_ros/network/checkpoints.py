@@ -53,7 +53,7 @@ def load_pose_network(path: str | Path, configuration: str | None = None) -> Pos
     state = read_state_dict(path)
     found = _configuration_of(state, path)
     if configuration is not None and found.name != configuration:
-        raise CheckpointError(f"'{path}' holds {found.name}, wanted is {configuration}")
+        raise CheckpointError(f"'{path}' contains {found.name}, expected is {configuration}")
     with torch.device("meta"):  # shapes only: the weights come from the file
         network = network_of(found)
     _check_keys(network, state, path)
@@ -67,7 +67,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises
     ------
     CheckpointError
-        Where the file holds no state dict, or preprocesses images in another way.
+        Where the file contains no state dict, or preprocesses images in another way.
     """
     path = Path(path)
     state = state_dict_of(read_checkpoint_file(path), path)

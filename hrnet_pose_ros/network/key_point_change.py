@@ -29,7 +29,7 @@ class KeyPointChange:
         Key points that it found there.
     mean_oks
         Mean OKS of the persons against float32, in [0, 1]; NaN where nobody is seen.
-    shares
+    fractions
         Share of the key points within so many heatmap cells, by the number of cells.
     """
 
@@ -37,13 +37,15 @@ class KeyPointChange:
     judged: int
     joints: int
     mean_oks: float
-    shares: dict[float, float]
+    fractions: dict[float, float]
 
     def __str__(self) -> str:
-        shares = ", ".join(f"{share:.1%} within {c:g}" for c, share in self.shares.items())
+        fractions = ", ".join(
+            f"{fraction:.1%} within {c:g}" for c, fraction in self.fractions.items()
+        )
         return (
             f"calibrated on {self.calibrated} persons; against float32 on {self.judged} others "
-            f"({self.joints} key points): mean OKS {self.mean_oks:.4f}; {shares or 'none'} cell"
+            f"({self.joints} key points): mean OKS {self.mean_oks:.4f}; {fractions or 'none'} cell"
         )
 
 
@@ -89,12 +91,12 @@ def checked_judgement(change: KeyPointChange, least_oks: float | None) -> Int8Ju
     if least_oks is not None and change.judged < LEAST_JUDGED:
         raise ExportError(
             f"{change.judged} persons judge: of those who do not calibrate the ones on whom the "
-            f"model in float32 finds somebody; needed are {LEAST_JUDGED}: give more persons "
-            "(--data, --crops)"
+            f"model in float32 finds somebody; at least {LEAST_JUDGED} are needed: give more "
+            "persons (--data, --crops)"
         )
     if least_oks is not None and change.mean_oks < least_oks:
         raise ExportError(
-            f"{change}; needed is a mean OKS of {least_oks:g}. More persons, from the camera that "
+            f"{change}; a mean OKS of {least_oks:g} is needed. More persons, from the camera that "
             "will be used, may help (--data, --crops); --least-oks takes less, where you know that "
             "it is enough"
         )
@@ -122,15 +124,17 @@ def key_point_change(
     input_size
         (width, height) of the crops in pixels.
     calibrated
-        Crops that the calibration saw, to be told.
+        Crops that the calibration saw, for the report.
     """
     (points, seen), (others, found) = reference, changed
-    others = np.where(found[..., None], others, np.inf)  # a lost joint is no near one
+    others = np.where(found[..., None], others, np.inf)  # a lost joint is not a near one
     distances = np.linalg.norm(others - points, axis=-1)[seen] / STRIDE
     return KeyPointChange(
         calibrated=calibrated,
         judged=int(seen.any(axis=1).sum()),
         joints=int(seen.sum()),
         mean_oks=mean_crop_oks(others, points, input_size, seen),
-        shares={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)} if seen.any() else {},
+        fractions={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)}
+        if seen.any()
+        else {},
     )

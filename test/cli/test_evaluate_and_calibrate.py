@@ -330,13 +330,13 @@ def test_check_reports_and_changes_nothing(
     assert report["shipped"]["all"]["ece"] < report["as_decoded"]["all"]["ece"]
     printed, missing = capsys.readouterr()
     for key in ("quarter", "dark", "dark+flip"):
-        assert f"holds no uncertainty calibration for '{key}'\n" in missing
+        assert f"contains no uncertainty calibration for '{key}'\n" in missing
     assert f"quarter+flip: uncertainty calibration on {fitted['calibration']['origin']}" in printed
     assert "joints without label" in printed
 
     assert main(["calibrate", str(model), *PLAIN[1:], *data, "--check"]) == 2
     error = capsys.readouterr().err
-    assert "holds no uncertainty calibration for 'quarter': fit one with" in error
+    assert "contains no uncertainty calibration for 'quarter': fit one with" in error
     with pytest.raises(SystemExit):
         main(["calibrate", str(model), *data, "--check", "--write"])
 

@@ -17,12 +17,12 @@ def test_reports_come_at_once_and_then_in_their_period() -> None:
     heard, progress = Heard(), Progress("building")
     with reporting(heard, progress, period=0.1):
         time.sleep(0.25)
-        progress.share = 0.5
+        progress.fraction = 0.5
         time.sleep(0.2)
     count = len(heard.texts)
     assert 3 <= count <= 6
-    assert heard.shares[0] is None
-    assert heard.shares[-1] == 0.5
+    assert heard.fractions[0] is None
+    assert heard.fractions[-1] == 0.5
     time.sleep(0.2)
     assert len(heard.texts) == count  # nothing after the end
     assert REPORT_PERIOD == 5

@@ -94,7 +94,7 @@ def test_path_of_the_graph_itself(tmp_path: Path) -> None:
     assert find_end2end_graph(path, "auto", "quarter", False).path == path
     with pytest.raises(
         ModelError,
-        match=r"is float16, quarter, no flip test, images of 720x1280.*wanted is float16, dark",
+        match=r"is float16, quarter, no flip test, images of 720x1280.*expected is float16, dark",
     ):
         find_end2end_graph(path, "auto", "dark", False)
 
@@ -126,7 +126,7 @@ def test_a_missing_graph_comes_with_its_command(
     with pytest.raises(ModelError) as caught:
         find_end2end_graph(tmp_path / "m.pth", precision, decoding, flip_test)
     assert command.format(tmp_path) in str(caught.value)
-    assert "there is none for this model" in str(caught.value)
+    assert "none was found for this model" in str(caught.value)
 
 
 def test_a_graph_of_other_weights_is_passed_over(tmp_path: Path) -> None:

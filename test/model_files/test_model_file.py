@@ -44,9 +44,13 @@ def test_both_graphs_know_their_model() -> None:
 @pytest.mark.parametrize(
     ("path", "wanted", "words"),
     [
-        (HEATMAPS, "end2end", "holds a heatmaps graph, wanted is an end-to-end graph.*--graph end"),
-        (END2END, "heatmaps", "holds an end-to-end graph, wanted is a heatmaps graph"),
-        (CHECKPOINT, "heatmaps", r"small\.pth' is a checkpoint, wanted is an \.onnx file"),
+        (
+            HEATMAPS,
+            "end2end",
+            "contains a heatmaps graph, expected is an end-to-end graph.*--graph end",
+        ),
+        (END2END, "heatmaps", "contains an end-to-end graph, expected is a heatmaps graph"),
+        (CHECKPOINT, "heatmaps", r"small\.pth' is a checkpoint, expected is an \.onnx file"),
     ],
 )
 def test_another_kind_is_refused_by_name(path: Path, wanted: str, words: str) -> None:

@@ -64,8 +64,8 @@ def test_key_points_move_little(quantized) -> None:
     assert change.joints > 60
     # Measured: 0.992 and 79 % here; 0.982 and 79 % on 36 persons of the bundled clip.
     assert change.mean_oks > 0.95
-    assert change.shares[0.05] <= change.shares[0.25] <= change.shares[0.5]
-    assert change.shares[0.25] > 0.6
+    assert change.fractions[0.05] <= change.fractions[0.25] <= change.fractions[0.5]
+    assert change.fractions[0.25] > 0.6
     assert "mean OKS 0.9" in str(change)
 
 
@@ -130,7 +130,7 @@ def test_an_unchanged_graph_changes_nothing() -> None:
     found = found_key_points(FLOAT32, load_check_crops()[:2])
     change = key_point_change(found, found, (192, 256), calibrated=0)
     assert change.mean_oks == 1
-    assert set(change.shares.values()) == {1.0}
+    assert set(change.fractions.values()) == {1.0}
 
 
 def test_a_lost_joint_counts_as_far_away() -> None:
@@ -139,15 +139,15 @@ def test_a_lost_joint_counts_as_far_away() -> None:
     half[:, 8:] = False
     change = key_point_change((points, seen), (points, half), (192, 256), calibrated=0)
     assert change.mean_oks == pytest.approx(8 / 17)
-    assert change.shares[0.05] == pytest.approx(8 / 17)
+    assert change.fractions[0.05] == pytest.approx(8 / 17)
 
 
 @pytest.mark.parametrize(
     ("model", "crops", "words"),
     [
-        (FLOAT32, 8, "4 persons judge.* needed are 200"),
+        (FLOAT32, 8, "4 persons judge.* at least 200 are needed"),
         (MODELS / "hrnet_w16_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
-        (MODELS / "hrnet_w16_small.onnx", 8, "holds a heatmaps graph"),  # quantize_heatmaps.py
+        (MODELS / "hrnet_w16_small.onnx", 8, "contains a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path:
 
 def test_what_is_kept() -> None:
     """At least 200 persons, and the OKS that is asked for."""
-    shares = {0.5: 0.9}
-    enough = KeyPointChange(50, 200, 3000, 0.985, shares)
+    fractions = {0.5: 0.9}
+    enough = KeyPointChange(50, 200, 3000, 0.985, fractions)
     assert checked_judgement(enough, 0.98) == Int8Judgement(50, 200, 0.985)
     few = dataclasses.replace(enough, judged=199)
     with pytest.raises(ExportError, match=r"199 persons judge.* 200"):

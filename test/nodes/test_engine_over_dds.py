@@ -36,7 +36,7 @@ def make(**arguments):
         while not go.exists():
             if watch.cancelled():
                 raise BuildCancelled("the build was cancelled")
-            progress.share = min(progress.share + 0.005, 0.99)
+            progress.fraction = min(progress.fraction + 0.005, 0.99)
             time.sleep(0.02)
     return make_engine(**arguments)
 

@@ -49,7 +49,7 @@ def bad_models(root: Path, folder: Path) -> dict[str, str]:
         # Another network: heatmaps are wanted, and this one gives key points.
         str(
             root / "models" / f"{MODEL}_end2end_float32.onnx"
-        ): "an end-to-end graph, wanted is a heatmaps graph",
+        ): "an end-to-end graph, expected is a heatmaps graph",
         str(root / "models" / f"{MODEL}.pth"): "is no .onnx file",
     }
     for name, (content, words) in contents.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the TensorRT tests share: the library or a skip, keys, watches, and graphs to build."""
+"""What the TensorRT tests fraction: the library or a skip, keys, watches, and graphs to build."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Heard(BuildWatch):
 
     def __init__(self, cancel_after: int | None = None) -> None:
         self.texts: list[str] = []
-        self.shares: list[float | None] = []
+        self.fractions: list[float | None] = []
         self.asked = 0
         self.cancel_after = cancel_after
 
-    def report(self, text: str, share: float | None) -> None:
+    def report(self, text: str, fraction: float | None) -> None:
         self.texts.append(text)
-        self.shares.append(share)
+        self.fractions.append(fraction)
 
     def cancelled(self) -> bool:
         self.asked += 1

@@ -59,7 +59,7 @@ class TensorRtEngine(PoseEngine):
         Raises
         ------
         ModelError
-            The file is no end-to-end graph, or is for images of another size.
+            The file is not an end-to-end graph, or is for images of another size.
         EngineError
             There is no device or no TensorRT, or the build failed; CudaError and BuildCancelled
             are such errors.

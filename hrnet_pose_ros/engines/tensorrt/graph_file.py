@@ -19,7 +19,7 @@ class End2EndGraphFile:
     """A file of ``hrnet_pose export --graph end2end``, for one TensorRT library."""
 
     def __init__(self, file: ModelFile, library: TensorRt) -> None:
-        """ModelError where the file is no end-to-end graph."""
+        """ModelError where the file is not an end-to-end graph."""
         self._file = file
         self._library = library
         self.checksum = file.checksum
@@ -34,7 +34,7 @@ class End2EndGraphFile:
         if fixed is not None and fixed != wanted:
             raise ModelError(
                 f"the end-to-end graph of '{name}' is for images of {fixed[0]}x{fixed[1]} px, "
-                f"wanted is {wanted[0]}x{wanted[1]} (width x height): set image_size to that, "
+                f"expected are {wanted[0]}x{wanted[1]} (width x height): set image_size to that, "
                 "or export the graph for any image size"
             )
         return PlanKey(

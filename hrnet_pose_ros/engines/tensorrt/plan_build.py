@@ -60,7 +60,8 @@ def build_plan(
     Raises
     ------
     ModelError
-        The file is no end-to-end graph, or TensorRT cannot read it; the message names the nodes.
+        The file is not an end-to-end graph, or TensorRT cannot read it; the message
+        names the nodes.
     EngineError
         The build failed; the message has TensorRT's words.
     BuildCancelled
@@ -117,8 +118,8 @@ def _parsed(library: TensorRt, builder: Any, onnx: bytes, key: PlanKey) -> Any:
     outputs = {network.get_output(i).name for i in range(network.num_outputs)}
     if set(inputs) != set(INPUTS) or outputs != set(OUTPUTS):
         raise ModelError(
-            f"'{key.model}' is no end-to-end graph: it has inputs {', '.join(inputs)} and outputs "
-            f"{', '.join(sorted(outputs))}; make one with 'hrnet_pose export --graph end2end'"
+            f"'{key.model}' is not an end-to-end graph: it has inputs {', '.join(inputs)} and "
+            f"outputs {', '.join(sorted(outputs))}; make one with 'hrnet_pose export --graph end2end'"
         )
     _fix_image_size(inputs[IMAGE], key)
     return network
@@ -129,7 +130,7 @@ def _fix_image_size(image: Any, key: PlanKey) -> None:
     found, wanted = tuple(image.shape), (height, width, 3)
     if any(have not in (-1, want) for have, want in zip(found, wanted, strict=True)):
         raise ModelError(
-            f"the graph of '{key.model}' is for images of {found[1]}x{found[0]}, wanted is "
+            f"the graph of '{key.model}' is for images of {found[1]}x{found[0]}, expected is "
             f"{width}x{height} (width x height): set image_size to that, or export the graph "
             "without a fixed image size"
         )
@@ -168,7 +169,7 @@ def _timing_cache(library: TensorRt, config: Any, timings: bytes) -> Any | None:
 
 
 def _monitor(trt: Any, watch: BuildWatch, progress: Progress) -> Any:
-    """A progress monitor that keeps the share of the work done, and asks whether to go on.
+    """A progress monitor that keeps the fraction of the work done, and asks whether to go on.
 
     An exception must not leave its methods: it would go through C++ code that knows none.
     """
@@ -188,7 +189,7 @@ def _monitor(trt: Any, watch: BuildWatch, progress: Progress) -> Any:
                 if phase_name in self._phases:
                     parent, steps, _ = self._phases[phase_name]
                     self._phases[phase_name] = (parent, steps, min(step + 1, steps))
-                progress.share = max(progress.share or 0.0, self._share(None))
+                progress.fraction = max(progress.fraction or 0.0, self._fraction(None))
             try:
                 return not watch.cancelled()
             except Exception:
@@ -199,13 +200,13 @@ def _monitor(trt: Any, watch: BuildWatch, progress: Progress) -> Any:
             with self._lock:
                 self._phases.pop(phase_name, None)
 
-        def _share(self, parent: str | None) -> float:
+        def _fraction(self, parent: str | None) -> float:
             """Share done of the phases below a phase, the least of them where several run."""
-            shares = [
-                min(1.0, (done + (self._share(name) if done < steps else 0)) / steps)
+            fractions = [
+                min(1.0, (done + (self._fraction(name) if done < steps else 0)) / steps)
                 for name, (above, steps, done) in self._phases.items()
                 if above == parent
             ]
-            return min(shares, default=0.0)
+            return min(fractions, default=0.0)
 
     return Monitor()

@@ -199,7 +199,7 @@ def list_plans(folder: str | Path = "", device: int = 0) -> list[PlanStatus]:
     Parameters
     ----------
     folder
-        The folder; a missing one holds no plans.
+        The folder; a missing one contains no plans.
     device
         Index of the CUDA device that they would run on.
     """

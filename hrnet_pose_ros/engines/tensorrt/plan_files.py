@@ -43,7 +43,7 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         raise PlanRefused(f"'{folder}' cannot be used: {error.strerror}") from error
     if not folder.is_dir():
-        raise PlanRefused(f"'{folder}' is no folder")
+        raise PlanRefused(f"'{folder}' is not a folder")
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -118,13 +118,13 @@ def described(target: GpuTarget) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _integers(values: Any, count: int) -> tuple[int, ...]:
     if not isinstance(values, (list, tuple)) or len(values) != count:
-        raise TypeError(f"{values!r} is no list of {count}")
+        raise TypeError(f"{values!r} is not a list of {count}")
     if not all(type(value) is int for value in values):
         raise TypeError(f"{values!r} holds other things than integers")
     return tuple(values)

@@ -93,7 +93,7 @@ def test_image_size_is_fixed_in_the_plan(library: TensorRt, compact: bytes) -> N
     sides = fixed.graph.input[0].type.tensor_type.shape.dim
     sides[0].dim_value, sides[1].dim_value = 240, 320
     assert built(library, fixed.SerializeToString(), image_size=(320, 240)).plan
-    with pytest.raises(ModelError, match=r"is for images of 320x240, wanted is 640x480"):
+    with pytest.raises(ModelError, match=r"is for images of 320x240, expected is 640x480"):
         built(library, fixed.SerializeToString(), image_size=(640, 480))
 
 
@@ -119,7 +119,7 @@ def test_heatmap_model_is_no_end2end_graph(library: TensorRt) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "empty", "noise"])
 def test_damaged_file(damage: str, library: TensorRt, compact: bytes) -> None:
     content = {"truncated": compact[:100_000], "empty": b"", "noise": bytes(range(256)) * 40}
-    with pytest.raises(ModelError, match=r"cannot read the graph of|is no end-to-end graph"):
+    with pytest.raises(ModelError, match=r"cannot read the graph of|is not an end-to-end graph"):
         built(library, content[damage])
 
 
@@ -160,7 +160,7 @@ def test_share_grows(library: TensorRt, compact: bytes) -> None:
     heard = Heard()
     key = key_of(compact, library)
     assert build_plan(library, compact, key, here=None, watch=heard, period=0.002).plan
-    known = [share for share in heard.shares if share is not None]
+    known = [fraction for fraction in heard.fractions if fraction is not None]
     assert known == sorted(known)
     assert 0 <= known[0] < 0.2
     assert 0.5 < known[-1] <= 1
@@ -226,7 +226,9 @@ def test_key_of_a_graph(library: TensorRt) -> None:
     assert (key.image_size, key.persons) == ((640, 480), (1, 3, 7))
     assert (key.library, key.library_version) == (library.name, library.version)
     heatmaps = ModelFile.read(ROOT / "models" / "hrnet_w16_small.onnx")
-    with pytest.raises(ModelError, match="holds a heatmaps graph, wanted is an end-to-end graph"):
+    with pytest.raises(
+        ModelError, match="contains a heatmaps graph, expected is an end-to-end graph"
+    ):
         End2EndGraphFile(heatmaps, library)
 
 
