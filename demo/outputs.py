@@ -31,6 +31,10 @@ STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "age")
 CLOSE_UP = (240, 360)  # width, height: eight of them are as wide as three images
 
 
+# The demo fails if a smaller fraction of the images was answered.
+MIN_ANSWERED = 0.1
+
+
 @dataclass(frozen=True)
 class Answer:
     """The skeletons of one image, with a stamp in clip time."""
@@ -206,6 +210,28 @@ def _typical_sightings(answers: dict[int, Answer]) -> list[tuple[int, int]]:
             sightings.setdefault(name, []).append((size, answer.stamp, person))
     usual = [sorted(seen)[len(seen) // 2] for seen in sightings.values()]
     return [(stamp, person) for _, stamp, person in sorted(usual, reverse=True)[:8]]
+
+
+def problem_of(summary: dict[str, Any]) -> str:
+    """Why the demo failed, in one sentence; empty if it succeeded."""
+    answered, played = summary["frames_answered"], summary["frames_played"]
+    if not answered or answered < MIN_ANSWERED * played:
+        return (
+            f"only {answered} of {played} images were answered with skeletons. This machine is "
+            "probably overloaded, so that images expired before they were processed: stop other "
+            "programs and run the demo again; the counts after 'dropped' above name the reasons"
+        )
+    if not summary["persons"]:
+        return (
+            f"{answered} of {played} images were answered, but none of them contains a person: "
+            "check that people are visible in the input"
+        )
+    failed = [f"{name} ({code})" for name, code in summary["exit_codes"].items() if code]
+    return (
+        f"these nodes failed (exit code): {', '.join(failed)}; see their log above"
+        if failed
+        else ""
+    )
 
 
 def _drops(recording: Recording) -> dict[str, int]:

@@ -23,15 +23,20 @@ sys.path.insert(0, str(Path(__file__).parent / "without_torch"))
 READY_TIMEOUT = 60.0
 # The small detector is slow on a CPU: wait for its detections instead of dropping every image.
 VIDEO_MAX_WAIT_MS = 2000.0
-# The demo fails if a smaller fraction of the images was answered.
-MIN_ANSWERED = 0.1
 
 
 def main() -> int:
     """Run the demo and return its exit code."""
     options = _options()
     from demo.clips import BagClip, Clip, VideoClip
-    from demo.outputs import answers_of, figures, labelled_oks, write_bag, write_video_and_sheet
+    from demo.outputs import (
+        answers_of,
+        figures,
+        labelled_oks,
+        problem_of,
+        write_bag,
+        write_video_and_sheet,
+    )
     from demo.play import NotReadyError, play_clip
     from demo.processes import NodeProcess
     from hrnet_pose_ros.video import VideoError
@@ -79,28 +84,6 @@ def main() -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     return 0
-
-
-def problem_of(summary: dict[str, Any]) -> str:
-    """Why the demo failed, in one sentence; empty if it succeeded."""
-    answered, played = summary["frames_answered"], summary["frames_played"]
-    if not answered or answered < MIN_ANSWERED * played:
-        return (
-            f"only {answered} of {played} images were answered with skeletons. This machine is "
-            "probably overloaded, so that images expired before they were processed: stop other "
-            "programs and run the demo again; the counts after 'dropped' above name the reasons"
-        )
-    if not summary["persons"]:
-        return (
-            f"{answered} of {played} images were answered, but none of them contains a person: "
-            "check that people are visible in the input"
-        )
-    failed = [f"{name} ({code})" for name, code in summary["exit_codes"].items() if code]
-    return (
-        f"these nodes failed (exit code): {', '.join(failed)}; see their log above"
-        if failed
-        else ""
-    )
 
 
 def _options() -> argparse.Namespace:

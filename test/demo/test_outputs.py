@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from demo.clips import TimedMessage
-from demo.outputs import Answer, write_video_and_sheet
-from demo.run import problem_of
+from demo.outputs import Answer, problem_of, write_video_and_sheet
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import JOINTS
 from hrnet_pose_ros.video import VideoReader
