@@ -66,8 +66,9 @@ def check_judged(file: ModelFile) -> None:
         known = "on nobody" if judgement is None else f"on {judgement.persons} persons only"
         raise ModelError(
             f"'{file.path}' computes in 8 bits and was judged {known}; at least "
-            f"{LEAST_JUDGED} are needed to know how far its key points lie from those of float32: make "
-            f"it again from the model in float32, hrnet_pose quantize MODEL.onnx -o {file.path} --data DATA"
+            f"{LEAST_JUDGED} are needed to know how far its key points lie from those of float32: "
+            "make it again from the model in float32, "
+            f"hrnet_pose quantize MODEL.onnx -o {file.path} --data DATA"
         )
     _log.log(
         logging.INFO if judgement.mean_oks >= LEAST_OKS else logging.WARNING,

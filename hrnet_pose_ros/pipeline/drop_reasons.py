@@ -12,7 +12,7 @@ class Subject(str, Enum):
     """What was dropped."""
 
     IMAGE = "images"
-    DETECTIONS = "detections"  # a whole Detection2DArray
+    DETECTIONS = "detections"  # a Detection2DArray message
     PERSON = "persons"  # one Detection2D of an array
 
 

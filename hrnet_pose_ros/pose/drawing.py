@@ -88,7 +88,7 @@ def draw_poses(
     if boxes is not None and boxes.shape != (len(poses), 4):
         raise ValueError(f"boxes must have shape {(len(poses), 4)}, got {boxes.shape}")
     if labels is not None and len(labels) != len(poses):
-        raise ValueError(f"there must be {len(poses)} labels, one per pose, got {len(labels)}")
+        raise ValueError(f"labels must be {len(poses)} texts, one per pose, got {len(labels)}")
     if 0 in image.shape:
         return
     row, pixel, channel = image.strides

@@ -119,7 +119,8 @@ def _parsed(library: TensorRt, builder: Any, onnx: bytes, key: PlanKey) -> Any:
     if set(inputs) != set(INPUTS) or outputs != set(OUTPUTS):
         raise ModelError(
             f"'{key.model}' is not an end-to-end graph: it has inputs {', '.join(inputs)} and "
-            f"outputs {', '.join(sorted(outputs))}; make one with 'hrnet_pose export --graph end2end'"
+            f"outputs {', '.join(sorted(outputs))}; "
+            "make one with 'hrnet_pose export --graph end2end'"
         )
     _fix_image_size(inputs[IMAGE], key)
     return network
