@@ -58,7 +58,7 @@ def test_a_folder_keeps_what_can_be_read(
     (folder / "notes.txt").write_text("not looked at")
     assert main(["estimate", str(folder), "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
-    assert "c.jpg is not a picture" in said.err and "in 2 images" in said.out
+    assert "c.jpg cannot be read as an image" in said.err and "in 2 images" in said.out
     assert {r["image_id"] for r in _results(tmp_path / "out")} == {0, 1}
     assert {r["file_name"] for r in _results(tmp_path / "out")} == {"a.jpg", "b.png"}
 

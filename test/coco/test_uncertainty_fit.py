@@ -229,12 +229,12 @@ def test_an_image_is_on_one_side() -> None:
     np.testing.assert_array_equal(np.sort(parts), parts[np.argsort(ids, kind="stable")])
     assert np.bincount(parts).tolist() == [60] * 5
     assert sorted(set(image_folds(np.array([1, 2, 2]), 5).tolist())) == [0, 1]
-    with pytest.raises(ValueError, match="at least 2 images, there are 1"):
+    with pytest.raises(ValueError, match="at least 2 images, got 1"):
         image_folds(np.array([4, 4]), 5)
 
 
 def test_too_few_for_a_part_says_so() -> None:
-    with pytest.raises(ValueError, match=r"part 1 left out: .* at least 200 labelled joints"):
+    with pytest.raises(ValueError, match=r"without fold 1: .* at least 200 labelled joints"):
         cross_validated(drawn(220, 0))
 
 

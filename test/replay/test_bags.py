@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rosbag2 in and out: every storage and compression, cut off anywhere, never overwritten."""
+"""rosbag2 in and out: every storage and compression, truncated anywhere, never overwritten."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_cut_off_anywhere(
         found = [(m.topic, m.type, m.time, m.data) for m in bag.messages()]
         assert found == rows[: len(found)]  # complete messages, none left out before the last one
         assert sum(info.count for info in bag.topics.values()) == len(found)
-        assert "bag.mcap: it is cut off" in bag.loss
+        assert "bag.mcap: it is truncated" in bag.loss
         assert f"{len(found)} complete messages" in bag.loss
     if compression is not STORAGE:  # every message that is there as a whole, also of half a chunk
         size = sum(len(row[3]) for row in rows)
@@ -239,7 +239,7 @@ def test_written_bag(rows: list[Row], tmp_path: Path) -> None:
 
 def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
-    with pytest.raises(BagError, match="bag' exists already and is not overwritten"):
+    with pytest.raises(BagError, match="bag' already exists and will not be overwritten"):
         BagWriter(tmp_path / "bag")
 
 

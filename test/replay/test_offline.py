@@ -162,8 +162,8 @@ def test_a_bag_that_was_cut_off(bag: Path, rows: list[Row], tmp_path: Path) -> N
     file.write_bytes(whole[: len(whole) // 2])
     done = replay(file, tmp_path / "out", settings())
     assert 0 < done.arrays < FRAMES
-    assert "cut off" in done.loss
-    assert "cut off" in done.summary()
+    assert "truncated" in done.loss
+    assert "truncated" in done.summary()
 
 
 def test_whole_image_as_person(rows: list[Row], tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_command(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{FRAMES} of {FRAMES} images answered" in printed
     assert "images/s" in printed
     assert main(arguments) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

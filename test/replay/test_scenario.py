@@ -37,9 +37,9 @@ def test_the_bundled_one(root: Path) -> None:
     ("values", "words"),
     [
         (None, "must be a mapping with the keys name, topic, oks"),  # an empty file
-        ([1], "must be a map"),
+        ([1], "must be a mapping"),
         ({"oks": OKS}, "'name' must be given"),
-        ({"name": "x"}, "no condition; set one of oks, missed_skeletons"),
+        ({"name": "x"}, "no condition; set at least one of oks, missed_skeletons"),
         ({"name": 3, "oks": OKS}, "name must be a string, got 3"),
         ({"name": "x", "osk": OKS}, "unknown key 'osk'; the nearest key is 'oks'"),
         ({"name": "x", "oks": {**OKS, "above": 1}}, "oks: unknown key 'above'; the nearest key is"),

@@ -154,7 +154,7 @@ def test_every_change_of_the_pixels_changes_them_and_keeps_the_picture(name: str
 
 
 def test_a_share_outside_its_range_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"flip must be 0 to 1, got 1\.5"):
+    with pytest.raises(ValueError, match=r"flip must be between 0 and 1, got 1\.5"):
         AugmentationConfig(flip=1.5)
 
 

@@ -154,7 +154,7 @@ def test_a_resumed_order_is_the_rest_of_the_whole_one(start: int, processes: int
 
 def test_a_batch_that_cannot_be_shared_or_filled_is_an_error() -> None:
     order = CropSchedule([17], [1], epoch_crops=50, seed=1)
-    with pytest.raises(ValueError, match="a batch of 9 crops cannot be shared by 2 processes"):
+    with pytest.raises(ValueError, match="a batch of 9 crops cannot be split over 2 processes"):
         StepBatchSampler(order, 9, range(3), 0, 2)
     with pytest.raises(ValueError, match="an epoch of 50 crops does not fill a batch of 64"):
         order.steps_per_epoch(64)

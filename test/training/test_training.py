@@ -191,7 +191,7 @@ def test_a_folder_of_another_training_is_refused(street: StreetData, tmp_path: P
     stage = replace(STAGE, epochs=1, validate_epochs=1)
     train(config_of(street, stage), tmp_path)
     other = config_of(street, replace(stage, sigma=3), seed=2)
-    with pytest.raises(ConfigError, match=r"other settings \(seed, stages\[0\]\.sigma\)"):
+    with pytest.raises(ConfigError, match=r"different settings \(seed, stages\[0\]\.sigma\)"):
         train(other, tmp_path)
 
 
