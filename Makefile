@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Each target sets up what it needs in .dev/ (a step is done once) and says what it does.
+# Each target sets up its requirements in .dev/ (every step runs once) and prints what it does.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -10,20 +10,20 @@ VIDEO ?=
 MODEL ?=
 TESTS ?=
 BENCH ?=
-# These wait more than they compute.
+# Test folders that wait more than they compute.
 NODE_TESTS := test/nodes test/demo test/launch test/replay test/doctor test/soak
 
 .PHONY: help
 help:
-	@echo 'make demo [VIDEO=path]  street clip (or your video) in, skeletons out over ROS 2: demo_output/'
-	echo 'make test [TESTS=path]  every test, or those under the path'
-	echo 'make test-gpu           the tests that need an NVIDIA GPU (skipped elsewhere, with the reason)'
-	echo 'make bench [BENCH=--quick]  speed and memory of engines and node here: docs/benchmarks.md'
-	echo 'make replay-test [MODEL=path]  the bundled clip against its golden skeletons'
-	echo 'make soak               10 minutes of traffic and faults against the node'
-	echo 'make lint               ruff and mypy'
-	echo 'make docs               the documentation as a site: docs_output/'
-	echo 'make clean              remove everything that the above made'
+	@echo 'make demo [VIDEO=path]  run the street clip (or your video) through the ROS 2 nodes: demo_output/'
+	echo 'make test [TESTS=path]  run all tests, or those in the path'
+	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
+	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
+	echo 'make replay-test [MODEL=path]  compare the bundled clip with its golden skeletons'
+	echo 'make soak               run the node for 10 minutes with traffic and faults'
+	echo 'make lint               run ruff and mypy'
+	echo 'make docs               build the documentation site: docs_output/'
+	echo 'make clean              remove everything that these targets create'
 
 .PHONY: demo
 demo:
@@ -40,11 +40,11 @@ test:
 	if [[ -n "$(TESTS)" ]]; then
 	  exec python -m pytest $(TESTS)
 	fi
-	echo '[test] two runs side by side; first comes the output of all that starts no nodes'
+	echo '[test] two runs in parallel; the output of the tests without nodes comes first'
 	code=0
 	python -m pytest $(NODE_TESTS) >.dev/log/node_tests.txt 2>&1 &
 	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS)) || code=1
-	echo '[test] and of what starts nodes'
+	echo '[test] output of the tests with nodes'
 	wait $$! || code=1
 	cat .dev/log/node_tests.txt
 	exit $$code
@@ -63,7 +63,7 @@ bench:
 	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
 	python -m bench.run $(BENCH)
 
-# Exit code 0: pass. MODEL is a name or a path; without it the bundled model, which has to pass.
+# Exit code 0: pass. MODEL is a name or a path; the default is the bundled model, which must pass.
 .PHONY: replay-test
 replay-test:
 	@dev/setup.sh run

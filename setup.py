@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts that need no ROS, for pip: ``pip install '.[openvino]'`` gives the command hrnet_pose.
+"""Installs the parts without ROS with pip: ``pip install '.[openvino]'`` gives the command
+hrnet_pose.
 
-The ROS 2 package is built by colcon from package.xml and CMakeLists.txt; this file plays no part
-in that.
+The ROS 2 package is built by colcon from package.xml and CMakeLists.txt, without this file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parent
 
 
 def version() -> str:
-    """The one in hrnet_pose_ros/version.py, read without importing the package."""
+    """The version in hrnet_pose_ros/version.py, read without importing the package."""
     text = (ROOT / "hrnet_pose_ros" / "version.py").read_text()
     found = re.search(r'^VERSION = "([^"]+)"$', text, re.MULTILINE)
     if found is None:
-        raise ValueError('hrnet_pose_ros/version.py has no line VERSION = "..."')
+        raise ValueError('hrnet_pose_ros/version.py does not contain the line VERSION = "..."')
     return found[1]
 
 
@@ -29,7 +29,7 @@ TORCH = ["torch>=2.6", "onnx", "onnxruntime"]
 setup(
     name="hrnet_pose_ros",
     version=version(),
-    description="Human pose by HRNet: the parts of the ROS 2 package that need no ROS",
+    description="Human pose estimation with HRNet: the parts of the ROS 2 package without ROS",
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -45,7 +45,7 @@ setup(
         "hrnet_pose_ros.detector",
         "hrnet_pose_ros.fusion",
         "hrnet_pose_ros.pipeline",
-        "hrnet_pose_ros.ros",  # the doctor looks whether it can be imported
+        "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",
         "hrnet_pose_ros.nodes.pose",
         "hrnet_pose_ros.replay",
@@ -79,7 +79,7 @@ setup(
         "tqdm",
         "av",
         "rosbags>=0.11",
-        # What rosbags itself brings, and replay uses by name.
+        # Dependencies of rosbags that replay also imports directly.
         'backports.zstd; python_version < "3.14"',
         "lz4",
         "ruamel.yaml",
@@ -90,8 +90,8 @@ setup(
         "fetch": ["pooch"],
         "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
-        "plots": ["matplotlib"],  # of `hrnet_pose compare`
-        # TensorRT itself comes with JetPack or from NVIDIA's packages; pip cannot bring it.
+        "plots": ["matplotlib"],  # for `hrnet_pose compare`
+        # TensorRT itself is part of JetPack or NVIDIA's packages and cannot be installed with pip.
         "tensorrt": ["cuda-python>=12"],
         "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],
     },

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``docs/benchmarks.md``: everything that was measured, in one page."""
+"""Writes ``docs/benchmarks.md``, the page with all measurements."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ import numpy as np
 from bench.cpu import CpuResults, cpu_table
 from bench.machine import has_amx, machine_table
 from bench.models import BenchModel
-from bench.node import NodeResults, Traffic
+from bench.node import LoadRun, NodeResults
 from bench.performance_targets import PerformanceTarget, cpu_targets, node_targets, target_table
 from bench.plot import write_plot
 from bench.rows import EngineRow, markdown, table
 
 STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "own", "age", "publication")
 MEANING = {
-    "arrival": "transport: stamp to the node's callback",
-    "pairing": "until the detections are there",
+    "arrival": "transport: from the stamp to the node's callback",
+    "pairing": "until the detections arrive",
     "queue": "until the engine thread takes it",
     "conversion": "message to image",
     "inference": "engine: crops, network, decoding",
-    "own": "age without arrival and inference",
-    "age": "stamp to poses",
-    "publication": "after the age: making the message, and its transport to the listener",
+    "own": "age minus arrival and inference",
+    "age": "from the stamp to the poses",
+    "publication": "after the age: creating the message and sending it to the subscriber",
 }
 
 
 @dataclass
 class Results:
-    """What one run of the benchmark measured.
+    """The measurements of one benchmark run.
 
     Attributes
     ----------
     rounds
-        How often each contender had its turn.
+        Number of rounds in which each contender was measured.
     models
-        Those of the rows of the CPU.
+        Models of the CPU rows.
     cpu, node, gpu
-        The parts; None and empty: not measured.
+        Results by part; None or empty if not measured.
     skipped
-        What was left out, and why.
+        Skipped measurements with the reasons.
     """
 
     rounds: int
@@ -55,7 +55,7 @@ class Results:
 
 
 def write_report(results: Results, page: Path, picture: Path) -> None:
-    """Write the page, and the plot that it shows."""
+    """Write the page and its plot."""
     page.parent.mkdir(parents=True, exist_ok=True)
     shown = ""
     if results.cpu.rows:
@@ -68,7 +68,7 @@ def write_report(results: Results, page: Path, picture: Path) -> None:
 
 
 def all_targets(results: Results) -> list[PerformanceTarget]:
-    """Those of everything that was measured."""
+    """The performance targets of everything that was measured."""
     targets = list(cpu_targets(results.cpu, amx=has_amx()))
     return targets + (list(node_targets(results.node)) if results.node else [])
 
@@ -77,7 +77,7 @@ def _sections(results: Results, picture: str) -> Iterator[str]:
     yield "# Speed"
     yield (
         "Written by `make bench`; nothing here is edited by hand, and no test asserts a figure. "
-        "Medians; in brackets the middle half of the measurements."
+        "Values are medians, with the interquartile range in brackets."
     )
     yield machine_table()
     targets = all_targets(results)
@@ -98,10 +98,10 @@ def _sections(results: Results, picture: str) -> Iterator[str]:
 
 def _cpu_section(results: Results) -> str:
     lines = [
-        "One image of 1280x720 with so many persons, all models at 256x192 (height x width). "
-        f"The contenders take turns, {results.rounds} rounds, each turn after one that is not "
-        "counted. One crop at a time: the same crops, the same weights and the same decoding as "
-        "here, person by person, each library with its own defaults.",
+        "One image of 1280x720 with the given number of persons, all models at 256x192 (height x "
+        f"width). The contenders run alternately for {results.rounds} rounds; each measured run "
+        'follows an unmeasured one. "One crop at a time" uses the same crops, weights and '
+        "decoding, person by person, each library with its own defaults.",
     ]
     for model in results.models:
         weights = (
@@ -109,12 +109,12 @@ def _cpu_section(results: Results) -> str:
             if model.seeded
             else f"weights of `{model.checkpoint.name}`"
         )
-        line = f"- `{model.name}`: {weights}; `precision: auto` stands for "
+        line = f"- `{model.name}`: {weights}; `precision: auto` selects "
         line += f"{results.cpu.automatic[model.name]}"
-        line += " (trained weights: if they pass the check at start-up)" if model.seeded else ""
+        line += " (for trained weights, if they pass the check at start-up)" if model.seeded else ""
         if model.int8 is not None:
-            line += ". int8: for its speed only; what it does to key points `hrnet_pose quantize` "
-            line += "tells on 200 persons or more"
+            line += ". int8 is measured for its speed only; `hrnet_pose quantize` "
+            line += "reports its effect on key points, on 200 persons or more"
         lines.append(line)
     notes = "\n".join(lines[1:])
     return f"## Engines on the CPU\n\n{lines[0]}\n\n{notes}\n\n{cpu_table(results.cpu.rows)}"
@@ -126,33 +126,35 @@ def _node_section(node: NodeResults) -> str:
     parts = [
         "## The node",
         "The installed node, raw images of 1280x720 with 5 persons over DDS (shared memory), the "
-        "compact model, OpenVINO with `precision: auto`. Camera, detector and listener are one "
-        "process on the same machine. Times are the node's own (`StageTimes`), the first 10 "
-        "answers left out.",
-        f"At {_said(node.calm)}; the engine thread could do "
-        f"{node.calm.sustainable_rate:.1f} images a second:",
-        _stages_table(node.calm),
-        f"Overload: {node.overload.rate / node.calm.sustainable_rate:.1f} times that rate, "
-        f"{_said(node.overload)}; `max_age_ms` is 10 s, so that no age is hidden by a drop. Age "
+        "compact model, OpenVINO with `precision: auto`. Camera, detector and subscriber are one "
+        "process on the same machine. Times are the node's own (`StageTimes`), without the first "
+        "10 skeleton arrays.",
+        f"At {_rate_text(node.nominal)}; the engine thread could process "
+        f"{node.nominal.sustainable_rate:.1f} images a second:",
+        _stages_table(node.nominal),
+        f"Overload: {node.overload.rate / node.nominal.sustainable_rate:.1f} times that rate, "
+        f"{_rate_text(node.overload)}; `max_age_ms` is 10 s, so that drops do not hide high "
+        "ages. Age "
         f"without transport, in inference times: {_percentiles(ages, '.2f')} (p50, p95, p99), at "
         f"most {ages.max():.2f}.",
         _stages_table(node.overload),
         f"Memory: {memory.sent} images sent, {memory.answered} answered; resident "
         f"{memory.early:.1f} MB after 500, {memory.late:.1f} MB at the end ({memory.growth:+.2%}; "
         "each the median over 100 images).",
-        f"Start-up, {len(skeleton)} starts, images coming all the time: from the start of the "
+        f"Start-up, {len(skeleton)} starts, with images published throughout: from the start of "
+        "the "
         f"process to the engine's `skeleton_info` {np.median(engine):.2f} s "
-        f"({engine.min():.2f} to {engine.max():.2f}), to the first skeleton heard "
+        f"({engine.min():.2f} to {engine.max():.2f}), to the first skeleton received "
         f"{np.median(skeleton):.2f} s ({skeleton.min():.2f} to {skeleton.max():.2f}).",
     ]
     return "\n\n".join(parts)
 
 
-def _said(traffic: Traffic) -> str:
+def _rate_text(traffic: LoadRun) -> str:
     return f"{traffic.rate:.1f} images a second ({traffic.sent} sent, {traffic.answered} answered)"
 
 
-def _stages_table(traffic: Traffic) -> str:
+def _stages_table(traffic: LoadRun) -> str:
     lines: list[Sequence[str]] = []
     for name in STAGES:
         values = np.percentile(getattr(traffic.stages, name), (50, 95, 99))

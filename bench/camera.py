@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera and a detector to play to the node: the same image and persons again and again."""
+"""A simulated camera and detector that publish the same image and persons repeatedly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hrnet_pose_ros.nodes.person_detector_node import detection_array
 
 
 class CameraClip:
-    """A `demo.clips.Clip` of one raw image; detections follow their image at once."""
+    """A `demo.clips.Clip` of one raw image; detections follow their image immediately."""
 
     image_transport = "raw"
     image_topic = "/camera/image"
@@ -25,17 +25,21 @@ class CameraClip:
     start = 0
 
     def __init__(
-        self, persons: int, rate: float, images: int, goes_on: Callable[[int], bool] | None = None
+        self,
+        persons: int,
+        rate: float,
+        images: int,
+        keep_going: Callable[[int], bool] | None = None,
     ) -> None:
-        """``goes_on(n)`` is asked before image n is sent, and may end the clip."""
+        """``keep_going(n)`` is called before image n is sent and returns False to end the clip."""
         self.rate, self.images = rate, images
         self.topics: dict[str, type] = {self.image_topic: Image, "/detections": Detection2DArray}
-        self._goes_on = goes_on
+        self._keep_going = keep_going
         self._frame, self._boxes = scene(persons, IMAGE_SIZE)
 
     def events(self) -> Iterator[TimedMessage]:
         """See `Clip.events`."""
-        # The same messages each time: making them would take processor time from the node.
+        # The messages are reused, because creating them would take CPU time from the node.
         width, height = IMAGE_SIZE
         header = Header(frame_id=FRAME_ID)
         image = Image(
@@ -52,7 +56,7 @@ class CameraClip:
             Header(frame_id=FRAME_ID), self._boxes.tolist(), [0.9] * count, ids
         )
         for number in range(self.images):
-            if self._goes_on is not None and not self._goes_on(number):
+            if self._keep_going is not None and not self._keep_going(number):
                 return
             at = round(number / self.rate * 1e9)
             for topic, message in ((self.image_topic, image), ("/detections", persons)):

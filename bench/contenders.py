@@ -1,35 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared on the CPU: this package's engine, and what people do today with its weights."""
+"""The contenders on the CPU: engines of this package and common alternatives with its weights."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.model_files.metadata import ModelMetadata
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 STEPS = ("crops", "network", "decoding")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to come from an image and boxes to poses.
+    """One way to compute poses from an image and boxes.
 
     Attributes
     ----------
     name
-        Library and precision, as the table shows them.
+        Library and precision, as shown in the table.
     engine
         Runs the network.
     one_by_one
-        One crop at a time, each decoded before the next; else all persons of an image together.
+        Process one crop at a time, each decoded before the next; otherwise all persons of an image
+        together.
     """
 
     name: str
@@ -37,12 +35,12 @@ class Contender:
     one_by_one: bool = False
 
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> None:
-        """The poses of all persons, as a caller asks for them."""
+        """Estimate the poses of all persons, as a caller would."""
         for some in self._calls(boxes):
             self.engine.estimate(frame, some)
 
     def steps(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Milliseconds of each of the `STEPS`, over all persons."""
+        """Duration in milliseconds of each of the `STEPS`, over all persons."""
         taken = np.zeros(len(STEPS))
         for some in self._calls(boxes):
             times = [time.perf_counter()]
@@ -60,14 +58,15 @@ class Contender:
 
 
 class OnnxRuntimeEngine(HeatmapEngine):
-    """Runs an ONNX file of `hrnet_pose export` by ONNX Runtime, float32, its own defaults."""
+    """Runs an ONNX file from `hrnet_pose export` with ONNX Runtime in float32 with defaults."""
 
-    def __init__(self, model: Path) -> None:
-        """ImportError where ONNX Runtime is not installed; ModelError as `read_properties`."""
+    def __init__(self, file: ModelFile) -> None:
+        """Raises ImportError if ONNX Runtime is not installed; ModelError for another graph."""
         import onnxruntime
 
-        metadata = ModelMetadata.from_properties(read_properties(model))
-        self._session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        metadata = file.heatmaps()
+        path = str(file.path)
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         super().__init__(
             metadata=metadata,
             decoding="quarter",
@@ -78,7 +77,7 @@ class OnnxRuntimeEngine(HeatmapEngine):
                 device="CPU",
                 precision="float32",
                 decoding="quarter",
-                checksum=hashlib.sha256(model.read_bytes()).hexdigest(),
+                checksum=file.checksum,
                 input_width=metadata.input_width,
                 input_height=metadata.input_height,
             ),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the engines on the CPU: this package's beside one crop at a time, in the same run.
+"""CPU benchmark: the engines of this package against one crop at a time, in the same run.
 
-The contenders take turns, round after round, so that a machine that drifts drifts for all of them.
+The contenders run alternately, round after round, so that drift of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
-# What the ratios are taken against.
-TODAY = "ONNX Runtime float32"
+# The baseline of all ratios.
+BASELINE = "ONNX Runtime float32"
 OURS = "OpenVINO "
 
 
 @dataclass(frozen=True)
 class CpuRow:
-    """One contender, model and number of persons.
+    """The measurement of one contender, model and number of persons.
 
     Attributes
     ----------
     model
-        As `BenchModel.name`.
+        See `BenchModel.name`.
     contender
-        As `Contender.name`.
+        See `Contender.name`.
     one_by_one
-        As in `Contender`.
+        See `Contender`.
     persons
-        In the image.
+        Number of persons in the image.
     whole, crops, network, decoding
-        Milliseconds of an image: all of it, as a caller sees it, and the three steps.
+        Milliseconds per image: in total, as a caller sees it, and for the three steps.
     ratio
-        How many times faster the whole is than the loop of ONNX Runtime; None where that is
-        missing.
+        Speed-up of the total over the loop with ONNX Runtime; None if that was not measured.
     """
 
     model: str
@@ -57,46 +57,49 @@ class CpuRow:
     ratio: float | None = None
 
     @property
-    def beside_network(self) -> float:
-        """Crops plus decoding, as a share of the network's time."""
+    def overhead_ratio(self) -> float:
+        """Time of crops plus decoding, relative to the network time."""
         return (self.crops.median + self.decoding.median) / self.network.median
 
 
 @dataclass
 class CpuResults:
-    """All rows, and what was left out with the reasons; ``automatic[model]`` is the contender that
-    ``precision: auto`` stands for."""
+    """All rows, and skipped measurements with the reasons; ``automatic[model]`` is the contender
+    that ``precision: auto`` selects."""
 
     rows: list[CpuRow] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     automatic: dict[str, str] = field(default_factory=dict)
 
     def of(self, model: str, contender: str, persons: int) -> CpuRow | None:
-        """One row, where there is one."""
-        wanted = (model, contender, persons)
-        return next((r for r in self.rows if (r.model, r.contender, r.persons) == wanted), None)
+        """The row with these keys, or None."""
+        key = (model, contender, persons)
+        return next((r for r in self.rows if (r.model, r.contender, r.persons) == key), None)
 
 
 def contenders(model: BenchModel, skipped: list[str]) -> list[Contender]:
-    """All that can run here; for the others ``skipped`` is given the reason."""
+    """All contenders that can run here; the reasons for the others are added to ``skipped``."""
     found = []
+    onnx = ModelFile.read(model.onnx)
     precisions: list[Precision] = ["float32"]
     if cpu_has_bfloat16():
         precisions.append("bfloat16")
     else:
-        skipped.append(f"{model.name}, {OURS}bfloat16: this CPU has none")
+        skipped.append(f"{model.name}, {OURS}bfloat16: this CPU does not support it")
     for precision in precisions:
-        found.append(Contender(OURS + precision, OpenVinoEngine(model.onnx, precision=precision)))
+        found.append(Contender(OURS + precision, OpenVinoEngine(onnx, precision=precision)))
     if model.int8 is None:
         skipped.append(f"{model.name}, {OURS}int8: {model.why_no_int8}")
     else:
-        found.append(Contender(OURS + "int8", OpenVinoEngine(model.int8, precision="int8")))
+        int8 = OpenVinoEngine(ModelFile.read(model.int8), precision="int8")
+        found.append(Contender(OURS + "int8", int8))
     try:
-        found.append(Contender(TODAY, OnnxRuntimeEngine(model.onnx), one_by_one=True))
+        found.append(Contender(BASELINE, OnnxRuntimeEngine(onnx), one_by_one=True))
     except ImportError as error:
-        skipped.append(f"{model.name}, {TODAY}: {error}")
+        skipped.append(f"{model.name}, {BASELINE}: {error}")
     try:
-        engine = TorchEngine(model.checkpoint, input_size=(192, 256), max_batch=1)
+        checkpoint = ModelFile.read(model.checkpoint)
+        engine = TorchEngine(checkpoint, input_size=(192, 256), max_batch=1)
         found.append(Contender("PyTorch float32", engine, one_by_one=True))
     except EngineError as error:
         skipped.append(f"{model.name}, PyTorch float32: {error}")
@@ -104,10 +107,10 @@ def contenders(model: BenchModel, skipped: list[str]) -> list[Contender]:
 
 
 def automatic(model: BenchModel, *, cpu_has_bfloat16: bool) -> str:
-    """The contender that ``precision: auto`` stands for with these weights on this machine.
+    """The contender that ``precision: auto`` selects with these weights on this machine.
 
-    Seeded weights see nobody on the bundled crops: for them bfloat16 where the CPU has it, which is
-    what trained weights get if they pass the check.
+    Random weights find nobody on the bundled crops. For them, this is bfloat16 if the CPU supports
+    it, which is what trained weights get if they pass the check.
     """
     if model.seeded:
         return OURS + ("bfloat16" if cpu_has_bfloat16 else "float32")
@@ -127,14 +130,15 @@ def cpu_rows(
         steps = np.empty((len(compared), rounds, 3))
         for turn in range(rounds):
             for place, contender in enumerate(compared):
-                # Not counted: the threads of the one before may still spin, and caches are cold.
+                # Not measured: threads of the previous contender may still spin, and caches are
+                # cold.
                 contender.estimate(frame, boxes)
                 began = time.perf_counter()
                 contender.estimate(frame, boxes)
                 wholes[place, turn] = 1e3 * (time.perf_counter() - began)
                 steps[place, turn] = contender.steps(frame, boxes)
         names = [contender.name for contender in compared]
-        today = np.median(wholes[names.index(TODAY)]) if TODAY in names else None
+        baseline = np.median(wholes[names.index(BASELINE)]) if BASELINE in names else None
         for place, contender in enumerate(compared):
             whole = Spread.of(wholes[place])
             crops, network, decoding = (Spread.of(steps[place, :, step]) for step in range(3))
@@ -147,18 +151,18 @@ def cpu_rows(
                 crops,
                 network,
                 decoding,
-                ratio=None if today is None else float(today / whole.median),
+                ratio=None if baseline is None else float(baseline / whole.median),
             )
 
 
 COLUMNS = [
-    *("times faster than one crop at a time", "model", "engine", "persons", "whole, ms"),
+    *("times faster than one crop at a time", "model", "engine", "persons", "total, ms"),
     *("crops, ms", "network, ms", "decoding, ms", "crops + decoding / network", "persons/s"),
 ]
 
 
 def cpu_table(rows: Sequence[CpuRow]) -> str:
-    """The rows as a table in Markdown; medians, and the middle half of the whole in brackets."""
+    """The rows as a table in Markdown; medians, with the interquartile range of the total."""
     return markdown(COLUMNS, [_cells(row) for row in rows])
 
 
@@ -172,6 +176,6 @@ def _cells(row: CpuRow) -> list[str]:
         f"{row.crops.median:.2f}",
         f"{row.network.median:.2f}",
         f"{row.decoding.median:.2f}",
-        f"{row.beside_network:.1%}",
+        f"{row.overhead_ratio:.1%}",
         f"{1e3 * row.persons / row.whole.median:.1f}",
     ]

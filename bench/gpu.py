@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the TensorRT engine: W32 and W48, both sizes, float16, 1 to 40 persons in 720p.
+"""GPU benchmark of the TensorRT engine: W32 and W48, both sizes, float16, 1 to 40 persons in 720p.
 
-The weights are random: they change no time.
+The weights are random, which does not affect the timing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, call, runtim
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 
 MODELS = ("hrnet_w32", "hrnet_w48")
@@ -27,7 +28,7 @@ PERSONS = (1, 5, 10, 20, 40)
 
 
 def gpu_rows(folder: Path, repetitions: int) -> Iterator[EngineRow]:
-    """Measure; exported graphs and plans are kept in ``folder`` for the next time."""
+    """Measure all rows; exported graphs and plans are cached in ``folder``."""
     for model in MODELS:
         for input_size in INPUT_SIZES:
             graph = _graph(folder, model, input_size)
@@ -37,7 +38,9 @@ def gpu_rows(folder: Path, repetitions: int) -> Iterator[EngineRow]:
                 max_persons=max(PERSONS),
                 plan_cache=str(folder / "plans"),
             )
-            engine = TensorRtEngine(graph, options=options, watch=printed_progress())
+            engine = TensorRtEngine(
+                ModelFile.read(graph), options=options, watch=printed_progress()
+            )
             engine.warm_up()
             for persons in PERSONS:
                 yield _row(engine, persons, repetitions)
@@ -80,14 +83,14 @@ def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> EngineRow:
         p50_ms=float(np.percentile(latency, 50)),
         p99_ms=float(np.percentile(latency, 99)),
         bytes_moved=up[0] + persons * up[1] + runner.bytes_down,
-        copy_share=float((copies / (copies + kernels)).mean()),
+        copy_fraction=float((copies / (copies + kernels)).mean()),
         device_p50_ms=float(np.percentile(copies + kernels, 50)),
         graph_p50_ms=_as_cuda_graph(runner, frame, transforms, repetitions),
     )
 
 
 def _device_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) -> list[float]:
-    """Milliseconds of the copies up, of the kernels, and of the copy down."""
+    """Milliseconds of the host-to-device copies, the kernels and the device-to-host copy."""
     stream = runner.stream
     events = [stream.record()]
     runner.upload(frame)
@@ -107,9 +110,9 @@ def _device_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) ->
 def _as_cuda_graph(
     runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray, repetitions: int
 ) -> float | None:
-    """Median milliseconds of the same work captured once and replayed; None where that fails.
+    """Median milliseconds of the same work replayed as a CUDA graph; None if capturing fails.
 
-    Not in the engine: it goes there only if it pays.
+    The engine does not use CUDA graphs; this measures whether they would pay off.
     """
     stream, count = runner.stream, len(transforms)
     mode = runtime().cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
@@ -122,7 +125,7 @@ def _as_cuda_graph(
             captured = call("cudaStreamEndCapture", stream.handle)
         graph = call("cudaGraphInstantiate", captured, 0)
     except CudaError as error:
-        print(f"no CUDA graph: {error}", file=sys.stderr)
+        print(f"the CUDA graph was not measured: {error}", file=sys.stderr)
         return None
     taken = []
     for _ in range(repetitions):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures were measured on."""
+"""Describes the machine that the benchmark runs on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hrnet_pose_ros.doctor.processor import processor
 from hrnet_pose_ros.doctor.software import python
 from hrnet_pose_ros.version import VERSION
 
-# What has a part in the figures, by the names that pip knows.
+# Libraries that affect the measurements, by their pip names.
 LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "nncf")
 
 
@@ -43,9 +43,9 @@ def machine_table() -> str:
 
 
 def has_amx(features: Iterable[str] | None = None) -> bool:
-    """Whether a processor multiplies matrices in hardware (AMX).
+    """Whether a processor supports AMX, matrix multiplication in hardware.
 
-    ``features`` are the kernel's names for what it can; None: the processor of this machine.
+    ``features`` are feature flags as named by the kernel; None: the processor of this machine.
     """
     if features is None:
         features = next(f.details["features"] for f in processor() if f.name == "features")

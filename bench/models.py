@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The models that are measured on the CPU: W32 and the bundled compact one, also in 8 bits."""
+"""The models of the CPU benchmark: W32 and the bundled compact model, also in INT8."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.model_files.zoo import entry_of_file
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.model_files.zoo import entry_of
 
 COMPACT = "hrnet_w16_small"
 W32 = "hrnet_w32"
@@ -22,14 +23,14 @@ class BenchModel:
     Attributes
     ----------
     name
-        As the tables show it.
+        As shown in the tables.
     onnx, checkpoint
-        The same weights, for OpenVINO and ONNX Runtime, and for PyTorch.
+        Files with the same weights, for OpenVINO and ONNX Runtime, and for PyTorch.
     seeded
-        The weights are random numbers from a seed: they change no time (no layer of W32 gives
-        denormal numbers, which would), but no key point of theirs means anything.
+        The weights are random numbers from a seed. That does not affect the timing (no layer of W32
+        produces denormal numbers, which would), but the key points are meaningless.
     int8
-        The quantised file, None where there is none, for the reason ``why_no_int8``.
+        The quantised file, or None for the reason ``why_no_int8``.
     """
 
     name: str
@@ -41,13 +42,13 @@ class BenchModel:
 
 
 def compact_model(folder: Path) -> BenchModel:
-    """The bundled model; what is made of it goes to ``folder``."""
-    onnx = find_model(COMPACT, ONNX)
-    return _with_int8(COMPACT, onnx, find_model(COMPACT, CHECKPOINT), folder, seeded=False)
+    """The bundled model; derived files are written to ``folder``."""
+    onnx = model_path(COMPACT, ONNX)
+    return _with_int8(COMPACT, onnx, model_path(COMPACT, CHECKPOINT), folder, seeded=False)
 
 
 def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
-    """W32 from a checkpoint, or with seeded weights; ImportError where PyTorch is missing."""
+    """W32 from a checkpoint or with seeded weights; ImportError if PyTorch is not installed."""
     import torch
 
     from hrnet_pose_ros.network.export import export_onnx
@@ -60,7 +61,7 @@ def w32_model(folder: Path, checkpoint: Path | None) -> BenchModel:
         torch.save(pose_network(W32).state_dict(), checkpoint)
     onnx = folder / f"{W32}{ONNX}"
     print(f"exporting {onnx.name}", file=sys.stderr)
-    known = entry_of_file(checkpoint)
+    known = entry_of(ModelFile.read(checkpoint))
     facts = {"configuration": W32} if known is None else known.facts
     export_onnx(checkpoint, onnx, crops=load_check_crops()[:1], **facts)
     return _with_int8(W32, onnx, checkpoint, folder, seeded)
@@ -73,8 +74,10 @@ def _with_int8(name: str, onnx: Path, checkpoint: Path, folder: Path, seeded: bo
         from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
         print(f"quantising {name}", file=sys.stderr)
-        crops = load_check_crops()  # for its speed only, so no mean OKS is asked for
-        quantize_heatmap_graph(onnx, folder / f"{name}_int8{ONNX}", crops, crops[:1], None)
+        crops = load_check_crops()  # measured for speed only, so no minimum mean OKS is required
+        quantize_heatmap_graph(
+            ModelFile.read(onnx), folder / f"{name}_int8{ONNX}", crops, crops[:1], None
+        )
     except (ImportError, RuntimeError) as error:  # an ExportError is a RuntimeError
         int8, why = None, str(error)
     return BenchModel(name, onnx, checkpoint, seeded, int8, why)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cost of an image against the number of persons, as a picture."""
+"""Plots the time per image against the number of persons."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.cpu import CpuRow
 
 
 def write_plot(rows: Sequence[CpuRow], path: Path) -> None:
-    """Write an SVG with a panel for each model; ImportError where matplotlib is missing."""
+    """Write an SVG with a panel for each model; ImportError if matplotlib is not installed."""
     from hrnet_pose_ros.coco.evaluation_plots import pyplot
 
     plt = pyplot()
     models = list(dict.fromkeys(row.model for row in rows))
-    # Names of elements in the file from a fixed salt: equal figures give equal files.
+    # A fixed salt for element ids: equal plots give equal files.
     with plt.rc_context({"svg.hashsalt": "bench", "font.size": 9}):
         figure, panels = plt.subplots(1, len(models), figsize=(5 * len(models), 3.6), squeeze=False)
         for panel, model in zip(panels[0], models, strict=True):
@@ -37,7 +37,7 @@ def write_plot(rows: Sequence[CpuRow], path: Path) -> None:
                     [row.whole.high for row in line],
                     alpha=0.2,
                 )
-            panel.set(title=model, xlabel="persons in the image", ylabel="ms an image")
+            panel.set(title=model, xlabel="persons in the image", ylabel="ms per image")
             panel.set_xlim(left=0)
             panel.set_xticks(sorted({row.persons for row in mine}))
             panel.set_ylim(bottom=0)

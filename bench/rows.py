@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all benchmarks share: the scene, the clock, medians, tables; and the row of a GPU."""
+"""Shared code of the benchmarks: scene, timing, medians and tables, and the GPU row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGE_SIZE = (1280, 720)
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and middle half of some measurements."""
+    """Median and interquartile range of measurements."""
 
     low: float
     median: float
@@ -37,27 +37,26 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class EngineRow:
-    """One engine, model and number of persons.
+    """The measurement of one engine, model and number of persons.
 
     Attributes
     ----------
     device, engine, model, precision
-        As in `EngineInfo`.
+        See `EngineInfo`.
     input_size
         (width, height) of a crop.
     persons
-        In the image.
+        Number of persons in the image.
     p50_ms, p99_ms
         Milliseconds of ``PoseEngine.estimate``: image and boxes in, poses out.
     bytes_moved
-        To the device and back, for one image; None where there is no other device.
-    copy_share
-        Share of the copies in the device's time, in [0, 1]; None as above.
+        Bytes copied to the device and back per image; None for engines on the CPU.
+    copy_fraction
+        Fraction of the device time spent on copies, in [0, 1]; None for engines on the CPU.
     graph_p50_ms
-        Device work alone when replayed as a CUDA graph, beside ``device_p50_ms`` without; None
-        where not measured.
+        As ``device_p50_ms``, but replayed as a CUDA graph; None if not measured.
     device_p50_ms
-        Copies and kernels, by events on the device; None where there is no other device.
+        Copies and kernels, measured with device events; None for engines on the CPU.
     """
 
     device: str
@@ -69,7 +68,7 @@ class EngineRow:
     p50_ms: float
     p99_ms: float
     bytes_moved: int | None = None
-    copy_share: float | None = None
+    copy_fraction: float | None = None
     device_p50_ms: float | None = None
     graph_p50_ms: float | None = None
 
@@ -98,14 +97,14 @@ def _cells(row: EngineRow) -> list[str]:
         f"{row.p99_ms:.2f}",
         f"{1e3 * row.persons / row.p50_ms:.0f}",
         "" if row.bytes_moved is None else f"{row.bytes_moved / 1e6:.2f}",
-        "" if row.copy_share is None else f"{row.copy_share:.0%}",
+        "" if row.copy_fraction is None else f"{row.copy_fraction:.0%}",
         "" if row.device_p50_ms is None else f"{row.device_p50_ms:.2f}",
         "" if row.graph_p50_ms is None else f"{row.graph_p50_ms:.2f}",
     ]
 
 
 def timed(work: Callable[[], object], repetitions: int, warm_up: int = 20) -> np.ndarray:
-    """Milliseconds of each call, after some that do not count."""
+    """Duration of each call in milliseconds, after warm-up calls."""
     for _ in range(warm_up):
         work()
     taken = np.empty(repetitions)
@@ -117,7 +116,7 @@ def timed(work: Callable[[], object], repetitions: int, warm_up: int = 20) -> np
 
 
 def scene(persons: int, image_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A frame of noise and boxes of walking people all over it; the same ones every time."""
+    """A frame of noise with person-sized boxes; the same for each call."""
     width, height = image_size
     random = np.random.default_rng(persons)
     frame = random.integers(0, 256, (height, width, 3), np.uint8)

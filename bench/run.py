@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make bench``: measure this machine and write docs/benchmarks.md.
 
-Leave the machine alone meanwhile: it measures whatever else runs, too.
+Do not run anything else at the same time, because it would distort the measurements.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PARTS = ("compact", "w32", "node", "gpu")
 
 
 @dataclass(frozen=True)
-class Extent:
-    """How much is measured: turns of each contender, persons, images, starts, calls on a GPU."""
+class BenchmarkSize:
+    """Number of rounds, persons, images, starts and GPU calls that are measured."""
 
     rounds: int
     persons: Sequence[int]
@@ -36,8 +36,8 @@ class Extent:
     gpu_repetitions: int
 
 
-FULL = Extent(11, (1, 5, 10, 20), 300, 5000, 7, 300)
-QUICK = Extent(2, (1, 10), 40, 750, 1, 20)
+FULL = BenchmarkSize(11, (1, 5, 10, 20), 300, 5000, 7, 300)
+QUICK = BenchmarkSize(2, (1, 10), 40, 750, 1, 20)
 
 
 def main() -> None:
@@ -46,8 +46,8 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a few minutes, to see that everything runs here; the page goes to demo_output/bench "
-        "and its figures are worth little",
+        help="run for a few minutes to check that everything works; the page is written to "
+        "demo_output/bench, and its measurements are not reliable",
     )
     parser.add_argument(
         "--only",
@@ -55,31 +55,34 @@ def main() -> None:
         choices=PARTS,
         default=PARTS,
         metavar="PART",
-        help=f"of {', '.join(PARTS)}; the page goes to demo_output/bench",
+        help=f"measure only these parts: {', '.join(PARTS)}; the page is written to "
+        "demo_output/bench",
     )
     parser.add_argument(
         "--w32-checkpoint",
         type=Path,
         metavar="FILE.pth",
-        help="weights of W32 at 256x192 (default: random ones, which cost as much)",
+        help="weights of W32 at 256x192 (default: random weights, which are equally fast)",
     )
-    parser.add_argument("--page", type=Path, metavar="FILE.md", help="default docs/benchmarks.md")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE.md", help="output page (default docs/benchmarks.md)"
+    )
     options = parser.parse_args()
-    extent = QUICK if options.quick else FULL
+    size = QUICK if options.quick else FULL
     whole = not options.quick and set(options.only) == set(PARTS)
     folder = ROOT / "docs" if whole else FOLDER
     page = options.page or folder / "benchmarks.md"
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    results = Results(extent.rounds)
+    results = Results(size.rounds)
     for part in options.only:
         print(f"[bench] {part}", flush=True)
         if part in ("compact", "w32"):
-            _cpu(part, options.w32_checkpoint, extent, results)
+            _cpu(part, options.w32_checkpoint, size, results)
         elif part == "node":
-            _node(extent, results)
+            _node(size, results)
         else:
-            _gpu(extent, results)
+            _gpu(size, results)
     write_report(results, page, page.parent / "images" / "cost_against_persons.svg")
     for reason in results.cpu.skipped + results.skipped:
         print(f"[bench] not measured: {reason}")
@@ -87,7 +90,7 @@ def main() -> None:
     print(f"[bench] wrote {page}")
 
 
-def _cpu(part: str, checkpoint: Path | None, extent: Extent, results: Results) -> None:
+def _cpu(part: str, checkpoint: Path | None, size: BenchmarkSize, results: Results) -> None:
     try:
         model: BenchModel = (
             compact_model(FOLDER) if part == "compact" else w32_model(FOLDER, checkpoint)
@@ -98,26 +101,26 @@ def _cpu(part: str, checkpoint: Path | None, extent: Extent, results: Results) -
     results.models.append(model)
     results.cpu.automatic[model.name] = automatic(model, cpu_has_bfloat16=cpu_has_bfloat16())
     compared = contenders(model, results.cpu.skipped)
-    for row in cpu_rows(model.name, compared, extent.persons, extent.rounds):
+    for row in cpu_rows(model.name, compared, size.persons, size.rounds):
         results.cpu.rows.append(row)
         print(cpu_table([row]).splitlines()[-1], flush=True)
     for contender in compared:
         contender.engine.close()
 
 
-def _node(extent: Extent, results: Results) -> None:
+def _node(size: BenchmarkSize, results: Results) -> None:
     try:
         results.node = measure_node(
             COMPACT,
-            images=extent.images,
-            memory_images=extent.memory_images,
-            starts=extent.starts,
+            images=size.images,
+            memory_images=size.memory_images,
+            starts=size.starts,
         )
     except RuntimeError as error:
         results.skipped.append(f"the node: {error}")
 
 
-def _gpu(extent: Extent, results: Results) -> None:
+def _gpu(size: BenchmarkSize, results: Results) -> None:
     from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 
     missing = why_no_tensorrt()
@@ -126,7 +129,7 @@ def _gpu(extent: Extent, results: Results) -> None:
         return
     from bench.gpu import gpu_rows
 
-    for row in gpu_rows(FOLDER, extent.gpu_repetitions):
+    for row in gpu_rows(FOLDER, size.gpu_repetitions):
         results.gpu.append(row)
         print(table([row]).splitlines()[-1], flush=True)
 

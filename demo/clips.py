@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo plays: the bundled bag, or a video of the user's."""
+"""The input of the demo: the bundled bag or a video file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRAME_ID = "camera_optical_frame"
 
 @dataclass(frozen=True)
 class TimedMessage:
-    """One message to publish, ``at`` nanoseconds after the clip's start; stamps are the clip's."""
+    """One message to publish ``at`` nanoseconds after the clip's start; stamps are in clip time."""
 
     at: int
     topic: str
@@ -39,7 +39,7 @@ class TimedMessage:
 
 
 class Clip(Protocol):
-    """Something to play. Stamps begin near ``start`` (ns)."""
+    """An input that can be played. Stamps begin near ``start`` (ns)."""
 
     start: int
     images: int
@@ -50,7 +50,7 @@ class Clip(Protocol):
     has_detections: bool
 
     def events(self) -> Iterator[TimedMessage]:
-        """All messages in the order of their times."""
+        """All messages in chronological order."""
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """``(stamp in ns, RGB frame)`` of every image, for drawing."""
@@ -89,7 +89,7 @@ class BagClip:
 
 
 class VideoClip:
-    """A video file as a camera; somebody else has to detect the persons."""
+    """A video file played as a camera; a detector node must detect the persons."""
 
     image_transport = "raw"
     image_topic = "/camera/image"

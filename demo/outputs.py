@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came out of the demo: video, contact sheet, bag of the answers, figures."""
+"""Outputs of the demo: video, contact sheet, bag with the skeletons, and statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from demo.clips import Clip
-from demo.play import ANSWERS, Recording
+from demo.play import RECORDED_TYPES, Recording
 from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -24,14 +24,16 @@ from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagWriter
 from hrnet_pose_ros.video import VideoWriter
 
+VIDEO, SHEET = "skeletons.mp4", "skeletons.png"
+SHEET_IMAGES = 6
 PERCENTILES = (50, 95, 99)
 STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "age")
-CLOSE_UP = (240, 360)  # width, height: eight beside each other are as wide as three images
+CLOSE_UP = (240, 360)  # width, height: eight of them are as wide as three images
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The skeletons of one image, in the clip's own time."""
+    """The skeletons of one image, with a stamp in clip time."""
 
     stamp: int
     poses: Poses
@@ -41,7 +43,7 @@ class Answer:
 
 
 def answers_of(recording: Recording) -> dict[int, Answer]:
-    """The answers by the clip's stamps (ns)."""
+    """The skeletons by clip stamp (ns)."""
     answers = {}
     for message in recording.of("/skeletons"):
         stamp = stamp_of(message) - recording.offset
@@ -52,10 +54,10 @@ def answers_of(recording: Recording) -> dict[int, Answer]:
 
 
 def write_bag(recording: Recording, folder: Path) -> None:
-    """Write the answers as they were received into a new rosbag2 (mcap)."""
+    """Write the received messages into a new rosbag2 (mcap)."""
     with BagWriter(folder) as bag:
         for topic, arrival, data in recording.messages:
-            kind = ANSWERS[topic]
+            kind = RECORDED_TYPES[topic]
             bag.write(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", arrival, data)
 
 
@@ -75,7 +77,7 @@ def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dic
     return {
         "model": info[-1].model if info else None,
         "engine": f"{info[-1].engine} {info[-1].precision}, {info[-1].device}" if info else None,
-        "frames_played": clip.images,
+        "frames_played": clip.images or recording.images,
         "frames_answered": len(answers),
         "persons": persons,
         "persons_per_second": round(persons / seconds, 1) if persons else 0.0,
@@ -98,7 +100,7 @@ def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dic
 
 
 def joints_inside(answer: Answer) -> tuple[int, int]:
-    """How many valid joints lie inside their person's box grown by 1.25, and how many there are."""
+    """Number of valid joints inside their person's box enlarged by 1.25, and in total."""
     centres = (answer.boxes[:, :2] + answer.boxes[:, 2:] / 2)[:, None]
     reach = (answer.boxes[:, 2:] * PADDING / 2)[:, None]
     inside = (np.abs(answer.poses.keypoints - centres) <= reach).all(axis=2)
@@ -106,7 +108,7 @@ def joints_inside(answer: Answer) -> tuple[int, int]:
 
 
 def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str, Any]:
-    """OKS of the answers on the frames that were labelled by hand; a missing skeleton counts 0."""
+    """OKS of the answers on the frames labelled by hand; a missing skeleton counts as 0."""
     labels = json.loads(path.read_text())
     # A file_name is "PLACE_SECONDS.NANOSECONDS"; see dev/label_aid.py.
     stamps = {
@@ -144,16 +146,22 @@ def labelled_oks(path: Path, clip: Clip, answers: dict[int, Answer]) -> dict[str
     }
 
 
-def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None:
+def write_video_and_sheet(clip: Clip, answers: dict[int, Answer], folder: Path) -> list[str]:
     """Write ``skeletons.mp4``, every image of the clip, and the contact sheet ``skeletons.png``.
 
-    The sheet shows six whole images over the clip and, below them, up to eight persons enlarged.
+    The sheet shows up to six whole images over the clip and, below them, close-ups of up to eight
+    persons. It is not written if no image of the clip has a skeleton.
+
+    Returns
+    -------
+    The names of the files that were written.
     """
-    answered = sorted(stamp for stamp, answer in answers.items() if len(answer.poses))
-    whole = {answered[i] for i in np.linspace(0, len(answered) - 1, 6).round().astype(int)}
-    close = _each_person_once(answers)
-    images, persons = [], []
-    with VideoWriter(folder / "skeletons.mp4", clip.rate) as video:
+    with_persons = sorted(stamp for stamp, answer in answers.items() if len(answer.poses))
+    chosen = np.linspace(0, len(with_persons) - 1, min(SHEET_IMAGES, len(with_persons)))
+    sheet_stamps = {with_persons[i] for i in chosen.round().astype(int)}
+    sightings = _typical_sightings(answers)
+    images, close_ups = [], []
+    with VideoWriter(folder / VIDEO, clip.rate) as video:
         for stamp, frame in progress("drawing", "image", clip.images, clip.frames()):
             answer = answers.get(stamp)
             drawn = np.ascontiguousarray(frame)
@@ -161,28 +169,36 @@ def write_pictures(clip: Clip, answers: dict[int, Answer], folder: Path) -> None
                 font = cv2.FONT_HERSHEY_SIMPLEX
                 cv2.putText(drawn, "no answer", (8, 24), font, 0.7, (255, 80, 80), 2)
             else:
-                persons += [
+                close_ups += [
                     draw_close_up(drawn, answer.boxes[n], answer.poses, CLOSE_UP)
-                    for at, n in close
+                    for at, n in sightings
                     if at == stamp
                 ]
                 draw_poses(drawn, answer.poses, answer.boxes, answer.ids)
             video.write(drawn)
-            if stamp in whole:
+            if stamp in sheet_stamps:
                 images.append(drawn.copy())
-    width, height = 640, round(640 * images[0].shape[0] / images[0].shape[1])
-    images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
-    images += [np.zeros_like(images[0])] * (-len(images) % 3)
-    rows = [np.hstack(images[i : i + 3]) for i in range(0, len(images), 3)]
+    if not images:
+        return [VIDEO]
+    sheet = cv2.cvtColor(contact_sheet(images, close_ups), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(folder / SHEET), sheet)
+    return [VIDEO, SHEET]
+
+
+def contact_sheet(images: list[np.ndarray], close_ups: list[np.ndarray]) -> np.ndarray:
+    """Arrange at least one RGB image, three in a row, with a row of close-ups below them."""
+    width, height = 640, max(round(640 * images[0].shape[0] / images[0].shape[1]), 1)
+    cells = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % 3)
+    rows = [np.hstack(cells[i : i + 3]) for i in range(0, len(cells), 3)]
     strip = np.zeros((CLOSE_UP[1], 3 * width, 3), np.uint8)
-    for place, person in enumerate(persons):
-        strip[:, place * CLOSE_UP[0] : (place + 1) * CLOSE_UP[0]] = person
-    sheet = cv2.cvtColor(np.vstack([*rows, strip]), cv2.COLOR_RGB2BGR)
-    cv2.imwrite(str(folder / "skeletons.png"), sheet)
+    for place, close_up in enumerate(close_ups):
+        strip[:, place * CLOSE_UP[0] : (place + 1) * CLOSE_UP[0]] = close_up
+    return np.vstack([*rows, strip])
 
 
-def _each_person_once(answers: dict[int, Answer]) -> list[tuple[int, int]]:
-    """``(stamp, place)`` of up to eight persons, the largest, each at its usual size."""
+def _typical_sightings(answers: dict[int, Answer]) -> list[tuple[int, int]]:
+    """``(stamp, index)`` of the eight largest persons, each at its median size."""
     sightings: dict[str, list[tuple[float, int, int]]] = {}
     for answer in answers.values():
         for person, name in enumerate(answer.ids):
@@ -193,7 +209,7 @@ def _each_person_once(answers: dict[int, Answer]) -> list[tuple[int, int]]:
 
 
 def _drops(recording: Recording) -> dict[str, int]:
-    """The node's counts of dropped inputs, from its last diagnostics."""
+    """The dropped inputs counted by the node, from its last diagnostics."""
     for message in reversed(recording.of("/diagnostics")):
         for status in message.status:
             if status.name.endswith("hrnet_pose: input"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plays a clip in real time over DDS and records what the nodes answer."""
+"""Plays a clip in real time over DDS and records the messages of the nodes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.pipeline.stamps import nanoseconds
 from hrnet_pose_ros.progress import progress
 
-ANSWERS: dict[str, type] = {
+RECORDED_TYPES: dict[str, type] = {
     "/skeletons": SkeletonArray,
     "/skeleton_info": SkeletonInfo,
     "/diagnostics": DiagnosticArray,
@@ -42,69 +42,73 @@ _LATCHED = QoSProfile(
 
 
 class NotReadyError(RuntimeError):
-    """The nodes did not come up in time."""
+    """The nodes were not ready in time."""
 
 
 @dataclass
 class Recording:
-    """What was heard: ``(topic, steady arrival in ns on the wall clock, CDR bytes)``, and when.
+    """The received messages: ``(topic, arrival time in ns on the wall clock, CDR bytes)``.
 
-    ``offset`` is what was added to the clip's stamps, nanoseconds.
+    ``offset`` was added to the clip's stamps, nanoseconds; ``seconds`` is the playing time;
+    ``images`` counts the images that were played.
     """
 
     offset: int = 0
     seconds: float = 0.0
+    images: int = 0
     messages: list[tuple[str, int, bytes]] = field(default_factory=list)
 
     def of(self, topic: str) -> list[Any]:
-        """The messages of a topic, in the order of arrival."""
+        """The messages of a topic in order of arrival."""
         return [
-            deserialize_message(data, ANSWERS[topic])
+            deserialize_message(data, RECORDED_TYPES[topic])
             for name, _, data in self.messages
             if name == topic
         ]
 
 
-class Stage(Node):
-    """The camera, the detector's voice and the listener of the demo."""
+class DemoHarness(Node):
+    """The node that publishes the clip as camera and detector and records the results."""
 
     def __init__(self, clip: Clip) -> None:
         super().__init__("demo")
         self.recording = Recording()
         self._counts: Counter[str] = Counter()
         self._clip = clip
-        self._voices = {topic: self._voice(topic, kind) for topic, kind in clip.topics.items()}
-        for topic in ANSWERS:
+        self._clip_publishers = {
+            topic: self._make_publisher(topic, kind) for topic, kind in clip.topics.items()
+        }
+        for topic in RECORDED_TYPES:
             self.create_subscription(
-                ANSWERS[topic],
+                RECORDED_TYPES[topic],
                 topic,
-                lambda data, topic=topic: self._hear(topic, data),
+                lambda data, topic=topic: self._record(topic, data),
                 _LATCHED if topic == "/skeleton_info" else _RELIABLE,
                 raw=True,
             )
 
-    def _voice(self, topic: str, kind: type) -> Any:
-        # A camera is best effort, as drivers are; shared memory is what makes that work.
+    def _make_publisher(self, topic: str, kind: type) -> Any:
+        # Images are best effort, as with camera drivers; shared memory makes that reliable.
         camera = kind not in (Detection2DArray, CameraInfo)
         return self.create_publisher(kind, topic, qos_profile_sensor_data if camera else _RELIABLE)
 
-    def _hear(self, topic: str, data: bytes) -> None:
+    def _record(self, topic: str, data: bytes) -> None:
         self.recording.messages.append((topic, time.time_ns(), bytes(data)))
         self._counts[topic] += 1
 
     def count(self, topic: str) -> int:
-        """Messages heard on a topic."""
+        """Number of messages received on a topic."""
         return self._counts[topic]
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Wait for an engine's SkeletonInfo and for subscribers of all that will be published."""
-        # A clip without detections is for a detector beside the pose node.
+        """Wait for the SkeletonInfo of an engine and for subscribers on all published topics."""
+        # Without detections in the clip, a detector node subscribes as well.
         listeners = 1 if self._clip.has_detections else 2
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             listened = all(
-                voice.get_subscription_count() >= listeners or topic.endswith("camera_info")
-                for topic, voice in self._voices.items()
+                publisher.get_subscription_count() >= listeners or topic.endswith("camera_info")
+                for topic, publisher in self._clip_publishers.items()
             )
             if listened and self.count("/skeleton_info"):
                 return
@@ -112,7 +116,7 @@ class Stage(Node):
         raise NotReadyError(f"the nodes were not ready after {timeout:.0f} s; see their log above")
 
     def play(self) -> None:
-        """Publish the clip at its own pace, stamped as if it happened now."""
+        """Publish the clip at its original rate, with stamps shifted to the present."""
         begin = time.time_ns() + 100_000_000
         self.recording.offset = begin - self._clip.start
         with progress("playing", "image", self._clip.images) as bar:
@@ -122,14 +126,15 @@ class Stage(Node):
                 wait = (begin + event.at - time.time_ns()) / 1e9
                 if wait > 0:
                     time.sleep(wait)
-                self._voices[event.topic].publish(event.message)
+                self._clip_publishers[event.topic].publish(event.message)
                 if event.topic.startswith(self._clip.image_topic):
+                    self.recording.images += 1
                     bar.update()
                     bar.set_postfix(answers=self.count("/skeletons"), refresh=False)
         self.recording.seconds = (time.time_ns() - begin) / 1e9
 
     def settle(self, quiet: float, timeout: float) -> None:
-        """Wait until nothing but diagnostics has come for a while, and for two of those."""
+        """Wait until no skeletons arrive for ``quiet`` seconds, then for two more diagnostics."""
         deadline = time.monotonic() + timeout
         answers, since = -1, time.monotonic()
         while time.monotonic() < deadline and time.monotonic() - since < quiet:
@@ -143,12 +148,12 @@ class Stage(Node):
 
 
 @contextlib.contextmanager
-def stage_of(clip: Clip) -> Iterator[Stage]:
-    """A stage that listens on a thread of its own until the block ends."""
+def running_harness(clip: Clip) -> Iterator[DemoHarness]:
+    """A harness that receives messages on its own thread until the block ends."""
     rclpy.init()
-    stage = Stage(clip)
+    harness = DemoHarness(clip)
     executor = SingleThreadedExecutor()
-    executor.add_node(stage)
+    executor.add_node(harness)
 
     def spin() -> None:
         with contextlib.suppress(ExternalShutdownException):
@@ -157,18 +162,18 @@ def stage_of(clip: Clip) -> Iterator[Stage]:
     spinner = threading.Thread(target=spin, daemon=True)
     spinner.start()
     try:
-        yield stage
+        yield harness
     finally:
         executor.shutdown()
         spinner.join(5)
-        stage.destroy_node()
+        harness.destroy_node()
         rclpy.try_shutdown()
 
 
-def perform(clip: Clip, ready_timeout: float) -> Recording:
-    """Play the clip to the nodes that run, and return what they answered."""
-    with stage_of(clip) as stage:
-        stage.wait_until_ready(ready_timeout)
-        stage.play()
-        stage.settle(quiet=1.0, timeout=20.0)
-    return stage.recording
+def play_clip(clip: Clip, ready_timeout: float) -> Recording:
+    """Play the clip to the running nodes and return the recorded messages."""
+    with running_harness(clip) as harness:
+        harness.wait_until_ready(ready_timeout)
+        harness.play()
+        harness.settle(quiet=1.0, timeout=20.0)
+    return harness.recording

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes of the demo, each in a process of its own."""
+"""Runs the nodes of the demo, each in its own process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from types import TracebackType
 
 from ament_index_python.packages import get_package_prefix
 
-END_TIMEOUT = 15.0
+STOP_TIMEOUT = 15.0
 
 
 class NodeProcess:
-    """A node of this package as its installed executable; ends with SIGINT."""
+    """A node of this package, run as its installed executable and stopped with SIGINT."""
 
     def __init__(self, executable: str, ros_arguments: list[str]) -> None:
         path = Path(get_package_prefix("hrnet_pose_ros"), "lib", "hrnet_pose_ros", executable)
@@ -34,7 +34,7 @@ class NodeProcess:
         self._process = subprocess.Popen([str(path), "--ros-args", *ros_arguments], env=environment)
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """Resident memory in bytes."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -47,13 +47,13 @@ class NodeProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.exit_code = self._end()
+        self.exit_code = self._stop()
 
-    def _end(self) -> int:
+    def _stop(self) -> int:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
-            return self._process.wait(END_TIMEOUT)
+            return self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()

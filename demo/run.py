@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration: a street clip in, skeletons out, through the real node over real DDS.
+"""The demo: runs a street clip through the installed pose node over DDS and draws the skeletons.
 
-``make demo`` runs it; ``make demo VIDEO=path`` runs a video of yours through the person detector
-and the pose node. Exit code 0: skeletons came out; 1: none did, or a node failed; 2: bad input.
+``make demo`` runs it; ``make demo VIDEO=path`` runs your own video through the person detector and
+the pose node. Exit codes: 0: success; 1: no skeletons or too few images were answered, or a node
+failed; 2: bad input.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "without_torch"))
 
 READY_TIMEOUT = 60.0
-# The small detector takes its time on a processor: wait for it instead of dropping everything.
-VIDEO_PATIENCE_MS = 2000.0
+# The small detector is slow on a CPU: wait for its detections instead of dropping every image.
+VIDEO_MAX_WAIT_MS = 2000.0
+# The demo fails if a smaller fraction of the images was answered.
+MIN_ANSWERED = 0.1
 
 
 def main() -> int:
     """Run the demo and return its exit code."""
     options = _options()
     from demo.clips import BagClip, Clip, VideoClip
-    from demo.outputs import answers_of, figures, labelled_oks, write_bag, write_pictures
-    from demo.play import NotReadyError, perform
+    from demo.outputs import answers_of, figures, labelled_oks, write_bag, write_video_and_sheet
+    from demo.play import NotReadyError, play_clip
     from demo.processes import NodeProcess
     from hrnet_pose_ros.video import VideoError
 
@@ -40,21 +43,19 @@ def main() -> int:
         return 2
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
-    print(
-        f"[demo] {clip.images or 'unknown number of'} images at {clip.rate:g} a second", flush=True
-    )
+    print(f"[demo] {clip.images or 'unknown number of'} images at {clip.rate:g} Hz", flush=True)
 
     remaps = ["-r", f"image:={clip.image_topic}", "-r", "detections:=/detections"]
     remaps += ["-p", f"image_transport:={clip.image_transport}"]
     nodes = {"hrnet_pose_node": [*remaps, "-r", "camera_info:=/camera/camera_info"]}
     if not clip.has_detections:
         for limit in ("max_age_ms", "max_wait_ms"):
-            nodes["hrnet_pose_node"] += ["-p", f"{limit}:={VIDEO_PATIENCE_MS}"]
+            nodes["hrnet_pose_node"] += ["-p", f"{limit}:={VIDEO_MAX_WAIT_MS}"]
         nodes["person_detector_node"] = remaps
     with ExitStack() as stack:
         processes = [stack.enter_context(NodeProcess(*node)) for node in nodes.items()]
         try:
-            recording = perform(clip, READY_TIMEOUT)
+            recording = play_clip(clip, READY_TIMEOUT)
         except NotReadyError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -70,23 +71,53 @@ def main() -> int:
     }
     if not options.video and options.labels.exists():
         summary["labelled_oks"] = labelled_oks(options.labels, clip, answers)
-    if summary["persons"]:
-        write_pictures(clip, answers, output)
+    written = write_video_and_sheet(clip, answers, output)
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(_in_words(summary))
-    print(f"[demo] wrote skeletons.mp4, skeletons.png, summary.json and answers/ in {output}")
-    if not summary["persons"]:
-        print("error: no skeleton came out", file=sys.stderr)
+    print(_summary_text(summary))
+    print(f"[demo] wrote {', '.join(written)}, summary.json and answers/ in {output}")
+    if problem := problem_of(summary):
+        print(f"error: {problem}", file=sys.stderr)
         return 1
-    return 1 if any(summary["exit_codes"].values()) else 0
+    return 0
+
+
+def problem_of(summary: dict[str, Any]) -> str:
+    """Why the demo failed, in one sentence; empty if it succeeded."""
+    answered, played = summary["frames_answered"], summary["frames_played"]
+    if not answered or answered < MIN_ANSWERED * played:
+        return (
+            f"only {answered} of {played} images were answered with skeletons. This machine is "
+            "probably overloaded, so that images expired before they were processed: stop other "
+            "programs and run the demo again; the counts after 'dropped' above name the reasons"
+        )
+    if not summary["persons"]:
+        return (
+            f"{answered} of {played} images were answered, but none of them contains a person: "
+            "check that people are visible in the input"
+        )
+    failed = [f"{name} ({code})" for name, code in summary["exit_codes"].items() if code]
+    return (
+        f"these nodes failed (exit code): {', '.join(failed)}; see their log above"
+        if failed
+        else ""
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--video", type=Path, help="a video file instead of the bundled clip")
-    parser.add_argument("--bag", type=Path, default=ROOT / "demo" / "street_bag")
-    parser.add_argument("--labels", type=Path, default=ROOT / "test/data/street_keypoints.json")
-    parser.add_argument("--output", type=Path, default=ROOT / "demo_output")
+    parser.add_argument("--video", type=Path, help="video file to use instead of the bundled clip")
+    parser.add_argument(
+        "--bag", type=Path, default=ROOT / "demo" / "street_bag", help="bag with the clip to play"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=ROOT / "test/data/street_keypoints.json",
+        help="hand-labelled key points of the bag (COCO format)",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "demo_output", help="folder for the results"
+    )
     return parser.parse_args()
 
 
@@ -98,12 +129,12 @@ def _torch_importable() -> bool:
     return True
 
 
-def _in_words(summary: dict[str, Any]) -> str:
+def _summary_text(summary: dict[str, Any]) -> str:
     """The summary for a terminal."""
     lines = [
-        f"[demo] {summary['model']} by {summary['engine']}",
+        f"[demo] {summary['model']}, {summary['engine']}",
         f"  images    {summary['frames_answered']} of {summary['frames_played']} answered",
-        f"  persons   {summary['persons']} ({summary['persons_per_second']} a second)",
+        f"  persons   {summary['persons']} ({summary['persons_per_second']} per second)",
     ]
     for stage, percentiles in summary["times_ms"].items():
         values = "  ".join(f"{name} {value:7.1f}" for name, value in percentiles.items())
@@ -113,7 +144,7 @@ def _in_words(summary: dict[str, Any]) -> str:
     if summary["valid_joints_inside_crop"] is not None:
         lines.append(
             f"  joints    {summary['valid_joints']} valid, "
-            f"{summary['valid_joints_inside_crop']:.1%} inside the 1.25 box"
+            f"{summary['valid_joints_inside_crop']:.1%} inside the enlarged box (1.25)"
         )
     if oks := summary.get("labelled_oks"):
         lines.append(

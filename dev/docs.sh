@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the documentation site from docs/ into docs_output/; any warning is an error. The tools come
-# from dev/requirements/docs.lock into .dev/docs, once. Neither ROS 2 nor the built package is needed.
+# Builds the documentation site from docs/ into docs_output/; any warning is an error. The tools in
+# dev/requirements/docs.lock are installed once, into .dev/docs. Neither ROS 2 nor the built package
+# is needed.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,7 +17,7 @@ die() {
   exit 1
 }
 
-# The reference is the same whether dev/env.sh or a ROS 2 is sourced or not.
+# Make the API reference independent of a sourced dev/env.sh or ROS 2.
 _dev="$root/.dev"
 # shellcheck source=dev/unsource.sh
 . "$root/dev/unsource.sh"
@@ -32,16 +33,16 @@ if [[ -z $python ]]; then
   done
 fi
 [[ -n $python ]] || die "Python 3.10 or later is needed." \
-  "Install it and name it: make docs PYTHON=python3.12"
+  "Install it and select it: make docs PYTHON=python3.12"
 
 key=$("$python" -c 'import sys; print(sys.base_prefix, sys.version)' | cat - "$lock" | sha256sum | cut -d' ' -f1)
 if [[ ! -f $tools/.made || $(cat "$tools/.made") != "$key" ]]; then
-  say "documentation tools in .dev/docs (about 1 minute)"
+  say "installing the documentation tools in .dev/docs (about 1 minute)"
   rm -rf "$tools"
   mkdir -p "$root/.dev"
   touch "$root/.dev/COLCON_IGNORE"
   "$python" -m venv "$tools" ||
-    die "$python cannot make virtual environments." "Debian, Ubuntu: apt install python3-venv"
+    die "$python cannot create virtual environments." "On Debian and Ubuntu: apt install python3-venv"
   # shellcheck source=dev/pip_install.sh
   . "$root/dev/pip_install.sh"
   install_with_pip "$tools/bin/python" "$root/.dev/log/pip_docs.txt" -r "$lock"

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and files for labelling key points of persons in the bundled bag by eye.
+"""Helper for labelling key points of persons in the bundled bag by eye.
 
 A job list is JSON: ``[{"frame": 12, "box": [x, y, width, height]}, ...]``, boxes in pixels of the
 768x576 image. Labels come as JSON: ``{"0": [[x, y, v], ... 17 of them], "3": ...}``, the key
-being the job's place in the list; joints in COCO's order; x and y in image pixels with pixel
+being the index of the job in the list; joints in COCO's order; x and y in image pixels with pixel
 centres at integers; v = 2 visible, 1 hidden but inferable, 0 not labelled (then x = y = 0).
-Left and right are the person's own.
+Left and right are from the person's point of view.
 
     export PYTHONPATH=.
-    python dev/label_aid.py draw JOBS OUT_FOLDER          # a picture of each job, with a grid
+    python dev/label_aid.py draw JOBS OUT_FOLDER          # an image of each job, with a grid
     python dev/label_aid.py file JOBS LABELS... --out COCO_FILE
-    python dev/label_aid.py check COCO_FILE OUT_FOLDER    # the same pictures with the labels drawn
+    python dev/label_aid.py check COCO_FILE OUT_FOLDER    # the same images with labels
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ BAG = ROOT / "demo" / "street_bag"
 LABEL_FILE = ROOT / "test" / "data" / "street_keypoints.json"
 IMAGE_TOPIC = "/camera/image/compressed"
 
-ENLARGED = 1.3  # the picture shows this much more than the box
-LEAST_ASPECT = 0.5  # and is at least so wide for its height
+SCALE_OF_BOX = 1.3  # size of the image relative to the box
+MIN_ASPECT = 0.5  # minimum width / height of the image
 HEIGHT_PX = 900
 GRID_PX = 10  # image pixels between grid lines
 MARGIN_PX = 36
 GAP_PX = 14
-BRIGHTER = 0.55  # exponent for the second view, in which dark clothes show their folds
+GAMMA = 0.55  # gamma of the second view, which shows details of dark clothes
 
-# The area of COCO's OKS is that of the person's mask: about so much of the box, on average.
+# COCO's OKS uses the area of the person's mask, on average this fraction of the box.
 AREA_OF_BOX = 0.53
 
 SHORT = (
@@ -69,20 +69,20 @@ def bag_frames() -> list[tuple[int, np.ndarray]]:
     return frames
 
 
-class Picture:
-    """A person's part of a frame, twice (as it is, with a grid; brighter), with scales around."""
+class LabelImage:
+    """The image of a person, as it is with a grid and brightened, with scales around both views."""
 
     def __init__(self, frame: np.ndarray, box: list[float]) -> None:
         x, y, width, height = box
-        tall = ENLARGED * height
-        wide = max(ENLARGED * width, LEAST_ASPECT * tall)
+        tall = SCALE_OF_BOX * height
+        wide = max(SCALE_OF_BOX * width, MIN_ASPECT * tall)
         self._x0, self._y0 = round(x + (width - wide) / 2), round(y + (height - tall) / 2)
         self._columns, self._rows = round(wide), round(tall)
         self._zoom = HEIGHT_PX / self._rows
         part = self._part_of(frame)
         size = (round(self._columns * self._zoom), HEIGHT_PX)
         large = cv2.resize(part, size, interpolation=cv2.INTER_LANCZOS4)
-        bright = (255 * (large / 255) ** BRIGHTER).astype(np.uint8)
+        bright = (255 * (large / 255) ** GAMMA).astype(np.uint8)
         self._width = size[0]
         self._offsets = (MARGIN_PX, 2 * MARGIN_PX + GAP_PX + size[0])
         shape = (HEIGHT_PX + 2 * MARGIN_PX, 2 * size[0] + 3 * MARGIN_PX + GAP_PX, 3)
@@ -91,7 +91,7 @@ class Picture:
             self.canvas[MARGIN_PX : MARGIN_PX + HEIGHT_PX, offset : offset + size[0]] = view
 
     def _part_of(self, frame: np.ndarray) -> np.ndarray:
-        """The part of the frame that is shown; grey outside the frame."""
+        """The visible part of the frame; grey outside the frame."""
         xs = np.arange(self._x0, self._x0 + self._columns)
         ys = np.arange(self._y0, self._y0 + self._rows)
         height, width = frame.shape[:2]
@@ -176,9 +176,9 @@ def draw(jobs: list[dict[str, Any]], out: Path) -> None:
     """Write ``NN.png`` for each job."""
     out.mkdir(parents=True, exist_ok=True)
     for number, job in enumerate(jobs):
-        picture = Picture(bag_frames()[job["frame"]][1], job["box"])
-        picture.draw_scales()
-        cv2.imwrite(str(out / f"{number:02d}.png"), picture.canvas)
+        label_image = LabelImage(bag_frames()[job["frame"]][1], job["box"])
+        label_image.draw_scales()
+        cv2.imwrite(str(out / f"{number:02d}.png"), label_image.canvas)
 
 
 def coco_file(jobs: list[dict[str, Any]], labels: dict[int, list[list[float]]]) -> dict[str, Any]:
@@ -212,10 +212,11 @@ def coco_file(jobs: list[dict[str, Any]], labels: dict[int, list[list[float]]]) 
             }
         )
     description = (
-        "Key points labelled by eye in frames of demo/street_bag. file_name is the image's place "
-        "in the bag and its stamp; coordinates are image pixels with pixel centres at integers; "
-        f"bbox is the detector's; area is {AREA_OF_BOX} of the box, not that of a mask. Not all "
-        "persons of a frame are labelled."
+        "Key points labelled by eye in frames of demo/street_bag. file_name is the index of the "
+        "image in the bag and its stamp; coordinates are image pixels with pixel centres at "
+        "integers; "
+        f"bbox is from the detector; area is {AREA_OF_BOX} times the box area, not that of a mask. "
+        "Not all persons of a frame are labelled."
     )
     limbs = [[a + 1, b + 1] for a, b in LIMBS]
     person = {"id": 1, "name": "person", "keypoints": list(JOINT_NAMES), "skeleton": limbs}
@@ -230,10 +231,10 @@ def coco_file(jobs: list[dict[str, Any]], labels: dict[int, list[list[float]]]) 
 def checked_labels(
     number: int, rows: list[list[float]], image_shape: tuple[int, ...]
 ) -> np.ndarray:
-    """float ``[17, 3]``; SystemExit with the reason where the labels cannot be right."""
+    """float ``[17, 3]``; raises SystemExit with the reason if the labels are invalid."""
     array = np.array(rows, np.float64) if all(len(row) == 3 for row in rows) else np.zeros(0)
     if array.shape != (JOINTS, 3):
-        raise SystemExit(f"job {number}: expected {JOINTS} times [x, y, v], got {rows}")
+        raise SystemExit(f"job {number}: expected {JOINTS} rows of [x, y, v], got {rows}")
     labelled = array[:, 2] > 0
     if not np.isin(array[:, 2], (0, 1, 2)).all():
         raise SystemExit(f"job {number}: v must be 0, 1 or 2, got {array[:, 2].tolist()}")
@@ -252,26 +253,26 @@ def check(coco: dict[str, Any], out: Path) -> None:
     """Write ``check_NN.png`` for each annotation, NN being the number of its job."""
     out.mkdir(parents=True, exist_ok=True)
     for annotation in coco["annotations"]:
-        picture = Picture(bag_frames()[annotation["image_id"]][1], annotation["bbox"])
-        picture.draw_scales()
-        picture.draw_labels(np.array(annotation["keypoints"], np.float64).reshape(JOINTS, 3))
-        cv2.imwrite(str(out / f"check_{annotation['id'] - 1:02d}.png"), picture.canvas)
+        label_image = LabelImage(bag_frames()[annotation["image_id"]][1], annotation["bbox"])
+        label_image.draw_scales()
+        label_image.draw_labels(np.array(annotation["keypoints"], np.float64).reshape(JOINTS, 3))
+        cv2.imwrite(str(out / f"check_{annotation['id'] - 1:02d}.png"), label_image.canvas)
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser("draw", help="pictures to label from")
+    verb = verbs.add_parser("draw", help="write the images to label")
     verb.add_argument("jobs", type=Path)
     verb.add_argument("out", type=Path)
-    verb = verbs.add_parser("file", help="labels to a COCO file")
+    verb = verbs.add_parser("file", help="convert labels to a COCO file")
     verb.add_argument("jobs", type=Path)
     verb.add_argument("labels", type=Path, nargs="+")
     verb.add_argument("--out", type=Path, default=LABEL_FILE)
-    verb = verbs.add_parser("check", help="pictures with the labels of a COCO file")
+    verb = verbs.add_parser("check", help="draw the labels of a COCO file")
     verb.add_argument("coco", type=Path)
     verb.add_argument("out", type=Path)
     arguments = parser.parse_args()

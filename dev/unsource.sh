@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced with the folder .dev in $_dev: takes all that lies in it out of the shell's search paths.
-# A shell that has sourced dev/env.sh is then as it was before, with or without a ROS 2 of its own.
+# Source this with the folder .dev in $_dev: it removes all paths below it from the search paths of
+# the shell. This undoes dev/env.sh, whether or not another ROS 2 is sourced.
 for _name in PATH PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH; do
   _kept=
   IFS=: read -ra _parts <<<"${!_name:-}"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Relay Autoware's 2D detections to the node hrnet_pose: DetectedObjectsWithFeature in.
+"""Relay Autoware's 2D detections (DetectedObjectsWithFeature) to the pose node.
 
     python3 autoware_relay.py --ros-args \\
         -r rois:=/perception/object_recognition/detection/rois0 -r detections:=/detections
 
-Autoware's 2D detections carry no ids, so the skeletons' ids stay empty.
+Autoware's 2D detections have no ids, so the ids of the skeletons are empty.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LABELS = (
 
 
 def convert(message: Any) -> Detection2DArray:
-    """Convert a tier4_perception_msgs/msg/DetectedObjectsWithFeature; the node chooses the classes.
+    """Convert a tier4_perception_msgs/msg/DetectedObjectsWithFeature; the node filters by class.
 
     Definition (github.com/tier4/tier4_autoware_msgs, tier4_perception_msgs/msg/object_recognition):
     ``DetectedObjectsWithFeature {header, feature_objects[] {object, feature}}``, ``Feature
     {cluster, sensor_msgs/RegionOfInterest roi {x_offset, y_offset, height, width, do_rectify}}``;
     (autoware_perception_msgs 1.12.0): ``DetectedObject {float32 existence_probability,
-    classification[] {uint8 label, float32 probability}, kinematics, shape}``. The header is the
-    image's, the regions are in its pixels.
+    classification[] {uint8 label, float32 probability}, kinematics, shape}``. The header is that
+    of the image, and regions are in image pixels.
     """
     detections = []
     for one in message.feature_objects:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Relay yolo_ros's detections to the node hrnet_pose: DetectionArray in, Detection2DArray out.
+"""Relay the detections of yolo_ros to the pose node as Detection2DArray.
 
     python3 yolo_ros_relay.py --ros-args -r yolo:=/yolo/tracking -r detections:=/detections
 
-/yolo/tracking carries ids; /yolo/detections comes a little earlier and has none.
+/yolo/tracking has ids; /yolo/detections is published slightly earlier, without ids.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from vision_msgs.msg import (
 
 
 def convert(message: Any) -> Detection2DArray:
-    """Convert a yolo_msgs/msg/DetectionArray; every class is passed on, the node chooses.
+    """Convert a yolo_msgs/msg/DetectionArray; all classes are passed on, and the node filters them.
 
     Definition (yolo_msgs 4.6.1, github.com/mgonzs13/yolo_ros, folder yolo_msgs/msg):
     ``DetectionArray {header, detections[]}``, ``Detection {int32 class_id, string class_name,
     float64 score, string id, bbox, ...}``, ``BoundingBox2D {Pose2D center {Point2D position {x, y},
-    theta}, Vector2 size {x, y}}`` in pixels of the camera image; the header is the image's.
+    theta}, Vector2 size {x, y}}`` in pixels of the camera image; the header is that of the image.
     """
     detections = []
     for one in message.detections:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses of pictures and videos without ROS: pictures with skeletons, and COCO results."""
+"""Estimates poses in images and videos without ROS; writes drawings and COCO results."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.video import VideoReader, VideoWriter
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 RESULTS = "results.json"
 
-# Boxes [N, 4] and scores [N] of the persons in an RGB frame.
+# Returns boxes [N, 4] and scores [N] of the persons in an RGB frame.
 Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass
 class Estimates:
-    """What came out: COCO results, and the inputs that could not be read with the reasons."""
+    """COCO results, and error messages for the inputs that could not be read."""
 
     results: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
@@ -38,54 +38,54 @@ class Estimates:
 
 
 def whole_frame(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Detect nothing: the whole frame is one person."""
+    """Treat the whole frame as one person."""
     height, width = frame.shape[:2]
     return np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32)
 
 
 def estimate_path(path: Path, output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
-    """Estimate a picture, a video or a folder of pictures, and write what was found.
+    """Estimate poses in an image, a video or a folder of images, and write the results.
 
-    A picture is written under its own name with ``_pose`` added, a video as H.264, and the results
-    of all as ``results.json`` in COCO's key point result format: ``image_id`` is the file's name
-    where that is a number (as COCO's are), else a running number; for a video the number of the
-    frame, from 0. Beside COCO's fields stand ``file_name`` and ``box``, the detector's: x, y,
-    width, height in image pixels (not called ``bbox``, see `coco_results`).
+    Images with skeletons are written under their own name with ``_pose`` appended, videos as H.264,
+    and all results as ``results.json`` in COCO's key point result format. ``image_id`` is the file
+    name if all file names are numbers (as in COCO), otherwise a sequential number; for a video, it
+    is the frame number, from 0. In addition to COCO's fields there are ``file_name`` and ``box``,
+    the detector's box: x, y, width, height in image pixels (not called ``bbox``, see
+    `coco_results`).
 
     Raises
     ------
     ValueError
-        The path is neither a picture nor a video, a folder has no picture, or nothing in it could
-        be read.
+        The path is neither an image nor a video, or a folder contains no readable image.
     FileNotFoundError
-        There is no such path.
+        The path does not exist.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     output.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
-        if not pictures:
-            raise ValueError(f"{path} holds no picture ({', '.join(PICTURES)})")
-        estimates = _pictures(pictures, output, engine, detect)
-    elif path.suffix.lower() in PICTURES:
-        estimates = _pictures([path], output, engine, detect)
+        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not paths:
+            raise ValueError(f"'{path}' contains no image files ({', '.join(IMAGE_SUFFIXES)})")
+        estimates = _images(paths, output, engine, detect)
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        estimates = _images([path], output, engine, detect)
     else:
         estimates = _video(path, output, engine, detect)
     if not estimates.images:
-        raise ValueError("; ".join(estimates.skipped) or f"{path} holds no image")
+        raise ValueError("; ".join(estimates.skipped) or f"'{path}' contains no images")
     (output / RESULTS).write_text(json.dumps(estimates.results) + "\n")
     return estimates
 
 
-def _pictures(paths: list[Path], output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
+def _images(paths: list[Path], output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
     estimates = Estimates()
     names = [path.stem for path in paths]
     numbered = all(name.isdigit() for name in names) and len({*map(int, names)}) == len(names)
     for place, path in enumerate(progress("estimating", "image", len(paths), paths)):
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if bgr is None:
-            estimates.skipped.append(f"{path} is not a picture that can be read")
+            estimates.skipped.append(f"{path} cannot be read as an image")
             continue
         frame = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         image_id = int(path.stem) if numbered else place

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all: written aside, flushed to the disk, then renamed."""
+"""Atomic file writing: write to a temporary folder, flush to disk, then rename."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Names of the folders in which files are being written.
+# Names of the temporary folders. Younger ones may belong to a writer that has yet to lock them.
 PREFIX, SUFFIX = ".hrnet_pose-", ".part"
-YOUNG_S = 60.0
+MIN_AGE_S = 60.0
 
 
 @contextmanager
 def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
-    """A path to write a file to, which takes the place of ``path`` when the block ends.
+    """Yields a temporary path; the file written there replaces ``path`` when the block ends.
 
-    After an error, a kill or a power cut ``path`` is what it was. The path in the block has the
-    same name, in a hidden folder beside, which may be used for other files too. What a killed
-    writer left there is removed by the next one.
+    After an error, a kill or a power cut ``path`` is unchanged. The temporary path has the same
+    file name, in a hidden folder next to ``path`` that may be used for other files too. Leftovers
+    of a killed writer are removed by the next one.
 
     Parameters
     ----------
     path
-        The file; its folder is made where there is none.
+        The file; its folder is created if it does not exist.
     mode
-        Permissions of the new file. None: those of the file that it replaces, or the usual ones.
+        Permissions of the new file. None: those of the replaced file, or the default ones.
 
     Raises
     ------
     OSError
-        The file cannot be written, or the block wrote none.
+        The file cannot be written, or the block did not write it.
 
     Example
     -------
@@ -57,7 +57,9 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(SUFFIX, PREFIX, path.parent))
     try:
         with _opened(folder) as descriptor:
-            with suppress(OSError):  # a file system without locks: nobody will clean up there
+            with suppress(
+                OSError
+            ):  # a file system without locks, where abandoned folders are not removed
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             partial = folder / path.name
             yield partial
@@ -67,11 +69,11 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
             os.replace(partial, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _flush(path.parent)  # the name itself
+    _flush(path.parent)  # makes the rename itself durable
 
 
 def write_file(path: Path, content: bytes | str, *, mode: int | None = None) -> None:
-    """Write a whole file by `replacing`; text in UTF-8."""
+    """Write a file atomically with `replacing`; text is encoded as UTF-8."""
     with replacing(path, mode=mode) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -82,10 +84,10 @@ def _flush(path: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed writers have left: nobody holds its lock."""
+    """Remove the folders of killed writers, which are no longer locked."""
     for partial in folder.glob(f"{PREFIX}*{SUFFIX}"):
         try:
-            if time.time() - partial.stat().st_mtime < YOUNG_S:
+            if time.time() - partial.stat().st_mtime < MIN_AGE_S:
                 continue  # its writer may be about to lock it
             with _opened(partial) as descriptor:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

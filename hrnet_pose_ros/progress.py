@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress on the terminal."""
+"""Progress bars on the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 
 def progress(what: str, unit: str, total: int, over: Iterable[Any] | None = None) -> tqdm:
-    """A bar over ``total`` units (0: unknown); a line every 5 s where no terminal shows it."""
+    """A progress bar over ``total`` units (0: unknown); without a terminal, a line every 5 s."""
     interval = 0.1 if sys.stderr.isatty() else 5.0
     return tqdm(
         over, desc=what, total=total or None, unit=unit, mininterval=interval, dynamic_ncols=True

@@ -75,7 +75,7 @@ def _mirrored_order() -> np.ndarray:
     return order
 
 
-# MIRRORED[j] is the joint that joint j becomes in a mirrored person.
+# MIRRORED[j] is the counterpart of joint j in a mirrored person.
 MIRRORED: np.ndarray = _mirrored_order()
 
 # Per-joint OKS sigmas of the COCO evaluation (the constant k of a joint is twice its sigma).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video files in and out (PyAV), as RGB frames."""
+"""Reads and writes video files as RGB frames (PyAV)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class VideoError(ValueError):
-    """A file that holds no readable video."""
+    """A file is not a readable video."""
 
 
 class VideoReader:
@@ -22,14 +22,14 @@ class VideoReader:
     Attributes
     ----------
     rate
-        Frames a second, 25 where the file does not say.
+        Frames per second, 25 if the file does not specify it.
     frames
-        How many frames the file says it has; 0 where it does not say.
+        Number of frames according to the file; 0 if it does not specify it.
 
     Raises
     ------
     VideoError
-        The file is missing, not a video, or has no pictures.
+        The file does not exist, is not a video, or has no video stream.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,13 +37,13 @@ class VideoReader:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
         except (OSError, ValueError, IndexError) as error:  # PyAV's errors derive from these
-            raise VideoError(f"{path} is not a video that can be read: {error}") from None
+            raise VideoError(f"{path} cannot be read as a video: {error}") from None
         self._stream.thread_type = "AUTO"
         self.rate = float(self._stream.average_rate or 25)
         self.frames = int(self._stream.frames)
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Yield ``(seconds since the first frame, uint8 RGB [H, W, 3])``; damaged ends are cut."""
+        """Yield ``(seconds since the first frame, uint8 RGB [H, W, 3])``; stops at damaged data."""
         first: float | None = None
         try:
             for number, frame in enumerate(self._container.decode(self._stream)):
@@ -55,7 +55,7 @@ class VideoReader:
 
 
 class VideoWriter:
-    """Writes H.264 that browsers and players show; to be used in a ``with`` statement."""
+    """Writes H.264 that browsers and players can show; a context manager."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self._container = av.open(str(path), "w")
@@ -63,9 +63,9 @@ class VideoWriter:
         self._stream: av.VideoStream | None = None
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a uint8 RGB frame; all frames have the first one's size.
+        """Append a uint8 RGB frame; all frames must have the same size.
 
-        H.264 with subsampled colours needs even sizes: an odd last row or column is left out.
+        H.264 with chroma subsampling needs even sizes: an odd last row or column is dropped.
         """
         height, width = (side - side % 2 for side in frame.shape[:2])
         if self._stream is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML files into dataclasses: every key is known, every value has its field's type."""
+"""Loads YAML files into dataclasses, with checked keys and value types."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ruamel.yaml.error import YAMLError
 
 Config = TypeVar("Config")
 
-_WORDS = {
+_TYPE_NAMES = {
     float: "a number",
-    int: "a whole number",
-    str: "a text",
+    int: "an integer",
+    str: "a string",
     bool: "true or false",
     tuple: "a list",
-    Mapping: "a map of keys to values",
+    Mapping: "a mapping",
 }
 
 
 class ConfigError(ValueError):
-    """A file's content cannot be used; the message names place, key or value, and the way out."""
+    """The content of a file is invalid; the message names the place, key or value, and a fix."""
 
 
 def read_yaml(path: Path, kind: str) -> Any:
-    """What a file in YAML 1.2 holds; ``kind`` is what the message calls the file.
+    """Read a file in YAML 1.2; ``kind`` names the kind of file in error messages.
 
     Raises
     ------
     ConfigError
-        The file cannot be read or is not YAML; a key that stands twice is an error too.
+        The file cannot be read, is not YAML, or contains a duplicate key.
     """
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -47,27 +47,26 @@ def read_yaml(path: Path, kind: str) -> Any:
 
 
 def from_mapping(kind: type[Config], content: Any, place: str = "") -> Config:
-    """Build a dataclass from what a YAML file holds.
+    """Build a dataclass from the content of a YAML file.
 
-    Fields may be numbers, texts, bools, Literals, tuples, Mappings and dataclasses of such; one
-    that may be None takes ``null``, but not where it is a dataclass: a section that stands in the
-    file without content is more likely a mistake. A ValueError of the dataclass is passed on as
-    ConfigError.
+    Fields may be numbers, strings, bools, Literals, tuples, Mappings and dataclasses of these.
+    Optional fields accept ``null``, unless they are dataclasses: an empty section in the file is
+    more likely a mistake. A ValueError raised by the dataclass becomes a ConfigError.
 
     Parameters
     ----------
     kind
         The dataclass.
     content
-        What `read_yaml` gave.
+        The result of `read_yaml`.
     place
-        Where in the file it stood, for the message: ``stages[0]``; empty for the file itself.
+        Position in the file for error messages, like ``stages[0]``; empty for the whole file.
 
     Raises
     ------
     ConfigError
-        An unknown key (the nearest known one is named), a missing one, or a value of another
-        type or out of range.
+        A key is unknown (the message names the nearest known key) or missing, or a value has the
+        wrong type or is out of range.
 
     Example
     -------
@@ -79,16 +78,20 @@ def from_mapping(kind: type[Config], content: Any, place: str = "") -> Config:
     Camera(topic='/front', rate=5.0)
     >>> from_mapping(Camera, {"topik": "/front"})
     Traceback (most recent call last):
-    hrnet_pose_ros.yaml_config.ConfigError: there is no 'topik'; the nearest key is 'topic'
+    hrnet_pose_ros.yaml_config.ConfigError: unknown key 'topik'; the nearest key is 'topic'
     """
     where = f"{place}: " if place else ""
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}must be a map with keys of {', '.join(fields)}; got {content!r}")
+        raise ConfigError(
+            f"{where}must be a mapping with the keys {', '.join(fields)}; got {content!r}"
+        )
     for key in content:
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"{where}there is no {key!r}; the nearest key is '{near}'")
+            similar = difflib.get_close_matches(str(key), fields, n=1)
+            known = "" if similar else f" (known keys: {', '.join(fields)})"
+            raise ConfigError(f"{where}unknown key {key!r}; the nearest key is '{near}'{known}")
     missing = [
         name
         for name, field in fields.items()
@@ -110,7 +113,7 @@ def from_mapping(kind: type[Config], content: Any, place: str = "") -> Config:
 
 
 def _value(hint: Any, value: Any, place: str) -> Any:
-    """``value`` as ``hint`` wants it; a whole number will do where a float is wanted."""
+    """``value`` converted to the type ``hint``; an integer is accepted as a float."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:  # only ever "something or None"
         inner = next(one for one in arguments if one is not type(None))
@@ -133,4 +136,4 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise ConfigError(f"{place} must be {_WORDS[origin or hint]}, got {value!r}")
+    raise ConfigError(f"{place} must be {_TYPE_NAMES[origin or hint]}, got {value!r}")

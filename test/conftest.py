@@ -27,6 +27,7 @@ NEED_TORCH = (
     "network",
     "training",
     "demo",
+    "engines/test_choose_engine.py",
     "engines/test_engine_equality.py",
     "engines/test_make_engine.py",
     "engines/test_openvino_engine.py",
@@ -52,17 +53,6 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def street_frames() -> list[np.ndarray]:
     """A few RGB frames [576, 768, 3] of the bundled clip."""
-    from rosbags.rosbag2 import Reader
-    from rosbags.typesys import Stores, get_typestore
+    from street import clip_frames
 
-    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
-
-    store = get_typestore(Stores.ROS2_JAZZY)
-    frames = []
-    with Reader(ROOT / "demo" / "street_bag") as bag:
-        images = [c for c in bag.connections if c.msgtype.endswith("CompressedImage")]
-        for number, (connection, _, data) in enumerate(bag.messages(images)):
-            if number % 25 == 0:
-                message = store.deserialize_cdr(data, connection.msgtype)
-                frames.append(rgb_frame_of_compressed(message))
-    return frames
+    return [frame for _, frame in clip_frames(range(0, 125, 25))]

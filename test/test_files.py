@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_pose_ros import files
-from hrnet_pose_ros.files import YOUNG_S, replacing, write_file
+from hrnet_pose_ros.files import MIN_AGE_S, replacing, write_file
 
 WAITING_WRITER = """
 import sys, time
@@ -91,7 +91,7 @@ def started_writer(path: Path) -> subprocess.Popen[str]:
     assert writer.stdout is not None
     assert writer.stdout.readline() == "writing\n"
     (partial,) = path.parent.glob(".hrnet_pose-*.part")
-    old = time.time() - 2 * YOUNG_S
+    old = time.time() - 2 * MIN_AGE_S
     os.utime(partial, (old, old))
     return writer
 

@@ -25,7 +25,7 @@ FIND_BUNDLED = """
 from hrnet_pose_ros.model_files.find import find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.zoo import read_zoo
-print(find_model("hrnet_w16_small", ".onnx"))
+print(find_model("hrnet_w16_small", ".onnx").path)
 print(find_model("hrnet_w16_small", ".pth"))
 assert load_check_crops().shape == (8, 256, 192, 3)
 assert "hrnet_w16_small" in read_zoo()

@@ -57,19 +57,25 @@ def test_everything_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "must be a map with keys of first, parts, named, spare, count, kind; got None"),
+        (None, "must be a mapping with the keys first, parts, named, spare, count, kind; got None"),
         ({}, "'first' must be given"),
         ({"first": {"size": -1}}, "first: size must be 0 or more, got -1"),
-        ({"first": {"size": 1, "nam": "x"}}, "first: there is no 'nam'; the nearest key is 'name'"),
+        ({"first": {"size": 1, "nam": "x"}}, "first: unknown key 'nam'; the nearest key is 'name'"),
         ({"first": {"size": "1"}}, "first.size must be a number, got '1'"),
         ({"first": {"size": True}}, "first.size must be a number, got True"),
-        ({"first": {"size": 1, "name": None}}, "first.name must be a text, got None"),
+        ({"first": {"size": 1, "name": None}}, "first.name must be a string, got None"),
         ({"first": {"size": 1}, "parts": [{"size": 1}, {}]}, "parts[1]: 'size' must be given"),
         ({"first": {"size": 1}, "parts": 3}, "parts must be a list, got 3"),
-        ({"first": {"size": 1}, "named": [1]}, "named must be a map of keys to values, got [1]"),
-        ({"first": {"size": 1}, "named": {"y": 1}}, "named.y: must be a map with keys of size"),
-        ({"first": {"size": 1}, "spare": None}, "spare: must be a map with keys of size, name"),
-        ({"first": {"size": 1}, "count": 1.0}, "count must be a whole number, got 1.0"),
+        ({"first": {"size": 1}, "named": [1]}, "named must be a mapping, got [1]"),
+        (
+            {"first": {"size": 1}, "named": {"y": 1}},
+            "named.y: must be a mapping with the keys size",
+        ),
+        (
+            {"first": {"size": 1}, "spare": None},
+            "spare: must be a mapping with the keys size, name",
+        ),
+        ({"first": {"size": 1}, "count": 1.0}, "count must be an integer, got 1.0"),
         ({"first": {"size": 1}, "kind": "c"}, "kind must be one of a, b; got 'c'"),
     ],
 )

@@ -14,7 +14,7 @@ from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
     from hrnet_pose_ros.coco.annotations import PersonAnnotations
-    from hrnet_pose_ros.coco.uncertainty_check import Judged
+    from hrnet_pose_ros.coco.uncertainty_check import ScoredSamples
     from hrnet_pose_ros.coco.uncertainty_samples import Samples
     from hrnet_pose_ros.engines.engine import EngineInfo
     from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
@@ -57,7 +57,7 @@ def add_calibrate(verbs: Verbs) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.coco.annotations import read_annotations
-    from hrnet_pose_ros.coco.uncertainty_report import in_words, uncertainty_report
+    from hrnet_pose_ros.coco.uncertainty_report import report_lines, uncertainty_report
     from hrnet_pose_ros.coco.uncertainty_write import model_files, write_calibrations
     from hrnet_pose_ros.pose.uncertainty import calibration_key
 
@@ -73,10 +73,10 @@ def _calibrate(options: argparse.Namespace) -> None:
         if result is None:
             continue
         info, found[key], cases = result
-        reports = {name: uncertainty_report(told) for name, told in cases.items()}
+        reports = {name: uncertainty_report(scored) for name, scored in cases.items()}
         words = "uncertainty calibration" if options.check else "uncertainty calibration, fitted"
         print(f"{info.model}, {key}: {words} on {found[key].origin}")
-        print("\n".join(in_words(reports)), flush=True)
+        print("\n".join(report_lines(reports)), flush=True)
         written[key] = {"calibration": found[key].to_json(), **_as_keys(reports)}
         if options.plots is not None:
             from hrnet_pose_ros.coco.uncertainty_plots import write_uncertainty_plots
@@ -93,7 +93,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _settings(options: argparse.Namespace) -> list[EngineChoice]:
-    from hrnet_pose_ros.engines.make_engine import DECODINGS
+    from hrnet_pose_ros.engines.choose_engine import DECODINGS
 
     choice = EngineChoice.of(options)
     if not options.all_settings:
@@ -105,11 +105,11 @@ def _settings(options: argparse.Namespace) -> list[EngineChoice]:
 
 def _of_setting(
     options: argparse.Namespace, choice: EngineChoice, key: str, annotations: PersonAnnotations
-) -> tuple[EngineInfo, UncertaintyCalibration, dict[str, Judged]] | None:
+) -> tuple[EngineInfo, UncertaintyCalibration, dict[str, ScoredSamples]] | None:
     """The engine, its calibration, new or shipped, and the samples judged; None: none shipped."""
     from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
     from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
-    from hrnet_pose_ros.coco.uncertainty_check import cross_validated, judged
+    from hrnet_pose_ros.coco.uncertainty_check import cross_validated, score_samples
     from hrnet_pose_ros.coco.uncertainty_fit import fit_uncertainty
     from hrnet_pose_ros.coco.uncertainty_samples import samples_of
 
@@ -128,10 +128,10 @@ def _of_setting(
         info, shipped = engine.info, engine.calibration
     finally:
         engine.close()
-    cases = {AS_DECODED: judged(samples, None)}
+    cases = {AS_DECODED: score_samples(samples, None)}
     if options.check:
         assert shipped is not None
-        return info, shipped, cases | {SHIPPED: judged(samples, shipped)}
+        return info, shipped, cases | {SHIPPED: score_samples(samples, shipped)}
     cases[CROSS_VALIDATED] = cross_validated(samples)
     return info, fit_uncertainty(samples, _origin(options.annotations, samples, info)), cases
 

@@ -37,9 +37,9 @@ def _compare(options: argparse.Namespace) -> int:
     from hrnet_pose_ros.replay.html_report import REPORT, write_report
     from hrnet_pose_ros.replay.scenario import read_scenario
     from hrnet_pose_ros.replay.time_plots import why_no_plots
-    from hrnet_pose_ros.replay.verdict import judge
+    from hrnet_pose_ros.replay.verdict import evaluate_scenario
     from hrnet_pose_ros.replay.verdict_files import JUNIT, RESULT, write_jsonl, write_junit
-    from hrnet_pose_ros.replay.worst_frames import drawn, images_of, worst_frames
+    from hrnet_pose_ros.replay.worst_frames import draw_worst_frame, images_of, worst_frames
 
     scenario = read_scenario(options.scenario)
     golden = read_answers(options.golden, scenario.topic)
@@ -52,14 +52,14 @@ def _compare(options: argparse.Namespace) -> int:
             print(f"{answers.name} is not whole: {answers.loss}", file=sys.stderr)
 
     comparison = compare(golden, new)
-    verdict = judge(scenario, comparison)
+    verdict = evaluate_scenario(scenario, comparison)
     worst = worst_frames(comparison)
     images = images_of(options.images, worst) if options.images else {}
 
     options.output.mkdir(parents=True, exist_ok=True)
     write_jsonl(options.output / RESULT, scenario, comparison, verdict)
     write_junit(options.output / JUNIT, scenario, verdict)
-    pictures = [drawn(frame, images.get(frame.stamp)) for frame in worst]
+    pictures = [draw_worst_frame(frame, images.get(frame.stamp)) for frame in worst]
     write_report(options.output / REPORT, scenario, comparison, verdict, pictures)
     if missing := why_no_plots():
         print(f"{options.output / REPORT} has {missing}", file=sys.stderr)

@@ -15,7 +15,7 @@ from hrnet_pose_ros.cli.engine_options import add_parameter_option
 
 if TYPE_CHECKING:
     from hrnet_pose_ros.engines.build_watch import BuildWatch
-    from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 
 # The node's parameters that decide what its plan is and where it lies.
 PLAN_PARAMETERS = (
@@ -26,7 +26,7 @@ PLAN_PARAMETERS = (
 
 def add_compile(verbs: Verbs) -> None:
     """``hrnet_pose compile MODEL``"""
-    from hrnet_pose_ros.engines.make_engine import PRECISIONS_OF
+    from hrnet_pose_ros.engines.choose_engine import PRECISIONS_OF
 
     parser = verbs.add_parser(
         "compile",
@@ -69,7 +69,7 @@ def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
     from hrnet_pose_ros.engines.tensorrt.library import find_library
     from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
-    from hrnet_pose_ros.model_files.find import find_end2end_graph
+    from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
     from hrnet_pose_ros.model_files.quantized import check_judged
     from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
     from hrnet_pose_ros.pipeline.settings import Settings
@@ -77,11 +77,11 @@ def _compile(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in PLAN_PARAMETERS}
     settings = Settings.of({name: value for name, value in given.items() if value is not None})
     arguments = engine_arguments(settings)  # as the node has them: so it finds the plan
-    path = find_end2end_graph(
+    file = find_end2end_graph(
         *(arguments[name] for name in ("model", "precision", "decoding", "flip_test"))
     )
-    if settings.precision == "int8":
-        check_judged(path)
+    if file.in_8_bits:
+        check_judged(file)
     plan_options = arguments["tensorrt"]
     library = find_library()
     target, here = _target(options.compute_capability, plan_options.device, library)
@@ -89,7 +89,7 @@ def _compile(options: argparse.Namespace) -> None:
         use_device(plan_options.device)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the cache's reasons
     began = time.monotonic()
-    graph = End2EndGraphFile(path, library)
+    graph = End2EndGraphFile(file, library)
     plans = PlanCache(plan_folder(plan_options.plan_cache), must_keep=True)
     plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"
@@ -98,11 +98,11 @@ def _compile(options: argparse.Namespace) -> None:
 
 def _target(
     capabilities: tuple[str, ...], device: int, library: TensorRt
-) -> tuple[Target, str | None]:
+) -> tuple[GpuTarget, str | None]:
     """The GPUs to build for, and the compute capability of the one at hand, if there is one."""
     from hrnet_pose_ros.engines.engine import EngineError
     from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device
-    from hrnet_pose_ros.engines.tensorrt.library import Target
+    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget
 
     count, reason = device_count()
     if not count and not capabilities:
@@ -115,9 +115,9 @@ def _target(
         raise EngineError(f"{reason}; {way_out}")
     here = find_device(device) if count else None
     if capabilities:
-        return Target(capabilities), None if here is None else here.compute_capability
+        return GpuTarget(capabilities), None if here is None else here.compute_capability
     assert here is not None
-    return Target((here.compute_capability,), here.name), here.compute_capability
+    return GpuTarget((here.compute_capability,), here.name), here.compute_capability
 
 
 def printed_progress() -> BuildWatch:

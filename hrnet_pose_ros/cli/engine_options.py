@@ -49,7 +49,7 @@ class EngineChoice:
         ValueError
             A name or value is unknown, or there are two models, or nothing changes.
         """
-        from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
+        from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 
         allowed = {
             "engine": ENGINES,

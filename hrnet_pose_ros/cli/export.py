@@ -72,17 +72,15 @@ def add_export(verbs: Verbs) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.precision_check import load_check_crops
-    from hrnet_pose_ros.model_files.find import (
-        ONNX,
-        end2end_file_name,
-        metadata_beside,
-        user_models_folder,
-    )
-    from hrnet_pose_ros.model_files.zoo import find_checkpoint
+    from hrnet_pose_ros.model_files.end2end_graphs import end2end_file_name
+    from hrnet_pose_ros.model_files.find import find_checkpoint, metadata_beside
+    from hrnet_pose_ros.model_files.folders import user_models_folder
+    from hrnet_pose_ros.model_files.model_file import ONNX
 
     if options.output is not None and options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
-    checkpoint, entry = find_checkpoint(options.model)
+    found, entry = find_checkpoint(options.model)
+    checkpoint = found.path
     if options.output is None and (entry is None or options.model != entry.name):
         raise ValueError(f"say where '{checkpoint}' is to be written: -o FILE{ONNX}")
     given = {

@@ -34,9 +34,10 @@ def add_fetch(verbs: Verbs) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.model_files.checksums import sha256_of
     from hrnet_pose_ros.model_files.fetch import fetch
-    from hrnet_pose_ros.model_files.find import user_models_folder
-    from hrnet_pose_ros.model_files.zoo import CHECKSUM_DIGITS, read_zoo, sha256_of
+    from hrnet_pose_ros.model_files.folders import user_models_folder
+    from hrnet_pose_ros.model_files.zoo import CHECKSUM_DIGITS, read_zoo
 
     zoo = read_zoo()
     if options.name not in zoo:

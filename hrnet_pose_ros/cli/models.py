@@ -53,7 +53,7 @@ def _models(options: argparse.Namespace) -> None:
 
 def as_json(entry: Any) -> dict[str, Any]:
     """A zoo entry in JSON's types: its attributes, its address, and the paths of its files."""
-    from hrnet_pose_ros.model_files.zoo import files_of
+    from hrnet_pose_ros.model_files.folders import files_of
 
     base = entry.source.address
     values = dataclasses.asdict(entry)
@@ -68,7 +68,7 @@ def as_json(entry: Any) -> dict[str, Any]:
 
 
 def _row(entry: Any) -> tuple[str, ...]:
-    from hrnet_pose_ros.model_files.zoo import files_of
+    from hrnet_pose_ros.model_files.folders import files_of
 
     present = [path.name.removeprefix(entry.name) for path in files_of(entry.name)]
     return (

@@ -61,14 +61,8 @@ def add_quantize(verbs: Verbs) -> None:
 
 
 def _quantize(options: argparse.Namespace) -> None:
-    from hrnet_pose_ros.model_files.find import ONNX
-    from hrnet_pose_ros.model_files.metadata import (
-        LEAST_JUDGED,
-        End2EndGraphMetadata,
-        ModelMetadata,
-        graph_of,
-    )
-    from hrnet_pose_ros.model_files.onnx_properties import read_properties
+    from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED
+    from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile
     from hrnet_pose_ros.network.key_point_change import LEAST_CALIBRATED, split_persons
 
     if options.output.suffix != ONNX:
@@ -83,19 +77,15 @@ def _quantize(options: argparse.Namespace) -> None:
             f"{LEAST_CALIBRATED} to calibrate with: --data FILE.json:IMAGES (COCO key points), or "
             "--crops FOLDER (pictures of one person each)"
         )
-    properties = read_properties(options.model)
-    for_tensorrt = graph_of(properties) == "end2end"
-    if for_tensorrt:
-        input_size = End2EndGraphMetadata.from_properties(properties).model.input_size
-    else:
-        input_size = ModelMetadata.from_properties(properties).input_size
-
-    crops, pictures = _persons(options, input_size)
+    file = ModelFile.read(options.model)
+    for_tensorrt = file.kind == "end2end"
+    model = file.end2end().model if for_tensorrt else file.heatmaps()
+    crops, pictures = _persons(options, model.input_size)
     try:
         judges = split_persons(pictures)
     except ValueError as error:
         raise ValueError(f"{error} of '{options.data or options.crops}'") from None
-    arguments = (options.model, options.output, crops[~judges], crops[judges], options.least_oks)
+    arguments = (file, options.output, crops[~judges], crops[judges], options.least_oks)
     if for_tensorrt:
         from hrnet_pose_ros.network.quantize import quantize_end2end_graph
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCO key point annotation files, read into arrays.
+"""Reads COCO key point annotation files into arrays.
 
-The one place that reads them: training and evaluation both take what `read_annotations` gives.
+Training and evaluation both use `read_annotations`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 
 
 class AnnotationError(ValueError):
-    """An annotation file is missing or not what it should be; the message says where."""
+    """An annotation file is missing or invalid; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PersonAnnotations:
     image_sizes
         int64 ``[I, 2]``: width and height in pixels.
     ids
-        int64 ``[N]``: the annotations' own ids.
+        int64 ``[N]``: the annotation ids.
     image_index
         int64 ``[N]``: which of the I images the person is in.
     boxes
@@ -67,7 +67,7 @@ class PersonAnnotations:
 
     @property
     def labelled(self) -> np.ndarray:
-        """bool ``[N, 17]``: the joint's place is known."""
+        """bool ``[N, 17]``: the joint is labelled."""
         return self.visibility > 0
 
 
@@ -77,8 +77,8 @@ def read_annotations(path: str | Path) -> PersonAnnotations:
     Raises
     ------
     AnnotationError
-        No such file, no JSON, another skeleton, or an entry that lacks a field, has a wrong
-        number of values, is not finite, or names an image that is not in the file.
+        The file does not exist, is not JSON or has another skeleton, or an entry lacks a field, has
+        the wrong number of values, is not finite, or refers to an image that is not in the file.
     """
     path = Path(path)
     content = _read_json(path)
@@ -122,12 +122,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise AnnotationError(f"cannot read annotations '{path}': {error.strerror}") from error
     except ValueError as error:
-        raise AnnotationError(f"'{path}' is no JSON file: {error}") from error
-    wanted = ("images", "annotations", "categories")
-    missing = [key for key in wanted if not isinstance(content, dict) or key not in content]
+        raise AnnotationError(f"'{path}' is not a JSON file: {error}") from error
+    required = ("images", "annotations", "categories")
+    missing = [key for key in required if not isinstance(content, dict) or key not in content]
     if missing:
         raise AnnotationError(
-            f"'{path}' is no COCO annotation file: it has no {', '.join(map(repr, missing))}"
+            f"'{path}' is not a COCO annotation file: it has no {', '.join(map(repr, missing))}"
         )
     return content
 
@@ -155,7 +155,7 @@ def _numbers(persons: list[dict[str, Any]], field: str, count: int, path: Path) 
         if len(person[field]) != count:
             raise AnnotationError(
                 f"'{path}': annotation {person['id']} has {len(person[field])} numbers in "
-                f"'{field}', expected are {count}"
+                f"'{field}', expected {count}"
             )
     values = np.array([person[field] for person in persons], np.float64).reshape(-1, count)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))

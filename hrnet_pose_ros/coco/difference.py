@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far apart two engines' key points are on the same boxes: what a precision costs."""
+"""Key point differences between two engines on the same boxes, for example of two precisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 
 PERCENTILES = (50, 90, 95, 99, 100)
-# Shares of key points within so many cells (equality of engines, docs/architecture.md).
+# The fraction of key points within each of these distances in cells is reported (equality of
+# engines, docs/architecture.md).
 NEAR_CELLS = (0.05, 0.25)
 
 
@@ -23,19 +24,19 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
 
     Only joints that are valid in both count for distances. A cell is one of the first engine's
     heatmap cells. The OKS of two poses is taken at 0.5 times the box's area, over the joints that
-    are valid in the first with a score above 0.2; persons without one are left out.
+    are valid in the first with a score above 0.2; persons without such a joint are left out.
 
     Returns
     -------
-    ``joints`` compared; ``px``, ``cells`` and ``oks``: percentile to value (for OKS from the
-    other end: 90 is what 90 % of the persons reach or exceed) and ``mean``;
-    ``share_within_cells``: limit to share; ``valid_in_one_only``: joints. Values are None where
+    ``joints``: number compared; ``px``, ``cells`` and ``oks``: percentile to value (for OKS from
+    the other end: 90 is the value that 90 % of the persons reach or exceed) and ``mean``;
+    ``fraction_within_cells``: limit to fraction; ``valid_in_one_only``: joints. Values are None if
     nothing can be compared.
 
     Raises
     ------
     ValueError
-        The two are not of the same boxes.
+        The two were not estimated on the same boxes.
     """
     if not np.array_equal(a.boxes.boxes, b.boxes.boxes):
         raise ValueError("the two engines were not run on the same boxes")
@@ -54,7 +55,7 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
         "valid_in_one_only": int((a.poses.valid ^ b.poses.valid).sum()),
         "px": _distribution(px),
         "cells": _distribution(cells),
-        "share_within_cells": {
+        "fraction_within_cells": {
             f"{limit:g}": float((cells <= limit).mean()) if len(cells) else None
             for limit in NEAR_CELLS
         },
@@ -63,11 +64,11 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
 
 
 def _distribution(values: np.ndarray, from_the_top: bool = False) -> dict[str, float | None]:
-    told: dict[str, float | None] = dict.fromkeys(["mean", *map(str, PERCENTILES)])
+    distribution: dict[str, float | None] = dict.fromkeys(["mean", *map(str, PERCENTILES)])
     if not len(values):
-        return told
+        return distribution
     places = [100 - p for p in PERCENTILES] if from_the_top else list(PERCENTILES)
     found = np.percentile(values, places)
-    told["mean"] = float(values.mean())
-    told |= {str(p): float(v) for p, v in zip(PERCENTILES, found, strict=True)}
-    return told
+    distribution["mean"] = float(values.mean())
+    distribution |= {str(p): float(v) for p, v in zip(PERCENTILES, found, strict=True)}
+    return distribution

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of mistakes a model makes, joint by joint.
+"""Error types of a model, joint by joint.
 
 After Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation"
-(ICCV 2017). All is told in terms of a key point's similarity to a labelled place,
+(ICCV 2017). Each is defined by the similarity of a key point to a labelled position,
 ``exp(-d² / (2·area·k²))``, with the area of the person and the k of the joint:
 
 good
-    at least 0.85 to its own place
+    at least 0.85 to its own label
 jitter
-    at least 0.5, but below 0.85: about the right place
+    at least 0.5, but below 0.85 to its own label
 inversion
-    below 0.5 to its own place, at least 0.5 to that of the mirrored joint of the same person
+    below 0.5 to its own label, at least 0.5 to that of the mirrored joint of the same person
 swap
-    below 0.5 to its own place, at least 0.5 to that of the joint, or of the mirrored joint, of
+    below 0.5 to its own label, at least 0.5 to that of the joint, or of the mirrored joint, of
     another person in the image
 miss
     none of these, and every joint that is not valid
 
-Where both an inversion and a swap are possible, the greater similarity decides.
+If both an inversion and a swap are possible, the higher similarity decides.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ NOT_LABELLED = -1
 
 GOOD_SIMILARITY = 0.85
 NEAR_SIMILARITY = 0.5
-# A result belongs to a labelled person from this OKS on (Ronchi and Perona, section 3).
+# Minimum OKS of a match between a result and a labelled person (Ronchi and Perona, section 3).
 MATCH_OKS = 0.1
 
 
 @dataclass(frozen=True)
 class Matches:
-    """K results with the labelled persons that they are of.
+    """K results matched with labelled persons.
 
     Attributes
     ----------
     persons, poses
-        int64 ``[K]``: places in the annotations and in the poses.
+        int64 ``[K]``: indices into the annotations and into the poses.
     oks
         float64 ``[K]``.
     similarities
-        float64 ``[K, 17]``: of each key point with its own place; NaN where not labelled.
+        float64 ``[K, 17]``: of each key point with its own label; NaN if not labelled.
     errors
-        int64 ``[K, 17]``: places in `ERROR_TYPES`, or `NOT_LABELLED`.
+        int64 ``[K, 17]``: indices into `ERROR_TYPES`, or `NOT_LABELLED`.
     unmatched_persons
         Labelled persons without a result.
     """
@@ -68,11 +68,11 @@ class Matches:
 
 
 def match_results(annotations: PersonAnnotations, data: DatasetPoses) -> Matches:
-    """Match the results that OKS-NMS leaves with labelled persons, and name each joint's error.
+    """Match the results left by OKS-NMS with labelled persons and classify the error of each joint.
 
-    By image, the best score first, each result takes the person that is still free with the
-    highest OKS, if that is at least `MATCH_OKS`. Groups and persons without a labelled joint take
-    no part.
+    In each image, in descending order of score, a result is matched with the unmatched person of
+    the highest OKS if that is at least `MATCH_OKS`. Crowds and persons without a labelled joint
+    are ignored.
     """
     countable = ~annotations.crowd & annotations.labelled.any(axis=1) & (annotations.areas > 0)
     free = countable.copy()
@@ -116,14 +116,14 @@ def _errors(
     falloff = 2 * annotations.areas[person] * (2 * OKS_SIGMAS) ** 2  # [17]
 
     def similarity(persons: np.ndarray, joints: np.ndarray) -> np.ndarray:
-        """``[P, 17]`` with these joints of persons ``[P]``; 0 where one is not there."""
+        """``[P, 17]`` with these joints of persons ``[P]``; 0 if a joint is not labelled."""
         squared = ((annotations.keypoints[persons][:, joints] - points) ** 2).sum(axis=-1)
         known = annotations.labelled[persons][:, joints] & np.isfinite(squared)
         return np.where(known, np.exp(-np.where(known, squared, 0) / falloff), 0.0)
 
     joints = np.arange(JOINTS)
     own = similarity(np.array([person]), joints)[0]
-    # The nose mirrors into itself: that is no inversion.
+    # The nose is its own mirror joint, which is not an inversion.
     inverted = np.where(joints == MIRRORED, 0, similarity(np.array([person]), MIRRORED)[0])
     swapped = np.zeros(JOINTS)
     if len(others):
@@ -138,7 +138,7 @@ def _errors(
     return np.where(labelled, own, np.nan), errors
 
 
-def error_shares(matches: Matches) -> np.ndarray:
-    """float64 ``[17, 5]``: the share of each error type among each joint's labelled key points."""
+def error_fractions(matches: Matches) -> np.ndarray:
+    """float64 ``[17, 5]``: the fraction of each error type among the labels of each joint."""
     counts = np.stack([(matches.errors == kind).sum(axis=0) for kind in range(len(ERROR_TYPES))], 1)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set through an engine: the code that runs on the vehicle, on the images of a folder."""
+"""Runs an engine on a data set with the same code that runs on the vehicle."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from hrnet_pose_ros.engines.engine import PoseEngine
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
 
-# Images read ahead of the engine.
+# Number of images that are read ahead of the engine.
 AHEAD = 8
 
 
 @dataclass(frozen=True)
 class DatasetPoses:
-    """What an engine made of the boxes of a data set: M raw poses, in the order of the boxes."""
+    """The M raw poses that an engine estimated for the boxes of a data set, in the same order."""
 
     boxes: PersonBoxes
     poses: Poses
     input_size: tuple[int, int]
 
     def scores(self) -> np.ndarray:
-        """float64 ``[M]``: the persons' scores, of raw peaks and the boxes' scores."""
+        """float64 ``[M]``: the person scores, from raw peaks and box scores."""
         return self.poses.person_scores().astype(np.float64) * self.boxes.scores
 
     def kept(self) -> np.ndarray:
-        """Places ``[K]`` of the poses that OKS-NMS leaves: by image, the best score first."""
+        """Indices ``[K]`` of the poses left by OKS-NMS: by image, best score first."""
         scores, areas = self.scores(), padded_areas(self.boxes.boxes, self.input_size)
         kept: list[np.ndarray] = []
         for image in np.unique(self.boxes.image_index):
@@ -46,7 +46,7 @@ class DatasetPoses:
         return np.concatenate(kept)
 
     def results(self, annotations: PersonAnnotations) -> list[dict]:
-        """COCO results of the poses that OKS-NMS leaves."""
+        """COCO results of the poses left by OKS-NMS."""
         kept = self.kept()
         image_ids = annotations.image_ids[self.boxes.image_index[kept]].tolist()
         records = coco_results(self.poses.select(kept), self.boxes.scores[kept])
@@ -56,9 +56,9 @@ class DatasetPoses:
 def estimate_dataset(
     engine: PoseEngine, annotations: PersonAnnotations, images: Path, boxes: PersonBoxes
 ) -> DatasetPoses:
-    """Estimate the pose of each box; all boxes of an image go in one call.
+    """Estimate the pose of each box; all boxes of an image are passed in one call.
 
-    Poses are raw: the peaks are what a person's score is made of, calibrated or not.
+    The poses are raw: person scores are computed from peaks, with or without calibration.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def estimate_dataset(
         There are no boxes, or an image is missing, unreadable, or not of the annotated size.
     """
     if not len(boxes):
-        raise ValueError(f"no person to estimate in '{annotations.path}'")
+        raise ValueError(f"there are no person boxes to estimate in '{annotations.path}'")
     found, places = np.unique(boxes.image_index, return_index=True)
     parts = []
     frames = read_images(annotations, images, found)
@@ -80,9 +80,9 @@ def estimate_dataset(
 def read_images(
     annotations: PersonAnnotations, folder: Path, wanted: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """The images at these places of the annotations, uint8 RGB ``[H, W, 3]``, in this order.
+    """The images at these indices of the annotations, uint8 RGB ``[H, W, 3]``, in this order.
 
-    They are decoded on another thread a few ahead. Raises ValueError as `read_image`.
+    Another thread decodes a few images ahead. Raises ValueError as `read_image` does.
     """
 
     def read(image: int) -> np.ndarray:
@@ -103,13 +103,13 @@ def read_images(
 
 
 def read_image(path: Path, size: np.ndarray) -> np.ndarray:
-    """An image as uint8 RGB ``[H, W, 3]``; ValueError where it is not one of this (width, height).
+    """An image as uint8 RGB ``[H, W, 3]``; ValueError if it does not have this (width, height).
 
-    EXIF orientation is ignored: annotations are made on the stored pixels.
+    EXIF orientation is ignored: annotations refer to the stored pixels.
     """
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
-        what = "is no picture that can be read" if path.exists() else "does not exist"
+        what = "cannot be read as an image" if path.exists() else "does not exist"
         raise ValueError(f"image '{path}' {what}; is --images the right folder?")
     if bgr.shape[1::-1] != tuple(size):
         raise ValueError(

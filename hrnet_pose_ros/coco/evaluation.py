@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCO's key point evaluation, by the maintained evaluator faster-coco-eval.
+"""COCO key point evaluation with the maintained evaluator faster-coco-eval.
 
-Its figures are those of pycocotools (test/coco/test_evaluation.py compares them).
+Its results are identical to those of pycocotools (test/coco/test_evaluation.py compares them).
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Any
 
 import numpy as np
 
-# Of an evaluation's result, in the order in which COCO's evaluators give them.
+# In the order in which COCO's evaluators return them.
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What COCO's evaluation says.
+    """The result of a COCO evaluation.
 
     Attributes
     ----------
     values
         By `METRICS`: average precision and recall over OKS 0.50:0.05:0.95, at one OKS, or of
-        medium and large persons; in [0, 1], -1 where there are none to find.
+        medium and large persons; in [0, 1], -1 if there are no such persons.
     thresholds
         float ``[10]``: the OKS thresholds.
     recalls
         float ``[101]``: the recalls of the curves.
     precisions
-        float ``[10, 101]``: precision at threshold and recall; -1 where there is nobody to find.
+        float ``[10, 101]``: precision at threshold and recall; -1 if there are no persons.
     """
 
     values: dict[str, float]
@@ -48,10 +48,10 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
     Parameters
     ----------
     annotation_file
-        Key points in COCO's format, one that `read_annotations` has read.
+        Key points in COCO's format, in a file that `read_annotations` accepts.
     results
-        Key point results in COCO's format; may be empty. Where the first holds a ``bbox``, all
-        have to, and COCO's evaluators take its area for the person's (`coco_results`).
+        Key point results in COCO's format; may be empty. If the first has a ``bbox``, all must
+        have one, and COCO's evaluators use its area as the person's area (`coco_results`).
 
     Raises
     ------
@@ -64,9 +64,9 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
         raise ImportError(
             f"the evaluation needs faster-coco-eval ({error}): pip install 'hrnet_pose_ros[coco]'"
         ) from error
-    with contextlib.redirect_stdout(io.StringIO()):  # it talks
+    with contextlib.redirect_stdout(io.StringIO()):  # the evaluator prints
         truth = COCO(_complete(Path(annotation_file)))
-        # loadRes takes no empty list; COCO's own answer to it is precision and recall 0.
+        # loadRes does not accept an empty list; precision and recall are 0 then.
         found = truth.loadRes([dict(one) for one in results]) if results else COCO()
         evaluation = COCOeval_faster(truth, found, "keypoints")
         evaluation.evaluate()
@@ -82,7 +82,7 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
 
 
 def _complete(path: Path) -> dict[str, Any]:
-    """An annotation file with what some lack: the box for the area, labelled joints counted."""
+    """The annotations with optional fields filled in: area of the box and number of labels."""
     content: dict[str, Any] = json.loads(path.read_bytes())
     for person in content["annotations"]:
         person.setdefault("area", person["bbox"][2] * person["bbox"][3])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of an evaluation: curves, joints, kinds of errors, and the worst persons drawn."""
+"""Plots of an evaluation: curves, joints, error types, and drawings of the worst persons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
-from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, NEAR_SIMILARITY, Matches, error_shares
+from hrnet_pose_ros.coco.error_diagnosis import (
+    ERROR_TYPES,
+    NEAR_SIMILARITY,
+    Matches,
+    error_fractions,
+)
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
 from hrnet_pose_ros.coco.evaluation import Scores
 from hrnet_pose_ros.coco.left_right import OUTCOMES, PAIR_NAMES
@@ -22,13 +27,13 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 
 WORST_PERSONS = 12
 CLOSE_UP = (420, 560)  # width, height
-MARGIN = 1.3  # a close-up shows so much more than the box
+MARGIN = 1.3  # size of a close-up relative to the box
 ERROR_COLOURS = ("#4c9f50", "#b9d77a", "#e8a33d", "#b5509c", "#c0392b")
 OUTCOME_COLOURS = ("#4c9f50", "#c0392b", "#e8a33d", "#9a9a9a")
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot without a display; ImportError names what to install."""
+    """matplotlib.pyplot without a display; ImportError says what to install."""
     try:
         import matplotlib
 
@@ -53,8 +58,8 @@ def write_plots(
     Parameters
     ----------
     measured
-        One measurement, or two: kinds of errors and left against right are shown of both side by
-        side, the rest of the first.
+        One or two measurements. Error types and left-right confusion are shown for both side by
+        side, everything else for the first.
 
     Returns
     -------
@@ -71,16 +76,16 @@ def write_plots(
             folder / "errors.png",
             [name.replace("_", " ") for name in JOINT_NAMES],
             dict(zip(ERROR_TYPES, ERROR_COLOURS, strict=True)),
-            [(one.title, error_shares(one.matches)) for one in measured],
-            "share of labelled joints",
+            [(one.title, error_fractions(one.matches)) for one in measured],
+            "fraction of labelled joints",
         ),
         _stacked(
             plt,
             folder / "left_right.png",
             PAIR_NAMES,
             dict(zip(OUTCOMES, OUTCOME_COLOURS, strict=True)),
-            [(one.title, np.nan_to_num(one.left_right.shares)) for one in measured],
-            "share of judged persons",
+            [(one.title, np.nan_to_num(one.left_right.fractions)) for one in measured],
+            "fraction of evaluated persons",
         ),
     ]
     return written + _worst(folder, first.matches, annotations, first.data, images)
@@ -108,7 +113,9 @@ def _joints(plt: Any, path: Path, title: str, matches: Matches) -> Path:
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     places = np.arange(JOINTS)
     axes.bar(places - 0.2, mean, 0.4, label="mean OKS term", color="#3b7dd8")
-    axes.bar(places + 0.2, near, 0.4, label=f"share of at least {NEAR_SIMILARITY}", color="#9cc3f0")
+    axes.bar(
+        places + 0.2, near, 0.4, label=f"fraction with at least {NEAR_SIMILARITY}", color="#9cc3f0"
+    )
     axes.set_xticks(places, [name.replace("_", " ") for name in JOINT_NAMES], rotation=60)
     axes.set(ylim=(0, 1), title=f"{title}: labelled joints of matched persons")
     axes.legend()
@@ -124,16 +131,16 @@ def _stacked(
     panels: Sequence[tuple[str, np.ndarray]],
     what: str,
 ) -> Path:
-    """Bars of shares ``[names, kinds]`` that add up to 1; a panel for each (title, shares)."""
+    """Stacked bars of fractions ``[names, kinds]`` with one panel per (title, fractions)."""
     figure, all_axes = plt.subplots(
         1, len(panels), figsize=(9 * len(panels), 4.5), layout="constrained", squeeze=False
     )
     places = np.arange(len(names))
-    for axes, (title, shares) in zip(all_axes[0], panels, strict=True):
+    for axes, (title, fractions) in zip(all_axes[0], panels, strict=True):
         floor = np.zeros(len(names))
-        for (kind, colour), share in zip(colours.items(), shares.T, strict=True):
-            axes.bar(places, share, 0.8, bottom=floor, label=kind, color=colour)
-            floor += share
+        for (kind, colour), fraction in zip(colours.items(), fractions.T, strict=True):
+            axes.bar(places, fraction, 0.8, bottom=floor, label=kind, color=colour)
+            floor += fraction
         axes.set_xticks(places, names, rotation=60)
         axes.set(ylim=(0, 1), ylabel=what, title=title)
         axes.legend(ncols=len(colours), loc="lower center")
@@ -153,7 +160,7 @@ def _worst(
     data: DatasetPoses,
     images: Path,
 ) -> list[Path]:
-    """The persons with the lowest OKS: the labels on the left, the result on the right."""
+    """Draw the persons with the lowest OKS: labels on the left, results on the right."""
     written = []
     for number, row in enumerate(np.argsort(matches.oks, kind="stable")[:WORST_PERSONS], 1):
         person, pose = int(matches.persons[row]), int(matches.poses[row])
@@ -161,22 +168,22 @@ def _worst(
         image = read_image(images / annotations.image_files[index], annotations.image_sizes[index])
         label = _labels(annotations, person)
         estimate = data.poses.select(np.array([pose]))
-        pictures = [
+        panels_drawn = [
             draw_close_up(image, data.boxes.boxes[pose], one, CLOSE_UP, MARGIN)
             for one in (label, estimate)
         ]
-        picture = np.concatenate(pictures, axis=1)
+        drawn = np.concatenate(panels_drawn, axis=1)
         text = f"image {annotations.image_ids[index]}, OKS {matches.oks[row]:.2f}"
         for colour, width in ((OUTLINE_COLOUR, 3), (TEXT_COLOUR, 1)):
-            cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width)
+            cv2.putText(drawn, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width)
         path = folder / f"worst_{number:02d}.jpg"
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         written.append(path)
     return written
 
 
 def _labels(annotations: PersonAnnotations, person: int) -> Poses:
-    """Labelled places as a pose: score 1, no spread."""
+    """Labelled positions as a pose with score 1 and almost no covariance."""
     labelled = annotations.labelled[person][None]
     return Poses(
         keypoints=np.where(labelled[..., None], annotations.keypoints[person], np.nan).astype(

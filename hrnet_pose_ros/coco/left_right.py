@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Can a model tell left from right: where the two key points of a mirror pair lie.
+"""Left-right confusion: where the two key points of a mirror pair lie.
 
-A model that cannot tell a person's ankles apart puts both key points on one foot. The kinds of
-errors (error_diagnosis.py) call one of them good and the other an inversion; only the two together
-show what happened.
+A model that cannot tell a person's ankles apart puts both key points on one foot. The error types
+in error_diagnosis.py call one of them good and the other an inversion; only the two together show
+what happened.
 
-The measure is the similarity ``exp(-d² / (2·area·k²))`` of a key point with a labelled place, as
-there, and its limit is theirs: 0.5 (`NEAR_SIMILARITY`, after Ronchi and Perona, ICCV 2017), which a
-wrist of a person of 10 000 px² reaches at 15 px, an ankle at 21 px.
+The measure is the similarity ``exp(-d² / (2·area·k²))`` of a key point with a labelled position, as
+in error_diagnosis.py, with the same limit: 0.5 (`NEAR_SIMILARITY`, after Ronchi and Perona, ICCV
+2017), which a wrist of a person of 10 000 px² reaches at 15 px, an ankle at 21 px.
 
-A pair is judged where both joints are labelled and their places so far apart that each has less
-than this similarity with the other: nearer together, a key point on the wrong joint would still
-count as jitter. A key point lies on the nearer of the two places if it has this similarity with it,
-else on neither. That gives
+A pair is evaluated if both joints are labelled and so far apart that each has less than this
+similarity with the other: if they were closer, a key point on the wrong joint would still count as
+jitter. A key point lies on the nearer of the two labels if it has this similarity with it,
+otherwise on neither. The outcomes are
 
 both right
     each key point lies on its own joint
@@ -37,9 +37,9 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES, MIRROR_PAIRS, OKS_SIGMAS
 
 OUTCOMES = ("both right", "both on one", "exchanged", "elsewhere")
 BOTH_RIGHT, BOTH_ON_ONE, EXCHANGED, ELSEWHERE = range(4)
-NOT_JUDGED = -1
+NOT_EVALUATED = -1
 
-# Of `MIRROR_PAIRS`, in their order: eyes, ears, … ankles.
+# Names of `MIRROR_PAIRS`, in the same order: eyes, ears, … ankles.
 PAIR_NAMES = tuple(JOINT_NAMES[left].removeprefix("left_") + "s" for left, _ in MIRROR_PAIRS)
 
 
@@ -50,22 +50,22 @@ class LeftRight:
     Attributes
     ----------
     outcomes
-        int64 ``[K, P]``: places in `OUTCOMES`, or `NOT_JUDGED`.
+        int64 ``[K, P]``: indices into `OUTCOMES`, or `NOT_EVALUATED`.
     """
 
     outcomes: np.ndarray
 
     @property
-    def judged(self) -> np.ndarray:
-        """int64 ``[P]``: persons on whom the pair can be judged."""
-        return (self.outcomes != NOT_JUDGED).sum(axis=0)
+    def evaluated(self) -> np.ndarray:
+        """int64 ``[P]``: number of persons for whom the pair can be evaluated."""
+        return (self.outcomes != NOT_EVALUATED).sum(axis=0)
 
     @property
-    def shares(self) -> np.ndarray:
-        """float64 ``[P, 4]``: the share of each outcome among those judged; NaN where none is."""
+    def fractions(self) -> np.ndarray:
+        """float64 ``[P, 4]``: the fraction of each outcome; NaN if no person is evaluated."""
         counts = np.stack([(self.outcomes == one).sum(axis=0) for one in range(len(OUTCOMES))], 1)
-        judged = self.judged[:, None]
-        return np.where(judged, counts / np.maximum(judged, 1), np.nan)
+        evaluated = self.evaluated[:, None]
+        return np.where(evaluated, counts / np.maximum(evaluated, 1), np.nan)
 
 
 def left_right(annotations: PersonAnnotations, data: DatasetPoses, matches: Matches) -> LeftRight:
@@ -88,5 +88,5 @@ def left_right(annotations: PersonAnnotations, data: DatasetPoses, matches: Matc
     outcomes[(left_on == 0) & (right_on == 1)] = BOTH_RIGHT
     outcomes[(left_on == right_on) & (left_on >= 0)] = BOTH_ON_ONE
     outcomes[(left_on == 1) & (right_on == 0)] = EXCHANGED
-    outcomes[~(labelled & apart)] = NOT_JUDGED
+    outcomes[~(labelled & apart)] = NOT_EVALUATED
     return LeftRight(outcomes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that `hrnet_pose evaluate` finds out about one engine on a data set."""
+"""The complete evaluation of one engine on a data set, as used by `hrnet_pose evaluate`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one engine made of the boxes of a data set, and what it is worth."""
+    """The poses that one engine estimated on a data set, and their evaluation."""
 
     info: EngineInfo
     data: DatasetPoses
@@ -27,7 +27,7 @@ class Measurement:
 
     @property
     def title(self) -> str:
-        """Model, engine, precision and decoding in words."""
+        """Model, engine, precision and decoding as text."""
         flip = ", flip test" if self.info.flip_test else ""
         info = self.info
         return f"{info.model}, {info.engine} {info.precision}, {info.decoding}{flip}"
@@ -41,7 +41,7 @@ def measure(
     Raises
     ------
     ValueError
-        As `estimate_dataset`.
+        See `estimate_dataset`.
     ImportError
         The evaluator is not installed.
     """

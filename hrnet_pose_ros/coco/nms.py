@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One result a person: suppression of poses that say the same (OKS-NMS of the HRNet reference)."""
+"""OKS-NMS of the HRNet reference: suppresses duplicate poses of the same person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 
-# Of two poses of one image with a higher OKS than this the better one stays (HRNet reference).
+# Of two poses in one image whose OKS exceeds this, the better one is kept (HRNet reference).
 OKS_THRESHOLD = 0.9
 
 
@@ -22,18 +22,18 @@ def padded_areas(boxes: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
 def oks_nms(
     poses: Poses, scores: np.ndarray, areas: np.ndarray, threshold: float = OKS_THRESHOLD
 ) -> np.ndarray:
-    """Indices of the poses of one image that stay, the best score first.
+    """Indices of the poses of one image that are kept, best score first.
 
-    Greedy: the pose with the best score stays, those whose OKS with it exceeds the threshold go,
-    and so on. The OKS of two poses is taken over the joints that are valid in either of them, at
-    the mean of their areas; a joint that is valid in one only counts 0.
+    Greedy: the pose with the best score is kept, those whose OKS with it exceeds the threshold are
+    removed, and so on. The OKS of two poses is taken over the joints that are valid in either of
+    them, at the mean of their areas; a joint that is valid in one only counts 0.
 
     Parameters
     ----------
     poses
         N poses.
     scores
-        float ``[N]``, the persons' scores; of equal ones the first stays.
+        float ``[N]``, the person scores; of equal ones the first is kept.
     areas
         float ``[N]`` px², from `padded_areas`.
     """
@@ -48,5 +48,5 @@ def oks_nms(
             (areas[best] + areas[rest]) / 2,
             poses.valid[best] | poses.valid[rest],
         )
-        order = rest[~(similar > threshold)]  # NaN, where nothing is valid: it stays
+        order = rest[~(similar > threshold)]  # NaN if no joint is valid: the pose is kept
     return np.array(kept, np.int64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to look for persons: a detector's file, or the annotations themselves."""
+"""Person boxes for an evaluation, from a detection file or from the annotations."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class PersonBoxes:
     Attributes
     ----------
     image_index
-        int64 ``[M]``, never falling: which image of the annotations.
+        int64 ``[M]``, ascending: index of the image in the annotations.
     boxes
         float64 ``[M, 4]``: x, y, width, height in image pixels.
     scores
-        float64 ``[M]``, the detector's; 1 for boxes of the annotations.
+        float64 ``[M]``, from the detector; 1 for boxes from the annotations.
     persons
-        int64 ``[M]``: which of the annotated persons the box is of; -1 for a detector's.
+        int64 ``[M]``: index of the annotated person; -1 for boxes from a detector.
     """
 
     image_index: np.ndarray
@@ -40,9 +40,9 @@ class PersonBoxes:
 
 
 def ground_truth_boxes(annotations: PersonAnnotations) -> PersonBoxes:
-    """The annotated boxes of persons with at least one labelled joint; no groups.
+    """The annotated boxes of persons with at least one labelled joint, without crowds.
 
-    A box of which nothing lies in its image, or with a side under 1 px, is left out.
+    Boxes that lie entirely outside their image or have a side below 1 px are left out.
     """
     wanted = ~annotations.crowd & annotations.labelled.any(axis=1)
     wanted &= _usable(annotations, annotations.image_index, annotations.boxes)
@@ -57,16 +57,16 @@ def ground_truth_boxes(annotations: PersonAnnotations) -> PersonBoxes:
 
 
 def read_detections(path: str | Path, annotations: PersonAnnotations) -> PersonBoxes:
-    """Read a detector's boxes in the published format of COCO person detections.
+    """Read detector boxes in the published format of COCO person detections.
 
-    That is a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
-    Only persons (category 1) in images of the annotations are taken; degenerate boxes are not.
+    The format is a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
+    Only persons (category 1) in images of the annotations are used; degenerate boxes are skipped.
 
     Raises
     ------
     AnnotationError
-        No such file, no JSON, or a record that is not like that; or no record is of an image of
-        the annotations, which means that the two files do not belong together.
+        The file does not exist, is not JSON or contains an invalid record; or no record refers to
+        an image of the annotations, which means that the two files do not belong together.
     """
     path = Path(path)
     try:
@@ -74,9 +74,11 @@ def read_detections(path: str | Path, annotations: PersonAnnotations) -> PersonB
     except OSError as error:
         raise AnnotationError(f"cannot read detections '{path}': {error.strerror}") from error
     except ValueError as error:
-        raise AnnotationError(f"'{path}' is no JSON file: {error}") from error
+        raise AnnotationError(f"'{path}' is not a JSON file: {error}") from error
     if not isinstance(records, list):
-        raise AnnotationError(f"'{path}' must hold a list of detections, not {type(records)}")
+        raise AnnotationError(
+            f"'{path}' must contain a list of detections, not {type(records).__name__}"
+        )
     place = {int(image): index for index, image in enumerate(annotations.image_ids)}
     images, boxes, scores = [], [], []
     for number, record in enumerate(records):
@@ -94,8 +96,9 @@ def read_detections(path: str | Path, annotations: PersonAnnotations) -> PersonB
         boxes.append((x, y, width, height))
     if not images:
         raise AnnotationError(
-            f"'{path}' has no person in any image of '{annotations.path}': take the detections of "
-            "the same images"
+            f"'{path}' has no person detection in any image of '{annotations.path}': use "
+            "detections "
+            "of the same images"
         )
     image_index, box_array = np.array(images, np.int64), np.array(boxes, np.float64)
     taken = np.flatnonzero(_usable(annotations, image_index, box_array))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops of the labelled persons of a data set, cut as on the vehicle."""
+"""Crops of the labelled persons of a data set, cropped as on the vehicle."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def person_crops(
     Parameters
     ----------
     annotations, images
-        The data set: what `read_annotations` gives, and the folder of its images.
+        The data set: the result of `read_annotations` and the folder of its images.
     input_size
         (width, height) of a crop in pixels.
     most
-        Persons that are enough: of a data set with more, images spread evenly over it are taken
-        until there are so many.
+        Limit on the number of persons: from a larger data set, images spread evenly over it are
+        used until the limit is reached.
 
     Returns
     -------
     crops
         uint8 ``[N, height, width, 3]`` RGB.
     image_index
-        int64 ``[N]``: which image of the annotations each is from.
+        int64 ``[N]``: index of the image of each crop in the annotations.
 
     Raises
     ------

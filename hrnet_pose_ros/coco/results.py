@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCO's key point result format: one record a person."""
+"""COCO's key point result format, with one record per person."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def coco_results(poses: Poses, box_scores: np.ndarray) -> Iterator[dict]:
     The person's score is the mean of its key point scores above 0.2 times the box's score (HRNet
     reference). A joint that is not valid is 0, 0 with score 0.
 
-    There is no ``bbox``, as in the results of the HRNet reference: COCO's evaluators would take its
-    area for the person's, where they otherwise take the extent of the key points. That area decides
-    which unmatched results count among the medium or the large persons, so with a ``bbox`` APM and
-    APL would not be those that others publish.
+    There is no ``bbox``, as in the results of the HRNet reference: COCO's evaluators would use its
+    area as the person's area instead of the extent of the key points. That area decides which
+    unmatched results count as medium or large persons, so with a ``bbox`` APM and APL would not be
+    comparable with published results.
 
     Parameters
     ----------
     poses
-        N poses; for an evaluation raw ones, whose scores are heatmap peaks.
+        N poses; for an evaluation, raw poses, whose scores are heatmap peaks.
     box_scores
         float ``[N]``.
     """

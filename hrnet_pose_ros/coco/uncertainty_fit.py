@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fit a model's uncertainty calibration (pose/uncertainty.py) to its errors on labelled persons.
 
-1. What speaks for a key point beside its peak is weighed by a logistic regression of `found`, with
-   an intercept for each pair of joints. Joints that are absent take part in it as not found, so
-   that their effective peaks become low.
-2. Scores: a map of the effective peak that never falls, by counting, and a shift for each pair of
-   joints. It is fitted to the labelled joints, of which hidden ones count twice: COCO's pictures
-   show fewer of them than a street does, and what an engine sees of them tells them from visible
-   ones only in part. Absent joints count here as well, but little: a score means how likely a
-   joint *that is there* is found.
+1. The evidence for a key point other than its peak is weighted by a logistic regression of `found`,
+   with an intercept for each pair of joints. Absent joints are included as not found, which lowers
+   their effective peaks.
+2. Scores: a monotonic map of the effective peak, fitted by counting, and a log-odds shift for each
+   pair of joints. It is fitted to the labelled joints, of which hidden ones count twice: COCO's
+   images show fewer of them than a street does, and the engine can distinguish them from visible
+   ones only in part. Absent joints are included with a small weight, because a score is the
+   probability that a joint *that is present* is found.
 3. Covariances. Errors of key points are not Gaussian: most are small, some are at another joint
-   or another person, and a covariance can hold two shares, of its 50 % and its 90 % ellipse, only
-   as far as the errors' distribution lets it. The shape, how much of a joint's spread comes from
-   its heatmap and how much from the person's size, is found by the likelihood of a Student t
-   distribution, which far errors do not upset. The size is found by counting at each level of the
-   effective peak. Where it cannot hold both shares, the 90 % ellipse comes first: gates and safe
-   distances are made of it, and an inner ellipse that holds more than it says does no harm.
+   or another person, and how well one covariance can meet two coverages, that of its 50 % and that
+   of its 90 % ellipse, depends on the distribution of the errors. The shape, how much of a joint's
+   spread comes from its heatmap and how much from the person's size, is found by the likelihood of
+   a Student t distribution, which is robust to outliers. The size is found by counting at each
+   level of the effective peak. If it cannot meet both coverages, the 90 % ellipse has priority:
+   gates and safe distances are derived from it, and an inner ellipse that is too large does no
+   harm.
 
-Left and right share their factors: a person's sides are alike, and twice the joints count.
+Left and right fraction their factors: a person's sides are alike, and twice the joints count.
 """
 
 from __future__ import annotations
@@ -29,42 +30,41 @@ from hrnet_pose_ros.pose.evidence import EVIDENCE
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, shift_log_odds
 from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
-# Squared Mahalanobis distance that a share of a 2D Gaussian stays within: -2·ln(1 - share).
-SHARES = (0.5, 0.9)
-LIMITS: np.ndarray = -2 * np.log1p(-np.array(SHARES))
-# A size is chosen so that of the two shares the one that misses by more, in these units, misses as
-# little as possible.
-_SIZING = (0.05, 0.02)
+# Squared Mahalanobis distance that contains this fraction of a 2D Gaussian: -2·ln(1 - coverage).
+COVERAGES = (0.5, 0.9)
+LIMITS: np.ndarray = -2 * np.log1p(-np.array(COVERAGES))
+# The size is chosen to minimise the larger deviation from the two coverages, in these units.
+_SIZE_UNITS = (0.05, 0.02)
 
-# Fewer labelled joints than this say nothing about 17 joints' spreads.
-LEAST_SAMPLES = 200
-# A pair of joints with fewer takes the factors of all joints together.
-LEAST_OF_A_PAIR = 40
+# Fewer labelled joints than this are not enough for the spreads of 17 joints.
+MIN_SAMPLES = 200
+# A pair of joints with fewer samples uses the factors fitted to all joints together.
+MIN_PAIR_SAMPLES = 40
 
-# How much a visible, a hidden and an absent joint count: in weighing the evidence, and in the rest.
-# Chosen by cross-validation on 'coco_dev' (docs/evaluation.md).
-_WEIGHING = (1.0, 2.0, 1.0)
-_COUNTING = (1.0, 2.0, 0.02)
+# Weights of visible, hidden and absent joints: for the evidence regression, and for everything
+# else. Chosen by cross-validation on 'coco_dev' (docs/evaluation.md).
+_EVIDENCE_WEIGHTING = (1.0, 2.0, 1.0)
+_FIT_WEIGHTING = (1.0, 2.0, 0.02)
 
 SPREAD_KNOTS = 8
 PROBABILITY_KNOTS = 16
-LEAST_OF_A_KNOT = 25  # samples
+MIN_KNOT_SAMPLES = 25  # samples
 ROUNDS = 4
 STUDENT_FREEDOM = 5.0
-MOST_ODDS = 6.0  # logarithm; 6 is a probability of 0.9975
+MAX_LOG_ODDS = 6.0  # logarithm; 6 is a probability of 0.9975
 
 NEWTON_STEPS = 30
 RIDGE = 3.0  # on the coefficients of inputs with mean 0 and variance 1, in samples
-# A peak that says less than this of a key point (log odds for one standard deviation) is not what
-# anything else can be measured in.
-LEAST_PEAK_ODDS = 0.1
+# If the peak itself is less informative than this (log odds per standard deviation), evidence
+# cannot be expressed relative to it.
+MIN_PEAK_LOG_ODDS = 0.1
 
-# box_factors for a heatmap factor of 1; then the box alone. Around what a key point's spread in
-# px² is for each px² of the box: 1e-4 (1 % of the box's side) to 1.
+# Candidate box_factors for a heatmap factor of 1; the box alone is tried as well. They cover the
+# spread of a key point in px² per px² of the box: 1e-4 (1 % of the box side) to 1.
 RATIOS: np.ndarray = np.geomspace(1e-5, 1.0, 26)
-SIZES: np.ndarray = np.geomspace(0.02, 20.0, 61)  # in medians of the squared distances
+SIZES: np.ndarray = np.geomspace(0.02, 20.0, 61)  # in multiples of the median squared distance
 
-# A joint and its mirror; the nose with itself.
+# Each joint with its mirror joint; the nose with itself.
 _PAIRS = [[joint, int(MIRRORED[joint])] for joint in range(JOINTS) if joint <= MIRRORED[joint]]
 _PAIR_OF: np.ndarray = np.minimum(np.arange(JOINTS), MIRRORED)
 
@@ -72,20 +72,20 @@ _PAIR_OF: np.ndarray = np.minimum(np.arange(JOINTS), MIRRORED)
 def fit_uncertainty(samples: Samples, origin: str) -> UncertaintyCalibration:
     """Fit weights, scores and covariances.
 
-    Raises ValueError where there are fewer than `LEAST_SAMPLES` labelled samples.
+    Raises ValueError if there are fewer than `MIN_SAMPLES` labelled samples.
     """
     count = int(samples.labelled.sum())
-    if count < LEAST_SAMPLES:
+    if count < MIN_SAMPLES:
         raise ValueError(
-            f"an uncertainty calibration needs at least {LEAST_SAMPLES} labelled joints, there "
-            f"are {count}: take more images"
+            f"an uncertainty calibration needs at least {MIN_SAMPLES} labelled joints, there "
+            f"are {count}: use more images"
         )
-    evidence_weights = _weigh_evidence(samples)
+    evidence_weights = _evidence_weights(samples)
     effective = samples.peaks + samples.evidence @ evidence_weights
     peaks, probabilities, shifts = _probabilities(samples, effective)
 
     labelled = samples.select(samples.labelled)
-    effective, weights = effective[samples.labelled], labelled.weights(*_COUNTING)
+    effective, weights = effective[samples.labelled], labelled.weights(*_FIT_WEIGHTING)
     bins = _bins(effective, SPREAD_KNOTS)
     knots = np.array([np.average(effective[one], weights=weights[one]) for one in bins])
     log_spread = np.zeros(len(bins))
@@ -94,7 +94,7 @@ def fit_uncertainty(samples: Samples, origin: str) -> UncertaintyCalibration:
         heatmap, box = _factors(labelled, spread, weights)
         squared = squared_distances(labelled, heatmap, box, np.ones(len(labelled)))
         sizes = np.array([_size(squared[one], weights[one]) for one in bins])
-        log_spread = -_never_falling(-np.log(sizes), np.array([weights[one].sum() for one in bins]))
+        log_spread = -_isotonic(-np.log(sizes), np.array([weights[one].sum() for one in bins]))
         log_spread -= log_spread[-1]
     spread = np.exp(np.interp(effective, knots, log_spread))
     heatmap, box = _factors(labelled, spread, weights)
@@ -112,12 +112,12 @@ def fit_uncertainty(samples: Samples, origin: str) -> UncertaintyCalibration:
     )
 
 
-def _weigh_evidence(samples: Samples) -> np.ndarray:
-    """``evidence_weights``: coefficients ``[6]`` of the evidence over that of the peak.
+def _evidence_weights(samples: Samples) -> np.ndarray:
+    """``evidence_weights``: coefficients ``[6]`` of the evidence divided by that of the peak.
 
-    All 0 where the peak itself says nothing.
+    All are 0 if the peak itself is not informative.
     """
-    weights = samples.weights(*_WEIGHING)
+    weights = samples.weights(*_EVIDENCE_WEIGHTING)
     counted = weights > 0
     weights, found = weights[counted], samples.found[counted].astype(float)
     inputs = np.column_stack([samples.peaks, samples.evidence])[counted]
@@ -128,7 +128,7 @@ def _weigh_evidence(samples: Samples) -> np.ndarray:
     intercepts = (_PAIR_OF[samples.joints[counted], None] == np.unique(_PAIR_OF)).astype(float)
     coefficients = _logistic(np.column_stack([inputs, intercepts]), found, weights)
     peak, evidence = coefficients[0], coefficients[1 : 1 + len(EVIDENCE)]
-    if peak < LEAST_PEAK_ODDS:
+    if peak < MIN_PEAK_LOG_ODDS:
         return np.zeros(len(EVIDENCE))
     return evidence / scales[1:] * scales[0] / peak
 
@@ -136,7 +136,7 @@ def _weigh_evidence(samples: Samples) -> np.ndarray:
 def _logistic(inputs: np.ndarray, found: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Coefficients ``[K]`` of a ridge regression of the log odds, by Newton's method.
 
-    Every step is halved until the penalised likelihood rises.
+    Every step is halved until the penalised likelihood increases.
     """
 
     def cost(coefficients: np.ndarray) -> float:
@@ -164,15 +164,16 @@ def _logistic(inputs: np.ndarray, found: np.ndarray, weights: np.ndarray) -> np.
 def _probabilities(
     samples: Samples, effective: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Peaks and probabilities of the knots, and the joints' shifts ``[17]``.
+    """Peaks and probabilities of the knots, and the shifts ``[17]`` of the joints.
 
-    By turns: the knots, so that each bin of effective peaks is right on average under the shifts;
-    and the shifts, so that each pair of joints is right on average under the knots.
+    Alternates between fitting the knots, so that each bin of effective peaks is correct on average
+    given the shifts, and the shifts, so that each pair of joints is correct on average given the
+    knots.
     """
-    # Absent joints make the bins narrower where peaks are low, and there scores must tell most.
+    # Absent joints make the bins narrower at low peaks, where scores must discriminate best.
     counted = samples.labelled | samples.absent
     samples, effective = samples.select(counted), effective[counted]
-    weights = samples.weights(*_COUNTING)
+    weights = samples.weights(*_FIT_WEIGHTING)
     bins = _bins(effective, PROBABILITY_KNOTS)
     totals = np.array([weights[one].sum() for one in bins])
     peaks = np.array([np.average(effective[one], weights=weights[one]) for one in bins])
@@ -183,11 +184,11 @@ def _probabilities(
             _odds_shift(np.full(len(one), 0.5), offsets[one], samples.found[one], weights[one])
             for one in bins
         ]
-        probabilities = shift_log_odds(np.array(0.5), _never_falling(np.array(odds), totals))
+        probabilities = shift_log_odds(np.array(0.5), _isotonic(np.array(odds), totals))
         common = np.interp(effective, peaks, probabilities)
         for pair in _PAIRS:
             chosen = np.isin(samples.joints, pair)
-            if (chosen & samples.labelled).sum() >= LEAST_OF_A_PAIR:
+            if (chosen & samples.labelled).sum() >= MIN_PAIR_SAMPLES:
                 none = np.zeros(int(chosen.sum()))
                 shifts[pair] = _odds_shift(
                     common[chosen], none, samples.found[chosen], weights[chosen]
@@ -198,14 +199,14 @@ def _probabilities(
 def _odds_shift(
     common: np.ndarray, offsets: np.ndarray, found: np.ndarray, weights: np.ndarray
 ) -> float:
-    """What must be added to log odds ``[M]`` of probabilities with offsets, so that the mean fits.
+    """The shift of log odds ``[M]`` with offsets at which the mean probability fits the samples.
 
-    At most `MOST_ODDS` either way.
+    Limited to ±`MAX_LOG_ODDS`.
     """
-    low, high, share = -MOST_ODDS, MOST_ODDS, float(np.average(found, weights=weights))
-    for _ in range(40):  # the mean rises with the shift: halve
+    low, high, fraction = -MAX_LOG_ODDS, MAX_LOG_ODDS, float(np.average(found, weights=weights))
+    for _ in range(40):  # the mean increases with the shift: bisect
         middle = (low + high) / 2
-        below = np.average(shift_log_odds(common, offsets + middle), weights=weights) < share
+        below = np.average(shift_log_odds(common, offsets + middle), weights=weights) < fraction
         low, high = (middle, high) if below else (low, middle)
     return (low + high) / 2
 
@@ -213,12 +214,12 @@ def _odds_shift(
 def _factors(
     samples: Samples, spread: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """heatmap_factors and box_factors ``[17]`` under a given spread ``[M]``."""
+    """heatmap_factors and box_factors ``[17]`` for a given spread ``[M]``."""
     factors = np.empty((JOINTS, 2))
     pooled: tuple[float, float] | None = None
     for pair in _PAIRS:
         chosen = np.isin(samples.joints, pair)
-        if chosen.sum() >= LEAST_OF_A_PAIR:
+        if chosen.sum() >= MIN_PAIR_SAMPLES:
             factors[pair] = _factors_of(samples.select(chosen), spread[chosen], weights[chosen])
         else:
             pooled = pooled or _factors_of(samples, spread, weights)
@@ -227,7 +228,7 @@ def _factors(
 
 
 def _factors_of(samples: Samples, spread: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """One heatmap factor and one box factor for all of these samples."""
+    """One heatmap factor and one box factor for all given samples."""
     best, least = (1.0, 0.0), np.inf
     squared_best = np.empty(0)
     for heatmap, box in [(1.0, 0.0), *((1.0, float(r)) for r in RATIOS), (0.0, 1.0)]:
@@ -248,30 +249,30 @@ def _factors_of(samples: Samples, spread: np.ndarray, weights: np.ndarray) -> tu
 
 
 def _size(squared: np.ndarray, weights: np.ndarray) -> float:
-    """The factor on covariances by which the two shares come nearest to `SHARES` (`_SIZING`)."""
+    """The factor on covariances whose two coverages are closest to `COVERAGES`."""
     order = np.argsort(squared)
     ordered, below = squared[order], np.concatenate([[0], np.cumsum(weights[order])])
     low, high = np.quantile(ordered, [0.2, 0.99]) / [LIMITS[1], LIMITS[0]]
     sizes = np.geomspace(max(low, 1e-12), max(high, 1e-9), 600)
     missed = np.zeros(len(sizes))
-    for limit, share, unit in zip(LIMITS, SHARES, _SIZING, strict=True):
+    for limit, fraction, unit in zip(LIMITS, COVERAGES, _SIZE_UNITS, strict=True):
         inside = below[np.searchsorted(ordered, sizes * limit, side="right")] / below[-1]
-        missed = np.maximum(missed, np.abs(inside - share) / unit)
-    # Equally good ones in a row are common, because shares are counts: the middle of them.
+        missed = np.maximum(missed, np.abs(inside - fraction) / unit)
+    # Coverages are counts, so several sizes in a row are often equally good: use the middle one.
     best = np.flatnonzero(missed <= missed.min() + 1e-12)
     return float(sizes[best[len(best) // 2]])
 
 
 def _bins(values: np.ndarray, most: int) -> list[np.ndarray]:
-    """Indices of the values in rising bins, equally full; equal values stay together."""
-    count = int(np.clip(len(values) // LEAST_OF_A_KNOT, 1, most))
+    """Indices of the values in ascending bins of equal count; equal values stay together."""
+    count = int(np.clip(len(values) // MIN_KNOT_SAMPLES, 1, most))
     edges = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)))
     places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
     return [np.flatnonzero(places == place) for place in np.unique(places)]
 
 
-def _never_falling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The nearest values that never fall (isotonic regression by pooling adjacent violators)."""
+def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Isotonic regression by pooling adjacent violators: the nearest non-decreasing values."""
     blocks: list[tuple[float, float, int]] = []  # mean, weight, how many
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
         blocks.append((value, weight, 1))

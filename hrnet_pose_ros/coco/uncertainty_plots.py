@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of an uncertainty report: the scores' reliability, and what the ellipses hold."""
+"""Plots of an uncertainty report: reliability of the scores and coverage of the ellipses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from hrnet_pose_ros.coco.evaluation_plots import pyplot
-from hrnet_pose_ros.coco.uncertainty_check import Judged
-from hrnet_pose_ros.coco.uncertainty_fit import SHARES
+from hrnet_pose_ros.coco.uncertainty_check import ScoredSamples
+from hrnet_pose_ros.coco.uncertainty_fit import COVERAGES
 from hrnet_pose_ros.coco.uncertainty_report import (
-    TOLERATED,
+    COVERAGE_TOLERANCES,
     expected_calibration_error,
     reliability,
 )
@@ -20,17 +20,19 @@ from hrnet_pose_ros.coco.uncertainty_samples import HIDDEN
 COLOURS = ("#bbbbbb", "#3b7dd8", "#b5509c")
 
 
-def write_uncertainty_plots(folder: Path, title: str, cases: dict[str, Judged]) -> list[Path]:
-    """Write ``scores.png`` (reliability) and ``ellipses.png`` (share inside against promised).
+def write_uncertainty_plots(
+    folder: Path, title: str, cases: dict[str, ScoredSamples]
+) -> list[Path]:
+    """Write ``scores.png`` (reliability) and ``ellipses.png`` (actual against nominal coverage).
 
-    Lines are of labelled joints; of the last case the hidden joints' as well, and under its scores
-    the distribution of those of the joints that nobody could label.
+    Curves are of labelled joints. The last case also has a curve of the hidden joints and a
+    histogram of the scores of joints without a label.
     """
     plt = pyplot()
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
-        (name, told.select(told.samples.labelled), colour, "-")
-        for (name, told), colour in zip(cases.items(), COLOURS, strict=False)
+        (name, scored.select(scored.samples.labelled), colour, "-")
+        for (name, scored), colour in zip(cases.items(), COLOURS, strict=False)
     ]
     name, last, colour, _ = lines[-1]
     hidden = last.select(last.samples.visibility == HIDDEN)
@@ -39,11 +41,13 @@ def write_uncertainty_plots(folder: Path, title: str, cases: dict[str, Judged]) 
 
     figure, axes = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    for label, told, colour, style in lines:
-        mean, share, n = np.array(reliability(told.scores, told.samples.found)).T
-        ece = expected_calibration_error(told.scores, told.samples.found)
-        axes.plot(mean, share, "o", linestyle=style, color=colour, label=f"{label}: ECE {ece:.3f}")
-        axes.scatter(mean, share, 900 * n / n.sum(), color=colour, alpha=0.3)
+    for label, scored, colour, style in lines:
+        mean, fraction, n = np.array(reliability(scored.scores, scored.samples.found)).T
+        ece = expected_calibration_error(scored.scores, scored.samples.found)
+        axes.plot(
+            mean, fraction, "o", linestyle=style, color=colour, label=f"{label}: ECE {ece:.3f}"
+        )
+        axes.scatter(mean, fraction, 900 * n / n.sum(), color=colour, alpha=0.3)
     unlabelled = list(cases.values())[-1]
     scores = unlabelled.scores[unlabelled.samples.visibility == 0]
     if len(scores):
@@ -54,23 +58,30 @@ def write_uncertainty_plots(folder: Path, title: str, cases: dict[str, Judged]) 
             weights=weights,
             color="#e8a33d",
             alpha=0.5,
-            label="share of the joints without label",
+            label="fraction of the joints without a label",
         )
-    axes.set(xlabel="score", ylabel="share found (OKS term 0.5)", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="score", ylabel="fraction found (OKS term 0.5)", xlim=(0, 1), ylim=(0, 1))
     axes.set_title(title)
     axes.legend(fontsize="small")
     figure.savefig(folder / "scores.png", dpi=110)
     plt.close(figure)
 
-    promised = np.linspace(0, 0.995, 200)
+    nominal = np.linspace(0, 0.995, 200)
     figure, axes = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    for label, told, colour, style in lines:
-        squared = np.sort(told.squared)
-        inside = np.searchsorted(squared, -2 * np.log1p(-promised)) / len(squared)
-        axes.plot(promised, inside, linestyle=style, color=colour, label=label)
-    axes.errorbar(SHARES, SHARES, yerr=TOLERATED, fmt="none", color="black", capsize=4)
-    axes.set(xlabel="ellipse", ylabel="share of labelled joints inside", xlim=(0, 1), ylim=(0, 1))
+    for label, scored, colour, style in lines:
+        squared = np.sort(scored.squared)
+        inside = np.searchsorted(squared, -2 * np.log1p(-nominal)) / len(squared)
+        axes.plot(nominal, inside, linestyle=style, color=colour, label=label)
+    axes.errorbar(
+        COVERAGES, COVERAGES, yerr=COVERAGE_TOLERANCES, fmt="none", color="black", capsize=4
+    )
+    axes.set(
+        xlabel="nominal coverage of the ellipse",
+        ylabel="fraction of labelled joints inside",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
     axes.set_title(title)
     axes.legend(fontsize="small")
     figure.savefig(folder / "ellipses.png", dpi=110)

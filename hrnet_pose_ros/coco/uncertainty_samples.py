@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an uncertainty calibration is fitted to and judged by: estimated joints beside their labels.
+"""Estimated joints with their labels, to fit and evaluate an uncertainty calibration.
 
 COCO labels a joint as visible (2), as hidden but guessed (1), or not at all (0). The last means
-that nobody could say where it is, or, of small persons and in crowds, that nobody took the
-trouble. A joint without label counts as *absent*, as not being where any key point could say, when
+that the annotator could not locate it or, for small persons and in crowds, did not try. A joint
+without a label counts as *absent*, so that no key point could be correct, if
 
-- its person's box is cut by a side of the image (`hrnet_pose_ros.pose.evidence.cut_sides`), or
-- its person was labelled with care: the square root of the box's area is at least `CAREFUL_SIDE`
+- its person's box is cut off by the image border (`hrnet_pose_ros.pose.evidence.cut_sides`), or
+- its person was labelled carefully: the square root of the box's area is at least `CAREFUL_SIDE`
   and at least `CAREFUL_LABELS` of the other joints are labelled.
 """
 
@@ -30,12 +30,12 @@ CAREFUL_LABELS = 5
 
 @dataclass(frozen=True)
 class Samples:
-    """M valid key points: what the model said, and what the labels say.
+    """M valid key points with the model's estimates and the labels.
 
     Attributes
     ----------
     errors
-        float64 ``[M, 2]`` px, key point minus label; 0 where there is no label.
+        float64 ``[M, 2]`` px, key point minus label; 0 if there is no label.
     covariances
         float64 ``[M, 2, 2]`` px², of the heatmaps.
     peaks
@@ -49,9 +49,9 @@ class Samples:
     visibility
         uint8 ``[M]``: 0 not labelled, 1 hidden, 2 visible.
     absent
-        bool ``[M]``: not labelled, and counted as not there (the rule is above).
+        bool ``[M]``: not labelled and counted as absent (by the rule above).
     at_edge
-        bool ``[M]``: the person's box is cut by a side of the image.
+        bool ``[M]``: the person's box is cut off by the image border.
     found
         bool ``[M]``: labelled, and within the joint's `FOUND_DISTANCES` of the label.
     """
@@ -74,15 +74,15 @@ class Samples:
 
     @property
     def labelled(self) -> np.ndarray:
-        """bool ``[M]``: the joint's place is known."""
+        """bool ``[M]``: the joint is labelled."""
         return self.visibility > 0
 
     def select(self, chosen: np.ndarray) -> Samples:
-        """These of the samples: indices or a mask."""
+        """A subset of the samples, by indices or mask."""
         return Samples(**{name: values[chosen] for name, values in vars(self).items()})
 
     def weights(self, visible: float, hidden: float, absent: float) -> np.ndarray:
-        """float64 ``[M]``: how much each counts; joints without label that are not absent: 0."""
+        """float64 ``[M]``: weights of the samples; 0 for unlabelled joints that are not absent."""
         of_labelled = np.where(self.visibility == HIDDEN, hidden, visible)
         return np.where(self.labelled, of_labelled, np.where(self.absent, absent, 0.0))
 
@@ -92,7 +92,10 @@ class Samples:
 
 
 def samples_of(annotations: PersonAnnotations, data: DatasetPoses) -> Samples:
-    """The valid joints of poses that were estimated on the annotated boxes."""
+    """The valid joints of poses that were estimated on the annotated boxes.
+
+    Raises ValueError if the boxes are from a detector.
+    """
     persons = data.boxes.persons
     if (persons < 0).any():
         raise ValueError("uncertainty calibration needs the annotated boxes, not a detector's")
@@ -146,7 +149,7 @@ def quadratic(errors: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 
 def published_distances(samples: Samples, calibration: UncertaintyCalibration | None) -> np.ndarray:
-    """Squared Mahalanobis distances ``[M]``; without calibration those of the heatmaps."""
+    """Squared Mahalanobis distances ``[M]``; without a calibration, of the heatmap covariances."""
     if calibration is None:
         ones = np.ones(JOINTS)
         return squared_distances(samples, ones, 0 * ones, np.ones(len(samples)))
@@ -159,7 +162,7 @@ def published_distances(samples: Samples, calibration: UncertaintyCalibration | 
 
 
 def published_scores(samples: Samples, calibration: UncertaintyCalibration | None) -> np.ndarray:
-    """Scores ``[M]`` as they are published: probabilities, or clipped peaks."""
+    """Scores ``[M]`` as published: probabilities or, without a calibration, clipped peaks."""
     if calibration is None:
         return np.clip(samples.peaks, 0, 1)
     return calibration.probability_of(samples.effective_peaks(calibration), samples.joints)

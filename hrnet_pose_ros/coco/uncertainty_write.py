@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put uncertainty calibrations into a model's ONNX files."""
+"""Writes uncertainty calibrations into the ONNX files of a model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hrnet_pose_ros.files import replacing
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
-from hrnet_pose_ros.model_files.metadata import (
-    KEY_PREFIX,
-    End2EndGraphMetadata,
-    ModelError,
-    ModelMetadata,
-    graph_of,
-)
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
+from hrnet_pose_ros.model_files.find import model_path
+from hrnet_pose_ros.model_files.folders import END2END
+from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, OpenModelFile
 from hrnet_pose_ros.model_files.quantized import INT8
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
@@ -24,42 +19,38 @@ CALIBRATIONS = KEY_PREFIX + "calibrations"
 
 
 def model_files(model: str) -> list[Path]:
-    """The model's heatmap graph, and what was made of it beside it: its end-to-end graphs
-    (``NAME_end2end*.onnx``) and its file in 8 bits (``NAME_int8.onnx``).
+    """The model's heatmap graph, and the files derived from it in the same folder: its
+    end-to-end graphs (``NAME_end2end*.onnx``) and its INT8 graph (``NAME_int8.onnx``).
 
-    Files of another checkpoint are left out: they are another model under the same name.
+    Files from another checkpoint are left out, because they are another model of the same name.
 
     Raises
     ------
     ModelError
-        There is no such model, or one of the files was not exported by this package.
+        The model does not exist, or one of the files was not exported by this package.
     """
     heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
-    path = find_model(heatmap_graph, ONNX)
-    checkpoint = _checkpoint(path)
-    beside = sorted(path.parent.glob(f"{path.stem}_end2end*{ONNX}"))
+    path = model_path(heatmap_graph, ONNX)
+    checkpoint = _model(path).checkpoint_sha256
+    beside = sorted(path.parent.glob(f"{path.stem}{END2END}*{ONNX}"))
     beside += path.parent.glob(f"{path.stem}{INT8}{ONNX}")
-    return [path, *(graph for graph in beside if _checkpoint(graph) == checkpoint)]
+    return [path, *(graph for graph in beside if _model(graph).checkpoint_sha256 == checkpoint)]
 
 
-def _checkpoint(path: Path) -> str:
-    return _metadata(read_properties(path), path).checkpoint_sha256
-
-
-def _metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
-    """The model's facts, of a heatmap graph or of an end-to-end graph."""
-    try:
-        if graph_of(properties) == "end2end":
-            return End2EndGraphMetadata.from_properties(properties).model
-        return ModelMetadata.from_properties(properties)
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+def _model(path: Path) -> ModelMetadata:
+    """The metadata of the model, from a heatmap graph or an end-to-end graph."""
+    with OpenModelFile(path) as opened:
+        if opened.header.model is None:
+            raise ModelError(
+                f"'{path}': it was not exported by this package (make one with 'hrnet_pose export')"
+            )
+        return opened.header.model
 
 
 def damaged_calibrations(path: Path) -> list[str]:
-    """The names of a file's calibrations that cannot be read, for which no engine would start."""
+    """The keys of calibrations in a file that cannot be read; no engine would start with them."""
     damaged = []
-    for key, values in _metadata(read_properties(path), path).calibrations.items():
+    for key, values in _model(path).calibrations.items():
         try:
             UncertaintyCalibration.from_json(values)
         except ValueError:
@@ -70,18 +61,18 @@ def damaged_calibrations(path: Path) -> list[str]:
 def write_calibrations(
     path: Path, calibrations: Mapping[str, UncertaintyCalibration], without: Sequence[str] = ()
 ) -> None:
-    """Put calibrations into an ONNX file's metadata, beside those under other keys.
+    """Add calibrations to the metadata of an ONNX file; those under other keys are kept.
 
-    The file is replaced in one step, by one that differs in its metadata only.
+    The file is replaced atomically; only its metadata changes.
 
     Parameters
     ----------
     path
-        The file, of a heatmap graph or of an end-to-end graph.
+        The file of a heatmap graph or an end-to-end graph.
     calibrations
-        By `calibration_key`.
+        Calibrations by `calibration_key`.
     without
-        Keys to take out.
+        Keys to remove.
 
     Raises
     ------
@@ -98,7 +89,7 @@ def write_calibrations(
         ) from error
     model = onnx.load(str(path))
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    known = _metadata(properties, path).calibrations
+    known = _model(path).calibrations
     kept = {key: values for key, values in known.items() if key not in without}
     written = kept | {key: value.to_json() for key, value in calibrations.items()}
     properties[CALIBRATIONS] = json.dumps(written)

@@ -136,6 +136,20 @@ class PersonDetector:
         ------
         ValueError
             The frame has another shape or type.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hrnet_pose_ros.detector.person_detector import PersonDetector
+        >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
+        >>> frame = np.concatenate(load_check_crops()[:2], axis=1)  # two persons side by side
+        >>> frame.shape, frame.dtype
+        ((256, 384, 3), dtype('uint8'))
+        >>> boxes, scores = PersonDetector(min_score=0.5).detect(frame)
+        >>> boxes.shape == (len(scores), 4)
+        True
+        >>> bool(len(boxes) >= 1 and (scores >= 0.5).all())
+        True
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"frame must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
@@ -177,7 +191,7 @@ class PersonDetector:
         )
 
 
-def find_graph() -> Path:
+def find_graph(package: str = _PACKAGE) -> Path:
     """Return the graph's file in the installed package, without importing it (it needs TensorFlow).
 
     Raises
@@ -185,13 +199,13 @@ def find_graph() -> Path:
     EngineError
         The package or its graph is missing.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
         path = Path(folder) / _GRAPH
         if path.is_file():
             return path
-    raise EngineError(f"the person detector's graph '{_PACKAGE}/{_GRAPH}' is missing: {INSTALL}")
+    raise EngineError(f"the person detector's graph '{package}/{_GRAPH}' is missing: {INSTALL}")
 
 
 def search_regions(

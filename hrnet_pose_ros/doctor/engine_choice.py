@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 
 
 def engine() -> list[Finding]:
@@ -13,34 +13,29 @@ def engine() -> list[Finding]:
 
     TensorRT is not: its plan may take minutes to build.
     """
-    from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
+    from hrnet_pose_ros.engines.choose_engine import choose_engine
     from hrnet_pose_ros.model_files.metadata import ModelError
     from hrnet_pose_ros.pipeline.settings import BY_NAME
 
     default = {name: parameter.default for name, parameter in BY_NAME.items()}
-    model, why = default["model"], why_no_tensorrt(default["device_index"])
-    if not why:
-        from hrnet_pose_ros.model_files.find import find_end2end_graph
-
-        try:
-            graph = find_end2end_graph(model, "auto", default["decoding"], default["flip_test"])
-        except ModelError as error:
-            why = str(error)
-        else:
-            advice = f"build its plan before the first start: hrnet_pose compile {model}"
-            return [
-                Finding(
-                    "auto",
-                    f"tensorrt, with '{graph}'",
-                    Level.NOTE,
-                    advice,
-                    {"engine": "tensorrt", "model": model},
-                )
-            ]
-    return [
-        Finding("auto", f"openvino: {why}", details={"engine": "openvino", "model": model}),
-        _trial(model),
-    ]
+    model = default["model"]
+    try:
+        selection = choose_engine(
+            model,
+            default["engine"],
+            default["precision"],
+            default["decoding"],
+            default["flip_test"],
+            default["device_index"],
+        )
+    except ModelError as error:  # its message has the way out
+        return [Finding("auto", str(error), Severity.ERROR)]
+    details = {"engine": selection.engine, "model": model}
+    found = f"{selection.engine}: {selection.why}"
+    if selection.engine == "tensorrt":
+        advice = f"build its plan before the first start: hrnet_pose compile {model}"
+        return [Finding("auto", found, Severity.NOTE, advice, details)]
+    return [Finding("auto", found, details=details), _trial(model)]
 
 
 def _trial(model: str) -> Finding:
@@ -55,6 +50,6 @@ def _trial(model: str) -> Finding:
         engine.estimate(np.zeros((256, 192, 3), np.uint8), np.array([[0.0, 0.0, 192.0, 256.0]]))
         engine.close()
     except (ValueError, EngineError) as error:  # its message has the way out
-        return Finding("trial", str(error), Level.ERROR)
+        return Finding("trial", str(error), Severity.ERROR)
     seconds = time.monotonic() - begin
     return Finding("trial", f"'{model}' made and run once by openvino in {seconds:.1f} s")

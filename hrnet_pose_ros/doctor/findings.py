@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 
-class Level(str, Enum):
+class Severity(str, Enum):
     """How bad a finding is. The values are those of the JSON report."""
 
     OK = "ok"
@@ -38,7 +38,7 @@ class Finding:
 
     name: str
     value: str
-    level: Level = Level.OK
+    level: Severity = Severity.OK
     advice: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class Finding:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Finding:
         """Read back what `to_json` gave."""
-        return cls(**(dict(values) | {"level": Level(values["level"])}))
+        return cls(**(dict(values) | {"level": Severity(values["level"])}))
 
 
 def size_text(size: float) -> str:

@@ -3,31 +3,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
 
 DRIVER = Path("/proc/driver/nvidia/version")
 NO_DRIVER = "0.0"  # a version
 JETSON = Path("/etc/nv_tegra_release")
 
 
-def gpu() -> list[Finding]:
+def gpu(driver_files: Sequence[Path] = (DRIVER, JETSON)) -> list[Finding]:
     """Driver, CUDA, devices."""
     from hrnet_pose_ros.engines.engine import EngineError
     from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device, versions
 
-    findings = [_driver()]
+    findings = [_driver(driver_files)]
     try:
         known, own = versions()
         driver = "no driver" if known == NO_DRIVER else f"the driver knows {known}"
         details = {"runtime": own, "driver": known}
         findings.append(Finding("cuda", f"runtime {own}, {driver}", details=details))
     except EngineError as error:
-        findings.append(Finding("cuda", str(error), Level.NOTE))
+        findings.append(Finding("cuda", str(error), Severity.NOTE))
     count, why = device_count()
     if not count:
-        findings.append(Finding("devices", why, Level.NOTE, "", {"devices": []}))
+        findings.append(Finding("devices", why, Severity.NOTE, "", {"devices": []}))
     for index in range(count):
         device = find_device(index)
         findings.append(
@@ -45,12 +46,12 @@ def gpu() -> list[Finding]:
     return findings
 
 
-def _driver() -> Finding:
-    for path in (DRIVER, JETSON):
+def _driver(paths: Sequence[Path]) -> Finding:
+    for path in paths:
         if path.is_file():
             lines = path.read_text(errors="replace").splitlines()
             return Finding("driver", lines[0].strip() if lines else f"'{path}' is empty")
-    return Finding("driver", "none of NVIDIA's", Level.NOTE)
+    return Finding("driver", "none of NVIDIA's", Severity.NOTE)
 
 
 def tensorrt() -> list[Finding]:
@@ -64,7 +65,9 @@ def tensorrt() -> list[Finding]:
     except EngineError as error:
         idle = device_count()[0] > 0
         advice = "the GPU is not used without it (docs/tensorrt.md)" if idle else ""
-        return [Finding("tensorrt", str(error), Level.WARNING if idle else Level.NOTE, advice)]
+        return [
+            Finding("tensorrt", str(error), Severity.WARNING if idle else Severity.NOTE, advice)
+        ]
     return [
         Finding(
             "tensorrt",

@@ -9,7 +9,7 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
 
 NODE_CURE = "look at ROS_DOMAIN_ID (0 to 232) and at the middleware's configuration"
 
@@ -37,13 +37,13 @@ def rmw() -> list[Finding]:
     name = chosen or f"{FAST_DDS} (ROS's default)"
     details = {"chosen": chosen, "installed": installed}
     if not installed:
-        return [Finding("rmw", f"{name}; no ROS 2 is sourced", Level.NOTE, "", details)]
+        return [Finding("rmw", f"{name}; no ROS 2 is sourced", Severity.NOTE, "", details)]
     value = f"{name}; installed: {', '.join(installed)}"
     if chosen and chosen not in installed:
         package = chosen.replace("_", "-")
         distro = os.environ.get("ROS_DISTRO") or "jazzy"
         advice = f"apt install ros-{distro}-{package}, or unset RMW_IMPLEMENTATION"
-        return [Finding("rmw", value, Level.ERROR, advice, details)]
+        return [Finding("rmw", value, Severity.ERROR, advice, details)]
     return [Finding("rmw", value, details=details)]
 
 
@@ -68,7 +68,7 @@ def node() -> list[Finding]:
         rclpy.create_node("_hrnet_pose_doctor").destroy_node()
         rclpy.shutdown()
     except Exception as error:
-        return [Finding("node", f"cannot be made: {error}", Level.ERROR, NODE_CURE)]
+        return [Finding("node", f"cannot be made: {error}", Severity.ERROR, NODE_CURE)]
     return [Finding("node", f"can be made, domain {domain}", details={"domain": domain})]
 
 
@@ -87,7 +87,7 @@ def _fast_dds() -> Finding:
         return Finding(
             "dds_profile",
             "none is set",
-            Level.NOTE,
+            Severity.NOTE,
             "without the shared-memory profile nearly all images of 720p are lost. The launch "
             f"files set it; for a node started otherwise, and for the camera driver: export "
             f"{FAST_DDS_FILES[1]}=…/{PROFILE}",
@@ -98,7 +98,7 @@ def _fast_dds() -> Finding:
         return Finding(
             "dds_profile",
             f"{variable}: {problem}",
-            Level.WARNING,
+            Severity.WARNING,
             "Fast DDS goes on with its own defaults and loses images: correct the variable",
         )
     segments = [
@@ -110,7 +110,7 @@ def _fast_dds() -> Finding:
         return Finding(
             "dds_profile",
             f"{variable}: '{path}' sets no shared-memory segment",
-            Level.NOTE,
+            Severity.NOTE,
             f"this package's is {PROFILE}",
         )
     return Finding(
@@ -129,7 +129,10 @@ def _cyclone(uri: str) -> Finding:
         problem = _xml_problem(Path(part.strip().removeprefix("file://")))
         if problem:
             return Finding(
-                "dds_profile", f"CYCLONEDDS_URI: {problem}", Level.WARNING, "correct the variable"
+                "dds_profile",
+                f"CYCLONEDDS_URI: {problem}",
+                Severity.WARNING,
+                "correct the variable",
             )
     return Finding("dds_profile", f"CYCLONEDDS_URI: {uri}")
 
@@ -144,49 +147,51 @@ def _xml_problem(path: Path) -> str:
     return ""
 
 
-def shared_memory() -> list[Finding]:
-    """Room in /dev/shm, and what killed processes left there."""
-    if not SHARED_MEMORY.is_dir():
-        return [Finding("shared_memory", f"no {SHARED_MEMORY}", Level.NOTE)]
-    room = shutil.disk_usage(SHARED_MEMORY)
-    scarce = room.free < LEAST_FREE
+def shared_memory(
+    folder: Path = SHARED_MEMORY, least_free: int = LEAST_FREE, many_left: int = MANY_LEFTOVERS
+) -> list[Finding]:
+    """Room in /dev/shm, and what killed processes left there; sizes in bytes."""
+    if not folder.is_dir():
+        return [Finding("shared_memory", f"no {folder}", Severity.NOTE)]
+    room = shutil.disk_usage(folder)
+    scarce = room.free < least_free
     space = Finding(
         "shared_memory",
         f"{size_text(room.free)} of {size_text(room.total)} free",
-        Level.WARNING if scarce else Level.OK,
+        Severity.WARNING if scarce else Severity.OK,
         "Fast DDS needs a segment for each process: enlarge it (docker: --shm-size, or --ipc=host)"
         if scarce
         else "",
         {"free": room.free, "total": room.total},
     )
-    return [space, _leftovers()]
+    return [space, _leftovers(folder, many_left)]
 
 
-def _leftovers() -> Finding:
+def _leftovers(folder: Path, many: int) -> Finding:
     """Fast DDS's files that no process has mapped; those of other users' processes do not show."""
-    mapped = _mapped()
+    mapped = _mapped(folder)
     files = [
         (path, _blocks(path))
         for pattern in ("fastrtps_*", "fastdds_*", "sem.fastrtps_*", "sem.fastdds_*")
-        for path in SHARED_MEMORY.glob(pattern)
+        for path in folder.glob(pattern)
         if str(path) not in mapped
     ]
     # Lock files (`…_el`, `…_sl`) are never mapped: they count with nothing in them.
     left = [(path, size) for path, size in files if size]
     size = sum(size for _, size in left)
     details = {"files": len(left), "bytes": size}
-    if size < MANY_LEFTOVERS:
+    if size < many:
         return Finding("leftovers", f"{size_text(size)} of killed processes", details=details)
     return Finding(
         "leftovers",
         f"{len(left)} files of Fast DDS, {size_text(size)}, that no process here uses",
-        Level.WARNING,
+        Severity.WARNING,
         "left by processes that were killed: fastdds shm clean",
         details,
     )
 
 
-def _mapped() -> set[str]:
+def _mapped(folder: Path) -> set[str]:
     """Files of the shared memory that a process has mapped, as far as this user may see."""
     found = set()
     for maps in PROCESSES.glob(MAPS):
@@ -194,7 +199,7 @@ def _mapped() -> set[str]:
             lines = maps.read_text(errors="replace").splitlines()
         except OSError:  # another user's, or gone
             continue
-        found |= {line.split(maxsplit=5)[-1] for line in lines if str(SHARED_MEMORY) in line}
+        found |= {line.split(maxsplit=5)[-1] for line in lines if str(folder) in line}
     return found
 
 
@@ -206,17 +211,17 @@ def _blocks(path: Path) -> int:
         return 0
 
 
-def network() -> list[Finding]:
+def network(receive_buffer: Path = RECEIVE_BUFFER) -> list[Finding]:
     """Buffers for images that come from another computer, and who can be reached."""
     findings = []
-    if RECEIVE_BUFFER.is_file():
-        size = int(RECEIVE_BUFFER.read_text())
+    if receive_buffer.is_file():
+        size = int(receive_buffer.read_text())
         small = size < LEAST_RECEIVE_BUFFER
         findings.append(
             Finding(
                 "receive_buffer",
                 f"net.core.rmem_max is {size_text(size)}",
-                Level.NOTE if small else Level.OK,
+                Severity.NOTE if small else Severity.OK,
                 "too small for images from another computer: "
                 f"sysctl -w net.core.rmem_max={2 * LEAST_RECEIVE_BUFFER}"
                 if small

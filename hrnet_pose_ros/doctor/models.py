@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
 
 _SHOWN_DIGITS = 12
-_CHUNK = 2**20
 
 
 def models() -> list[Finding]:
     """Every model file of the models folders: what it says of itself, and its checksum."""
-    from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, models_folders
+    from hrnet_pose_ros.model_files.folders import models_folders
+    from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX
 
     paths: dict[Path, Path] = {}  # by what a link leads to: an install of links has each twice
     for folder in models_folders():
@@ -28,7 +27,7 @@ def models() -> list[Finding]:
             Finding(
                 "models",
                 f"no model file in the models folders ({searched})",
-                Level.WARNING,
+                Severity.WARNING,
                 "install the package again, or name a model's file by the parameter model",
             )
         ]
@@ -36,44 +35,43 @@ def models() -> list[Finding]:
 
 
 def _model(path: Path) -> Finding:
-    from hrnet_pose_ros.model_files.find import ONNX
+    from hrnet_pose_ros.model_files.checksums import sha256_of
+    from hrnet_pose_ros.model_files.metadata import ModelError
+    from hrnet_pose_ros.model_files.model_file import ModelFile
 
-    checksum, size = _sha256(path), path.stat().st_size
+    file: ModelFile | None = None
+    try:
+        file = ModelFile.read(path)
+        checksum, problem = file.checksum, ""
+        if file.kind == "foreign":
+            problem = "it was not exported by this package"
+    except ModelError as error:
+        checksum, problem = sha256_of(path), str(error)
+    size = path.stat().st_size
     details: dict[str, Any] = {"path": str(path), "sha256": checksum, "bytes": size}
     tail = f"{size_text(size)}, sha256 {checksum[:_SHOWN_DIGITS]}…, in {path.parent}"
-    if path.suffix != ONNX:
+    if problem or file is None:
+        return Finding(
+            path.name, f"{problem}; {tail}", Severity.WARNING, "export it again", details
+        )
+    if file.kind == "checkpoint":
         return Finding(path.name, f"checkpoint (torch), {tail}", details=details)
-    try:
-        facts = _facts(path)
-    except ValueError as error:
-        return Finding(path.name, f"{error}; {tail}", Level.WARNING, "export it again", details)
+    facts = _facts(file)
     text = ", ".join(f"{value}" for value in facts.values() if value)
     return Finding(path.name, f"{text}, {tail}", details=details | facts)
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    """What the file says of itself; ValueError where it is no model of this package."""
-    from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelMetadata, graph_of
-    from hrnet_pose_ros.model_files.onnx_properties import read_properties
-
-    properties = read_properties(path)
-    if graph_of(properties) == "end2end":
-        pose = End2EndGraphMetadata.from_properties(properties)
-        model, own = pose.model, {"precision": pose.precision, "decoding": pose.decoding}
-        own["flip_test"] = "flip test" if pose.flip_test else ""
-        graph = "end2end"
-    else:
-        model, own, graph = ModelMetadata.from_properties(properties), {}, "heatmaps"
-    size = f"{model.input_height}x{model.input_width} (HxW)"
-    return {"model": model.name, "graph": f"{graph} graph", "input": size} | own
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _facts(file: Any) -> dict[str, Any]:
+    """What a `ModelFile` of a graph says about itself."""
+    facts: dict[str, Any] = {"model": "", "graph": f"{file.kind} graph", "input": ""}
+    if file.kind == "end2end":
+        graph = file.end2end()
+        facts |= {"precision": graph.precision, "decoding": graph.decoding}
+        facts["flip_test"] = "flip test" if graph.flip_test else ""
+    if (model := file.model) is not None:
+        facts["model"] = model.name
+        facts["input"] = f"{model.input_height}x{model.input_width} (HxW)"
+    return facts
 
 
 def plans() -> list[Finding]:
@@ -84,7 +82,7 @@ def plans() -> list[Finding]:
     try:
         folder = plan_folder()
     except EngineError as error:
-        return [Finding("folder", str(error), Level.NOTE)]
+        return [Finding("folder", str(error), Severity.NOTE)]
     found = list_plans()
     findings = [Finding("folder", f"{folder}: {len(found) or 'no'} plans")]
     for plan in found:
@@ -92,7 +90,7 @@ def plans() -> list[Finding]:
             Finding(
                 plan.path.name,
                 f"usable, {size_text(plan.size)}" if plan.usable else f"not usable: {plan.reason}",
-                Level.OK if plan.usable else Level.NOTE,
+                Severity.OK if plan.usable else Severity.NOTE,
                 "",
                 {
                     "path": str(plan.path),

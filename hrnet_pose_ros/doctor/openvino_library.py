@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 
 
 def openvino() -> list[Finding]:
@@ -14,7 +14,7 @@ def openvino() -> list[Finding]:
         library = importlib.import_module("openvino")
     except Exception as error:
         advice = "pip install openvino; without it nothing stands in for a GPU (parameter fallback)"
-        return [Finding("openvino", f"cannot be imported: {error}", Level.WARNING, advice)]
+        return [Finding("openvino", f"cannot be imported: {error}", Severity.WARNING, advice)]
     version = str(library.__version__)
     findings = [Finding("openvino", version, details={"version": version})]
     core = library.Core()
@@ -26,7 +26,7 @@ def openvino() -> list[Finding]:
             Finding(
                 device.lower(),
                 f"{name}: {', '.join(able)}" + ("" if used else " (not used)"),
-                Level.OK if used else Level.NOTE,
+                Severity.OK if used else Severity.NOTE,
                 "",
                 {"name": name, "capabilities": able},
             )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every probe runs in a process of its own: a library that crashes, exits or hangs ends only that.
 
-A probe is a function without arguments that returns its findings.
+A probe is a function that returns its findings; it is called without arguments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 from hrnet_pose_ros.doctor.middleware import NODE_CURE
 
 # A cold start of the slowest library on a small, busy processor takes some seconds.
@@ -106,7 +106,7 @@ def _broken(probe: Probe, why: str) -> Finding:
     return Finding(
         probe.function.rpartition(":")[2],
         f"broken: {why}",
-        Level.ERROR if probe.needed else Level.WARNING,
+        Severity.ERROR if probe.needed else Severity.WARNING,
         probe.cure,
     )
 

@@ -17,12 +17,13 @@ FEATURES = {
 }
 
 
-def processor() -> list[Finding]:
-    """Model, cores, features."""
-    facts = _cpuinfo()
-    model = facts.get("model name") or platform.processor() or platform.machine()
+def processor(cpuinfo: Path = CPUINFO, machine: str = "") -> list[Finding]:
+    """Model, cores, features; ``machine`` is this one's architecture where it is not said."""
+    machine = machine or platform.machine()
+    facts = _cpuinfo(cpuinfo)
+    model = facts.get("model name") or platform.processor() or machine
     flags = set((facts.get("flags") or facts.get("Features") or "").split())
-    known = FEATURES.get(platform.machine(), ())
+    known = FEATURES.get(machine, ())
     features = [name for name in known if name in flags]
     usable, present = len(os.sched_getaffinity(0)), os.cpu_count() or 0
     return [
@@ -36,10 +37,10 @@ def processor() -> list[Finding]:
     ]
 
 
-def _cpuinfo() -> dict[str, str]:
+def _cpuinfo(path: Path) -> dict[str, str]:
     """The first processor's entries."""
     facts: dict[str, str] = {}
-    for line in CPUINFO.read_text(errors="replace").splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         name, _, value = line.partition(":")
         facts.setdefault(name.strip(), value.strip())
     return facts

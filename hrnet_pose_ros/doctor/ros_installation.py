@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 
 DISTRO = "jazzy"  # what the tests run on
 UNTESTED = ("lyrical",)  # what the package is made for as well
@@ -34,18 +34,22 @@ def _distribution() -> Finding:
     distro = os.environ.get("ROS_DISTRO", "")
     details = {"distro": distro, "prefixes": prefixes}
     if not prefixes:
-        return Finding("distribution", "no ROS 2 is sourced", Level.NOTE, SOURCE, details)
+        return Finding("distribution", "no ROS 2 is sourced", Severity.NOTE, SOURCE, details)
     if not distro:
         return Finding("distribution", f"from {prefixes[-1]}", details=details)
     if distro in UNTESTED:
         return Finding(
-            "distribution", distro, Level.NOTE, f"supported, but tested on {DISTRO} only", details
+            "distribution",
+            distro,
+            Severity.NOTE,
+            f"supported, but tested on {DISTRO} only",
+            details,
         )
     if distro != DISTRO:
         return Finding(
             "distribution",
             distro,
-            Level.WARNING,
+            Severity.WARNING,
             f"only {' and '.join((DISTRO, *UNTESTED))} are supported",
             details,
         )
@@ -57,7 +61,7 @@ def _rclpy() -> Finding:
         rclpy = importlib.import_module("rclpy")
         importlib.import_module("rclpy.lifecycle")
     except Exception as error:
-        return Finding("rclpy", f"cannot be imported: {error}", Level.ERROR, SOURCE)
+        return Finding("rclpy", f"cannot be imported: {error}", Severity.ERROR, SOURCE)
     return Finding("rclpy", f"found in {os.path.dirname(str(rclpy.__file__))}")
 
 
@@ -72,7 +76,7 @@ def _messages() -> Finding:
         return Finding("messages", "all that the node uses are found")
     packages = " ".join(f"ros-{DISTRO}-{m.split('.')[0].replace('_', '-')}" for m in missing)
     return Finding(
-        "messages", f"missing: {', '.join(missing)}", Level.ERROR, f"apt install {packages}"
+        "messages", f"missing: {', '.join(missing)}", Severity.ERROR, f"apt install {packages}"
     )
 
 
@@ -87,7 +91,7 @@ def _interfaces() -> Finding:
         return Finding(
             "interfaces",
             f"the messages of {OURS} cannot be used: {error}",
-            Level.ERROR,
+            Severity.ERROR,
             "colcon build in the workspace, then source its install/setup.bash",
         )
     return Finding("interfaces", f"built, in {os.path.dirname(str(messages.__file__))}")

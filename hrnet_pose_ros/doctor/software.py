@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 from hrnet_pose_ros.version import VERSION
 
 PYTHON = sys.version_info[:2]
@@ -28,7 +28,7 @@ def python() -> list[Finding]:
         Finding(
             "python",
             f"{platform.python_version()} ({sys.executable})",
-            Level.OK if tested else Level.WARNING,
+            Severity.OK if tested else Severity.WARNING,
             "" if tested else "3.10 to 3.14 are supported; Jazzy from apt has 3.12, Lyrical 3.14",
             {"version": platform.python_version(), "executable": sys.executable},
         ),
@@ -48,7 +48,7 @@ def numpy() -> list[Finding]:
         Finding(
             "numpy",
             version,
-            Level.WARNING if clash else Level.OK,
+            Severity.WARNING if clash else Severity.OK,
             "cv_bridge and others of the ROS that is sourced are compiled against NumPy 1: "
             "pip install 'numpy<2'"
             if clash
@@ -74,7 +74,7 @@ def ros_from_apt() -> bool:
 
 
 def _missing(name: str, error: Exception, advice: str) -> Finding:
-    return Finding(name, f"cannot be imported: {error}", Level.ERROR, advice)
+    return Finding(name, f"cannot be imported: {error}", Severity.ERROR, advice)
 
 
 def _package() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_pose_ros.doctor.findings import Finding, Level
+from hrnet_pose_ros.doctor.findings import Finding, Severity
 from hrnet_pose_ros.version import VERSION
 
 # Raised when a key of the JSON report goes away or changes its meaning; new keys may come.
@@ -16,8 +16,13 @@ SCHEMA = 1
 
 CAN_RUN, CANNOT_RUN = 0, 1
 
-_MARKS = {Level.OK: "ok", Level.NOTE: "note", Level.WARNING: "warning", Level.ERROR: "ERROR"}
-_COLOURS = {Level.OK: "32", Level.NOTE: "36", Level.WARNING: "33", Level.ERROR: "31;1"}
+_MARKS = {
+    Severity.OK: "ok",
+    Severity.NOTE: "note",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "ERROR",
+}
+_COLOURS = {Severity.OK: "32", Severity.NOTE: "36", Severity.WARNING: "33", Severity.ERROR: "31;1"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Report:
 
     sections: Mapping[str, list[Finding]]
 
-    def of_level(self, level: Level) -> list[tuple[str, Finding]]:
+    def of_level(self, level: Severity) -> list[tuple[str, Finding]]:
         """``(section, finding)`` of all findings of a level."""
         return [
             (section, finding)
@@ -38,11 +43,11 @@ class Report:
     @property
     def can_run(self) -> bool:
         """Whether a node could run here with the default parameters."""
-        return not self.of_level(Level.ERROR)
+        return not self.of_level(Severity.ERROR)
 
     def code(self, strict: bool) -> int:
         """The exit code; ``strict``: warnings count as errors do."""
-        fine = self.can_run and not (strict and self.of_level(Level.WARNING))
+        fine = self.can_run and not (strict and self.of_level(Severity.WARNING))
         return CAN_RUN if fine else CANNOT_RUN
 
     def to_json(self) -> dict[str, Any]:
@@ -51,8 +56,10 @@ class Report:
             "schema": SCHEMA,
             "version": VERSION,
             "can_run": self.can_run,
-            "errors": [f"{section}.{one.name}" for section, one in self.of_level(Level.ERROR)],
-            "warnings": [f"{section}.{one.name}" for section, one in self.of_level(Level.WARNING)],
+            "errors": [f"{section}.{one.name}" for section, one in self.of_level(Severity.ERROR)],
+            "warnings": [
+                f"{section}.{one.name}" for section, one in self.of_level(Severity.WARNING)
+            ],
             "sections": {
                 section: [finding.to_json() for finding in findings]
                 for section, findings in self.sections.items()
@@ -71,11 +78,11 @@ class Report:
         return "\n".join([*lines, *self._verdict()])
 
     def _verdict(self) -> list[str]:
-        warnings = len(self.of_level(Level.WARNING))
+        warnings = len(self.of_level(Severity.WARNING))
         also = f" {warnings} warning{'' if warnings == 1 else 's'}." if warnings else ""
         if self.can_run:
             return [f"A node can run here with the default parameters.{also}"]
-        errors = [f"{section}: {one.name}" for section, one in self.of_level(Level.ERROR)]
+        errors = [f"{section}: {one.name}" for section, one in self.of_level(Severity.ERROR)]
         return [f"No node can run here with the default parameters: {', '.join(errors)}.{also}"]
 
 

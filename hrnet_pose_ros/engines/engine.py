@@ -73,6 +73,30 @@ class PoseEngine(ABC):
         """Estimate one pose for each box, calibrated where the model is.
 
         Arguments and errors are those of `raw_poses`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hrnet_pose_ros.engines.make_engine import make_engine
+        >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
+        >>> from hrnet_pose_ros.skeleton import JOINT_NAMES
+        >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+        >>> frame = load_check_crops()[0]  # in your code: cv2.imread(path)[..., ::-1]
+        >>> boxes = np.array([[20.0, 26.0, 153.0, 204.0]])  # x, y, width, height of each person
+        >>> poses = engine.estimate(np.ascontiguousarray(frame), boxes)
+        >>> nose = JOINT_NAMES.index("nose")
+        >>> x, y = poses.keypoints[0, nose]  # pixels of the frame
+        >>> bool(20 < x < 173 and 26 < y < 128)  # in the upper half of the box
+        True
+        >>> variance_x = poses.covariances[0, nose, 0, 0]  # px²
+        >>> bool(variance_x > 0)
+        True
+
+        A frame without persons is normal:
+
+        >>> len(engine.estimate(frame, np.zeros((0, 4))))
+        0
+        >>> engine.close()
         """
         poses = self.raw_poses(frame, boxes)
         if self.calibration is None:

@@ -5,31 +5,25 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
+from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
-from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
-from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine, why_no_tensorrt
+from hrnet_pose_ros.engines.openvino_engine import (
+    OpenVinoEngine,
+    Precision,
+    cpu_has_bfloat16,
+    read_network,
+)
+from hrnet_pose_ros.engines.precision_check import in_shorter_precision
+from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_end2end_graph, find_model
-from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized, is_quantized
-from hrnet_pose_ros.model_files.zoo import find_checkpoint
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.decoding import Method
 
-ENGINES = ("auto", "tensorrt", "openvino", "torch")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
-DECODINGS = get_args(Method)
-# Beside auto.
-PRECISIONS_OF = {
-    "tensorrt": ("float16", "float32", "int8"),
-    "openvino": ("float32", "bfloat16", "int8"),
-    "torch": ("float32",),
-}
 DEFAULT_TENSORRT = TensorRtOptions()
 
 _log = logging.getLogger(__name__)
@@ -45,6 +39,7 @@ def make_engine(
     flip_test: bool = False,
     tensorrt: TensorRtOptions = DEFAULT_TENSORRT,
     watch: BuildWatch | None = None,
+    selection: EngineSelection | None = None,
 ) -> PoseEngine:
     """Make an engine and warm it up: no later frame pays for a first time.
 
@@ -54,16 +49,18 @@ def make_engine(
         Name of a model in the models folders, or the path of its file: ``.onnx``, for the torch
         engine ``.pth``. Nothing else runs a path that ends in ``.pth``, so ``auto`` takes it.
     engine
-        One of `ENGINES`; ``auto`` takes TensorRT where a CUDA device, a TensorRT library and the
-        model's end-to-end graph are found, and OpenVINO elsewhere.
+        One of `choose_engine.ENGINES`; ``auto`` takes TensorRT where a CUDA device, a TensorRT
+        library and the model's end-to-end graph are found, and OpenVINO elsewhere; `choose_engine`
+        has the whole rule, and says what it would take.
     precision
-        One of `PRECISIONS`, of which each engine takes some. ``auto``: float16 with TensorRT, or
-        float32 where there is no other end-to-end graph; with OpenVINO bfloat16 where the CPU
-        has it and the model keeps a mean OKS of 0.995 against float32 on bundled crops. ``int8``
-        takes the model's quantised file; with OpenVINO ``NAME_int8.onnx`` (`find_quantized`).
-        A file in 8 bits must have been judged on 200 persons when it was made (`check_judged`).
+        One of `choose_engine.PRECISIONS`, of which each engine takes some. ``auto``: float16 with
+        TensorRT, or float32 where there is no other end-to-end graph; with OpenVINO bfloat16 where
+        the CPU has it and the model keeps a mean OKS of 0.995 against float32 on bundled crops.
+        ``int8`` takes the model's quantised file; with OpenVINO ``NAME_int8.onnx``
+        (`find_quantized`). A file in 8 bits must have been judged on 200 persons when it was made
+        (`check_judged`).
     decoding
-        One of `DECODINGS`.
+        One of `choose_engine.DECODINGS`.
     max_batch
         Most crops the network sees at a time, at least 1; not with TensorRT.
     threads
@@ -75,6 +72,9 @@ def make_engine(
     watch
         Hears about the build of a TensorRT plan, which can take minutes, and may end it; None
         logs.
+    selection
+        What `choose_engine` gave for these arguments, from a caller who asked already: the model's
+        file is not read again.
 
     Raises
     ------
@@ -83,43 +83,43 @@ def make_engine(
         missing or is not what it should be.
     EngineError
         The engine is not installed or cannot run here; as BuildCancelled: the watch ended it.
+
+    Examples
+    --------
+    The bundled model on the processor, and the person of a bundled picture:
+
+    >>> import numpy as np
+    >>> from hrnet_pose_ros.engines.make_engine import make_engine
+    >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
+    >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+    >>> frame = load_check_crops()[0]  # uint8 RGB, 256 rows and 192 columns
+    >>> poses = engine.estimate(frame, np.array([[20.0, 26.0, 153.0, 204.0]]))
+    >>> len(poses)
+    1
+    >>> engine.close()
     """
-    for name, value, choices in (
-        ("engine", engine, ENGINES),
-        ("precision", precision, PRECISIONS),
-        ("decoding", decoding, DECODINGS),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
     if max_batch < 1:
         raise ValueError(f"max_batch must be at least 1, got {max_batch}")
     if threads < 0:
         raise ValueError(f"threads must be at least 0 (0: all cores), got {threads}")
-    if engine == "auto" and str(model).endswith(CHECKPOINT):
-        engine = "torch"
-    if engine != "auto" and precision not in ("auto", *PRECISIONS_OF[engine]):
-        raise ValueError(
-            f"the {engine} engine takes precision auto, {', '.join(PRECISIONS_OF[engine])}; "
-            f"got {precision!r}"
-        )
-
-    graph = _end2end_graph(model, engine, precision, decoding, flip_test, tensorrt.device)
+    if selection is None:
+        selection = choose_engine(model, engine, precision, decoding, flip_test, tensorrt.device)
+    _log.info("engine %s: %s", selection.engine, selection.why)
+    if selection.file is None:
+        raise EngineError(f"the TensorRT engine cannot run here: {selection.unusable}")
     made: TensorRtEngine | OpenVinoEngine | TorchEngine
-    if graph is not None:
-        if precision == "int8":
-            check_judged(graph)
-        made = TensorRtEngine(graph, options=tensorrt, watch=watch or BuildWatch())
-    elif engine == "torch":
+    if selection.engine == "tensorrt":
+        made = TensorRtEngine(selection.file, options=tensorrt, watch=watch or BuildWatch())
+    elif selection.engine == "torch":
         made = TorchEngine(
-            find_checkpoint(model)[0],
-            decoding=decoding,
+            selection.file,
+            decoding=selection.decoding,
             max_batch=max_batch,
             threads=threads,
-            flip_test=flip_test,
+            flip_test=selection.flip_test,
         )
     else:
-        path = find_quantized(model) if precision == "int8" else find_model(model, ONNX)
-        made = _openvino_engine(path, precision, decoding, max_batch, threads, flip_test)
+        made = _openvino_engine(selection, selection.file, max_batch, threads)
     try:
         made.warm_up()
     except Exception:
@@ -128,67 +128,24 @@ def make_engine(
     return made
 
 
-def _end2end_graph(
-    model: str | Path,
-    engine: str,
-    precision: str,
-    decoding: Method,
-    flip_test: bool,
-    device: int,
-) -> Path | None:
-    """The file for the TensorRT engine where that is the one to take."""
-    if engine not in ("auto", "tensorrt") or precision == "bfloat16":
-        return None
-    nothing_else = engine == "tensorrt" or precision == "float16"
-    missing = why_no_tensorrt(device)
-    if missing and nothing_else:
-        raise EngineError(f"the TensorRT engine cannot run here: {missing}")
-    if missing:
-        return None
-    try:
-        return find_end2end_graph(model, precision, decoding, flip_test)
-    except ModelError as error:
-        if nothing_else or precision == "int8":  # a file was asked for, and there is a GPU for it
-            raise
-        _log.warning("engine auto takes OpenVINO, though there is a GPU: %s", error)
-        return None
-
-
 def _openvino_engine(
-    path: Path, precision: str, decoding: Method, max_batch: int, threads: int, flip_test: bool
+    selection: EngineSelection, file: ModelFile, max_batch: int, threads: int
 ) -> OpenVinoEngine:
+    network = read_network(file)  # compiled once or twice
+
     def compiled(precision: Precision) -> OpenVinoEngine:
         return OpenVinoEngine(
-            path,
+            file,
             precision=precision,
-            decoding=decoding,
+            decoding=selection.decoding,
             max_batch=max_batch,
             threads=threads,
-            flip_test=flip_test,
+            flip_test=selection.flip_test,
+            network=network,
         )
 
-    if precision in ("auto", "int8") and is_quantized(path):
-        check_judged(path)
+    if selection.precision != "auto":
+        return compiled(cast(Precision, selection.precision))
+    if file.heatmaps().quantized:
         return compiled("int8")
-    if precision in ("float32", "bfloat16", "int8"):
-        return compiled(cast(Precision, precision))
-    reference = compiled("float32")
-    if not cpu_has_bfloat16():
-        _log.info("precision float32: this CPU has no bfloat16")
-        return reference
-    shorter = compiled("bfloat16")
-    kept = mean_oks(shorter, reference, load_check_crops())
-    if kept >= LEAST_OKS:
-        _log.info("precision bfloat16: mean OKS against float32 is %.4f", kept)
-        reference.close()
-        return shorter
-    # NaN: the model sees nobody on the bundled crops, so nothing speaks for bfloat16.
-    _log.info(
-        "precision float32: in bfloat16 the mean OKS of '%s' on the bundled crops is %.4f, "
-        "needed is %.3f",
-        shorter.info.model,
-        kept,
-        LEAST_OKS,
-    )
-    shorter.close()
-    return reference
+    return in_shorter_precision(compiled, cpu_has_bfloat16())

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +10,8 @@ import numpy as np
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.graph_ports import Port, Ports, check_heatmap_ports, foreign_graph
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
-from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.decoding import Method
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -33,20 +32,21 @@ class OpenVinoEngine(HeatmapEngine):
 
     def __init__(
         self,
-        model: str | Path,
+        file: ModelFile,
         *,
         precision: Precision,
         decoding: Method = "quarter",
         flip_test: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
         threads: int = 0,
+        network: Any = None,
     ) -> None:
-        """Read and compile a model.
+        """Compile a model.
 
         Parameters
         ----------
-        model
-            The ONNX file.
+        file
+            The ONNX file of a heatmap graph.
         precision
             What the network computes with. Always set explicitly: OpenVINO's own default is
             bfloat16 on some CPUs.
@@ -58,24 +58,27 @@ class OpenVinoEngine(HeatmapEngine):
             Most crops the network sees at a time.
         threads
             CPU threads; 0 takes all cores.
+        network
+            What `read_network` gave for the file, for callers who compile it more than once; None
+            reads it.
 
         Raises
         ------
         ModelError
-            The file is missing, damaged, or not exported by this package; or it is quantised and
-            the precision is not int8, or the other way round.
+            The file is not a heatmap graph exported by this package, or OpenVINO cannot read it;
+            or it is quantised and the precision is not int8, or the other way round.
         EngineError
             OpenVINO is not installed, or the CPU lacks the precision.
         """
         openvino = import_openvino()
         hint = openvino.properties.hint
-        model = Path(model)
         core = openvino.Core()
-        network = _read_model(core, model)
-        metadata = _read_metadata(network, model)
+        if network is None:
+            network = read_network(file)
+        metadata = file.heatmaps()
         if metadata.quantized != (precision == "int8"):
             held = "computes in 8 bits" if metadata.quantized else "is not quantised"
-            raise ModelError(f"'{model}' {held} and cannot run with precision {precision}")
+            raise ModelError(f"'{file.path}' {held} and cannot run with precision {precision}")
         if precision == "bfloat16" and not cpu_has_bfloat16():
             raise EngineError(
                 f"this CPU ({_cpu_name(core)}) has no bfloat16; use precision float32 or auto"
@@ -87,12 +90,13 @@ class OpenVinoEngine(HeatmapEngine):
         }
         if threads:
             settings[openvino.properties.inference_num_threads] = threads
-        self._requests = []  # run one after the other, the first one takes the crops
+        # OpenVINO's own objects, public for measurements; empty once the engine is closed.
+        self.requests: list[Any] = []  # run one after the other, the first one takes the crops
         if precision == "bfloat16":
-            body, network = _without_last_convolution(network, model)
+            body, network = _without_last_convolution(network, file)
             short = settings | {hint.inference_precision: openvino.Type.bf16}
-            self._requests.append(core.compile_model(body, "CPU", short).create_infer_request())
-        self._requests.append(core.compile_model(network, "CPU", settings).create_infer_request())
+            self.requests.append(core.compile_model(body, "CPU", short).create_infer_request())
+        self.requests.append(core.compile_model(network, "CPU", settings).create_infer_request())
         super().__init__(
             metadata=metadata,
             decoding=decoding,
@@ -103,7 +107,7 @@ class OpenVinoEngine(HeatmapEngine):
                 device=_cpu_name(core),
                 precision=precision,
                 decoding=decoding,
-                checksum=hashlib.sha256(model.read_bytes()).hexdigest(),
+                checksum=file.checksum,
                 input_width=metadata.input_width,
                 input_height=metadata.input_height,
                 flip_test=flip_test,
@@ -112,14 +116,14 @@ class OpenVinoEngine(HeatmapEngine):
 
     def _run(self, crops: np.ndarray) -> np.ndarray:
         values = crops
-        for request in self._requests:
+        for request in self.requests:
             request.infer([values], share_inputs=True)
             values = request.get_output_tensor(0).data
         return values
 
     def close(self) -> None:
         super().close()
-        self._requests = []  # they hold the compiled network alive
+        self.requests = []  # they hold the compiled network alive
 
 
 def import_openvino() -> Any:
@@ -144,49 +148,51 @@ def _cpu_name(core: Any) -> str:
     return str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
-def _read_model(core: Any, path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(f"no model at '{path}': no such file")
-    try:
-        return core.read_model(path)
-    except RuntimeError as error:
-        raise ModelError(f"'{path}' is damaged or not an ONNX model: export it again") from error
+def read_network(file: ModelFile) -> Any:
+    """A heatmap graph as OpenVINO's network, with the inputs and outputs that its metadata says.
 
-
-def _without_last_convolution(network: Any, path: Path) -> tuple[Any, Any]:
-    """Cut a network in two: all but its last convolution (with bias), and that one."""
-    openvino = import_openvino()
-    biased = network.get_results()[0].input_value(0).get_node()
-    convolution = biased.input_value(0).get_node()
-    if convolution.get_type_name() != "Convolution":
-        raise ModelError(f"'{path}' does not end in a convolution: use precision float32")
-    features = convolution.input_value(0)
-    body = openvino.Model([openvino.opset13.result(features)], network.get_parameters())
-    entry = openvino.opset13.parameter(features.get_partial_shape(), openvino.Type.f32)
-    convolution.input(0).replace_source_output(entry.output(0))
-    return body, openvino.Model(network.get_results(), [entry])
-
-
-def _read_metadata(network: Any, path: Path) -> ModelMetadata:
-    """Read ONNX ``metadata_props``, which OpenVINO keeps under ``framework``, and check the graph.
-
-    Raises ModelError where there are none, or the graph has other inputs and outputs than they say.
+    Raises
+    ------
+    ModelError
+        OpenVINO cannot read the file, it was not exported by this package, or it has other inputs
+        and outputs than it says.
+    EngineError
+        OpenVINO is not installed.
     """
-    framework = ["framework"]
-    found = network.get_rt_info(framework).astype(dict) if network.has_rt_info(framework) else {}
-    properties = {key: value.astype(str) for key, value in found.items()}
+    core = import_openvino().Core()
+    metadata = None if file.kind == "foreign" else file.heatmaps()
+    try:
+        network = core.read_model(file.path)
+    except RuntimeError as error:
+        raise ModelError(
+            f"'{file.path}' is damaged or not an ONNX model: export it again"
+        ) from error
     ports = Ports(
         tuple(_port(taken, "input") for taken in network.inputs),
         tuple(_port(given, "output") for given in network.outputs),
     )
     try:
-        if not any(key.startswith(KEY_PREFIX) for key in properties):
+        if metadata is None:
             raise foreign_graph(ports)
-        metadata = ModelMetadata.from_properties(properties)
         check_heatmap_ports(ports, metadata)
-        return metadata
     except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+        raise ModelError(f"'{file.path}': {error}") from error
+    return network
+
+
+def _without_last_convolution(network: Any, file: ModelFile) -> tuple[Any, Any]:
+    """Cut a copy of a network in two: all but its last convolution (with bias), and that one."""
+    openvino = import_openvino()
+    network = network.clone()
+    biased = network.get_results()[0].input_value(0).get_node()
+    convolution = biased.input_value(0).get_node()
+    if convolution.get_type_name() != "Convolution":
+        raise ModelError(f"'{file.path}' does not end in a convolution: use precision float32")
+    features = convolution.input_value(0)
+    body = openvino.Model([openvino.opset13.result(features)], network.get_parameters())
+    entry = openvino.opset13.parameter(features.get_partial_shape(), openvino.Type.f32)
+    convolution.input(0).replace_source_output(entry.output(0))
+    return body, openvino.Model(network.get_results(), [entry])
 
 
 def _port(node: Any, unnamed: str) -> Port:

@@ -7,11 +7,15 @@ second for the bundled model, so it is never stored.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
 import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
-from hrnet_pose_ros.model_files.find import find_bundled_file
+from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.pose.oks import mean_crop_oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
@@ -21,6 +25,52 @@ LEAST_OKS = 0.995
 
 CHECK_CROPS = "check_crops.png"
 CHECK_CROP_SIZE = (192, 256)  # width, height
+
+_Engine = TypeVar("_Engine", bound=HeatmapEngine)
+
+_log = logging.getLogger(__name__)
+
+
+def in_shorter_precision(
+    compiled: Callable[[Literal["float32", "bfloat16"]], _Engine],
+    cpu_has_bfloat16: bool,
+    similarity: Callable[[_Engine, _Engine], float] | None = None,
+) -> _Engine:
+    """The model's engine in bfloat16 where the CPU has it and the key points stay, else float32.
+
+    Parameters
+    ----------
+    compiled
+        Makes the engine in a precision; the one that is not taken is closed.
+    cpu_has_bfloat16
+        Whether the CPU computes with it in hardware.
+    similarity
+        Mean OKS of an engine against a reference, NaN where nobody is seen; None takes `mean_oks`
+        on the bundled crops.
+    """
+    reference = compiled("float32")
+    if not cpu_has_bfloat16:
+        _log.info("precision float32: this CPU has no bfloat16")
+        return reference
+    shorter = compiled("bfloat16")
+    if similarity is None:
+        kept = mean_oks(shorter, reference, load_check_crops())
+    else:
+        kept = similarity(shorter, reference)
+    if kept >= LEAST_OKS:
+        _log.info("precision bfloat16: mean OKS against float32 is %.4f", kept)
+        reference.close()
+        return shorter
+    # NaN: the model sees nobody on the bundled crops, so nothing speaks for bfloat16.
+    _log.info(
+        "precision float32: in bfloat16 the mean OKS of '%s' on the bundled crops is %.4f, "
+        "needed is %.3f",
+        shorter.info.model,
+        kept,
+        LEAST_OKS,
+    )
+    shorter.close()
+    return reference
 
 
 def load_check_crops() -> np.ndarray:

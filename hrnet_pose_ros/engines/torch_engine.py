@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +11,8 @@ from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngine
 from hrnet_pose_ros.model_files.find import metadata_beside
 from hrnet_pose_ros.model_files.metadata import ModelMetadata, usual_target_sigma
-from hrnet_pose_ros.model_files.zoo import entry_of_file
+from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.model_files.zoo import entry_of
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.version import VERSION
 
@@ -27,7 +26,7 @@ class TorchEngine(HeatmapEngine):
 
     def __init__(
         self,
-        checkpoint: str | Path,
+        file: ModelFile,
         *,
         input_size: tuple[int, int] | None = None,
         colour_order: str | None = None,
@@ -40,7 +39,7 @@ class TorchEngine(HeatmapEngine):
 
         Parameters
         ----------
-        checkpoint
+        file
             A pose checkpoint in any layout that `load_pose_network` reads.
         input_size
             (width, height) of the crops in pixels: a checkpoint does not say it. None takes what
@@ -77,10 +76,9 @@ class TorchEngine(HeatmapEngine):
         from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
         from hrnet_pose_ros.network.pose_networks import check_stride, usual_colour_order
 
-        checkpoint = Path(checkpoint)
-        network = load_pose_network(checkpoint)
+        network = load_pose_network(file.path)
         check_stride(network)
-        known = entry_of_file(checkpoint)
+        known = entry_of(file)
         if known is None:
             input_size = input_size or (192, 256)
             colour_order = colour_order or usual_colour_order(network)
@@ -91,28 +89,27 @@ class TorchEngine(HeatmapEngine):
             torch.set_num_threads(threads)
         self._torch = torch
         self._network: HeatmapNetwork | None = HeatmapNetwork(network, colour_order).eval()
-        checksum = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
         super().__init__(
             metadata=ModelMetadata(
-                name=checkpoint.stem,
+                name=file.path.stem,
                 configuration=network.configuration.name,
                 input_width=input_size[0],
                 input_height=input_size[1],
                 target_sigma=known.target_sigma if known else usual_target_sigma(input_size),
                 flip_shift=known.flip_shift if known else True,
-                checkpoint_sha256=checksum,
+                checkpoint_sha256=file.checksum,
                 package_version=VERSION,
                 colour_order=colour_order,
-            ).with_calibrations_of(metadata_beside(checkpoint)),
+            ).with_calibrations_of(metadata_beside(file.path)),
             decoding=decoding,
             max_batch=max_batch,
             info=EngineInfo(
-                model=checkpoint.stem,
+                model=file.path.stem,
                 engine="torch",
                 device=platform.processor() or platform.machine(),
                 precision="float32",
                 decoding=decoding,
-                checksum=checksum,
+                checksum=file.checksum,
                 input_width=input_size[0],
                 input_height=input_size[1],
                 flip_test=flip_test,

@@ -11,8 +11,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hrnet_pose_ros.files import replacing
-from hrnet_pose_ros.model_files.find import CHECKPOINT
+from hrnet_pose_ros.model_files.checksums import sha256_of
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT
 from hrnet_pose_ros.model_files.zoo import ZooEntry
 
 ATTEMPTS = 3
@@ -68,7 +69,7 @@ def fetch(
     path = folder / (entry.name + CHECKPOINT)
     if path.exists():
         try:
-            entry.check(path)
+            entry.check(sha256_of(path), path)
         except ModelError as error:
             say(f"{error}: fetching it again")
         else:
@@ -81,7 +82,7 @@ def fetch(
     with replacing(path) as part:
         if local is not None:
             shutil.copyfile(local, part)
-            entry.check(part, str(local))
+            entry.check(sha256_of(part), local)
         else:
             _download_checked(entry, address, part, timeout_s, say)
     return path
@@ -109,7 +110,7 @@ def _download_checked(
         try:
             _download(address, part, entry.name, timeout_s)
             try:
-                return entry.check(part, address)
+                return entry.check(sha256_of(part), address)
             except ModelError as error:
                 raise _TryAgain(str(error)) from None
         except _TryAgain as error:

@@ -204,11 +204,7 @@ class ModelMetadata:
         """
         held = graph_of(properties)
         if held != graph:
-            raise ModelError(
-                f"the file holds a {held} graph, wanted is a {graph} graph: make one with "
-                f"'hrnet_pose export --graph {graph}'"
-            )
-
+            raise wrong_graph(held, graph)
         for key, expected in (
             ("format_version", FORMAT_VERSION),
             ("skeleton", SKELETON),
@@ -249,6 +245,15 @@ def _judgement(values: dict[str, Any]) -> Int8Judgement:
         return Int8Judgement(**values)
     except TypeError:
         raise ModelError(f"the model's 'int8_judgement' is unreadable: {values}") from None
+
+
+def wrong_graph(held: str, wanted: Graph) -> ModelError:
+    """The error for a file that holds another graph than the caller needs."""
+    words = {"heatmaps": "a heatmaps graph", "end2end": "an end-to-end graph"}
+    return ModelError(
+        f"the file holds {words.get(held, f'a graph {held!r}')}, wanted is {words[wanted]}: make "
+        f"one with 'hrnet_pose export --graph {wanted}'"
+    )
 
 
 def graph_of(properties: Mapping[str, str]) -> str:

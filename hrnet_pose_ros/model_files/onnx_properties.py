@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from hrnet_pose_ros.model_files.metadata import ModelError
 
@@ -30,12 +31,19 @@ def read_properties(path: Path) -> dict[str, str]:
         The file is missing, truncated, or no ONNX model.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _properties(data)
+        with path.open("rb") as file:
+            return properties_of(file, path)
     except FileNotFoundError:
         raise ModelError(f"no model at '{path}': no such file") from None
     except OSError as error:
         raise ModelError(f"'{path}' cannot be read: {error.strerror}") from error
+
+
+def properties_of(file: IO[bytes], path: Path) -> dict[str, str]:
+    """The same of an open file, which the message calls ``path``."""
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _properties(data)
     except ValueError as error:  # an empty file, or one that ends in a field
         raise ModelError(f"'{path}' is damaged or not an ONNX model: export it again") from error
 

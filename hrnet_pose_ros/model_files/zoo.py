@@ -7,22 +7,15 @@ stand in the zoo, so that no user has to know them.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_pose_ros.model_files.find import (
-    CHECKPOINT,
-    END2END,
-    ONNX,
-    find_bundled_file,
-    find_model,
-    models_folders,
-)
+from hrnet_pose_ros.model_files.folders import files_of, find_bundled_file
 from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, TARGET_SIGMAS, ModelError
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
@@ -31,7 +24,7 @@ CHECKSUM_DIGITS = 8  # published file names hold so many hexadecimal digits of t
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelPublisher:
     """Who publishes models.
 
     Attributes
@@ -99,7 +92,7 @@ class ZooEntry:
     target_sigma: float
     flip_shift: bool
     decoding: str
-    source: Source
+    source: ModelPublisher
     file: str
     ap: float | None = None
     sha256: str | None = None
@@ -134,16 +127,15 @@ class ZooEntry:
             "colour_order": self.colour_order,
         }
 
-    def check(self, path: Path, origin: str = "") -> None:
-        """Raise ModelError unless the file has the published checksum (where there is one).
+    def check(self, checksum: str, origin: str | Path) -> None:
+        """Raise ModelError unless this is the published checksum (where there is one).
 
-        ``origin`` is what the message calls the file, by default its path.
+        ``origin`` is what the message calls the file.
         """
-        found = sha256_of(path)
-        if self.sha256 is not None and not found.startswith(self.sha256):
+        if self.sha256 is not None and not checksum.startswith(self.sha256):
             raise ModelError(
-                f"'{origin or path}' is not the published {self.name}: its SHA-256 begins with "
-                f"{found[:CHECKSUM_DIGITS]}, expected is {self.sha256}"
+                f"'{origin}' is not the published {self.name}: its SHA-256 begins with "
+                f"{checksum[:CHECKSUM_DIGITS]}, expected is {self.sha256}"
             )
 
 
@@ -179,55 +171,18 @@ def read_zoo(path: Path | None = None) -> dict[str, ZooEntry]:
         raise ModelError(f"'{path}': {error}") from None
 
 
-def find_checkpoint(model: str | Path) -> tuple[Path, ZooEntry | None]:
-    """Find a checkpoint by zoo name, by name in the models folders, or by path.
-
-    Returns
-    -------
-    The file, and what the zoo knows of it (None: nothing).
-
-    Raises
-    ------
-    ModelError
-        There is no such file, or under a zoo entry's name lies another file.
-    """
-    path = find_model(model, CHECKPOINT)
-    entry = read_zoo().get(str(model))
-    if entry is None:
-        return path, entry_of_file(path)
-    try:
-        entry.check(path)
-    except ModelError as error:
-        raise ModelError(
-            f"{error}; 'hrnet_pose fetch {entry.name}' brings that one, a path takes yours"
-        ) from None
-    return path, entry
-
-
-def entry_of_file(path: Path) -> ZooEntry | None:
+def entry_of(file: ModelFile) -> ZooEntry | None:
     """The zoo entry that a checkpoint file is, wherever it lies.
 
     Known by its checksum; where none is published by its name.
     """
-    checksum = sha256_of(path)
     for entry in read_zoo().values():
         if entry.sha256 is None:
-            if path.name in (entry.file, entry.name + CHECKPOINT):
+            if file.path.name in (entry.file, entry.name + CHECKPOINT):
                 return entry
-        elif checksum.startswith(entry.sha256):
+        elif file.checksum.startswith(entry.sha256):
             return entry
     return None
-
-
-def files_of(name: str) -> list[Path]:
-    """The files of a model in the models folders: checkpoint, ONNX, end-to-end graphs."""
-    found = [
-        path
-        for folder in models_folders()
-        for pattern in (name + CHECKPOINT, name + ONNX, f"{name}{END2END}*{ONNX}")
-        for path in sorted(folder.glob(pattern))
-    ]
-    return list(dict.fromkeys(found))
 
 
 def way_to(name: str, suffix: str) -> str | None:
@@ -245,21 +200,12 @@ def way_to(name: str, suffix: str) -> str | None:
     return f"get it with 'hrnet_pose fetch {name}{origin}'{then}"
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _source(name: str, values: dict[str, Any]) -> Source:
-    source: Source = _filled(Source, {"name": name, **values}, f"sources.{name}")
+def _source(name: str, values: dict[str, Any]) -> ModelPublisher:
+    source: ModelPublisher = _filled(ModelPublisher, {"name": name, **values}, f"sources.{name}")
     return source
 
 
-def _entry(name: str, values: dict[str, Any], sources: dict[str, Source]) -> ZooEntry:
+def _entry(name: str, values: dict[str, Any], sources: dict[str, ModelPublisher]) -> ZooEntry:
     place = f"models.{name}"
     values = {"name": name, **values}
     size, source = values.get("input_size"), values.get("source")

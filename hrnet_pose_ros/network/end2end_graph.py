@@ -21,7 +21,7 @@ from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-class Stages(NamedTuple):
+class GraphStages(NamedTuple):
     """What the graph computes, step by step; the last two stay inside.
 
     crops: float32 ``[N, 3, H_in, W_in]`` in whole levels from 0 to 255; heatmaps: float32
@@ -84,12 +84,12 @@ class End2EndGraph(nn.Module):
     def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphPoints:
         return GraphPoints(*self.stages(image, crop_to_image)[:3])
 
-    def stages(self, image: Tensor, crop_to_image: Tensor) -> Stages:
+    def stages(self, image: Tensor, crop_to_image: Tensor) -> GraphStages:
         """All steps of ``forward``, with what is between them."""
         crops = sample_crops(image, crop_to_image, self.input_size)
         heatmaps = self.heatmaps(crops)
         points: GraphPoints = self.decoder(heatmaps, crop_to_image)
-        return Stages(points.keypoints, points.scores, points.covariances, crops, heatmaps)
+        return GraphStages(points.keypoints, points.scores, points.covariances, crops, heatmaps)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """Crops ``[N, 3, H_in, W_in]`` in levels to heatmaps ``[N, 17, h, w]``, both float32."""

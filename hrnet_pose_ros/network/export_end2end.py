@@ -7,6 +7,7 @@ Needs the packages ``torch``, ``onnx`` and ``onnxruntime``.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.model_files.folders import END2END
 from hrnet_pose_ros.model_files.metadata import (
     STRIDE,
     End2EndGraphMetadata,
@@ -23,7 +25,7 @@ from hrnet_pose_ros.model_files.metadata import (
     ModelMetadata,
 )
 from hrnet_pose_ros.network.checkpoints import load_pose_network
-from hrnet_pose_ros.network.end2end_graph import End2EndGraph, Stages
+from hrnet_pose_ros.network.end2end_graph import End2EndGraph, GraphStages
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
 from hrnet_pose_ros.network.onnx_files import (
     ExportError,
@@ -49,6 +51,9 @@ DECODING_TOLERANCE = 1e-3
 # steps of 1/32 px, or a DARK step at the edge of what is taken, may go either way.
 SHARE = 0.98
 
+# All steps of a graph's file for an image and transforms from crop to image.
+RunStages = Callable[[Path, np.ndarray, np.ndarray], GraphStages]
+
 
 def export_end2end_graph(
     checkpoint: str | Path,
@@ -65,6 +70,7 @@ def export_end2end_graph(
     flip_shift: bool = True,
     colour_order: str | None = None,
     calibrated: ModelMetadata | None = None,
+    run: RunStages | None = None,
 ) -> End2EndGraphMetadata:
     """Write the whole way from image to key points as ONNX, after checking it.
 
@@ -79,13 +85,15 @@ def export_end2end_graph(
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_end2end*.onnx`` so that engines find it beside the model
-        NAME; the model's name is what stands before the last ``_pose``.
+        NAME; the model's name is what stands before the last ``_end2end``.
     precision
         ``"float16"`` or ``"float32"``: what the network computes with.
     decoding, flip_test
         What is compiled into the graph.
     image_size
         (width, height) in pixels of the only images that the graph will take; None: any.
+    run
+        Runs the written file for the check; None takes `run_stages`.
 
     Raises
     ------
@@ -96,10 +104,10 @@ def export_end2end_graph(
         A step of the file differs; the message says which and by how much.
     """
     checkpoint, output = Path(checkpoint), Path(output)
-    name, found, _ = output.stem.rpartition("_pose")
+    name, found, _ = output.stem.rpartition(END2END)
     if not (name and found):
         raise ModelError(
-            f"an end-to-end graph of the model NAME is called NAME_end2end*.onnx, so that engines "
+            f"an end-to-end graph of the model NAME is called NAME{END2END}*.onnx, so that engines "
             f"find it; got '{output.name}'"
         )
     if precision not in ("float16", "float32"):
@@ -120,7 +128,7 @@ def export_end2end_graph(
     with replacing(output) as written:
         model = _traced(End2EndGraph(network, metadata).eval(), metadata, written.parent)
         save_model(model, metadata.to_properties(), written)
-        check_end2end_graph(written, network, metadata, crops)
+        check_end2end_graph(written, network, metadata, crops, run or run_stages)
     return metadata
 
 
@@ -131,7 +139,7 @@ class _WithStages(nn.Module):
         super().__init__()
         self.graph = graph
 
-    def forward(self, image: Tensor, crop_to_image: Tensor) -> Stages:
+    def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphStages:
         return self.graph.stages(image, crop_to_image)
 
 
@@ -157,16 +165,20 @@ def _traced(graph: End2EndGraph, metadata: End2EndGraphMetadata, folder: Path) -
 
 
 def check_end2end_graph(
-    path: Path, network: nn.Module, metadata: End2EndGraphMetadata, crops: np.ndarray
+    path: Path,
+    network: nn.Module,
+    metadata: End2EndGraphMetadata,
+    crops: np.ndarray,
+    run: RunStages,
 ) -> None:
-    """Run a file by ONNX Runtime and compare each step; ExportError where one differs.
+    """Run a file by ``run`` and compare each step; ExportError where one differs.
 
     ``network`` is the pose network in float32; ``crops`` uint8 ``[N, H', W', 3]`` of persons.
     """
     image, boxes = image_of_crops(crops, metadata.image_size)
     size = metadata.model.input_size
     transforms = crop_to_image(boxes, size)
-    stages = run_stages(path, image, transforms.astype(np.float32))
+    stages = run(path, image, transforms.astype(np.float32))
 
     expected = warp_crops(image, transforms, size).transpose(0, 3, 1, 2)
     near = np.abs(stages.crops - expected) <= 1
@@ -202,7 +214,7 @@ def check_end2end_graph(
         )
 
 
-def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> Stages:
+def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> GraphStages:
     """All steps of an end-to-end graph's file, as ONNX Runtime computes them on the CPU."""
     import onnx
 
@@ -214,7 +226,7 @@ def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> Stag
     outputs = onnx_session(model.SerializeToString()).run(
         OUTPUTS + INSIDE, dict(zip(INPUTS, (image, crop_to_image), strict=True))
     )
-    return Stages(*outputs)
+    return GraphStages(*outputs)
 
 
 def image_of_crops(

@@ -16,6 +16,7 @@ import numpy as np
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
@@ -28,7 +29,7 @@ from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
 
 
 def quantize_end2end_graph(
-    model: str | Path,
+    model: ModelFile,
     output: str | Path,
     calibrating: np.ndarray,
     judging: np.ndarray,
@@ -44,7 +45,7 @@ def quantize_end2end_graph(
     Parameters
     ----------
     model
-        An end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
+        The file of an end-to-end graph of `hrnet_pose export --graph end2end --precision float32`.
     output
         The file to write.
     calibrating, judging
@@ -65,16 +66,16 @@ def quantize_end2end_graph(
     """
     import onnx
 
-    model, output = Path(model), Path(output)
-    graph = onnx.load(str(model))
-    metadata = _float32_metadata(graph, model)
+    output = Path(output)
+    metadata = _float32_metadata(model)
+    graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, precision="int8")
     with replacing(output) as written:
-        _quantize(model, written, quantized_convolutions(graph), calibrating)
+        _quantize(model.path, written, quantized_convolutions(graph), calibrating)
         quantized = onnx.load(str(written))
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
-            found_key_points(model, judging),
+            found_key_points(model.path, judging),
             found_key_points(written, judging),
             metadata.model.input_size,
             calibrated=len(calibrating),
@@ -97,16 +98,11 @@ def quantized_convolutions(graph: Any) -> list[str]:
     return [node.name for node in graph.graph.node if node.op_type == "Conv"][:-1]
 
 
-def _float32_metadata(graph: Any, path: Path) -> End2EndGraphMetadata:
-    try:
-        metadata = End2EndGraphMetadata.from_properties(
-            {p.key: p.value for p in graph.metadata_props}
-        )
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+def _float32_metadata(model: ModelFile) -> End2EndGraphMetadata:
+    metadata = model.end2end()
     if metadata.precision != "float32" or metadata.image_size is not None:
         raise ModelError(
-            f"'{path}' is an end-to-end graph in {metadata.precision} for images of "
+            f"'{model.path}' is an end-to-end graph in {metadata.precision} for images of "
             f"{metadata.image_size or 'any size'}; quantising starts from float32 and any size: "
             "'hrnet_pose export --graph end2end --precision float32'"
         )

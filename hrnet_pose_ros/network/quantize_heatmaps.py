@@ -20,6 +20,7 @@ import numpy as np
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
@@ -35,7 +36,7 @@ _AT_A_TIME = 8  # crops judged in one run
 
 
 def quantize_heatmap_graph(
-    model: str | Path,
+    model: ModelFile,
     output: str | Path,
     calibrating: np.ndarray,
     judging: np.ndarray,
@@ -49,7 +50,7 @@ def quantize_heatmap_graph(
     Parameters
     ----------
     model
-        A file of `hrnet_pose export`.
+        The file of a heatmap graph of `hrnet_pose export`.
     output
         The file to write.
     calibrating, judging, least_oks
@@ -64,15 +65,15 @@ def quantize_heatmap_graph(
     """
     import onnx
 
-    model, output = Path(model), Path(output)
-    graph = onnx.load(str(model))
-    metadata = _float32_metadata(graph, model)
+    output = Path(output)
+    metadata = _float32_metadata(model)
+    graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, quantized=True)
     with replacing(output) as written:
         quantized = _quantized(graph, calibrating)
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
-            _found(model, metadata, judging),
+            _found(model.path, metadata, judging),
             _found(written, metadata, judging),
             metadata.input_size,
             calibrated=len(calibrating),
@@ -83,13 +84,12 @@ def quantize_heatmap_graph(
     return metadata, change
 
 
-def _float32_metadata(graph: Any, path: Path) -> ModelMetadata:
-    try:
-        metadata = ModelMetadata.from_properties({p.key: p.value for p in graph.metadata_props})
-    except ModelError as error:
-        raise ModelError(f"'{path}': {error}") from error
+def _float32_metadata(model: ModelFile) -> ModelMetadata:
+    metadata = model.heatmaps()
     if metadata.quantized:
-        raise ModelError(f"'{path}' computes in 8 bits already; quantising starts from float32")
+        raise ModelError(
+            f"'{model.path}' computes in 8 bits already; quantising starts from float32"
+        )
     return metadata
 
 

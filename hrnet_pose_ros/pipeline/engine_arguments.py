@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.openvino_engine import import_openvino
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
-from hrnet_pose_ros.model_files.find import ONNX, find_model
-from hrnet_pose_ros.model_files.metadata import ModelMetadata
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
 from hrnet_pose_ros.pipeline.settings import Settings
 
 GPU_PRECISIONS = ("float16", "int8")  # OpenVINO has no float16 here, and int8 needs its own file
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of `make_engine`, except ``watch``."""
+    """Return the keyword arguments of `make_engine`, except ``watch`` and ``selection``."""
     return {
         "model": settings.model,
         "engine": settings.engine,
@@ -38,6 +37,13 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
+def selected_engine(arguments: Mapping[str, Any], **options: Any) -> EngineSelection:
+    """What `choose_engine` takes for the arguments of an engine; options and errors as there."""
+    asked = ("model", "engine", "precision", "decoding", "flip_test")
+    device = arguments["tensorrt"].device
+    return choose_engine(**{name: arguments[name] for name in asked}, device=device, **options)
+
+
 def cpu_arguments(settings: Settings) -> dict[str, Any]:
     """Return the arguments for OpenVINO as the fallback of a GPU engine.
 
@@ -54,7 +60,7 @@ def why_no_cpu_fallback(settings: Settings) -> str:
     """
     try:
         import_openvino()
-        ModelMetadata.from_properties(read_properties(find_model(settings.model, ONNX)))
+        selected_engine(cpu_arguments(settings))
     except (EngineError, ValueError) as error:  # a ModelError is a ValueError
         return str(error)
     return ""

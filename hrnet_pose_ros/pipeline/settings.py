@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hrnet_pose_ros.engines.choose_engine import DECODINGS, ENGINES, PRECISIONS
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
-from hrnet_pose_ros.engines.make_engine import DECODINGS, ENGINES, PRECISIONS
 from hrnet_pose_ros.engines.tensorrt.options import (
     LARGEST_SIDE,
     OPTIMIZATION_LEVELS,

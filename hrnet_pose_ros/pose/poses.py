@@ -29,6 +29,30 @@ class Poses:
         float32 ``[N, 17, 2, 2]``, px², symmetric and positive definite; NaN where not valid.
     valid
         bool ``[N, 17]``: whether the heatmap of the joint has a peak above 0.
+
+    Examples
+    --------
+    Two persons, the second without a left wrist:
+
+    >>> import numpy as np
+    >>> from hrnet_pose_ros.pose.poses import Poses
+    >>> from hrnet_pose_ros.skeleton import JOINT_NAMES
+    >>> wrist = JOINT_NAMES.index("left_wrist")
+    >>> keypoints = np.full((2, 17, 2), 100, np.float32)
+    >>> scores = np.full((2, 17), 0.5, np.float32)
+    >>> covariances = np.tile(4 * np.eye(2, dtype=np.float32), (2, 17, 1, 1))
+    >>> valid = np.ones((2, 17), bool)
+    >>> keypoints[1, wrist], scores[1, wrist], valid[1, wrist] = np.nan, 0, False
+    >>> covariances[1, wrist] = np.nan
+    >>> poses = Poses(keypoints, scores, covariances, valid)
+    >>> len(poses), poses.keypoints.shape
+    (2, (2, 17, 2))
+    >>> poses.valid[:, wrist].tolist()
+    [True, False]
+    >>> poses.person_scores().tolist()
+    [0.5, 0.5]
+    >>> len(poses.select(poses.valid[:, wrist]))  # persons whose left wrist was found
+    1
     """
 
     keypoints: np.ndarray

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag says about the skeletons of a run: frames, model, diagnostics."""
+"""The skeletons recorded in a bag, with the model and the diagnostics of the run."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ class Status:
 
 @dataclass(frozen=True)
 class Answers:
-    """All frames of a bag by their stamps, in rising order, and what else it tells of the run."""
+    """All frames of a bag in ascending order of stamps, with model and diagnostics of the run."""
 
     name: str
     frames: dict[int, SkeletonFrame]
     model: str = ""
     statuses: list[Status] = field(default_factory=list)
-    repeated: int = 0  # frames with a stamp that was there before; the first one counts
+    repeated: int = 0  # frames whose stamp occurred before; the first one is used
     loss: str = ""
 
     def drops(self) -> tuple[int, int] | None:
-        """Images that the node received, and how many of these it dropped, whatever the reason.
+        """Number of images that the node received, and how many of them it dropped for any reason.
 
-        None where no diagnostics tell. A node that was started again counts from 0 again: its runs
-        are summed.
+        None if the bag has no input diagnostics. A restarted node counts from 0 again; its runs are
+        summed.
         """
         earlier, last = [0, 0], None
         for status in self.statuses:
@@ -119,12 +119,12 @@ def read_answers(path: Path, topic: str = "") -> Answers:
     Parameters
     ----------
     topic
-        The SkeletonArray topic; empty: the only one there is, or the only one named "skeletons".
+        The SkeletonArray topic. Empty: the only such topic, or the only one named "skeletons".
 
     Raises
     ------
     ValueError
-        The bag has no such topic, or several that could be meant.
+        The bag has no such topic, or the topic is ambiguous.
     """
     from hrnet_pose_ros.replay.bags import BagReader
 
@@ -151,7 +151,7 @@ def read_answers(path: Path, topic: str = "") -> Answers:
 
 
 def skeleton_topic(kinds: dict[str, str], wanted: str, path: Path) -> str:
-    """The SkeletonArray topic among topics and their types; see `read_answers`."""
+    """Select the SkeletonArray topic from topics and their types; see `read_answers`."""
     found = [name for name, kind in kinds.items() if kind == SKELETONS]
     if wanted:
         if wanted not in found:
@@ -166,7 +166,7 @@ def skeleton_topic(kinds: dict[str, str], wanted: str, path: Path) -> str:
     if len(found) > 1:
         raise ValueError(
             f"{path} has several topics of {SKELETONS}: {_listed(found)}; "
-            "name one as 'topic' in the scenario"
+            "set 'topic' in the scenario to one of them"
         )
     return found[0]
 

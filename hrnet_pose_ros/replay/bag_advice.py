@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bag's report in words: as a text, and as advice."""
+"""A bag report as text for the terminal, and advice on how to fix the problems it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hrnet_pose_ros.replay.topics import CAMERA_INFO, DETECTIONS
 
 
 def advice_of(report: BagReport, settings: Settings) -> list[str]:
-    """What is wrong with the bag for the node, and the way out; empty where nothing is."""
+    """Problems that the node would have with the bag, each with a fix; empty if there are none."""
     advice = []
     images = [topic for topic in report.topics if topic.type in TRANSPORT_OF_TYPE and topic.count]
     if not images:
@@ -23,7 +23,7 @@ def advice_of(report: BagReport, settings: Settings) -> list[str]:
             "whole_image_as_person."
         )
     if not any(topic.type == CAMERA_INFO and topic.count for topic in report.topics):
-        advice.append("There is no camera_info: rays and markers in 3D need it.")
+        advice.append("There is no camera_info, which rays and 3D markers need.")
     if images and report.pairing is None:
         names = ", ".join(topic.name for topic in images)
         advice.append(f"Several image topics ({names}): choose one with --image.")
@@ -39,13 +39,16 @@ def _topic_advice(topic: TopicReport) -> list[str]:
     if topic.unreadable:
         advice.append(f"{topic.name}: {topic.unreadable} messages cannot be read.")
     if topic.frame_ids.get("") and topic.type != DETECTIONS:
-        advice.append(f"{topic.name}: frame_id is empty; nothing can be placed in TF.")
+        advice.append(
+            f"{topic.name}: frame_id is empty, so its data cannot be transformed with TF."
+        )
     if topic.type == RAW.message_type:
         for name in topic.formats:
             encoding = name.rpartition(" ")[0]
             if encoding.lower() not in ENCODINGS:
                 advice.append(
-                    f"{topic.name}: encoding {encoding!r} is not known; known encodings are "
+                    f"{topic.name}: encoding {encoding!r} is not supported; supported encodings "
+                    "are "
                     f"{', '.join(ENCODINGS)}."
                 )
     return advice
@@ -58,13 +61,14 @@ def _pairing_advice(pairing: PairingReport, settings: Settings) -> list[str]:
     if needed is not None and pairing.within_tolerance < 0.5 and needed > 0:
         advice.append(
             f"{pairing.within_tolerance:.0%} of the images have detections within "
-            f"sync_tolerance_ms ({settings.sync_tolerance_ms:g}); the typical distance of their "
-            f"stamps is {needed:g} ms. Best: have the detector copy the image's stamp."
+            f"sync_tolerance_ms ({settings.sync_tolerance_ms:g}); the median difference "
+            f"between their stamps is {needed:g} ms. The best fix is a detector that copies the "
+            "stamp of the image."
         )
     if drops.get("images.clock_differs") or drops.get("detections.clock_differs"):
         advice.append(
-            "Stamps differ from the log time by more than the node forgives (clock_differs): "
-            "check the clocks of camera and recorder."
+            "Stamps differ from the log time by more than the node accepts (clock_differs). "
+            "Check the clocks of the camera and the recorder."
         )
     if drops.get("images.too_old"):
         advice.append(
@@ -75,8 +79,8 @@ def _pairing_advice(pairing: PairingReport, settings: Settings) -> list[str]:
     seen = {name.lower() for name in pairing.class_ids}
     if seen and EVERY_CLASS not in wanted and not seen & wanted:
         advice.append(
-            f"No detection is of a wanted class: seen {', '.join(sorted(pairing.class_ids))}; "
-            f"class_ids is {', '.join(settings.class_ids)}."
+            f"No detection has a class from class_ids ({', '.join(settings.class_ids)}); the "
+            f"recorded classes are {', '.join(sorted(pairing.class_ids))}."
         )
     return advice
 
@@ -85,7 +89,7 @@ def text_of(report: BagReport) -> str:
     """The report for a terminal."""
     lines = [f"{report.path}: {report.duration_s:.1f} s"]
     if report.loss:
-        lines.append(f"NOT WHOLE: {report.loss}")
+        lines.append(f"INCOMPLETE: {report.loss}")
     lines.append("")
     for topic in report.topics:
         rate = "" if topic.rate_hz is None else f", {topic.rate_hz:g} Hz"
@@ -95,7 +99,7 @@ def text_of(report: BagReport) -> str:
         if topic.delay_ms is not None:
             details.append(f"recorded {topic.delay_ms:g} ms after its stamp")
         if topic.gaps:
-            details.append(f"{topic.gaps} gaps, the longest {topic.longest_gap_s:g} s")
+            details.append(f"{topic.gaps} gaps, the longest is {topic.longest_gap_s:g} s")
         if topic.stamps_out_of_order:
             details.append(f"{topic.stamps_out_of_order} stamps out of order")
         if topic.unreadable:
@@ -104,21 +108,21 @@ def text_of(report: BagReport) -> str:
     if report.pairing is not None:
         lines += ["", *_pairing_lines(report.pairing)]
     lines += (
-        ["", *(f"! {one}" for one in report.advice)] if report.advice else ["", "nothing amiss"]
+        ["", *(f"! {one}" for one in report.advice)] if report.advice else ["", "no problems found"]
     )
     return "\n".join(lines)
 
 
 def _pairing_lines(pairing: PairingReport) -> list[str]:
-    lines = [f"the node on {pairing.image} and {pairing.detections or 'no detections'}:"]
+    lines = [f"the node with {pairing.image} and {pairing.detections or 'no detections'}:"]
     lines.append(
-        f"    images with detections: {pairing.exact:.1%} of equal stamp, "
+        f"    images with detections: {pairing.exact:.1%} with an equal stamp, "
         f"{pairing.within_tolerance:.1%} within the tolerance"
     )
     if pairing.nearest_ms is not None:
-        lines.append(f"    typical distance of their stamps: {pairing.nearest_ms:g} ms")
+        lines.append(f"    median stamp difference: {pairing.nearest_ms:g} ms")
     classes = ", ".join(f"{name!r} x {count}" for name, count in pairing.class_ids.items())
     lines.append(f"    classes: {classes or 'none'}")
-    lines.append(f"    would be processed, were the engine fast enough: {pairing.processed} images")
+    lines.append(f"    would be processed with a fast enough engine: {pairing.processed} images")
     lines += [f"    would be dropped: {name} {count}" for name, count in pairing.drops.items()]
     return lines

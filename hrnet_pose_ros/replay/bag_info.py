@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a bag, and what the node would make of it: the first thing to run when nothing comes.
+"""What a bag contains and what the node would do with it: the first check when no skeletons appear.
 
 Stamps go through the node's own gate, with the bag's log times as the clock.
 """
@@ -33,20 +33,20 @@ from hrnet_pose_ros.replay.topics import (
     image_topic,
 )
 
-# A pause of so many usual periods between two messages is a gap.
+# A pause longer than this many median periods between two messages counts as a gap.
 GAP_PERIODS = 3.0
 INTERESTING = (*TRANSPORT_OF_TYPE, CAMERA_INFO, DETECTIONS)
 
 
 class _Seen(NamedTuple):
-    """A message that the node would take: its stamp, and its content or only an image's size."""
+    """A message that the node would accept: its stamp, and its content or, for images, the size."""
 
     stamp: int
     content: Any
 
 
 class _Series:
-    """What is gathered of one topic."""
+    """Statistics of one topic."""
 
     def __init__(self, report: TopicReport) -> None:
         self.report = report
@@ -57,7 +57,7 @@ class _Series:
         self.frame_ids: Counter[str] = Counter()
 
     def take(self, message: BagMessage) -> _Seen | None:
-        """Note a message; returns it where the node takes such messages and it can be read."""
+        """Count a message; returns it if the node accepts its type and it can be read."""
         self.times.append(message.time)
         if message.type not in INTERESTING:
             return None
@@ -77,7 +77,7 @@ class _Series:
         return None if size is None else _Seen(stamp, size)
 
     def _size(self, type_name: str, content: Any) -> tuple[int, int] | None:
-        """Width and height of an image, all that is kept of it; None where it cannot be read."""
+        """Width and height of an image, the only data kept of it; None if it cannot be read."""
         transport = TRANSPORT_OF_TYPE[type_name]
         name = content.encoding if transport is RAW else content.format
         try:
@@ -90,7 +90,7 @@ class _Series:
         return width, height
 
     def finish(self) -> TopicReport:
-        """Sum up."""
+        """Compute the report."""
         report = self.report
         pauses = np.diff(np.array(self.times, np.int64)).astype(float) / 1e9
         if len(pauses):
@@ -104,8 +104,8 @@ class _Series:
         return report
 
 
-class _Rehearsal:
-    """The node's way from subscription to mailbox; of an image there is its size alone."""
+class _PairingSimulation:
+    """The node's path from subscription to mailbox, run on image sizes instead of images."""
 
     def __init__(
         self, settings: Settings, image: str, type_name: str, detections: str | None
@@ -121,7 +121,7 @@ class _Rehearsal:
         self._gate.open()
 
     def take(self, topic: str, log_time: int, seen: _Seen | None) -> None:
-        """One message of the bag, None where it cannot be read."""
+        """Process one message of the bag; None if it could not be read."""
         if topic not in (self._image, self._detections):
             return
         is_image = topic == self._image
@@ -146,8 +146,8 @@ class _Rehearsal:
         return PairingReport(
             image=self._image,
             detections=self._detections,
-            exact=_share(distances == 0),
-            within_tolerance=_share(distances <= tolerance),
+            exact=_fraction(distances == 0),
+            within_tolerance=_fraction(distances <= tolerance),
             nearest_ms=round(float(np.median(distances)) / 1e6, 3) if len(distances) else None,
             processed=self._processed,
             drops=self._drops.counts(),
@@ -175,7 +175,8 @@ def bag_info(
     settings
         The node's parameters that pairing depends on.
     image, detections
-        Topics of the node; None: the only one of its kind, else no pairing is rehearsed.
+        Input topics of the node. None: the only topic of that type; if there are several, pairing
+        is not simulated.
 
     Raises
     ------
@@ -191,22 +192,24 @@ def bag_info(
         series = {
             name: _Series(TopicReport(name, info.type, info.count)) for name, info in topics.items()
         }
-        rehearsal = (
-            None if image is None else _Rehearsal(settings, image, topics[image].type, detections)
+        simulation = (
+            None
+            if image is None
+            else _PairingSimulation(settings, image, topics[image].type, detections)
         )
         count = sum(info.count for info in topics.values())
         first = last = None
         for message in progress("bag-info", "message", count, reader.messages()):
             seen = series[message.topic].take(message)
             first, last = message.time if first is None else first, message.time
-            if rehearsal is not None:
-                rehearsal.take(message.topic, message.time, seen)
+            if simulation is not None:
+                simulation.take(message.topic, message.time, seen)
         report = BagReport(
             path=str(path),
             duration_s=round(((last or 0) - (first or 0)) / 1e9, 3),
             loss=reader.loss,
             topics=[one.finish() for one in series.values()],
-            pairing=None if rehearsal is None else rehearsal.finish(),
+            pairing=None if simulation is None else simulation.finish(),
             advice=[],
         )
     report.advice = advice_of(report, settings)
@@ -214,7 +217,7 @@ def bag_info(
 
 
 def _distances(images: np.ndarray, detections: np.ndarray) -> np.ndarray:
-    """Of each image's stamp to the nearest of the detections', ns; empty without any."""
+    """Distance of each image stamp to the nearest detection stamp, ns; empty if there are none."""
     if not len(images) or not len(detections):
         return np.empty(0)
     detections = np.sort(detections)
@@ -223,5 +226,5 @@ def _distances(images: np.ndarray, detections: np.ndarray) -> np.ndarray:
     return np.minimum(abs(detections[after] - images), abs(detections[before] - images))
 
 
-def _share(values: np.ndarray) -> float:
+def _fraction(values: np.ndarray) -> float:
     return round(float(values.mean()), 4) if len(values) else 0.0

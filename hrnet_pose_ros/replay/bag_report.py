@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bag_info` finds out."""
+"""The report of `bag_info`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 @dataclass
 class TopicReport:
-    """One topic. Times are log times; stamps are looked at where the node needs the topic.
+    """One topic. Times are log times; stamps are checked only if the node uses the topic.
 
     Attributes
     ----------
     rate_hz
-        Messages a second over the usual (median) period; None with fewer than two messages.
+        Messages per second, from the median period; None with fewer than two messages.
     gaps, longest_gap_s
-        Pauses over three periods, and the longest pause of all.
+        Number of pauses longer than three periods, and the longest pause.
     stamps_out_of_order
         Stamps that repeat or go back.
     delay_ms
-        Median of log time minus stamp.
+        Median of log time minus stamp, milliseconds.
     formats
-        ``{"bgr8 768x576": 125}``; compressed images by their format and size in bytes.
+        ``{"bgr8 768x576": 125}``; compressed images with their format in place of the encoding.
     """
 
     name: str
@@ -40,18 +40,18 @@ class TopicReport:
 
 @dataclass
 class PairingReport:
-    """How images and detections find each other, and what the node would drop.
+    """How images and detections pair up, and what the node would drop.
 
     Attributes
     ----------
     exact, within_tolerance
-        Share of the images with detections of the same stamp, and within ``sync_tolerance_ms``.
+        Fraction of the images with detections of the same stamp, and within ``sync_tolerance_ms``.
     nearest_ms
-        Median distance of an image's stamp to the nearest of the detections.
+        Median distance of an image stamp to the nearest detection stamp, milliseconds.
     processed
         Images that the node would process if it were fast enough.
     drops
-        As the node counts them, without those of a slow engine.
+        Drops as the node counts them, without those caused by a slow engine.
     class_ids
         ``{class: detections}``.
     """
@@ -68,7 +68,7 @@ class PairingReport:
 
 @dataclass
 class BagReport:
-    """All that `bag_info` found; ``advice`` says what to do about it, a sentence each."""
+    """The complete report; ``advice`` says how to fix each problem, one sentence per entry."""
 
     path: str
     duration_s: float

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the messages of a bag come from: rosbags by its index, or the records one by one."""
+"""Storage readers of a bag: rosbags by its index, or the mcap records one by one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class BagStorage(Protocol):
         """``(topic, type, time, data)`` in order of time."""
 
 
-class Indexed:
-    """What rosbags reads; it is open from the beginning."""
+class IndexedStorage:
+    """Storage that rosbags can read; ``reader`` must be open already."""
 
     loss = ""
 
@@ -40,7 +40,7 @@ class Indexed:
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
         wanted = [one for one in self._reader.connections if one.topic in topics]
-        if not wanted:  # rosbags takes an empty list for all
+        if not wanted:  # rosbags treats an empty list as "all"
             return
         expected, found = sum(one.msgcount for one in wanted), 0
         try:
@@ -49,12 +49,12 @@ class Indexed:
                 yield connection.topic, connection.msgtype, time, data
         except GeneratorExit:
             raise
-        except Exception as error:  # the libraries below let errors of their own out
+        except Exception as error:  # the underlying libraries raise errors of their own
             self.loss = f"reading stopped after {found} of {expected} messages: {error}"
 
 
-class Unindexed:
-    """What only `McapStream` reads."""
+class UnindexedMcap:
+    """An mcap file that only `McapStream` can read."""
 
     def __init__(self, path: Path) -> None:
         self._stream = McapStream(path)
@@ -70,5 +70,5 @@ class Unindexed:
 
 
 def is_unindexed(storage: Any) -> bool:
-    """Whether it is an mcap file without chunks, which rosbags reads in its own order only."""
+    """Whether this is an mcap file without chunks, which rosbags cannot read in time order."""
     return getattr(storage, "chunks", None) == [] and storage.metadata.message_count > 0

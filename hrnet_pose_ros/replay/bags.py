@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rosbag2 in and out, without ROS: mcap and sqlite3, compressed or not, whole or cut off."""
+"""Reads and writes rosbag2 without ROS: mcap and sqlite3, also compressed or truncated."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
 from hrnet_pose_ros.pipeline.message_types import MessageTypes
 from hrnet_pose_ros.replay import zstd
-from hrnet_pose_ros.replay.bag_sources import BagStorage, Indexed, Unindexed, is_unindexed
+from hrnet_pose_ros.replay.bag_sources import (
+    BagStorage,
+    IndexedStorage,
+    UnindexedMcap,
+    is_unindexed,
+)
 from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
 
 STORAGES = (".mcap", ".db3")
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins like this
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message starts with these bytes
 LATCHED_TYPES = {"hrnet_pose_ros/msg/SkeletonInfo"}
 _NO_LIMIT = QosTime(9223372036, 854775807)  # rosbag2's infinite duration: the largest int64 of ns
 
@@ -56,12 +61,12 @@ class BagMessage:
 
     @cached_property
     def message(self) -> Any:
-        """The message itself; BagError where the bytes are not one of its type."""
+        """The deserialised message; BagError if the bytes are not a message of its type."""
         return self._types.deserialise(self.data, self.type)
 
 
 class BagReader:
-    """A rosbag2: a folder with metadata.yaml or without, or a single ``.mcap`` or ``.db3`` file.
+    """A rosbag2: a folder with or without metadata.yaml, or a single ``.mcap`` or ``.db3`` file.
 
     Used as a context manager. Files of a split bag are read one after the other.
 
@@ -97,9 +102,9 @@ class BagReader:
 
     @property
     def loss(self) -> str:
-        """One sentence that says what of the bag was lost; empty where it is whole.
+        """One sentence that says which data of the bag was lost; empty if the bag is complete.
 
-        A file that turns out to be damaged while it is read adds to it.
+        It grows when a file turns out to be damaged while it is read.
         """
         return "; ".join([*self._notes, *(one.loss for one in self._sources if one.loss)])
 
@@ -116,7 +121,7 @@ class BagReader:
             raise BagError(f"'{self.path}' has no topic {unknown[0]}; it has {self._topic_list()}")
         for source in self._sources:
             for topic, type_name, time, data in source.messages(wanted):
-                if data[:4] == ZSTD_MAGIC:  # message compression that no metadata.yaml tells of
+                if data[:4] == ZSTD_MAGIC:  # message compression not declared in metadata.yaml
                     try:
                         data = zstd.decompress(data)
                     except zstd.ZstdError:
@@ -129,7 +134,7 @@ class BagReader:
 
     def _open(self) -> None:
         if not self.path.exists():
-            raise BagError(f"no bag at '{self.path.absolute()}'")
+            raise BagError(f"there is no bag at '{self.path.absolute()}'")
         if not (self.path.is_dir() and self._open_by_metadata()):
             for file in self._files():
                 self._sources.append(self._source(file))
@@ -142,30 +147,33 @@ class BagReader:
         self.topics = dict(sorted(topics.items()))
 
     def _open_by_metadata(self) -> bool:
-        """Whether rosbags reads the folder; a bag whose files are cut off is read file by file."""
+        """Whether rosbags can read the folder; a bag with truncated files is read file by file."""
         if not (self.path / "metadata.yaml").is_file():
             return False
         reader = Reader(self.path)
         try:
             reader.open()
-        except Exception as error:  # the libraries below let errors of their own out
-            self._notes.append(f"metadata.yaml does not fit the files ({error})")
+        except Exception as error:  # the underlying libraries raise errors of their own
+            self._notes.append(f"metadata.yaml does not match the files ({error})")
             return False
         self._stack.callback(reader.close)
         if any(is_unindexed(storage) for storage in getattr(reader.storage, "storages", [])):
             return False
-        self._sources.append(Indexed(reader))
+        self._sources.append(IndexedStorage(reader))
         return True
 
     def _files(self) -> list[Path]:
-        """The storage files, decompressed where they are; BagError where there is none."""
+        """The storage files, decompressed if necessary; BagError if there are none."""
         if self.path.is_file():
             files = [self.path]
         else:
             files = sorted(self.path.iterdir(), key=_natural_order)
         found = [file for file in files if file.name.removesuffix(".zstd").endswith(STORAGES)]
         if not found:
-            raise BagError(f"'{self.path}' holds no bag: no {' or '.join(STORAGES)} file")
+            raise BagError(
+                f"'{self.path}' does not contain a bag: there is no {' or '.join(STORAGES)} file "
+                "in it"
+            )
         return [self._decompressed(file) if file.suffix == ".zstd" else file for file in found]
 
     def _decompressed(self, file: Path) -> Path:
@@ -175,39 +183,38 @@ class BagReader:
             with zstd.open(file, "rb") as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
         except (EOFError, zstd.ZstdError):
-            self._notes.append(f"{file.name} is cut off")
+            self._notes.append(f"{file.name} is truncated")
         return target
 
     def _source(self, file: Path) -> BagStorage:
-        """The file by its index, or else by its records one after the other."""
+        """The file read by its index or, if that fails, record by record."""
         try:
             reader = Reader(file)
             reader.open()
-        except Exception as error:  # the libraries below let errors of their own out
+        except Exception as error:  # the underlying libraries raise errors of their own
             if file.suffix == ".mcap":
-                return Unindexed(file)
+                return UnindexedMcap(file)
             raise BagError(
-                f"'{file}' cannot be read ({error}); sqlite3's command .recover may help"
+                f"'{file}' cannot be read ({error}); sqlite3's .recover command may help"
             ) from None
         self._stack.callback(reader.close)
-        return Unindexed(file) if is_unindexed(reader.storage) else Indexed(reader)
+        return UnindexedMcap(file) if is_unindexed(reader.storage) else IndexedStorage(reader)
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """bag_2 before bag_10."""
+    """Sort key that puts bag_2 before bag_10."""
     return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", path.name)]
 
 
 class BagWriter:
     """Writes a new rosbag2 folder (mcap) that ``ros2 bag info`` and ``ros2 bag play`` accept.
 
-    Used as a context manager. What is written is a whole bag even when the block ends by an
-    exception.
+    Used as a context manager. The bag is valid even if the block ends with an exception.
 
     Raises
     ------
     BagError
-        The folder exists already, or cannot be made.
+        The folder already exists or cannot be created.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -217,7 +224,8 @@ class BagWriter:
             self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
         except WriterError:
             raise BagError(
-                f"'{self.path}' exists already and is not overwritten; remove it or name another"
+                f"'{self.path}' already exists and will not be overwritten; remove it or choose "
+                "another path"
             ) from None
 
     def __enter__(self) -> BagWriter:
@@ -233,7 +241,7 @@ class BagWriter:
     def write(self, topic: str, type_name: str, time: int, message: Any) -> None:
         """Write a message, or its CDR bytes, with a log time in ns.
 
-        A topic of a latched type offers transient local, every other one volatile; all are
+        Topics of a latched type offer transient local durability, all others volatile; all are
         reliable.
         """
         connection = self._connections.get((topic, type_name))
@@ -263,7 +271,7 @@ def _offered(type_name: str) -> Qos:
 
 
 def message_types() -> MessageTypes:
-    """The classes of the bag library that the node's conversions fill."""
+    """The message classes of the bag library, for the node's conversions."""
     types = typestore().types
     packages = {
         "Header": "std_msgs",
@@ -276,7 +284,7 @@ def message_types() -> MessageTypes:
         name: types[f"{packages.get(name, 'hrnet_pose_ros')}/msg/{name}"]
         for name in MessageTypes._fields
     }
-    # The library wants arrays where rclpy takes lists.
+    # The library requires arrays where rclpy accepts lists.
     info = classes["SkeletonInfo"]
     classes["SkeletonInfo"] = lambda *, limbs, **fields: info(
         limbs=np.asarray(limbs, np.uint8), **fields

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two runs over the same images, frame by frame and person by person.
 
-Frames belong together when their stamps are equal. Persons of a frame belong together
+Frames match if their stamps are equal. Persons of a frame match
 
-1. when they have the same id, which no other person of the frame has in either bag, and their
-   boxes overlap at all: an id that stands on another person's box is a swap, not a match;
-2. of those that are left, by the overlap of their boxes: greedily, the largest IoU first, down
-   to `MIN_IOU`. Boxes of one replay come from the same detections, so that the IoU of the right
-   pair is 1, and a greedy choice is the optimal one.
+1. if they have the same id, which must be unique in the frame of both bags, and their boxes
+   overlap at all: an id on the box of another person is an id switch, not a match;
+2. otherwise by the overlap of their boxes: greedily, largest IoU first, down to `MIN_IOU`. Boxes
+   of one replay come from the same detections, so the IoU of the correct pair is 1 and the greedy
+   choice is optimal.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 
 @dataclass(frozen=True)
 class FrameComparison:
-    """One image that both runs answered; M persons belong together.
+    """One image that both runs answered, with M matched persons.
 
     Attributes
     ----------
     pairs
-        int ``[M, 2]``: places in the golden and in the new frame, in the golden order.
+        int ``[M, 2]``: indices in the golden and in the new frame, in the golden order.
     oks
         float64 ``[M]``: similarity over the joints that the golden run scores above 0.2; the
-        person's area is half of the golden box. NaN where there is no such joint.
+        person's area is half of the golden box. NaN if there is no such joint.
     person_score_changes
         float64 ``[M]``: new minus golden.
     keypoint_score_changes
         float64 ``[M, 17]``: new minus golden; a joint that is not valid has score 0.
     kept_ids, seen_again
-        Of the matched persons that were matched before, by golden or new id: how many still have
+        Among the matched persons whose golden or new id was matched before: how many still have
         the same partner id, and how many there are. Without golden ids both are 0.
     """
 
@@ -69,8 +69,8 @@ class FrameComparison:
         return len(self.new.poses) - len(self.pairs)
 
     @property
-    def lacking(self) -> float:
-        """What the lowest OKS of the frame lacks to 1; 0 without one."""
+    def oks_shortfall(self) -> float:
+        """1 minus the lowest OKS of the frame; 0 if the frame has no OKS."""
         return float((1 - self.oks[np.isfinite(self.oks)]).max(initial=0.0))
 
 
@@ -98,14 +98,14 @@ class Comparison:
         return sum(len(frame.golden.poses) for frame in self.frames)
 
     def joined(self, name: str) -> np.ndarray:
-        """One array attribute of all frames, flat."""
+        """One array attribute of all frames, flattened and concatenated."""
         parts = [getattr(frame, name).ravel() for frame in self.frames]
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def compare(golden: Answers, new: Answers) -> Comparison:
-    """Compare two runs; frames that only one of them has are listed, not compared."""
-    partners = _Partners()
+    """Compare two runs; frames that exist in only one of them are listed, not compared."""
+    partners = _IdMatches()
     frames = []
     for stamp, frame in golden.frames.items():
         if stamp in new.frames:
@@ -114,11 +114,11 @@ def compare(golden: Answers, new: Answers) -> Comparison:
 
 
 def match_persons(golden: SkeletonFrame, new: SkeletonFrame) -> np.ndarray:
-    """Which persons of two frames belong together; the rule is in the module's docstring.
+    """Match the persons of two frames by the rule in the module docstring.
 
     Returns
     -------
-    int64 ``[M, 2]``: places in ``golden`` and in ``new``, each at most once, the first rising.
+    int64 ``[M, 2]``: indices in ``golden`` and in ``new``, each at most once, sorted by the first.
     """
     overlaps = np.nan_to_num(iou(golden.boxes, new.boxes))  # a box that is not finite: 0
     overlaps[(golden.boxes[:, None] == new.boxes[None]).all(axis=2)] = 1  # also without an area
@@ -142,15 +142,15 @@ def _unique_places(ids: tuple[str, ...]) -> dict[str, int]:
     return {one: place for place, one in enumerate(ids) if one and counts[one] == 1}
 
 
-class _Partners:
-    """With which id of the other bag each id was last matched."""
+class _IdMatches:
+    """The id of the other bag with which each id was last matched."""
 
     def __init__(self) -> None:
         self._new_of: dict[str, str] = {}
         self._golden_of: dict[str, str] = {}
 
     def kept(self, pairs: list[tuple[str, str]]) -> tuple[int, int]:
-        """Note the id pairs of a frame; ``(kept, seen again)`` of `FrameComparison`."""
+        """Record the id pairs of a frame; returns ``(kept, seen again)`` of `FrameComparison`."""
         kept = again = 0
         for golden, new in pairs:
             known = self._new_of.get(golden), self._golden_of.get(new)
@@ -164,7 +164,7 @@ class _Partners:
         return kept, again
 
 
-def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: _Partners) -> FrameComparison:
+def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: _IdMatches) -> FrameComparison:
     pairs = match_persons(golden, new)
     a, b = pairs[:, 0], pairs[:, 1]
     scores = golden.poses.scores[a].astype(np.float64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Message definitions for the bag library: ROS 2 Jazzy's, vision_msgs and our own."""
+"""Message definitions for the bag library: ROS 2 Jazzy, vision_msgs and this package."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OURS, VISION = "hrnet_pose_ros", "vision_msgs"
 
 
 class BagError(ValueError):
-    """A bag that cannot be read or written, or lacks what is asked for."""
+    """A bag cannot be read or written, or does not contain the requested data."""
 
 
 def definition_folders(package: str) -> list[Path]:
-    """Folders with ``.msg`` files of `OURS` or `VISION` that exist, the first one to use first.
+    """Existing folders with the ``.msg`` files of `OURS` or `VISION`, in order of precedence.
 
-    Those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, and of the source
-    tree.
+    They are those of the ROS workspaces (``AMENT_PREFIX_PATH``), of the pip installation, and of
+    the source tree.
     """
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     folders = [Path(prefix) / "share" / package / "msg" for prefix in prefixes if prefix]
@@ -37,7 +37,7 @@ def definition_folders(package: str) -> list[Path]:
 
 @functools.cache
 def typestore() -> Typestore:
-    """The messages that we write, and those of ROS 2 Jazzy; read once. BagError as `read_types`."""
+    """The message types of this package and ROS 2 Jazzy, read once. BagError as in `read_types`."""
     return read_types(definition_folders)
 
 
@@ -47,15 +47,15 @@ def read_types(folders_of: Callable[[str], list[Path]]) -> Typestore:
     Raises
     ------
     BagError
-        The definitions of a package are found nowhere.
+        The message definitions of a package were not found.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     for package in (VISION, OURS):
         folders = folders_of(package)
         if not folders:
             raise BagError(
-                f"no message definitions of {package}: source a ROS workspace that has it, or "
-                "install hrnet_pose_ros by pip"
+                f"no message definitions of {package} were found: source a ROS workspace that "
+                "contains it, or install hrnet_pose_ros with pip"
             )
         for path in sorted(folders[0].glob("*.msg")):
             _register_msg(store, path.read_text(), f"{package}/msg/{path.stem}")
@@ -63,30 +63,30 @@ def read_types(folders_of: Callable[[str], list[Path]]) -> Typestore:
 
 
 class BagTypes:
-    """The types of one bag: as defined in the bag, elsewhere as `typestore` knows them."""
+    """The types of one bag: as defined in the bag or, failing that, as in `typestore`."""
 
     def __init__(self) -> None:
         self._store = get_typestore(Stores.ROS2_JAZZY)
         self._embedded: dict[str, MessageDefinition] = {}
 
     def add(self, type_name: str, definition: MessageDefinition) -> None:
-        """Note the definition that the bag holds; it is parsed when a message needs it."""
+        """Add a definition contained in the bag; it is parsed when a message needs it."""
         if definition.format is not MessageDefinitionFormat.NONE and definition.data:
             self._embedded.setdefault(type_name, definition)
 
     def deserialise(self, data: bytes, type_name: str) -> object:
-        """The message of CDR bytes.
+        """Deserialise CDR bytes.
 
         Raises
         ------
         BagError
-            The type is not known, or the bytes are no message of it.
+            The type is unknown, or the bytes are not a message of this type.
         """
         if type_name not in self._store.fielddefs:
             self._learn(type_name)
         try:
             message: object = self._store.deserialize_cdr(data, type_name)
-        except Exception as error:  # the library lets struct's, NumPy's and its own errors out
+        except Exception as error:  # the library raises struct's, NumPy's and its own errors
             what = str(error) or type(error).__name__
             raise BagError(f"{len(data)} bytes are not a {type_name}: {what}") from None
         return message
@@ -97,7 +97,7 @@ class BagTypes:
             if definition is None:
                 known = typestore().fielddefs
                 if type_name not in known:
-                    raise BagError("it has no definition in the bag, and none is known")
+                    raise BagError("the bag does not define it, and it is not a known type")
                 missing = {n: f for n, f in known.items() if n not in self._store.fielddefs}
                 self._store.register(missing)
             elif definition.format is MessageDefinitionFormat.IDL:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict for people: one HTML page that needs nothing from outside."""
+"""The verdict for people: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hrnet_pose_ros.replay.worst_frames import WorstFrame
 
 REPORT = "report.html"
 
-# Orange and blue stay apart for colour-blind eyes.
+# Colour-blind readers can tell orange from blue.
 GOLDEN_COLOUR, NEW_COLOUR = "#d97706", "#1d6fd1"
 
 STYLE = """
@@ -53,7 +53,7 @@ def write_report(
 ) -> None:
     """Write the page: verdict, conditions, plots over time and the worst frames.
 
-    Without matplotlib the page says so in place of the plots (`why_no_plots`).
+    Without matplotlib the page shows a note in place of the plots (`why_no_plots`).
     """
     title = f"Replay test: {escape(scenario.name)}"
     word = "pass" if verdict.success else "fail"
@@ -71,20 +71,24 @@ def write_report(
         *[_figure(one, _start(comparison)) for one in worst],
     ]
     if not worst:
-        parts.append("<p class='none'>No compared frame differs visibly.</p>")
+        parts.append("<p class='none'>No compared frame shows a visible difference.</p>")
     parts.append("</body></html>")
     path.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _start(comparison: Comparison) -> int:
-    """The stamp (ns) that the plots call 0 s."""
+    """The stamp (ns) at 0 s in the plots."""
     return min([*comparison.golden.frames, *comparison.new.frames])
 
 
 def _bags(comparison: Comparison) -> str:
     def row(kind: str, answers: Answers, only: int) -> str:
-        notes = [f"{only} frames only here"] if only else []
-        notes += [f"{answers.repeated} repeated stamps left out"] if answers.repeated else []
+        notes = [f"{only} frames exist only here"] if only else []
+        notes += (
+            [f"{answers.repeated} frames with a repeated stamp were ignored"]
+            if answers.repeated
+            else []
+        )
         notes += [answers.loss] if answers.loss else []
         persons = sum(len(frame.poses) for frame in answers.frames.values())
         cells = [
@@ -110,7 +114,7 @@ def _conditions(verdict: Verdict) -> str:
             f"<tr class='{kind}'><td>{escape(outcome.name)}</td>"
             f"<td class='outcome'>{outcome.word}</td><td>{escape(outcome.summary)}</td></tr>"
         )
-    head = "<tr><th>condition</th><th>outcome</th><th>measured and allowed</th></tr>"
+    head = "<tr><th>condition</th><th>outcome</th><th>measured value and limit</th></tr>"
     return f"<h2>Conditions</h2><table>{head}{''.join(rows)}</table>"
 
 
@@ -121,7 +125,7 @@ def _plots(scenario: Scenario, comparison: Comparison) -> list[str]:
     start = _start(comparison)
 
     def both(value: Callable[[SkeletonFrame], float]) -> list[Series]:
-        """The new curve is dashed: the golden one shows through where they are equal."""
+        """The new curve is dashed, so the golden one is visible where they are equal."""
         series = []
         for label, colour, answers in (
             ("golden", GOLDEN_COLOUR, comparison.golden),
@@ -150,7 +154,7 @@ def _plots(scenario: Scenario, comparison: Comparison) -> list[str]:
         ),
         time_plot("Persons", both(lambda frame: len(frame.poses)), low=0),
         time_plot(
-            "Skeletons without a partner",
+            "Unmatched skeletons",
             [
                 Series("missed", GOLDEN_COLOUR, times, missed),
                 Series("extra", NEW_COLOUR, times, extra, dashed=True),

@@ -11,9 +11,9 @@ _FOREVER = 10**18  # ns
 
 
 class LogClock:
-    """A clock that stands at the log time of the newest message; see `GateClock`.
+    """A clock that shows the log time of the newest message; see `GateClock`.
 
-    Between two messages it stops wherever the node's expiry timer would fire::
+    Between two messages it stops whenever the node's expiry timer would fire::
 
         for _ in clock.advance(message.time, max_wait):
             frames += gate.expire()
@@ -30,13 +30,13 @@ class LogClock:
         return self._now
 
     def steady(self) -> float:
-        """Seconds since the first message: no digit of them is lost in a float."""
+        """Seconds since the first message, which a float holds without loss of precision."""
         return self._steady
 
     def advance(self, until: int, max_wait: float) -> Iterator[None]:
-        """Go on to a log time (ns); yields at each tick of the expiry timer on the way there.
+        """Advance to a log time (ns); yields at each tick of the expiry timer on the way.
 
-        The ticks end when nothing that waits ``max_wait`` seconds at most can be waiting any more.
+        The ticks end when nothing that waits at most ``max_wait`` seconds can still be waiting.
         The first call starts the clock.
         """
         if self._first is None:
@@ -50,5 +50,5 @@ class LogClock:
         self._now, self._steady = until, end
 
     def run_out(self, max_wait: float) -> Iterator[None]:
-        """As `advance`, after the last message: what still waits has its full time."""
+        """As `advance`, after the last message: waiting messages get their full waiting time."""
         return self.advance(self._now + _FOREVER, max_wait)

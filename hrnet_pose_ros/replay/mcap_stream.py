@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads an mcap file without its index: one that was cut off, or was written without one.
+"""Reads an mcap file without its index: a file that was truncated or written without an index.
 
-rosbags (0.11) refuses a file without its end mark and wants unindexed messages in order of time.
-Records are read one after the other (https://mcap.dev/spec). Of a chunk that is cut off, the
-messages that are complete are used as well.
+rosbags (0.11) rejects a file without its end magic and requires unindexed messages in time order.
+Records are read one after the other (https://mcap.dev/spec). The complete messages of a truncated
+chunk are used as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hrnet_pose_ros.replay.definitions import BagError
 MAGIC = b"\x89MCAP0\r\n"
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0F
 READ = {SCHEMA, CHANNEL, MESSAGE, CHUNK}
-# More is not read of a record that claims to reach beyond the end of the file.
+# Read limit for a record whose length field points beyond the end of the file.
 LARGEST_CUT_CHUNK = 256 * 2**20
 LATEST = 2**64 - 1
 
@@ -58,13 +58,14 @@ class _Message:
 class McapStream:
     """The messages of an mcap file in order of log time.
 
-    A first pass counts them and notes the earliest time of each block (a chunk, or one message
-    outside chunks); a second one sorts with no more in memory than the blocks that overlap in time.
+    The first pass counts them and records the earliest time of each block (a chunk, or one message
+    outside chunks). The second pass sorts them and keeps only blocks that overlap in time in
+    memory.
 
     Raises
     ------
     BagError
-        The file is no mcap file.
+        The file is not an mcap file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,22 +105,24 @@ class McapStream:
     def _loss(self) -> str:
         parts = []
         if self._cut_at is not None:
-            parts.append(f"it is cut off (the last whole record ends at byte {self._cut_at})")
+            parts.append(f"it is truncated (the last complete record ends at byte {self._cut_at})")
         if self._damaged_chunks:
             parts.append(f"{self._damaged_chunks} of its chunks or records are damaged")
         if self._orphans:
-            parts.append(f"the topics of {self._orphans} messages stood in a damaged part")
+            parts.append(f"the topics of {self._orphans} messages were declared in a damaged part")
         if not parts:
             return ""
         used = f"{self.counts.total()} complete messages are used"
-        return f"{self._path.name}: {' and '.join(parts)}; {used}, the rest is lost"
+        return f"{self._path.name}: {' and '.join(parts)}; {used}, the rest are lost"
 
     def _blocks(self) -> Iterator[list[_Message]]:
         self._damaged_chunks = self._orphans = 0
         self._cut_at = None
         with self._path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise BagError(f"'{self._path}' is no mcap file: it does not begin as one")
+                raise BagError(
+                    f"'{self._path}' is not an mcap file: the magic bytes at its start are missing"
+                )
             for kind, content, whole in self._records(file):
                 if kind == CHUNK:
                     yield self._chunk(content, whole)
@@ -127,7 +130,7 @@ class McapStream:
                     yield [message]
 
     def _records(self, file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-        """``(kind, content, whole)``; only the last record of all may be a part of one."""
+        """``(kind, content, complete)``; only the last record may be incomplete."""
         size = file.seek(0, io.SEEK_END)
         place = file.seek(len(MAGIC))
         while True:
@@ -136,7 +139,7 @@ class McapStream:
             if kind in (FOOTER, DATA_END):
                 return
             end = place + 9 + length
-            if kind == 0 or end > size:  # 0: the zeros that a file system leaves after power loss
+            if kind == 0 or end > size:  # 0: zeros that some file systems leave after a power loss
                 self._cut_at = place
                 if kind == CHUNK:
                     yield kind, file.read(min(length, LARGEST_CUT_CHUNK)), False
@@ -163,7 +166,7 @@ class McapStream:
         return found
 
     def _take(self, kind: int, content: bytes) -> _Message | None:
-        """Note a schema or channel, or return a message of a channel that is known."""
+        """Store a schema or channel, or return a message of a known channel."""
         try:
             if kind == SCHEMA:
                 (schema,), (name, encoding, text) = _strings(content, "<H", 3)
@@ -187,7 +190,7 @@ class McapStream:
 
 
 def _strings(content: bytes, head: str, count: int) -> tuple[tuple[int, ...], list[str]]:
-    """The numbers at the beginning and the strings after them."""
+    """Unpack the leading numbers and the strings after them."""
     numbers = struct.unpack_from(head, content)
     place, texts = struct.calcsize(head), []
     for _ in range(count):
@@ -198,7 +201,7 @@ def _strings(content: bytes, head: str, count: int) -> tuple[tuple[int, ...], li
 
 
 def _decompressed(content: bytes, whole: bool) -> bytes:
-    """The records of a chunk, or their beginning; raises what a damaged chunk makes it raise."""
+    """The records of a chunk, or the first part of them; a damaged chunk raises various errors."""
     size, crc, length = struct.unpack_from("<QII", content, 16)
     compression = content[32 : 32 + length].decode()
     data = content[32 + length + 8 :]
@@ -211,5 +214,5 @@ def _decompressed(content: bytes, whole: bool) -> bytes:
     else:
         raise ValueError(f"unknown compression {compression!r}")
     if whole and (len(records) != size or (crc and crc32(records) != crc)):
-        raise ValueError("size or checksum differs")
+        raise ValueError("size or checksum does not match")
     return records

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's work on a bag, without ROS and without a clock: bag in, skeletons out.
+"""Runs the node's processing on a bag without ROS and without a real clock: bag in, skeletons out.
 
-Pairing, conversion, engine and messages are the node's own code. What differs:
+Pairing, conversion, engine and messages are the node's own code. The differences are:
 
 * The log times of the bag are the clock, and stamps are not compared with it: nothing is dropped
-  for its age, and a clock that differs is no matter.
+  because of its age or because of a clock offset.
 * There is no mailbox: every pair is processed.
-* All of `times` is NaN, and no message holds anything of the moment of the run: with the same
-  machine, model and precision two runs write the same bytes.
+* All of `times` is NaN, and no message depends on when the run took place: on the same machine,
+  with the same model and precision, two runs write identical bytes.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from hrnet_pose_ros.replay.topics import detection_candidates, detections_topic,
 
 SKELETONS = ("/skeletons", "hrnet_pose_ros/msg/SkeletonArray")
 INFO = ("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo")
-WARNINGS = 5  # printed at most; all are counted
+WARNINGS = 5  # at most this many are printed; all are counted
 
 Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What an offline run did.
+class ReplayResult:
+    """The result of an offline run.
 
     Attributes
     ----------
     images, arrays, persons
-        Images in the bag that were read, SkeletonArrays written, skeletons in them.
+        Number of images read from the bag, of SkeletonArrays written, and of skeletons in them.
     drops
         ``{"images.unmatched": 3, ...}``, as in the node's diagnostics.
     seconds, bag_seconds
-        How long the processing took without making the engine, and how long the recording is.
+        Processing time without engine creation, and duration of the recording.
     loss
-        What of the bag was lost, empty where it is whole.
+        Which data of the bag was lost; empty if the bag is complete.
     """
 
     images: int
@@ -68,18 +68,18 @@ class Replayed:
     loss: str
 
     def summary(self) -> str:
-        """A few lines for people."""
+        """A few lines for the terminal."""
         rate = self.images / max(self.seconds, 1e-9)
         speed = self.bag_seconds / max(self.seconds, 1e-9)
         lines = [
-            f"{self.arrays} of {self.images} images answered, {self.persons} skeletons; "
+            f"{self.arrays} of {self.images} images processed, {self.persons} skeletons; "
             f"{rate:.1f} images/s, {speed:.2f} times real time"
         ]
         if self.drops:
             counts = ", ".join(f"{name} {count}" for name, count in self.drops.items())
-            lines.append(f"not used: {counts}")
+            lines.append(f"dropped: {counts}")
         if self.loss:
-            lines.append(f"the bag is not whole: {self.loss}")
+            lines.append(f"the bag is incomplete: {self.loss}")
         return "\n".join(lines)
 
 
@@ -91,23 +91,23 @@ def replay(
     image: str | None = None,
     detections: str | None = None,
     warn: Warn | None = None,
-) -> Replayed:
+) -> ReplayResult:
     """Write the skeletons of a bag into a new bag, topics `SKELETONS` and `INFO`.
 
     Parameters
     ----------
     image, detections
-        Topics; None: the only one of its kind. A bag without detections is fine where
+        Topics. None: the only topic of that type. A bag needs no detections if
         ``whole_image_as_person`` is set.
     warn
-        Called with a line for each of the first messages that cannot be used.
+        Called with one line for each of the first messages that cannot be used.
 
     Raises
     ------
     BagError
-        The bag cannot be read, lacks a topic, or the output exists.
+        The bag cannot be read, lacks a topic, or the output already exists.
     ValueError, EngineError
-        As `make_engine`.
+        See `make_engine`.
     """
     with BagReader(bag) as reader:
         image = image_topic(reader.topics, image)
@@ -115,7 +115,7 @@ def replay(
             detections = detections_topic(reader.topics, detections)
         elif detection_candidates(reader.topics):
             detections = detections_topic(reader.topics, None)
-        writer = BagWriter(output)  # says that it exists before the engine takes its time
+        writer = BagWriter(output)  # fails on an existing bag before the slow engine start
         engine = make_engine(**engine_arguments(settings))
         try:
             with writer:
@@ -125,7 +125,7 @@ def replay(
 
 
 class _Run:
-    """One offline run; keeps the counts."""
+    """One offline run with its counters."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class _Run:
         self._last = 0
         self._images = self._arrays = self._persons = 0
 
-    def run(self) -> Replayed:
+    def run(self) -> ReplayResult:
         begun = time.monotonic()
         total = self._reader.topics[self._image].count
         with progress("replay", "image", total) as bar:
@@ -166,8 +166,8 @@ class _Run:
                     self._process(frame.pair)
                 bar.update(images)
         if self._first is None:
-            raise BagError(f"no message of '{self._reader.path}' can be read; {self._reader.loss}")
-        return Replayed(
+            raise BagError(f"no message in '{self._reader.path}' can be read: {self._reader.loss}")
+        return ReplayResult(
             images=self._images,
             arrays=self._arrays,
             persons=self._persons,
@@ -178,7 +178,7 @@ class _Run:
         )
 
     def _steps(self) -> Iterator[tuple[list[PairedFrame], int]]:
-        """After each step in time the frames that are complete, and how many images came in it."""
+        """Yield, for each step in time, the completed frames and the number of images received."""
         topics = [self._image] + ([self._detections] if self._detections else [])
         max_wait = self._settings.max_wait_ms / 1e3
         for message in self._reader.messages(topics):
@@ -204,7 +204,7 @@ class _Run:
         return self._gate.image(content) if is_image else self._gate.detections(content)
 
     def _process(self, pair: Pair) -> None:
-        """Estimate and write the skeletons of one pair, or count why not."""
+        """Estimate and write the skeletons of one pair, or count the drop reason."""
         try:
             rgb = self._transport.decode(pair.image.message)
         except ImageError as error:
@@ -217,7 +217,7 @@ class _Run:
             persons = select_persons(detections, image_size, self._settings, self._drops)
         except AttributeError as error:
             raise BagError(
-                f"{self._detections} is of another version of vision_msgs than ROS 2 Jazzy's: "
+                f"{self._detections} uses a different version of vision_msgs than ROS 2 Jazzy: "
                 f"{error}"
             ) from None
         poses = self._engine.estimate(rgb, persons.boxes)
@@ -253,4 +253,6 @@ class _Run:
     def _warn_first(self, text: str) -> None:
         self._warnings += 1
         if self._warn is not None and self._warnings <= WARNINGS:
-            self._warn(text + ("; more are counted only" if self._warnings == WARNINGS else ""))
+            self._warn(
+                text + ("; further ones are only counted" if self._warnings == WARNINGS else "")
+            )

@@ -13,21 +13,21 @@ from hrnet_pose_ros.yaml_config import read_yaml
 
 NODE = "hrnet_pose"
 KEY = "ros__parameters"
-# Parameters that a node has of rclpy's.
+# Parameters that rclpy itself declares.
 FOREIGN = ("use_sim_time", "qos_overrides", "start_type_description_service")
 
 
 def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
-    """Defaults, then what a parameter file says for the node, then the overrides.
+    """Apply the defaults, then the parameter file, then the overrides.
 
-    Sections named ``hrnet_pose``, in whatever namespace, and wildcards (``/**``) are for the node.
+    Sections named ``hrnet_pose`` in any namespace and wildcards (``/**``) apply to the node.
 
     Raises
     ------
     ParameterError
-        No such parameter, or a value that it does not take.
+        A parameter does not exist or its value is invalid.
     ValueError
-        The file is no parameter file.
+        The file is not a parameter file.
     """
     values: dict[str, Any] = {}
     if file is not None:
@@ -45,13 +45,13 @@ def settings_of(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 
 def _sections(file: Path) -> list[tuple[bool, Mapping[str, Any]]]:
-    """``(wildcard, {name: value})`` of the sections that concern the node; wildcards first."""
+    """``(wildcard, {name: value})`` of the sections that apply to the node; wildcards first."""
     content = read_yaml(file, "parameter file")
     if not isinstance(content, dict):
-        raise ValueError(f"parameter file '{file}' is no map of nodes to {KEY}")
+        raise ValueError(f"parameter file '{file}' is not a mapping from node names to {KEY}")
     found = list(_walk(content, ""))
     if not found:
-        raise ValueError(f"parameter file '{file}' has no {KEY} for {NODE}")
+        raise ValueError(f"parameter file '{file}' does not contain {KEY} for {NODE}")
     return sorted(found, key=lambda one: not one[0])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenario of a replay test: which conditions a new bag has to meet, read from YAML."""
+"""The scenario of a replay test: the conditions that a new bag must meet, read from YAML."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Severity = Literal["ok", "warn", "error", "stale"]  # DiagnosticStatus.level 0 t
 SEVERITIES = get_args(Severity)
 
 
-# What a number may be at most, by its key; none may be below 0.
+# The upper limit of each number, by key; the lower limit is always 0.
 UPPER_LIMITS = {
     "at_least": 1.0,
     "at_most": 1.0,
-    "share": 1.0,
+    "fraction": 1.0,
     "count": math.inf,
     "at_most_s": math.inf,
 }
@@ -29,7 +29,7 @@ class Condition:
     """One condition; its attributes are the keys in the file."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a value does not fit."""
+        """Raise ValueError if a value is out of range."""
         for name, high in UPPER_LIMITS.items():
             value = getattr(self, name, None)
             if value is not None and not 0 <= value <= high:
@@ -39,38 +39,38 @@ class Condition:
 
 @dataclass(frozen=True)
 class OksCondition(Condition):
-    """At least ``share`` of the matched skeletons have an OKS of at least ``at_least``."""
+    """At least ``fraction`` of the matched skeletons have an OKS of at least ``at_least``."""
 
     at_least: float
-    share: float
+    fraction: float
 
 
 @dataclass(frozen=True)
 class CountCondition(Condition):
-    """At most ``count``, and at most the share ``share`` of those in the golden bag."""
+    """At most ``count``, and at most the given ``fraction`` of those in the golden bag."""
 
     count: int | None = None
-    share: float | None = None
+    fraction: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.count is None and self.share is None:
-            raise ValueError("needs count, share or both")
+        if self.count is None and self.fraction is None:
+            raise ValueError("count, fraction or both must be given")
 
 
 @dataclass(frozen=True)
 class ContinuityCondition(Condition):
-    """At least ``share`` of the persons seen again keep their id."""
+    """At least ``fraction`` of the persons seen again keep their id."""
 
-    share: float
+    fraction: float
 
 
 @dataclass(frozen=True)
 class ChangeCondition(Condition):
-    """At least ``share`` of the scores change by no more than ``at_most``, up or down."""
+    """At least ``fraction`` of the scores change by no more than ``at_most``, up or down."""
 
     at_most: float
-    share: float
+    fraction: float
 
 
 @dataclass(frozen=True)
@@ -83,29 +83,29 @@ class AgeCondition(Condition):
 
 @dataclass(frozen=True)
 class DropCondition(Condition):
-    """At most ``share`` of the received images were dropped."""
+    """At most ``fraction`` of the received images were dropped."""
 
-    share: float
+    fraction: float
     required: bool = False
 
 
 @dataclass(frozen=True)
 class DiagnosticsCondition(Condition):
-    """No status whose name contains ``node`` was ever above the level ``at_most``."""
+    """No status whose name contains ``node`` ever exceeded the level ``at_most``."""
 
     at_most: Severity
     node: str = "hrnet_pose"
     required: bool = False
 
     def __post_init__(self) -> None:
-        """No number to check: the type of ``at_most`` says what it may be."""
+        """Nothing to check: the type of ``at_most`` already restricts its values."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """The conditions of a replay test; one that is None is not checked.
+    """The conditions of a replay test; a condition that is None is not checked.
 
-    ``topic`` names the SkeletonArray topic in both bags; empty: found by its type.
+    ``topic`` is the SkeletonArray topic in both bags; if empty, it is found by its type.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Scenario:
     person_score_change: ChangeCondition | None = None
     keypoint_score_change: ChangeCondition | None = None
     age_p95: AgeCondition | None = None
-    drop_share: DropCondition | None = None
+    drop_fraction: DropCondition | None = None
     diagnostics: DiagnosticsCondition | None = None
 
     def conditions(self) -> dict[str, Condition]:
@@ -129,28 +129,28 @@ class Scenario:
 
     @classmethod
     def of(cls, values: Any) -> Scenario:
-        """Make a scenario of the mapping in the file.
+        """Create a scenario from the content of its file.
 
         Raises
         ------
         ConfigError
-            A key is unknown or missing, a value has the wrong type or lies outside its range, or
-            there is no condition at all.
+            A key is unknown or missing, a value has the wrong type or is out of range, or there is
+            no condition at all.
         """
         scenario = from_mapping(cls, values)
         if not scenario.conditions():
             known = [f.name for f in dataclasses.fields(cls) if f.name not in ("name", "topic")]
-            raise ConfigError(f"no condition; set one of {', '.join(known)}")
+            raise ConfigError(f"there is no condition; set at least one of {', '.join(known)}")
         return scenario
 
 
 def read_scenario(path: Path) -> Scenario:
-    """Read a scenario file (YAML 1.2; a key twice is an error).
+    """Read a scenario file (YAML 1.2; a duplicate key is an error).
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or is not YAML, or not a scenario.
+        The file cannot be read, is not YAML, or is not a scenario.
     """
     content = read_yaml(path, "scenario")
     try:

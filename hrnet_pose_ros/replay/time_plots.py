@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots over time as pictures inside an HTML page, which need nothing from outside."""
+"""Plots over time, embedded as images in an HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_COLOUR = "#cc0000"
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: times and values ``[K]``, times rising; NaN interrupts it."""
+    """One curve: times and values ``[K]``, times ascending; NaN interrupts the curve."""
 
     label: str
     colour: str
@@ -28,11 +28,12 @@ class Series:
 
 
 def why_no_plots() -> str:
-    """Why plots cannot be drawn here, with the way out; empty where they can."""
+    """Why plots cannot be drawn and how to fix it; empty if they can."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        return f"no plots: they need matplotlib ({error}): pip install 'hrnet_pose_ros[plots]'"
+        return f"no plots because matplotlib is not installed ({error}): pip install "
+        "'hrnet_pose_ros[plots]'"
     return ""
 
 
@@ -51,13 +52,13 @@ def time_plot(
     title
         What is plotted, and its unit.
     low, high
-        What the value axis shows at least.
+        The value axis covers at least this range.
     limit
-        A horizontal line: what the scenario allows.
+        Draw a horizontal line at the limit of the scenario.
 
     Returns
     -------
-    One ``<img>`` element with a PNG inside; a paragraph that says so where no curve has a value.
+    One ``<img>`` element with an embedded PNG, or a paragraph with a note if no curve has a value.
 
     Raises
     ------
@@ -68,13 +69,13 @@ def time_plot(
 
     seen = np.concatenate([one.values[np.isfinite(one.values)] for one in series] or [[]])
     if not len(seen):
-        return f"<p class='none'>{escape(title)}: nothing recorded</p>"
+        return f"<p class='none'>{escape(title)}: no data recorded</p>"
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     for one in series:
         style = "--" if one.dashed else "-"
         axes.plot(one.times, one.values, style, color=one.colour, lw=1.3, label=one.label)
-        alone = _alone(one.values)  # a line has two ends: a value between two gaps is a dot
+        alone = _alone(one.values)  # a single value between two gaps is drawn as a dot
         axes.plot(one.times[alone], one.values[alone], ".", color=one.colour, ms=4)
     if limit is not None:
         axes.axhline(limit, color=LIMIT_COLOUR, lw=1, ls=":", label=f"limit {limit:g}")
@@ -86,9 +87,9 @@ def time_plot(
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_xlabel("s", loc="right", labelpad=0)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=9)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
-    text = base64.b64encode(picture.getvalue()).decode()
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
+    text = base64.b64encode(image.getvalue()).decode()
     alt = escape(title, quote=True)
     return f"<img class='plot' alt='{alt}' src='data:image/png;base64,{text}'>"
 

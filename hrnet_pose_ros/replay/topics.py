@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag are the node's inputs."""
+"""Selects the input topics of the node from those of a bag."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hrnet_pose_ros.replay.definitions import BagError
 
 DETECTIONS = "vision_msgs/msg/Detection2DArray"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-# Images that no camera made: the node's own overlay.
+# Image topics that are not from a camera: the node's own overlay.
 NOT_CAMERAS = ("/overlay",)
 
 
@@ -30,7 +30,7 @@ def detection_candidates(topics: Mapping[str, TopicInfo]) -> list[str]:
 
 
 def image_topic(topics: Mapping[str, TopicInfo], wanted: str | None) -> str:
-    """The one image topic, or the one wanted; BagError says what there is and which option."""
+    """The requested or only image topic; BagError lists the topics and the option to set."""
     types = tuple(TRANSPORT_OF_TYPE)
     return _choose("image", types, topics, image_candidates(topics), wanted)
 
@@ -52,7 +52,7 @@ def _choose(
         if name not in topics:
             raise BagError(f"the bag has no topic {name}; it has {', '.join(topics) or 'none'}")
         if topics[name].type not in types:
-            raise BagError(f"{name} is a {topics[name].type}; {what} are {' or '.join(types)}")
+            raise BagError(f"{name} is a {topics[name].type}; {what} must be {' or '.join(types)}")
         return name
     if not candidates:
         raise BagError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a new run meet the conditions of a scenario? An outcome for each, both numbers said."""
+"""Checks a new run against a scenario: one outcome per condition, with measured value and limit."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ AGE_PERCENTILE = 95
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one condition went.
+    """The outcome of one condition.
 
-    ``success`` is also true where the condition does not apply: what it asks for was not recorded,
-    or no person was there to be judged. ``summary`` says what was measured and what is allowed.
+    ``success`` is also true if the condition does not apply, because the required data was not
+    recorded or no person could be compared. ``summary`` gives the measured value and the limit.
     """
 
     name: str
@@ -56,15 +56,15 @@ class Verdict:
 
     @property
     def success(self) -> bool:
-        """Every condition is met."""
+        """Whether every condition is met."""
         return all(outcome.success for outcome in self.outcomes)
 
 
-def judge(scenario: Scenario, comparison: Comparison) -> Verdict:
-    """Judge a comparison by every condition of the scenario."""
+def evaluate_scenario(scenario: Scenario, comparison: Comparison) -> Verdict:
+    """Evaluate every condition of the scenario on a comparison."""
     return Verdict(
         [
-            _JUDGES[name](name, condition, comparison)
+            _CHECKS[name](name, condition, comparison)
             for name, condition in scenario.conditions().items()
         ]
     )
@@ -74,20 +74,20 @@ def _oks(name: str, condition: OksCondition, comparison: Comparison) -> Outcome:
     values = comparison.joined("oks")
     values = values[np.isfinite(values)]
     if not len(values):
-        return _nothing_to_judge(name, comparison)
+        return _nothing_to_compare(name, comparison)
     good = int((values >= condition.at_least).sum())
     return Outcome(
         name,
-        good >= condition.share * len(values),
-        f"{_share(good, len(values))} of the matched skeletons have an OKS of at least "
-        f"{condition.at_least:g}; at least {_percent(condition.share)} must "
+        good >= condition.fraction * len(values),
+        f"{_fraction(good, len(values))} of the matched skeletons have an OKS of at least "
+        f"{condition.at_least:g}; at least {_percent(condition.fraction)} is required "
         f"(lowest {values.min():.4f}, mean {values.mean():.4f})",
     )
 
 
 def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     if not comparison.frames:
-        return _nothing_to_judge(name, comparison)
+        return _nothing_to_compare(name, comparison)
     missed = sum(frame.missed for frame in comparison.frames)
     return _counted(
         name, condition, missed, comparison.golden_persons, "golden skeletons are missed"
@@ -97,7 +97,9 @@ def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparis
 def _extra_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra = sum(frame.extra for frame in comparison.frames)
     total = comparison.golden_persons
-    return _counted(name, condition, extra, total, "skeletons are extra, by golden skeletons")
+    return _counted(
+        name, condition, extra, total, "(relative to the golden skeletons) are extra skeletons"
+    )
 
 
 def _missing_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
@@ -107,7 +109,9 @@ def _missing_frames(name: str, condition: CountCondition, comparison: Comparison
 
 def _extra_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra, total = len(comparison.extra_frames), len(comparison.golden.frames)
-    return _counted(name, condition, extra, total, "frames are extra, by golden frames")
+    return _counted(
+        name, condition, extra, total, "(relative to the golden frames) are extra frames"
+    )
 
 
 def _id_continuity(name: str, condition: ContinuityCondition, comparison: Comparison) -> Outcome:
@@ -116,69 +120,71 @@ def _id_continuity(name: str, condition: ContinuityCondition, comparison: Compar
     if not again:
         seen = Counter(one for f in comparison.golden.frames.values() for one in f.ids if one)
         twice = sum(count > 1 for count in seen.values())
-        summary = f"no person was matched twice; the golden bag has {twice} ids seen twice"
+        summary = f"no person was matched twice; {twice} ids occur more than once in the golden bag"
         return Outcome(name, twice == 0, summary, applies=twice > 0)
     return Outcome(
         name,
-        kept >= condition.share * again,
-        f"{_share(kept, again)} of the persons seen again keep their id; "
-        f"at least {_percent(condition.share)} must",
+        kept >= condition.fraction * again,
+        f"{_fraction(kept, again)} of the persons seen again keep their id; "
+        f"at least {_percent(condition.fraction)} is required",
     )
 
 
 def _change(attribute: str, what: str) -> Callable[[str, ChangeCondition, Comparison], Outcome]:
-    def judged(name: str, condition: ChangeCondition, comparison: Comparison) -> Outcome:
+    def check(name: str, condition: ChangeCondition, comparison: Comparison) -> Outcome:
         changes = comparison.joined(attribute)
         if not len(changes):
-            return _nothing_to_judge(name, comparison)
+            return _nothing_to_compare(name, comparison)
         small = int((np.abs(changes) <= condition.at_most).sum())  # NaN is not small
         return Outcome(
             name,
-            small >= condition.share * len(changes),
-            f"{_share(small, len(changes))} of the {what} scores change by at most "
-            f"{condition.at_most:g}; at least {_percent(condition.share)} must "
+            small >= condition.fraction * len(changes),
+            f"{_fraction(small, len(changes))} of the {what} scores change by at most "
+            f"{condition.at_most:g}; at least {_percent(condition.fraction)} is required "
             f"(mean change {changes.mean():+.4f}, largest {np.abs(changes).max():.4f})",
         )
 
-    return judged
+    return check
 
 
 def _age_p95(name: str, condition: AgeCondition, comparison: Comparison) -> Outcome:
     golden, new = age_p95(comparison.golden), age_p95(comparison.new)
     if new is None:
-        return _not_recorded(name, condition.required, "ages", "times are NaN in a replay")
+        return _not_recorded(
+            name, condition.required, "ages", "an offline replay does not measure times"
+        )
     beside = "not recorded" if golden is None else f"{golden:.4f} s"
     return Outcome(
         name,
         new <= condition.at_most_s,
-        f"95 % of the skeletons are at most {new:.4f} s old when published; "
+        f"95 % of the skeletons are published within {new:.4f} s of the image stamp; "
         f"at most {condition.at_most_s:g} s is allowed (golden: {beside})",
     )
 
 
-def _drop_share(name: str, condition: DropCondition, comparison: Comparison) -> Outcome:
+def _drop_fraction(name: str, condition: DropCondition, comparison: Comparison) -> Outcome:
     drops = comparison.new.drops()
     if drops is None or not drops[0]:
-        return _not_recorded(name, condition.required, "drops", "no diagnostics of the input")
+        return _not_recorded(name, condition.required, "drops", "there are no input diagnostics")
     received, dropped = drops
     before = comparison.golden.drops()
-    beside = "not recorded" if before is None else _share(before[1], before[0])
+    beside = "not recorded" if before is None else _fraction(before[1], before[0])
     return Outcome(
         name,
-        dropped <= condition.share * received,
-        f"{_share(dropped, received)} of the received images were dropped; "
-        f"at most {_percent(condition.share)} is allowed (golden: {beside})",
+        dropped <= condition.fraction * received,
+        f"{_fraction(dropped, received)} of the received images were dropped; "
+        f"at most {_percent(condition.fraction)} is allowed (golden: {beside})",
     )
 
 
 def _diagnostics(name: str, condition: DiagnosticsCondition, comparison: Comparison) -> Outcome:
     statuses = [one for one in comparison.new.statuses if condition.node in one.name]
     if not statuses:
-        reason = f"no status of '{condition.node}'"
+        reason = f"there is no status of '{condition.node}'"
         return _not_recorded(name, condition.required, "diagnostics", reason)
     worst = max(statuses, key=lambda one: one.level)  # the first of the worst
     level = SEVERITIES[worst.level] if worst.level < len(SEVERITIES) else str(worst.level)
-    shown = f": '{worst.name}' said '{worst.text}'" if worst.level else ""
+    shown = f": '{worst.name}' reported '{worst.text}'" if worst.level else ""
     return Outcome(
         name,
         worst.level <= SEVERITIES.index(condition.at_most),
@@ -187,7 +193,7 @@ def _diagnostics(name: str, condition: DiagnosticsCondition, comparison: Compari
     )
 
 
-_JUDGES: dict[str, Callable[[str, Any, Comparison], Outcome]] = {
+_CHECKS: dict[str, Callable[[str, Any, Comparison], Outcome]] = {
     "oks": _oks,
     "missed_skeletons": _missed_skeletons,
     "extra_skeletons": _extra_skeletons,
@@ -197,13 +203,13 @@ _JUDGES: dict[str, Callable[[str, Any, Comparison], Outcome]] = {
     "person_score_change": _change("person_score_changes", "person"),
     "keypoint_score_change": _change("keypoint_score_changes", "key point"),
     "age_p95": _age_p95,
-    "drop_share": _drop_share,
+    "drop_fraction": _drop_fraction,
     "diagnostics": _diagnostics,
 }
 
 
 def age_p95(answers: Answers) -> float | None:
-    """The 95th percentile of the ages in seconds; None where none was recorded."""
+    """The 95th percentile of the ages in seconds; None if none was recorded."""
     ages = np.array([frame.age for frame in answers.frames.values()], np.float64)
     ages = ages[np.isfinite(ages)]
     return float(np.percentile(ages, AGE_PERCENTILE)) if len(ages) else None
@@ -215,17 +221,17 @@ def _counted(name: str, limits: CountCondition, count: int, total: int, what: st
     if limits.count is not None:
         allowed.append(str(limits.count))
         success &= count <= limits.count
-    if limits.share is not None:
-        allowed.append(_percent(limits.share))
-        success &= count <= limits.share * total
-    summary = f"{_share(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
+    if limits.fraction is not None:
+        allowed.append(_percent(limits.fraction))
+        success &= count <= limits.fraction * total
+    summary = f"{_fraction(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
     return Outcome(name, success, summary)
 
 
-def _nothing_to_judge(name: str, comparison: Comparison) -> Outcome:
-    """No matched person: the new run's fault only where the golden one has persons."""
+def _nothing_to_compare(name: str, comparison: Comparison) -> Outcome:
+    """Outcome without a matched person: a failure only if the golden run has persons."""
     persons = sum(len(frame.poses) for frame in comparison.golden.frames.values())
-    summary = f"no skeleton could be judged; the golden bag has {persons}"
+    summary = f"no skeletons could be compared; the golden bag has {persons}"
     return Outcome(name, persons == 0, summary, applies=persons > 0)
 
 
@@ -235,9 +241,9 @@ def _not_recorded(name: str, required: bool, what: str, reason: str) -> Outcome:
     return Outcome(name, not required, summary, applies=False)
 
 
-def _share(count: int, total: int) -> str:
+def _fraction(count: int, total: int) -> str:
     return f"{count} of {total} ({_percent(count / total)})" if total else f"{count} of 0"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict for programs: ``result.jsonl`` a line a frame, and JUnit XML for CI."""
+"""The verdict for programs: ``result.jsonl`` with one line per frame, and JUnit XML for CI."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hrnet_pose_ros.replay.verdict import Verdict
 RESULT = "result.jsonl"
 JUNIT = "junit.xml"
 
-# What XML 1.0 cannot hold, even escaped.
+# Characters that XML 1.0 does not allow, even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_jsonl(path: Path, scenario: Scenario, comparison: Comparison, verdict: Verdict) -> None:
-    """Write the conditions, a line for each frame of either bag in time order, and the verdict."""
+    """Write the conditions, one line per frame of either bag in time order, and the verdict."""
     with path.open("w", encoding="utf-8") as file:
         for line in _lines(scenario, comparison, verdict):
             file.write(json.dumps(line, allow_nan=False) + "\n")
@@ -100,7 +100,7 @@ def _number(value: float) -> float | None:
 
 
 def write_junit(path: Path, scenario: Scenario, verdict: Verdict) -> None:
-    """Write one test case a condition; one that does not apply is skipped."""
+    """Write one test case per condition; a condition that does not apply is skipped."""
     failures = sum(not outcome.success for outcome in verdict.outcomes)
     skipped = sum(outcome.success and not outcome.applies for outcome in verdict.outcomes)
     counts = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames in which two runs differ most, drawn golden beside new."""
+"""The frames in which two runs differ most, drawn side by side."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from hrnet_pose_ros.replay.answers import SkeletonFrame
 from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
 
 MOST_FRAMES = 6
-# An OKS nearer to 1 than this is not worth a picture.
+# OKS values closer to 1 than this show no visible difference.
 VISIBLE = 1e-3
-PICTURE_WIDTH = 640
+DRAWN_WIDTH = 640
 CLOSE_UP = (200, 300)  # width, height
 JPEG_QUALITY = 85
-CANVAS = 60  # grey of a frame without its image
+CANVAS = 60  # grey level used if the image of a frame is missing
 LARGEST_CANVAS = 4096
 
 
 @dataclass(frozen=True)
 class WorstFrame:
-    """One frame as JPEG files: whole images, and the person that differs most, enlarged."""
+    """One frame as JPEG data: the whole images, and close-ups of the person that differs most."""
 
     frame: FrameComparison
     golden: bytes
@@ -40,15 +40,15 @@ class WorstFrame:
 
 
 def worst_frames(comparison: Comparison) -> list[FrameComparison]:
-    """Up to six frames that differ visibly, the worst first.
+    """Up to six frames that differ visibly, worst first.
 
-    By turns the frame with the most persons without a partner and the one with the lowest OKS, so
-    that neither kind hides the other.
+    Frames with the most unmatched persons alternate with frames with the lowest OKS, so both kinds
+    are shown.
     """
     alone = [f for f in comparison.frames if f.missed + f.extra]
-    alone.sort(key=lambda f: (f.missed + f.extra, f.lacking), reverse=True)
-    unlike = [f for f in comparison.frames if f.lacking > VISIBLE]
-    unlike.sort(key=lambda f: f.lacking, reverse=True)
+    alone.sort(key=lambda f: (f.missed + f.extra, f.oks_shortfall), reverse=True)
+    unlike = [f for f in comparison.frames if f.oks_shortfall > VISIBLE]
+    unlike.sort(key=lambda f: f.oks_shortfall, reverse=True)
     turns = [f for pair in zip_longest(alone, unlike) for f in pair if f is not None]
     return list({f.stamp: f for f in turns}.values())[:MOST_FRAMES]
 
@@ -56,8 +56,7 @@ def worst_frames(comparison: Comparison) -> list[FrameComparison]:
 def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray]:
     """The RGB images of these frames, by stamp (ns), from the raw and compressed images of a bag.
 
-    An image that cannot be read, or whose size is not the one that the skeletons were made of, is
-    left out.
+    Images that cannot be read, or whose size differs from that of the skeletons, are left out.
     """
     from hrnet_pose_ros.replay.bags import BagReader
 
@@ -68,7 +67,8 @@ def images_of(path: Path, frames: list[FrameComparison]) -> dict[int, np.ndarray
             name: info.type for name, info in bag.topics.items() if info.type in TRANSPORT_OF_TYPE
         }
         if not kinds:
-            raise ValueError(f"{path} has no image topic; it has {', '.join(sorted(bag.topics))}")
+            topics = ", ".join(sorted(bag.topics)) or "none"
+            raise ValueError(f"{path} has no image topic; its topics are {topics}")
         for item in bag.messages(list(kinds)) if frames else ():
             at = stamp_of(item.message)
             if at in sizes and at not in images:
@@ -87,22 +87,22 @@ def _read(kind: str, message: Any) -> np.ndarray | None:
         return None
 
 
-def drawn(frame: FrameComparison, image: np.ndarray | None) -> WorstFrame:
-    """Draw both runs into the image, or on a plain canvas of its size."""
+def draw_worst_frame(frame: FrameComparison, image: np.ndarray | None) -> WorstFrame:
+    """Draw both runs into the image, or onto a plain canvas of its size."""
     if image is None:
         width, height = (int(np.clip(side, 16, LARGEST_CANVAS)) for side in frame.golden.size)
         image = np.full((height, width, 3), CANVAS, np.uint8)
     box = _worst_box(frame)
-    pictures = []
+    images = []
     for run in (frame.golden, frame.new):
-        pictures.append(_picture(image, run))
-        pictures.append(draw_close_up(image, box, run.poses, CLOSE_UP))
-    golden, golden_close, new, new_close = map(_jpeg, pictures)
+        images.append(_draw_run(image, run))
+        images.append(draw_close_up(image, box, run.poses, CLOSE_UP))
+    golden, golden_close, new, new_close = map(_jpeg, images)
     return WorstFrame(frame, golden, new, golden_close, new_close)
 
 
 def _worst_box(frame: FrameComparison) -> np.ndarray:
-    """The box ``[4]`` of a person without a partner, else of the pair with the lowest OKS."""
+    """The box ``[4]`` of an unmatched person, otherwise of the pair with the lowest OKS."""
     for run, places in ((frame.golden, frame.pairs[:, 0]), (frame.new, frame.pairs[:, 1])):
         alone = np.setdiff1d(np.arange(len(run.poses)), places)
         if len(alone):
@@ -111,16 +111,16 @@ def _worst_box(frame: FrameComparison) -> np.ndarray:
     return frame.golden.boxes[frame.pairs[lowest, 0]]
 
 
-def _picture(image: np.ndarray, run: SkeletonFrame) -> np.ndarray:
-    picture = image.copy()
-    draw_poses(picture, run.poses, run.boxes, run.ids)
-    height = max(round(PICTURE_WIDTH * image.shape[0] / image.shape[1]), 1)
-    return cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
+def _draw_run(image: np.ndarray, run: SkeletonFrame) -> np.ndarray:
+    drawn = image.copy()
+    draw_poses(drawn, run.poses, run.boxes, run.ids)
+    height = max(round(DRAWN_WIDTH * image.shape[0] / image.shape[1]), 1)
+    return cv2.resize(drawn, (DRAWN_WIDTH, height), interpolation=cv2.INTER_AREA)
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
+def _jpeg(drawn: np.ndarray) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise RuntimeError("OpenCV could not write a JPEG picture")
+        raise RuntimeError("OpenCV could not encode a JPEG image")
     return data.tobytes()

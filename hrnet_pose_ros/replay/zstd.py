@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zstandard: the standard library's from Python 3.14 on, its backport before."""
+"""Zstandard from the standard library (Python 3.14 and later) or its backport."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the C library keep freed memory: worth up to 1.7 times the training rate on a CPU."""
+"""Configure malloc to keep freed memory, which speeds up CPU training by up to 1.7 times."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST_INT = 2**31 - 1
 
 
-def keep_freed_memory() -> bool:
-    """Let malloc reuse large blocks instead of giving each back to the kernel.
+def configure_malloc() -> bool:
+    """Let malloc reuse large blocks instead of returning each of them to the kernel.
 
-    glibc maps every tensor above its threshold anew, and the kernel then zeroes each page of it
-    in every step. Returns False where the C library has no ``mallopt``.
+    By default, glibc maps every tensor above a threshold anew, and the kernel zeroes all of its
+    pages in every step. Returns False if the C library has no ``mallopt``.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

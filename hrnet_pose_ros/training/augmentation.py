@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is changed at random about a training crop: first its place, then its pixels.
+"""Random augmentation of training crops: first their placement, then their pixels.
 
-Every number comes from a generator that the caller seeds with (seed, epoch, index), so that the
-same crop is the same again after a resume, whatever process makes it.
+The caller seeds the random generator with (seed, epoch, index), so a crop is identical after a
+resume and in any process.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ import numpy as np
 from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
 
 UPPER_BODY = 11  # joints 0 to 10: head, shoulders, arms; 11 to 16 are hips and legs
-HALF_BODY_MIN_JOINTS = 8  # a half body is taken where more than these are labelled (reference)
-MAX_SCALE = 0.35  # largest change of a box's size either way (reference)
-HALF_BODY_PADDING = 1.5  # of the crop about a half body's joints, instead of 1.25 (reference)
+HALF_BODY_MIN_JOINTS = 8  # half bodies need more labelled joints than this (reference)
+MAX_SCALE = 0.35  # largest relative change of the box size (reference)
+HALF_BODY_PADDING = 1.5  # around the joints of a half body, instead of 1.25 (reference)
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How much is changed. The defaults are the reference's; the pixels are left alone there.
+    """Strength of the augmentation. The defaults are those of the reference, without pixel changes.
 
     Attributes
     ----------
     scale
-        The box is multiplied by ``clip(N(1, scale), 1 - scale, 1 + scale)``; 0.35 at most, which
-        is what the cache of pictures has room for.
+        The box is multiplied by ``clip(N(1, scale), 1 - scale, 1 + scale)``; 0.35 at most, because
+        the crop cache stores no more of the image.
     rotation_deg, rotation_probability
-        With this probability the crop is turned by ``clip(N(0, r), -2r, 2r)`` degrees.
+        With this probability the crop is rotated by ``clip(N(0, r), -2r, 2r)`` degrees.
     flip
-        Probability that it is mirrored.
+        Probability that the crop is mirrored.
     half_body
-        Probability of a crop about the upper or the lower body alone, where more than 8 joints
-        are labelled.
+        Probability of a crop around the upper or the lower body only, if more than 8 joints are
+        labelled.
     colour
-        Strength of changes of brightness, contrast, saturation and the balance of the channels:
+        Strength of the changes of brightness, contrast, saturation and colour balance:
         the standard deviation of each gain.
     blur, low_resolution, cut_out
-        Probabilities of a Gaussian blur, of shrinking and enlarging the crop, and of one
-        rectangle of a single colour.
+        Probabilities of a Gaussian blur, of downscaling and upscaling the crop, and of one
+        rectangle filled with a single colour.
     """
 
     scale: float = 0.35
@@ -58,12 +58,12 @@ class AugmentationConfig:
         for name, value in vars(self).items():
             most = {"scale": MAX_SCALE, "rotation_deg": 90.0}.get(name, 1.0)
             if not 0 <= value <= most:
-                raise ValueError(f"{name} must be 0 to {most:g}, got {value}")
+                raise ValueError(f"{name} must be between 0 and {most:g}, got {value}")
 
     def weakened(self, strength: float) -> AugmentationConfig:
-        """The same with ``strength`` (0 to 1) times the change; mirroring stays as it is.
+        """The same augmentation scaled by ``strength`` (0 to 1), except for mirroring.
 
-        Nobody looks different in a mirror: half of the crops are mirrored at any strength.
+        Mirrored people look as natural as others, so mirroring needs no weaker start.
         """
         values = {name: value * strength for name, value in vars(self).items()}
         return AugmentationConfig(**values | {"flip": self.flip})
@@ -85,7 +85,7 @@ def place_crop(
     config: AugmentationConfig,
     random: np.random.Generator,
 ) -> Placement:
-    """Choose the crop of a person: box, scale, turn, mirror (reference's numbers and order).
+    """Choose the crop of a person: box, scale, rotation, mirroring (in the order of the reference).
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def _half_body(
     input_size: tuple[int, int],
     random: np.random.Generator,
 ) -> np.ndarray:
-    """A box about the joints of the upper or the lower body.
+    """A box around the joints of the upper or the lower body.
 
-    Of more than 8 labelled joints at least 3 belong to the upper body.
+    If more than 8 joints are labelled, at least 3 of them belong to the upper body.
     """
     upper = np.flatnonzero(labelled[:UPPER_BODY])
     lower = UPPER_BODY + np.flatnonzero(labelled[UPPER_BODY:])
-    # The reference compares a normal deviate, so the upper body is taken in 69 % of the cases.
+    # The reference compares a normal deviate, so the upper body is chosen in 69 % of the cases.
     take_upper = random.normal() < 0.5 and len(upper) > 2
     chosen = keypoints[upper if take_upper or len(lower) <= 2 else lower]
     sides = chosen.max(axis=0) - chosen.min(axis=0)
@@ -133,7 +133,7 @@ def _half_body(
 def _about_centre(
     scale: float, angle_deg: float, mirrored: bool, input_size: tuple[int, int]
 ) -> np.ndarray:
-    """``[3, 3]`` within the crop about its centre W/2, H/2: the mirror image of x is W - x."""
+    """``[3, 3]`` transform about the crop centre W/2, H/2; the mirror image of x is W - x."""
     x, y = input_size[0] / 2, input_size[1] / 2
     cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
     side = -1.0 if mirrored else 1.0
@@ -147,7 +147,7 @@ def _about_centre(
 def change_pixels(
     crop: np.ndarray, config: AugmentationConfig, random: np.random.Generator
 ) -> np.ndarray:
-    """Colour, sharpness and a covered part of ``crop`` uint8 ``[H, W, 3]``; returns the new one."""
+    """Change colour and sharpness of ``crop`` uint8 ``[H, W, 3]`` and mask a part of it."""
     height, width = crop.shape[:2]
     if config.low_resolution and random.random() < config.low_resolution:
         part = random.uniform(0.25, 0.7)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training is: the checked contents of a file in config/training/."""
+"""The configuration of a training: the validated content of a file in config/training/."""
 
 from __future__ import annotations
 
@@ -28,54 +28,53 @@ def require(met: bool, message: str) -> None:
 
 def _require_joint(name: str, where: str) -> None:
     near = difflib.get_close_matches(name, JOINT_NAMES, n=1, cutoff=0.0)[0]
-    require(
-        name in JOINT_NAMES, f"{where}: there is no joint {name!r}; the nearest name is '{near}'"
-    )
+    require(name in JOINT_NAMES, f"{where}: unknown joint {name!r}; the nearest name is '{near}'")
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """A part of a training with one input size and one course of the learning rate.
+    """A stage of a training with one input size and one learning rate schedule.
 
     Attributes
     ----------
     name
-        Names the stage's folder.
+        Name of the stage and of its folder.
     input_size
         "HEIGHTxWIDTH" of the crops in pixels, multiples of 32.
     epochs
-        How often the epoch's crops are gone through.
+        Number of epochs.
     batch
-        Crops of one step, of all processes together.
+        Crops per step over all processes.
     learning_rate
-        Its highest value, for Adam.
+        Peak learning rate of Adam.
     sigma
-        Of the Gaussian targets, in heatmap cells.
+        Standard deviation of the Gaussian targets, in heatmap cells.
     subpixel_centre
-        Whether a target's centre stays between cells (DARK), or is rounded to one (HRNet).
+        Whether the centre of a target keeps its sub-cell position (DARK) or is rounded to a cell
+        (HRNet).
     warm_up_steps
-        Steps over which the rate rises from 0.
+        Steps over which the learning rate increases linearly from 0.
     drop_epochs
-        Epochs from which on the rate is a tenth of what it was. Empty: it falls by a cosine.
+        Epochs at which the learning rate drops to a tenth. Empty: cosine decay.
     hold
-        With the cosine: the part of the stage, 0 to 1, for which the rate first stays.
+        With cosine decay: fraction of the stage, 0 to 1, before the decay starts.
     weight_decay
-        Decoupled from the gradient (AdamW); 0 is Adam.
+        Decoupled weight decay (AdamW); 0 is plain Adam.
     average_decay
-        Of the running average of the weights that is validated and kept; 0 keeps the weights
-        themselves.
+        Decay of the moving average of the weights, which is validated and saved; 0 uses the
+        weights themselves.
     peak_weight
-        p: a cell's squared error counts ``1 + p * target`` times; 0 is the reference.
+        p: the squared error of a cell is weighted by ``1 + p * target``; 0 is the reference.
     hardest_joints
-        Number of joints of a person that count in the loss, those with the largest (OHKM); null
-        counts all.
+        Online hard keypoint mining (OHKM): number of joints per person with the largest losses
+        that enter the loss; null uses all joints.
     joint_weights
-        Joint name to how often its loss counts, 0 or more; joints that are not named count once.
+        Loss weight by joint name, 0 or more; the default is 1.
     augmentation_from
-        Strength of the augmentation at the stage's begin, 0 to 1; it grows over the epochs to
-        what ``augmentation`` says. 1: the whole strength from the first epoch on.
+        Relative strength of the augmentation at the start of the stage, 0 to 1; it increases over
+        the epochs to the full strength. 1: full strength from the first epoch on.
     validate_epochs
-        Epochs between two validations; there is always one at the end.
+        Epochs between two validations; there is always a validation at the end.
     """
 
     name: str
@@ -119,10 +118,10 @@ class StageConfig:
             require(value >= 0, f"{where}{name} must be 0 or more, got {value}")
         for name in ("hold", "average_decay"):
             value = getattr(self, name)
-            require(0 <= value < 1, f"{where}{name} must be from 0 to below 1, got {value}")
+            require(0 <= value < 1, f"{where}{name} must be at least 0 and below 1, got {value}")
         require(
             0 <= self.augmentation_from <= 1,
-            f"{where}augmentation_from must be 0 to 1, got {self.augmentation_from}",
+            f"{where}augmentation_from must be between 0 and 1, got {self.augmentation_from}",
         )
         for joint, weight in self.joint_weights.items():
             _require_joint(joint, f"{where}joint_weights")
@@ -132,16 +131,17 @@ class StageConfig:
             )
         require(
             self.hardest_joints is None or 1 <= self.hardest_joints <= JOINTS,
-            f"{where}hardest_joints must be 1 to {JOINTS} or null, got {self.hardest_joints}",
+            f"{where}hardest_joints must be between 1 and {JOINTS}, or null, got "
+            f"{self.hardest_joints}",
         )
         require(
             all(0 < epoch < self.epochs for epoch in self.drop_epochs),
-            f"{where}drop_epochs must lie within the {self.epochs} epochs, got "
+            f"{where}drop_epochs must be within the {self.epochs} epochs, got "
             f"{list(self.drop_epochs)}",
         )
         require(
             not (self.drop_epochs and self.hold),
-            f"{where}drop_epochs and hold are two courses of the rate: leave one out",
+            f"{where}drop_epochs and hold exclude each other: remove one of them",
         )
 
     @property
@@ -158,12 +158,12 @@ class DataConfig:
     Attributes
     ----------
     annotations, images
-        The COCO key point file and the folder of its images; both may come from the command line.
+        The COCO key point file and the folder of its images; both may be given on the command line.
     weight
-        How many of an epoch's crops come from it, beside the weights of the others. Without
-        ``epoch_crops`` and with one data set it plays no part.
+        Relative number of crops per epoch from this data set. It has no effect with a single data
+        set.
     ignored_joints
-        Joints whose labels in this data set are not learned from (pseudo labels, say).
+        Joints whose labels in this data set are not used, for example pseudo labels.
     """
 
     annotations: str = ""
@@ -179,34 +179,34 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A whole training.
+    """The configuration of a training.
 
     Attributes
     ----------
     network
         Name of the network (`hrnet_pose_ros.network.pose_networks`).
     stages
-        One after the other, each begins with the averaged weights of the one before.
+        Stages in order; each starts from the averaged weights of the previous one.
     train
         The data sets by name.
     validation
-        The data set that chooses the best checkpoint.
+        The data set on which the best checkpoint is selected.
     pretraining
-        Weights of an ImageNet classifier to begin with; all but its classifying layers.
+        Initial weights from an ImageNet classifier, without its classification layers.
     start
-        Weights of a pose network to begin with, whole.
+        Initial weights of the whole pose network.
     epoch_crops
-        Crops of an epoch; null: as many as there are persons.
+        Crops per epoch; null: as many as there are persons.
     augmentation
-        What is changed about the crops.
+        Augmentation of the crops.
     precision
         bf16-mixed, 16-mixed (GPUs without bfloat16) or 32.
     seed
-        Of fresh weights, the order of the crops and their augmentation.
+        Seed of initial weights, crop order and augmentation.
     checkpoint_steps
-        Steps between two checkpoints: what a kill costs at most.
+        Steps between two checkpoints, the most that an interruption can lose.
     workers
-        Processes a GPU (or training process) that make crops.
+        Data loader processes per training process.
     """
 
     network: str
@@ -223,17 +223,17 @@ class TrainingConfig:
     workers: int = 4
 
     def __post_init__(self) -> None:
-        require(bool(self.stages), "stages must hold at least one stage")
-        require(bool(self.train), "train must hold at least one data set")
+        require(bool(self.stages), "stages must contain at least one stage")
+        require(bool(self.train), "train must contain at least one data set")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), f"two stages have the same name: {names}")
         require(
             self.pretraining is None or self.start is None,
-            "pretraining and start are two ways to begin: leave one out",
+            "pretraining and start exclude each other: remove one of them",
         )
         require(
             self.epoch_crops is None or self.epoch_crops >= 1,
-            f"epoch_crops must be 1 or more or null, got {self.epoch_crops}",
+            f"epoch_crops must be null, or 1 or more, got {self.epoch_crops}",
         )
         require(
             self.checkpoint_steps >= 1,
@@ -244,15 +244,15 @@ class TrainingConfig:
 
 
 def find_config(config: str) -> Path:
-    """The file of a training configuration.
+    """Find the file of a training configuration.
 
-    ``config`` is a path (it holds a separator or ends in ``.yaml``) or the bare name of a recipe
-    that comes with the package.
+    ``config`` is a path (with a separator or the suffix ``.yaml``) or the name of a recipe that
+    comes with the package.
 
     Raises
     ------
     ConfigError
-        There is no recipe of that name; those that there are, are named.
+        There is no recipe of that name; the message lists the available ones.
     """
     if os.sep in config or config.endswith(".yaml"):
         return Path(config)
@@ -260,8 +260,8 @@ def find_config(config: str) -> Path:
     found = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
     if config not in found:
         raise ConfigError(
-            f"there is no recipe '{config}', there are {', '.join(sorted(found)) or 'none'}; "
-            "or give a path that ends in .yaml"
+            f"there is no recipe '{config}'; available recipes are "
+            f"{', '.join(sorted(found)) or 'none'}, or give a path that ends in .yaml"
         )
     return found[config]
 
@@ -272,7 +272,7 @@ def read_config(path: Path) -> TrainingConfig:
     Raises
     ------
     ConfigError
-        The file cannot be read, or a key or value is not what it should be.
+        The file cannot be read, or a key or value is invalid.
     """
     content = read_yaml(path, "training configuration")
     try:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoded pictures of persons in one file on disk, so that two cores can feed a network.
+"""Decoded image patches of persons in one file on disk, so that few CPU cores can feed a network.
 
-Decoding a whole image for every person and epoch costs more than a small network's training
-step. Here each person's surroundings are decoded once, cut to what an augmented crop can reach,
-shrunk where they hold more pixels than any crop uses, and written one behind the other; a memory
-map reads them back.
+Decoding a whole image for every person and epoch costs more than a training step of a small
+network. Here the surroundings of each person are decoded once, cut to the area that an augmented
+crop can cover, downscaled if they have more pixels than any crop uses, and written one after
+another; a memory map reads them back.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.training.augmentation import MAX_SCALE
 
 FORMAT = 1
-# Scale factors that a crop is served at.
+# Range of the scale augmentation.
 SMALLEST, LARGEST = 1 - MAX_SCALE, 1 + MAX_SCALE
-# Images decoded ahead of the file that is written.
+# Number of images that are decoded ahead of the writer.
 AHEAD = 64
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Picture:
+class PersonPatch:
     """A person's surroundings: ``pixels`` uint8 ``[h, w, 3]`` RGB (read only), and float64
-    ``image_to_picture [2, 3]`` from image pixels."""
+    ``image_to_patch [2, 3]`` from image pixels."""
 
     pixels: np.ndarray
-    image_to_picture: np.ndarray
+    image_to_patch: np.ndarray
 
 
 class CropCache:
-    """The pictures of an annotation file's usable persons.
+    """The patches of the usable persons of an annotation file.
 
     Attributes
     ----------
     persons
-        int64 ``[M]``: which persons of the annotations there are pictures of, by image. Left out
-        are crowds, persons without a labelled joint or usable box, and corrupt images.
+        int64 ``[M]``: indices of the persons in the annotations, by image. Crowds, persons without
+        a labelled joint or usable box, and corrupt images are left out.
     skipped
         Paths of the images that could not be read.
     """
@@ -69,17 +69,17 @@ class CropCache:
         self._pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="r")
 
     def __reduce__(self) -> tuple[type[CropCache], tuple[Path]]:
-        return CropCache, (self._folder,)  # another process maps the file itself
+        return CropCache, (self._folder,)  # another process maps the file again
 
     def __len__(self) -> int:
         return len(self.persons)
 
-    def __getitem__(self, number: int) -> Picture:
-        """The picture of person ``persons[number]``."""
+    def __getitem__(self, number: int) -> PersonPatch:
+        """The patch of person ``persons[number]``."""
         height, width = self._shapes[number]
         start = self._starts[number]
         pixels = self._pixels[start : start + 3 * height * width].reshape(height, width, 3)
-        return Picture(pixels, self._transforms[number])
+        return PersonPatch(pixels, self._transforms[number])
 
 
 def open_cache(
@@ -89,17 +89,17 @@ def open_cache(
     folder: Path,
     threads: int | None = None,
 ) -> CropCache:
-    """The cache of a data set for crops up to ``input_size``, made if it is not there yet.
+    """The cache of a data set for crops up to ``input_size``, created if it does not exist.
 
-    It lies in a sub-folder of ``folder`` that is named after everything it depends on. Images
-    that cannot be read are skipped and named in the log.
+    It is stored in a sub-folder of ``folder`` whose name depends on all inputs. Images that cannot
+    be read are skipped and logged.
     """
     place = folder / _name(annotations, images, input_size)
     if not (place / "index.npz").is_file():
         _make(annotations, images, input_size, place, threads or os.cpu_count() or 1)
     cache = CropCache(place)
     for path in cache.skipped:
-        log.warning("%s cannot be read: its persons are left out", path)
+        log.warning("%s cannot be read: its persons are skipped", path)
     return cache
 
 
@@ -127,14 +127,14 @@ def _make(
 
     skipped: list[str] = []
 
-    def pictures_of(image: int) -> list[tuple[int, Picture]]:
+    def patches_of(image: int) -> list[tuple[int, PersonPatch]]:
         path = images / annotations.image_files[image]
         pixels = read_image(path)
         if pixels is None:
             skipped.append(str(path))
             return []
         boxes = annotations.boxes
-        return [(p, cut_picture(pixels, boxes[p], input_size)) for p in by_image[image]]
+        return [(p, extract_patch(pixels, boxes[p], input_size)) for p in by_image[image]]
 
     persons, starts, shapes, transforms = [], [], [], []
     end = 0
@@ -143,22 +143,22 @@ def _make(
         partial.open("wb") as file,
         ThreadPoolExecutor(threads) as pool,
     ):
-        found_in_order = _in_order(pool, pictures_of, sorted(by_image))
+        found_in_order = _in_order(pool, patches_of, sorted(by_image))
         for found in progress(f"decoding {images}", "image", len(by_image), found_in_order):
-            for person, picture in found:
+            for person, patch in found:
                 persons.append(person)
                 starts.append(end)
-                shapes.append(picture.pixels.shape[:2])
-                transforms.append(picture.image_to_picture)
-                file.write(np.ascontiguousarray(picture.pixels).data)
-                end += picture.pixels.size
+                shapes.append(patch.pixels.shape[:2])
+                transforms.append(patch.image_to_patch)
+                file.write(np.ascontiguousarray(patch.pixels).data)
+                end += patch.pixels.size
         if not persons:
             raise ValueError(
-                f"'{annotations.path}' with images in '{images}' gives no person to train on: "
+                f"'{annotations.path}' with images in '{images}' contains no person to train on: "
                 f"{len(annotations)} annotations, {len(wanted)} of persons with labelled joints "
                 f"and a box, {len(skipped)} images that cannot be read ({', '.join(skipped[:3])})"
             )
-    with replacing(place / "index.npz") as index:  # last: a cache with an index is whole
+    with replacing(place / "index.npz") as index:  # written last: a cache with an index is complete
         np.savez(
             index,
             persons=np.array(persons, np.int64),
@@ -171,11 +171,11 @@ def _make(
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    function: Callable[[int], list[tuple[int, Picture]]],
+    function: Callable[[int], list[tuple[int, PersonPatch]]],
     items: Sequence[int],
-) -> Iterator[list[tuple[int, Picture]]]:
-    """``pool.map`` with a bounded number of results waiting: pictures are large."""
-    waiting: deque[Future[list[tuple[int, Picture]]]] = deque()
+) -> Iterator[list[tuple[int, PersonPatch]]]:
+    """``pool.map`` with a bounded number of pending results, because patches are large."""
+    waiting: deque[Future[list[tuple[int, PersonPatch]]]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))
         if len(waiting) > AHEAD:
@@ -185,7 +185,7 @@ def _in_order(
 
 
 def trainable_persons(annotations: PersonAnnotations) -> np.ndarray:
-    """int64 ``[M]``: persons that are no crowd, with a labelled joint and a usable box."""
+    """int64 ``[M]``: indices of persons, not crowds, with a labelled joint and a usable box."""
     sizes = annotations.image_sizes[annotations.image_index]
     usable = np.array(
         [
@@ -198,23 +198,23 @@ def trainable_persons(annotations: PersonAnnotations) -> np.ndarray:
 
 
 def read_image(path: Path) -> np.ndarray | None:
-    """uint8 ``[H, W, 3]`` RGB; None where the file is missing or no picture."""
+    """uint8 ``[H, W, 3]`` RGB; None if the file is missing or not an image."""
     if not path.is_file():
         return None
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def cut_picture(image: np.ndarray, box: np.ndarray, input_size: tuple[int, int]) -> Picture:
-    """What an augmented crop of ``box`` can show of ``image``, at the resolution it can use.
+def extract_patch(image: np.ndarray, box: np.ndarray, input_size: tuple[int, int]) -> PersonPatch:
+    """The part of ``image`` that an augmented crop of ``box`` can show, at a sufficient resolution.
 
-    The reach is a square about the box's centre as wide as the diagonal of the largest crop, so
-    that the crop can be turned. Where the smallest crop has more than one image pixel for a crop
-    pixel, the picture is shrunk until it has one.
+    This is a square around the box centre as wide as the diagonal of the largest crop, so that the
+    crop can be rotated. If the smallest crop has more than one image pixel per crop pixel, the
+    patch is downscaled to one.
     """
     width, height = input_size
     transform = crop_to_image(box[None], input_size)[0]
-    pixel = transform[0, 0]  # image pixels for one crop pixel
+    pixel = transform[0, 0]  # image pixels per crop pixel
     centre = box[:2] + box[2:] / 2
     reach = LARGEST * pixel * np.hypot(width, height) / 2 + 2
     low = np.maximum(np.floor(centre - reach), 0).astype(int)
@@ -228,7 +228,7 @@ def cut_picture(image: np.ndarray, box: np.ndarray, input_size: tuple[int, int])
         part = cv2.resize(part, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
     else:
         zoom = np.ones(2)
-    image_to_picture = np.zeros((2, 3))
-    image_to_picture[0, 0], image_to_picture[1, 1] = zoom
-    image_to_picture[:, 2] = (0.5 - low) * zoom - 0.5  # pixel centres are at integers
-    return Picture(part, image_to_picture)
+    image_to_patch = np.zeros((2, 3))
+    image_to_patch[0, 0], image_to_patch[1, 1] = zoom
+    image_to_patch[:, 2] = (0.5 - low) * zoom - 0.5  # pixel centres are at integers
+    return PersonPatch(part, image_to_patch)

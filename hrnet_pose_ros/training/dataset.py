@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training crops: from a person's picture to a network's input."""
+"""Training crops: from a person's image patch to the network input."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.skeleton import MIRRORED
 from hrnet_pose_ros.training.augmentation import AugmentationConfig, change_pixels, place_crop
 from hrnet_pose_ros.training.crop_cache import CropCache
-from hrnet_pose_ros.training.sampling import Draw
+from hrnet_pose_ros.training.sampling import CropSample
 
 
 class Batch(NamedTuple):
     """crops uint8 ``[N, H, W, 3]`` RGB, keypoints float32 ``[N, 17, 2]`` in crop pixels, weights
-    float32 ``[N, 17]``, 0 where not labelled."""
+    float32 ``[N, 17]``, 0 if not labelled."""
 
     crops: Tensor
     keypoints: Tensor
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """One data set: its annotations, the pictures of its persons, joints not to learn from."""
+    """One data set: its annotations, the patches of its persons, and joints to ignore."""
 
     annotations: PersonAnnotations
     cache: CropCache
@@ -39,9 +39,9 @@ class TrainingSet:
 
 
 class CropDataset(torch.utils.data.Dataset[Batch]):
-    """Makes the crops of a list of draws; a batch at a time.
+    """Generates the crops of a list of samples, one batch at a time.
 
-    ``augmentation`` holds what is changed in each epoch; later ones are like the last.
+    ``augmentation`` lists the augmentation of each epoch; later epochs use the last one.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
         augmentation: Sequence[AugmentationConfig],
         seed: int,
     ) -> None:
-        # One crop is too small to share, and OpenCV's threads do not live on in a forked worker.
+        # A crop is too small for several threads, and OpenCV's threads do not survive a fork.
         cv2.setNumThreads(1)
         self.sources = list(sources)
         self.input_size = input_size
         self.augmentation = list(augmentation)
         self.seed = seed
 
-    def __getitem__(self, draws: Sequence[Draw]) -> Batch:
-        made = [self._crop(draw) for draw in draws]
+    def __getitem__(self, samples: Sequence[CropSample]) -> Batch:
+        made = [self._crop(sample) for sample in samples]
         crops, keypoints, labelled = (np.stack(part) for part in zip(*made, strict=True))
         return Batch(
             torch.from_numpy(crops),
@@ -67,16 +67,16 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
             torch.from_numpy(labelled.astype(np.float32)),
         )
 
-    def _crop(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        random = np.random.default_rng((self.seed, draw.epoch, draw.place))
-        source = self.sources[draw.source]
-        person = source.cache.persons[draw.number]
-        picture = source.cache[draw.number]
+    def _crop(self, sample: CropSample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        random = np.random.default_rng((self.seed, sample.epoch, sample.place))
+        source = self.sources[sample.source]
+        person = source.cache.persons[sample.number]
+        patch = source.cache[sample.number]
         keypoints = source.annotations.keypoints[person]
         labelled = source.annotations.labelled[person].copy()
         labelled[list(source.ignored_joints)] = False
-        # A stage that was made longer goes on with the strength of its last epoch.
-        augmentation = self.augmentation[min(draw.epoch, len(self.augmentation) - 1)]
+        # A stage that was extended continues with the strength of its last epoch.
+        augmentation = self.augmentation[min(sample.epoch, len(self.augmentation) - 1)]
         placement = place_crop(
             source.annotations.boxes[person],
             keypoints,
@@ -85,8 +85,8 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
             augmentation,
             random,
         )
-        to_picture = picture.image_to_picture @ square(placement.crop_to_image)
-        crop = warp_crops(picture.pixels, to_picture[None], self.input_size)[0]
+        to_patch = patch.image_to_patch @ square(placement.crop_to_image)
+        crop = warp_crops(patch.pixels, to_patch[None], self.input_size)[0]
         crop = change_pixels(crop, augmentation, random)
         image_to_crop = np.linalg.inv(square(placement.crop_to_image))[:2]
         keypoints = keypoints @ image_to_crop[:, :2].T + image_to_crop[:, 2]

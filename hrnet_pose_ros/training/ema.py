@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running average of a network's weights, which is what is validated and shipped."""
+"""Exponential moving average of the network weights, which is validated and shipped."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from torch import nn
 class AveragedWeights:
     """Exponential moving average of parameters and running statistics.
 
-    The weight of the past grows to ``decay`` as ``(1 + n) / (10 + n)`` over the first updates n,
-    so that the average does not remember where the training began. With ``decay`` 0 it is the
-    network itself.
+    The decay grows to ``decay`` as ``(1 + n) / (10 + n)`` over the first updates n, so the average
+    forgets the initial weights. With ``decay`` 0 it equals the network.
 
     Attributes
     ----------
     network
         A copy of the network with the averaged weights, in evaluation mode.
     updates
-        How often the average was updated.
+        Number of updates.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -31,7 +30,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the present weights of ``network``."""
+        """Update the average with the current weights of ``network``."""
         self.updates += 1
         past = min(self.decay, (1 + self.updates) / (10 + self.updates))
         average = self.network.state_dict()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The course of a training: a CSV file with a row at a time, and a plot of it."""
+"""Learning curves of a training: a CSV file to which rows are appended, and its plot."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ COLUMNS = (
 )
 
 
-class Curves:
+class LearningCurves:
     """Rows of ``curves.csv`` in a training's folder, and ``curves.png`` beside it.
 
-    A row holds a stretch's mean loss, or the figures of a validation; the rest is empty.
+    A row contains either the mean loss since the previous row or the metrics of a validation; the
+    other columns are empty.
     """
 
     def __init__(self, folder: Path) -> None:
         self.table = folder / "curves.csv"
-        self.picture = folder / "curves.png"
+        self.plot_file = folder / "curves.png"
 
     def rows(self) -> list[dict[str, str]]:
-        """All rows, oldest first; one that a kill has cut short is left out."""
+        """All rows, oldest first; an incomplete row after an interruption is left out."""
         if not self.table.is_file():
             return []
         whole, _, _ = self.table.read_text().rpartition("\n")
         return list(csv.DictReader(whole.splitlines()))
 
-    def go_back(self, stage: str, step: int) -> None:
-        """Forget what came after ``step`` of ``stage``.
+    def truncate_after(self, stage: str, step: int) -> None:
+        """Remove the rows after ``step`` of ``stage``.
 
-        The rows between the last checkpoint and a kill are made again.
+        Steps between the last checkpoint and an interruption are run again.
         """
         kept = [row for row in self.rows() if row["stage"] != stage or int(row["step"]) <= step]
         with replacing(self.table) as partial, partial.open("w", newline="") as file:
@@ -49,7 +50,7 @@ class Curves:
             csv.DictWriter(file, COLUMNS).writerow(row)
 
     def plot(self) -> None:
-        """Draw loss, learning rate and AP over the steps of all stages."""
+        """Plot loss, learning rate and AP over the steps of all stages."""
         from matplotlib.figure import Figure
 
         rows = self.rows()
@@ -69,5 +70,5 @@ class Curves:
         axes[0].set_yscale("log")
         axes[0].legend()
         axes[-1].set_xlabel("step")
-        with replacing(self.picture) as partial:
+        with replacing(self.plot_file) as partial:
             figure.savefig(partial)

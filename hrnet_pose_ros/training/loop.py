@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stage of a training, step by step; it may be killed at any moment and goes on as if not.
+"""The training loop of one stage, which can be interrupted at any time and resumed exactly.
 
-The state of a training is the step, the weights, their average and the optimizer. Everything
-else (order of the crops, their augmentation, the learning rate) is a function of the step.
+The state of a training consists of the step, the weights, their average and the optimizer.
+Everything else (crop order, augmentation, learning rate) is a function of the step.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from hrnet_pose_ros.skeleton import JOINT_NAMES
 from hrnet_pose_ros.training.config import StageConfig
 from hrnet_pose_ros.training.dataset import Batch, CropDataset
 from hrnet_pose_ros.training.ema import AveragedWeights
-from hrnet_pose_ros.training.learning_curves import Curves
-from hrnet_pose_ros.training.sampling import Order, StepBatches
+from hrnet_pose_ros.training.learning_curves import LearningCurves
+from hrnet_pose_ros.training.sampling import CropSchedule, StepBatchSampler
 from hrnet_pose_ros.training.schedule import rate_factor
 from hrnet_pose_ros.training.targets import heatmap_loss, joint_losses, target_heatmaps
 from hrnet_pose_ros.training.validation import ValidationCrops, validate
 
-ROW_STEPS = 20  # steps between two rows of the curves
+LOG_STEPS = 20  # steps between two rows of the learning curves
 LAST, BEST = "last.ckpt", "best.pth"
 
 
 @dataclass(frozen=True)
 class StageData:
-    """What a stage trains and validates on; ``processes`` share every step's crops."""
+    """The training and validation data of a stage."""
 
     crops: CropDataset
-    order: Order
+    order: CropSchedule
     validation: ValidationCrops
     workers: int
 
@@ -48,10 +48,10 @@ class StageData:
 class StageTraining:
     """The training of ``network`` through one stage, in ``folder``.
 
-    ``folder`` holds ``last.ckpt``, with which it goes on, and ``best.pth``: the averaged weights
-    of the best validation, a plain state dict that `hrnet_pose export` takes.
+    ``folder`` contains ``last.ckpt``, from which the training resumes, and ``best.pth``: the
+    averaged weights of the best validation, a plain state dict that `hrnet_pose export` accepts.
 
-    ``checkpoint_steps`` are the steps between two checkpoints.
+    ``checkpoint_steps`` is the number of steps between two checkpoints.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class StageTraining:
         stage: StageConfig,
         data: StageData,
         folder: Path,
-        curves: Curves,
+        curves: LearningCurves,
         checkpoint_steps: int,
     ) -> None:
         self.fabric, self.stage, self.data = fabric, stage, data
@@ -80,11 +80,11 @@ class StageTraining:
         self.network = network
         self.whole, self.optimizer = fabric.setup(whole, optimizer)
         self.step, self.best = 0, -1.0
-        # Of the steps since the last row of the curves.
+        # Over the steps since the last row of the learning curves.
         self.loss, self.counted = torch.zeros((), device=fabric.device), 0
 
     def run(self) -> dict[str, Tensor]:
-        """Train to the stage's end; returns the averaged weights.
+        """Train to the end of the stage; returns the averaged weights.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class StageTraining:
         self._restore()
         if self.fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.curves.go_back(self.stage.name, self.step)
+            self.curves.truncate_after(self.stage.name, self.step)
         self.whole.train()
         bar = self._bar()
         begun, first = time.monotonic(), self.step
@@ -102,7 +102,7 @@ class StageTraining:
             self._train(batch)
             bar.update()
             validating = self._validation_is_due()
-            if self.step % ROW_STEPS == 0 or validating:
+            if self.step % LOG_STEPS == 0 or validating:
                 rate = (self.step - first) * self.stage.batch / (time.monotonic() - begun)
                 self._add_row(bar, rate)
                 begun, first = time.monotonic(), self.step
@@ -115,7 +115,7 @@ class StageTraining:
         return weights_of(self.average.network)
 
     def _batches(self) -> Iterator[Batch]:
-        batches = StepBatches(
+        batches = StepBatchSampler(
             self.data.order,
             self.stage.batch,
             range(self.step, self.steps),
@@ -127,7 +127,7 @@ class StageTraining:
             torch.utils.data.DataLoader(
                 self.data.crops,
                 sampler=batches,
-                batch_size=None,  # the sampler gives whole batches
+                batch_size=None,  # the sampler yields whole batches
                 num_workers=workers,
                 prefetch_factor=4 if workers else None,
                 pin_memory=self.fabric.device.type == "cuda",
@@ -157,7 +157,7 @@ class StageTraining:
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.optimizer.step()
-        # The heatmap network's averaged copy holds the normalisation's constants as well.
+        # The averaged copy of the heatmap network also contains the normalisation constants.
         self.average.update(self.whole.module)
         self.loss += loss.detach()
         self.counted += 1
@@ -192,7 +192,7 @@ class StageTraining:
 
     def _validate(self, bar: tqdm) -> None:
         if self.fabric.world_size > 1:
-            # Each process has seen other crops: their running statistics differ, rank 0's count.
+            # Each process has seen other crops, so running statistics differ: use those of rank 0.
             for value in self.average.network.state_dict().values():
                 torch.distributed.broadcast(value, 0)
         found = validate(
@@ -249,5 +249,5 @@ class StageTraining:
 
 
 def weights_of(whole: HeatmapNetwork) -> dict[str, Tensor]:
-    """The pose network's weights under their published names, without the normalisation."""
+    """The weights of the pose network under their published names, without the normalisation."""
     return whole.network.state_dict()

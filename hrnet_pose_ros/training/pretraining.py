@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Begin a pose network with the weights of an ImageNet classifier."""
+"""Initialise a pose network with the weights of an ImageNet classifier."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from torch import nn
 from hrnet_pose_ros.network.checkpoint_files import CheckpointError, shortened
 from hrnet_pose_ros.network.checkpoints import read_state_dict
 
-# What a classifier has on top, and the resolutions that only a classifier's last module gives.
+# The classification head, and the resolutions that only the last module of a classifier outputs.
 _CLASSIFIER = re.compile(
     r"^(incre_modules|downsamp_modules|final_layer|classifier|head|fc)\.|^stage4\.\d+\.fuse_layers\."
 )
-_HEAD = ("final_layer.", "deconv_layers.", "head.")  # what a pose network has on top
+_HEAD = ("final_layer.", "deconv_layers.", "head.")  # the head of a pose network
 
 
 def load_pretraining(network: nn.Module, path: str | Path) -> int:
-    """Give ``network`` a classifier's weights; the heatmap head keeps its fresh ones.
+    """Load the weights of a classifier into ``network``; the heatmap head keeps its initial
+    weights.
 
-    Returns the number of tensors that were taken over.
+    Returns the number of tensors that were loaded.
 
     Raises
     ------
     CheckpointError
-        The file is no checkpoint, or lacks a tensor of the network's body, or holds one of
-        another shape or one that belongs to neither network nor classifier; they are named.
+        The file is not a checkpoint, lacks a tensor of the backbone, or contains a tensor of
+        another shape or one that belongs to neither network nor classifier; the message names them.
     """
     state = read_state_dict(path)
     wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(_HEAD)}
@@ -43,13 +44,13 @@ def load_pretraining(network: nn.Module, path: str | Path) -> int:
         for what, names in (
             ("missing keys", missing),
             ("unexpected keys", foreign),
-            ("keys of another shape", shapes),
+            ("keys with another shape", shapes),
         )
         if names
     ]
     if problems:
         raise CheckpointError(
-            f"'{path}' is no pretraining for this network: {'; '.join(problems)}; "
+            f"'{path}' cannot initialise this network: {'; '.join(problems)}; "
             "it must be a classifier of the same width"
         )
     taken = {k: state[k] for k in wanted if k in state}

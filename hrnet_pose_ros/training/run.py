@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole training: data and network from a configuration, then its stages."""
+"""Runs a training: prepares data and network from a configuration, then trains all stages."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
 from hrnet_pose_ros.skeleton import JOINT_NAMES
-from hrnet_pose_ros.training.allocator import keep_freed_memory
+from hrnet_pose_ros.training.allocator import configure_malloc
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
-from hrnet_pose_ros.training.learning_curves import Curves
+from hrnet_pose_ros.training.learning_curves import LearningCurves
 from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
 from hrnet_pose_ros.training.pretraining import load_pretraining
-from hrnet_pose_ros.training.sampling import Order
+from hrnet_pose_ros.training.sampling import CropSchedule
 from hrnet_pose_ros.training.validation import ValidationCrops
 from hrnet_pose_ros.yaml_config import ConfigError
 
 SETTINGS = "settings.json"
-# Settings that a training may go on with when they have changed: where things lie and how often
-# they are written. A stage's epochs and hold may change too: they are how one makes it longer.
-FREE = ("workers", "checkpoint_steps", "pretraining", "start")
-FREE_IN_STAGES = ("epochs", "hold", "validate_epochs")
+# Settings that may change when a training resumes: they concern only paths, speed and checkpoints.
+# The epochs and hold of a stage may change too, which extends it.
+CHANGEABLE = ("workers", "checkpoint_steps", "pretraining", "start")
+CHANGEABLE_IN_STAGES = ("epochs", "hold", "validate_epochs")
 
 
 def train(config: TrainingConfig, folder: Path) -> Path:
-    """Train as ``config`` says, in ``folder``, or go on with what is there.
+    """Train according to ``config`` in ``folder``, or resume the training in it.
 
-    Returns the file of the best averaged weights of the last stage.
+    Returns the file with the best averaged weights of the last stage.
 
     Raises
     ------
     ConfigError, AnnotationError, CheckpointError, ValueError
-        Something about settings or data; nothing was trained.
+        Settings or data are invalid; nothing was trained.
     """
-    keep_freed_memory()
+    configure_malloc()
     fabric = _fabric(config)
     fabric.launch()
     if fabric.is_global_zero:
@@ -58,11 +58,11 @@ def train(config: TrainingConfig, folder: Path) -> Path:
     sources = _sources(config, annotations, folder, fabric)
     sizes = [len(source.cache) for source in sources]
     weights = [data.weight for data in config.train.values()]
-    order = Order(sizes, weights, config.epoch_crops or sum(sizes), config.seed)
+    order = CropSchedule(sizes, weights, config.epoch_crops or sum(sizes), config.seed)
 
     fabric.seed_everything(config.seed, verbose=False)
     network = _fresh_network(config)
-    curves = Curves(folder)
+    curves = LearningCurves(folder)
     for stage in config.stages:
         data = StageData(
             CropDataset(sources, stage.size, augmentation_of(config, stage), config.seed),
@@ -84,17 +84,17 @@ def train(config: TrainingConfig, folder: Path) -> Path:
 
 
 def augmentation_of(config: TrainingConfig, stage: StageConfig) -> list[AugmentationConfig]:
-    """What is changed about the crops in each epoch of a stage: more and more of it."""
+    """The augmentation of each epoch of a stage, with increasing strength."""
     strengths = np.linspace(stage.augmentation_from, 1, stage.epochs)
     return [config.augmentation.weakened(float(strength)) for strength in strengths]
 
 
 def _fabric(config: TrainingConfig) -> Fabric:
-    """On all GPUs of this machine under torchrun, else on one, else on the CPU."""
+    """Use all GPUs of this machine under torchrun, otherwise one GPU, otherwise the CPU."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
     if torch.cuda.is_available():
-        torch.backends.cudnn.benchmark = True  # crops of one size: worth the search
+        torch.backends.cudnn.benchmark = True  # worthwhile because all crops have the same size
     precision: Any = config.precision if config.precision != "32" else "32-true"
     return Fabric(accelerator="auto", devices=local, num_nodes=nodes, precision=precision)
 
@@ -103,7 +103,7 @@ def _fresh_network(config: TrainingConfig) -> PoseNetwork:
     if config.start is not None:
         return load_pose_network(config.start, config.network).train()
     network = pose_network(config.network)
-    # Heatmaps begin near zero, where most of a target is (reference).
+    # Initial heatmaps are close to zero, like most of a target (reference).
     nn.init.normal_(network.final_layer.weight, std=0.001)
     if network.final_layer.bias is not None:
         nn.init.zeros_(network.final_layer.bias)
@@ -124,7 +124,7 @@ def _sources(
     folder: Path,
     fabric: Fabric,
 ) -> list[TrainingSet]:
-    """The data sets with their caches, which the first process of each machine makes."""
+    """The data sets with their caches, which the first process of each machine creates."""
     largest = max((stage.size for stage in config.stages), key=lambda size: size[0] * size[1])
     with fabric.rank_zero_first(local=True):
         return [
@@ -138,25 +138,26 @@ def _sources(
 
 
 def _check_folder(config: TrainingConfig, folder: Path) -> None:
-    """Write the settings down, or compare them with those that the folder's training has."""
+    """Save the settings, or compare them with those of the training in the folder."""
     settings = json.loads(json.dumps(dataclasses.asdict(config)))
     path = folder / SETTINGS
     if path.is_file():
         changed = _differences(settings, json.loads(path.read_text()))
         if changed:
             raise ConfigError(
-                f"'{folder}' holds a training with other settings ({', '.join(changed)}): name "
-                "another folder (-o), or use its own settings to go on with it"
+                f"'{folder}' contains a training with different settings ({', '.join(changed)}): "
+                "choose "
+                "another folder (-o), or resume it with its original settings"
             )
     write_file(path, json.dumps(settings, indent=1) + "\n")
 
 
 def _differences(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     def fixed(settings: dict[str, Any]) -> dict[str, Any]:
-        rest = {k: v for k, v in settings.items() if k not in (*FREE, "stages")}
+        rest = {k: v for k, v in settings.items() if k not in (*CHANGEABLE, "stages")}
         for number, stage in enumerate(settings["stages"]):
             for key, value in stage.items():
-                if key not in FREE_IN_STAGES:
+                if key not in CHANGEABLE_IN_STAGES:
                     rest[f"stages[{number}].{key}"] = value
         return rest
 

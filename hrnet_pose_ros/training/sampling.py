@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which crop comes when: a function of the seed and the step, so that a resume needs no memory."""
+"""The order of training crops: a function of seed and step, so that resuming needs no state."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 
-class Draw(NamedTuple):
-    """One training crop to make: picture ``number`` of data set ``source``, in the ``place``-th
-    position of epoch ``epoch``."""
+class CropSample(NamedTuple):
+    """One training crop to generate: patch ``number`` of data set ``source``, at position ``place``
+    of epoch ``epoch``."""
 
     source: int
     number: int
@@ -20,19 +20,18 @@ class Draw(NamedTuple):
     place: int
 
 
-class Order:
+class CropSchedule:
     """The crops of every epoch.
 
-    An epoch's crops are shared among the data sets by their weights. Each data set is gone
-    through in random order until all its persons were drawn, then again in another order.
+    The data sets contribute to an epoch in proportion to their weights. Each data set is traversed
+    in random order until all of its persons were used, then again in another order.
 
     Parameters
     ----------
     sizes, weights
-        Of the data sets: number of pictures, and how many crops come from each relative to the
-        others.
+        Number of patches of each data set, and the relative number of crops from each.
     epoch_crops
-        Crops of an epoch.
+        Crops per epoch.
     """
 
     def __init__(
@@ -44,9 +43,9 @@ class Order:
         self.counts: list[int] = np.diff(ends, prepend=0).tolist()
 
     def steps_per_epoch(self, batch: int) -> int:
-        """Whole batches in an epoch; what does not fill one is left out.
+        """Number of complete batches in an epoch; the remainder is dropped.
 
-        Raises ValueError where the epoch does not fill a single one.
+        Raises ValueError if the epoch is smaller than one batch.
         """
         steps = sum(self.counts) // batch
         if not steps:
@@ -56,15 +55,15 @@ class Order:
             )
         return steps
 
-    def epoch(self, epoch: int) -> list[Draw]:
-        """The draws of an epoch, in order."""
+    def epoch(self, epoch: int) -> list[CropSample]:
+        """The samples of an epoch, in order."""
         chosen: list[tuple[int, int]] = []
         for source, count in enumerate(self.counts):
             places = range(epoch * count, (epoch + 1) * count)
             chosen += [(source, number) for number in self._numbers(source, places)]
         order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(chosen))
         return [
-            Draw(source=chosen[at][0], number=chosen[at][1], epoch=epoch, place=place)
+            CropSample(source=chosen[at][0], number=chosen[at][1], epoch=epoch, place=place)
             for place, at in enumerate(order.tolist())
         ]
 
@@ -79,19 +78,20 @@ class Order:
             yield int(rounds[turn][place % size])
 
 
-class StepBatches(torch.utils.data.Sampler[list[Draw]]):
-    """The draws of one process in each of ``steps``, which count on over the epochs.
+class StepBatchSampler(torch.utils.data.Sampler[list[CropSample]]):
+    """The samples of one process in each of ``steps``, which are numbered across epochs.
 
-    The processes take turns in a batch: whatever their number, a step has the same crops.
+    The samples of a batch are interleaved over the processes, so a step has the same crops for any
+    number of processes.
     """
 
     def __init__(
-        self, order: Order, batch: int, steps: range, rank: int = 0, processes: int = 1
+        self, order: CropSchedule, batch: int, steps: range, rank: int = 0, processes: int = 1
     ) -> None:
         if batch % processes:
             raise ValueError(
-                f"a batch of {batch} crops cannot be shared by {processes} processes: make it a "
-                "multiple of their number"
+                f"a batch of {batch} crops cannot be split over {processes} processes: make it a "
+                "multiple of that number"
             )
         self.order, self.batch, self.steps = order, batch, steps
         self.rank, self.processes = rank, processes
@@ -100,12 +100,12 @@ class StepBatches(torch.utils.data.Sampler[list[Draw]]):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        draws: list[Draw] = []
+    def __iter__(self) -> Iterator[list[CropSample]]:
+        samples: list[CropSample] = []
         current = -1
         for step in self.steps:
             epoch, number = divmod(step, self.steps_per_epoch)
             if epoch != current:
-                draws, current = self.order.epoch(epoch), epoch
+                samples, current = self.order.epoch(epoch), epoch
             first = number * self.batch
-            yield draws[first + self.rank : first + self.batch : self.processes]
+            yield samples[first + self.rank : first + self.batch : self.processes]

@@ -9,11 +9,11 @@ from hrnet_pose_ros.training.config import StageConfig
 
 
 def rate_factor(step: int, steps: int, steps_per_epoch: int, stage: StageConfig) -> float:
-    """What the stage's learning rate is multiplied by in step ``step`` (from 0) of ``steps``.
+    """The factor on the learning rate of the stage in step ``step`` (from 0) of ``steps``.
 
-    It rises linearly over the warm-up. Then it is a tenth after each of ``drop_epochs``; where
-    there are none, it stays for the part ``hold`` of the steps and falls by half a cosine to
-    nearly 0 in the last step. While it stays, the stage can be made longer after the fact.
+    It increases linearly over the warm-up. Then it drops to a tenth at each of ``drop_epochs``. If
+    there are none, it is constant for the fraction ``hold`` of the steps and decays by half a
+    cosine to nearly 0 in the last step. A stage can still be extended before its decay starts.
     """
     rising = min(1.0, (step + 1) / stage.warm_up_steps) if stage.warm_up_steps else 1.0
     if stage.drop_epochs:

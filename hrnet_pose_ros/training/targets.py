@@ -17,37 +17,37 @@ def target_heatmaps(
     subpixel: bool,
     stride: int = 4,
 ) -> tuple[Tensor, Tensor]:
-    """Gaussian targets and the weights that remain.
+    """Gaussian targets and the weights of the joints that lie on the heatmap.
 
     Parameters
     ----------
     keypoints
         float ``[N, 17, 2]``: x and y in crop pixels.
     weights
-        float ``[N, 17]``: 0 where a joint is not labelled.
+        float ``[N, 17]``: 0 if a joint is not labelled.
     heatmap_size
         (width, height) in cells.
     sigma
-        In cells.
+        Standard deviation in cells.
     subpixel
         False: the centre is rounded to a cell, ``int(x / 4 + 0.5)`` (HRNet reference). True: it
-        stays where it is (DARK).
+        is not rounded (DARK).
 
     Returns
     -------
     heatmaps float32 ``[N, 17, h, w]``, 1 at a centre, cut at 3 sigma; and weights ``[N, 17]``, 0
-    also where no cell of a joint's target lies on the map. A joint without weight has a target
-    of zeros, which no loss looks at.
+    also if no cell of a joint's target lies on the map. The target of a joint with weight 0 is all
+    zeros and is not used by the loss.
     """
     width, height = heatmap_size
     centres = keypoints.float() / stride
-    # The reference's int() cuts towards zero, which differs from floor only left of the map.
+    # The reference's int() truncates towards zero, which differs from floor only left of the map.
     cells = torch.trunc(centres + 0.5)
     reach = CUT_SIGMAS * sigma
     limits = torch.tensor([width, height], device=keypoints.device)
     on_map = ((cells + reach + 1 > 0) & (cells - reach < limits)).all(dim=-1)
     weights = weights.float() * on_map
-    # An unlabelled place may be anything, even NaN: it must not reach the targets.
+    # Unlabelled coordinates may have any value, even NaN, and must not reach the targets.
     centres = torch.where(weights[..., None] > 0, centres if subpixel else cells, 0.0)
     x = _profile(centres[..., 0], width, sigma, reach)
     y = _profile(centres[..., 1], height, sigma, reach)
@@ -55,16 +55,16 @@ def target_heatmaps(
 
 
 def _profile(centres: Tensor, cells: int, sigma: float, reach: float) -> Tensor:
-    """``[..., cells]``: one axis of the Gaussian, which is a product of two of them."""
+    """``[..., cells]``: one axis of the Gaussian, which is separable."""
     distance = torch.arange(cells, device=centres.device) - centres[..., None]
     return torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= reach)
 
 
 def joint_losses(predicted: Tensor, target: Tensor, weights: Tensor, peak_weight: float) -> Tensor:
-    """Loss of every joint, float32 ``[N, 17]``: half the mean squared error over its map.
+    """Loss of every joint, float32 ``[N, 17]``: half the mean squared error over its heatmap.
 
-    ``peak_weight`` p multiplies the square by ``1 + p * target``; 0 is the reference. A joint of
-    weight 0 has loss 0 and no gradient.
+    ``peak_weight`` p multiplies the squared error by ``1 + p * target``; 0 is the reference. A
+    joint of weight 0 has loss 0 and no gradient.
     """
     error = (predicted.float() - target) ** 2
     if peak_weight:
@@ -75,10 +75,11 @@ def joint_losses(predicted: Tensor, target: Tensor, weights: Tensor, peak_weight
 def heatmap_loss(
     losses: Tensor, hardest: int | None = None, joint_weights: Tensor | None = None
 ) -> Tensor:
-    """Mean over persons and joints of `joint_losses`; or, with OHKM, over each person's hardest.
+    """Mean over persons and joints of `joint_losses`; or, with OHKM, over the hardest joints of
+    each person.
 
-    ``hardest`` is the number of joints of a person that count (online hard key point mining);
-    ``joint_weights`` float ``[17]`` is how often each joint's loss counts.
+    ``hardest`` is the number of joints per person that are used (online hard keypoint mining);
+    ``joint_weights`` float ``[17]`` are factors on the losses of the joints.
     """
     if joint_weights is not None:
         losses = losses * joint_weights

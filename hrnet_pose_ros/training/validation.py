@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCO AP of a network in training, on ground-truth boxes, without flip test."""
+"""COCO AP of a network during training, on ground-truth boxes without flip test."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class ValidationCrops:
-    """The crops of a data set's persons as the vehicle makes them, cut once, kept in memory.
+    """The crops of the persons of a data set, generated as on the vehicle and kept in memory.
 
-    Every process holds its share: those at ``rank``, ``rank + processes``, and so on.
+    Every process keeps its part of them: those at ``rank``, ``rank + processes``, and so on.
 
     Attributes
     ----------
     persons
-        int64 ``[M]``: persons of the annotations.
+        int64 ``[M]``: indices of the persons in the annotations.
     crops
         uint8 ``[M, H, W, 3]``.
     """
@@ -55,13 +55,17 @@ class ValidationCrops:
                 path = images / annotations.image_files[index]
                 last, image = index, read_image(path)
                 if image is None:
-                    log.warning("%s cannot be read: its persons are not validated on", path)
+                    log.warning(
+                        "%s cannot be read: its persons are left out of the validation", path
+                    )
             if image is not None:
                 box = annotations.boxes[person][None]
                 crops += list(warp_crops(image, crop_to_image(box, input_size), input_size))
                 found.append(person)
         if not found:
-            raise ValueError(f"'{annotations.path}' with '{images}': no person to validate on")
+            raise ValueError(
+                f"'{annotations.path}' with images in '{images}' has no person to validate on"
+            )
         self.persons = np.array(found, np.int64)
         self.crops = np.stack(crops)
 
@@ -91,7 +95,7 @@ class ValidationCrops:
 def validate(
     network: nn.Module, data: ValidationCrops, fabric: Fabric, batch: int
 ) -> dict[str, float]:
-    """AP, AP50 and AP75 over the data of all processes, the same number in each."""
+    """AP, AP50 and AP75 over the data of all processes; the result is the same in each of them."""
     results = data.results(network, fabric, batch)
     if fabric.world_size > 1:
         parts: list[list[dict]] = [[] for _ in range(fabric.world_size)]

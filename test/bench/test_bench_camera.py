@@ -29,10 +29,10 @@ def test_image_and_detections_share_their_stamp() -> None:
 def test_it_ends_when_told() -> None:
     asked: list[int] = []
 
-    def goes_on(number: int) -> bool:
+    def keep_going(number: int) -> bool:
         asked.append(number)
         return number < 2
 
-    clip = CameraClip(persons=1, rate=10.0, images=100, goes_on=goes_on)
+    clip = CameraClip(persons=1, rate=10.0, images=100, keep_going=keep_going)
     assert len(list(clip.events())) == 4
     assert asked == [0, 1, 2]

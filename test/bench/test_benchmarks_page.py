@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("rclpy")
 
 from bench.benchmarks_page import Results, write_report
-from bench.cpu import TODAY, CpuResults, CpuRow
+from bench.cpu import BASELINE, CpuResults, CpuRow
 from bench.machine import has_amx, machine_table
 from bench.models import BenchModel
-from bench.node import Memory, NodeResults, StageDurations, Starts, Traffic
+from bench.node import LoadRun, MemoryGrowth, NodeResults, StageDurations, StartupTimes
 from bench.performance_targets import cpu_targets, node_targets, target_table
 from bench.rows import Spread
 
@@ -27,7 +27,7 @@ def row(model: str, contender: str, whole: float, ratio: float, beside: float = 
     network = exactly(whole / (1 + beside))
     crops = exactly(0.6 * beside * network.median)
     decoding = exactly(0.4 * beside * network.median)
-    loop = contender == TODAY
+    loop = contender == BASELINE
     return CpuRow(model, contender, loop, 10, exactly(whole), crops, network, decoding, ratio)
 
 
@@ -35,7 +35,7 @@ def results_of(ratio: float, beside: float) -> CpuResults:
     rows = [
         row("hrnet_w32", "OpenVINO bfloat16", 900 / ratio, ratio, beside),
         row("hrnet_w32", "OpenVINO float32", 800, 900 / 800, 0.5),
-        row("hrnet_w32", TODAY, 900, 1.0),
+        row("hrnet_w32", BASELINE, 900, 1.0),
     ]
     return CpuResults(rows, ["PyTorch: not here"], {"hrnet_w32": "OpenVINO bfloat16"})
 
@@ -52,7 +52,7 @@ def results_of(ratio: float, beside: float) -> CpuResults:
 def test_targets_of_the_engines(ratio: float, amx: bool, beside: float, met: list[bool]) -> None:
     targets = list(cpu_targets(results_of(ratio, beside), amx=amx))
     assert [target.met for target in targets] == met
-    assert targets[0].wanted.startswith("at least 3" if amx else "at least 1.2")
+    assert targets[0].required.startswith("at least 3" if amx else "at least 1.2")
     assert targets[0].measured == f"{ratio:.2f}"
     assert targets[1].measured == f"{beside:.1%}"
     table = target_table(targets)
@@ -74,20 +74,20 @@ def stages(own: float, inference: float, count: int = 200) -> StageDurations:
 
 
 def node_of(own: float = 3.0, waiting: float = 40.0) -> NodeResults:
-    calm = Traffic(10, 300, 300, stages(own, 48.5 - 0.3 * own + 0.6))
+    nominal = LoadRun(10, 300, 300, stages(own, 48.5 - 0.3 * own + 0.6))
     return NodeResults(
-        calm=calm,
-        overload=Traffic(40, 300, 150, stages(waiting, 50.0)),
-        memory=Memory(5000, 4990, 200.0, 201.0),
-        starts=Starts(np.array([1.4, 1.5, 1.6]), np.array([1.7, 1.8, 2.4])),
+        nominal=nominal,
+        overload=LoadRun(40, 300, 150, stages(waiting, 50.0)),
+        memory=MemoryGrowth(5000, 4990, 200.0, 201.0),
+        starts=StartupTimes(np.array([1.4, 1.5, 1.6]), np.array([1.7, 1.8, 2.4])),
     )
 
 
 def test_arithmetic_of_the_node() -> None:
     node = node_of(own=2.0)
-    np.testing.assert_allclose(node.calm.stages.own, 2.0)
-    np.testing.assert_allclose(node.calm.stages.publication, 2.0)
-    assert node.calm.sustainable_rate == pytest.approx(1e3 / 49.1)  # 0.6 ms beside 48.5
+    np.testing.assert_allclose(node.nominal.stages.own, 2.0)
+    np.testing.assert_allclose(node.nominal.stages.publication, 2.0)
+    assert node.nominal.sustainable_rate == pytest.approx(1e3 / 49.1)  # 0.6 ms beside 48.5
     np.testing.assert_allclose(node.overload.ages_in_inferences(), 90 / 50)
     assert node.memory.growth == pytest.approx(0.005)
 
@@ -98,9 +98,9 @@ def test_arithmetic_of_the_node() -> None:
         (node_of(), [True, True, True, True]),
         (node_of(own=6), [False, True, True, True]),
         (node_of(waiting=60), [True, False, True, True]),
-        (replace(node_of(), memory=Memory(5000, 5000, 200, 205)), [True, True, False, True]),
+        (replace(node_of(), memory=MemoryGrowth(5000, 5000, 200, 205)), [True, True, False, True]),
         (
-            replace(node_of(), starts=Starts(np.array([2.0]), np.array([3.1]))),
+            replace(node_of(), starts=StartupTimes(np.array([2.0]), np.array([3.1]))),
             [True, True, True, False],
         ),
     ],
@@ -126,14 +126,14 @@ def test_page(tmp_path: Path) -> None:
         "At 10.0 images a second (300 sent, 300 answered)",
         "| own | 3.0 | 3.0 | 3.0 |",
         "5000 images sent, 4990 answered; resident 200.0 MB after 500, 201.0 MB at the end (+0.50%",
-        "to the first skeleton heard 1.80 s (1.70 to 2.40)",
+        "to the first skeleton received 1.80 s (1.70 to 2.40)",
         "- PyTorch: not here",
         "- no GPU",
     ):
         assert words in text, words
     first = picture.read_text()
     # Letters are drawn as outlines; matplotlib notes beside them what they say.
-    for words in ("hrnet_w32", "OpenVINO bfloat16", f"{TODAY}, one by one", "ms an image"):
+    for words in ("hrnet_w32", "OpenVINO bfloat16", f"{BASELINE}, one by one", "ms an image"):
         assert f"<!-- {words} -->" in first, words
     write_report(results, page, picture)
     assert picture.read_text() == first  # equal figures, equal picture

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from bench.contenders import Contender, OnnxRuntimeEngine
-from bench.cpu import TODAY, CpuResults, CpuRow, automatic, contenders, cpu_rows, cpu_table
+from bench.cpu import BASELINE, CpuResults, CpuRow, automatic, contenders, cpu_rows, cpu_table
 from bench.models import BenchModel
 from bench.rows import Spread, scene
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 pytest.importorskip("onnxruntime")
 
@@ -48,14 +49,14 @@ def compared() -> Iterator[list[Contender]]:
 
 def test_the_loop_computes_the_same(compared: list[Contender]) -> None:
     crops = load_check_crops()[:2]
-    expected = OpenVinoEngine(MODEL.onnx, precision="float32").heatmaps(crops)
+    expected = OpenVinoEngine(ModelFile.read(MODEL.onnx), precision="float32").heatmaps(crops)
     seen = []
     for contender in compared:
         if contender.engine.info.precision == "float32":
             seen.append(contender.name)
             # The equality of engines, docs/architecture.md.
             np.testing.assert_allclose(contender.engine.heatmaps(crops), expected, atol=1e-4)
-    assert {"OpenVINO float32", TODAY} <= set(seen)
+    assert {"OpenVINO float32", BASELINE} <= set(seen)
 
 
 def test_one_by_one_is_one_crop_a_call() -> None:
@@ -66,7 +67,7 @@ def test_one_by_one_is_one_crop_a_call() -> None:
             calls.append(len(crops))
             return super()._run(crops)
 
-    engine = Noted(MODEL.onnx)
+    engine = Noted(ModelFile.read(MODEL.onnx))
     frame, boxes = scene(3, (640, 480))
     for work in (Contender("", engine, True).estimate, Contender("", engine, True).steps):
         work(frame, boxes)
@@ -77,7 +78,7 @@ def test_one_by_one_is_one_crop_a_call() -> None:
 def test_a_small_run(compared: list[Contender]) -> None:
     rows = list(cpu_rows(MODEL.name, compared, [1], rounds=2))
     assert [row.contender for row in rows] == [contender.name for contender in compared]
-    today = next(row for row in rows if row.contender == TODAY)
+    today = next(row for row in rows if row.contender == BASELINE)
     assert today.ratio == 1 and today.one_by_one
     for row in rows:
         assert row.ratio == pytest.approx(today.whole.median / row.whole.median)
@@ -97,7 +98,7 @@ def test_turns_are_interleaved() -> None:
         def steps(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
             return np.ones(3)
 
-    engine = OnnxRuntimeEngine(MODEL.onnx)
+    engine = OnnxRuntimeEngine(ModelFile.read(MODEL.onnx))
     rows = list(cpu_rows("m", [Noted("A", engine), Noted("B", engine)], [1], rounds=3))
     assert turns == ["A", "A", "B", "B"] * 3  # the first of two is not counted
     assert [row.ratio for row in rows] == [None, None]  # there is no loop to compare with
@@ -108,12 +109,12 @@ def row(contender: str, persons: int, whole: float, ratio: float | None) -> CpuR
         return Spread(value, value, value)
 
     parts = (exactly(0.04 * whole), exactly(0.8 * whole), exactly(0.02 * whole))
-    return CpuRow("m", contender, contender == TODAY, persons, exactly(whole), *parts, ratio)
+    return CpuRow("m", contender, contender == BASELINE, persons, exactly(whole), *parts, ratio)
 
 
 def test_table() -> None:
     head, _, ours, today = cpu_table(
-        [row("OpenVINO int8", 10, 100.0, 3.5), row(TODAY, 10, 350, None)]
+        [row("OpenVINO int8", 10, 100.0, 3.5), row(BASELINE, 10, 350, None)]
     ).splitlines()
     assert head.startswith("| times faster than one crop at a time | model |")  # ratios first
     assert ours.startswith("| 3.50 | m | OpenVINO int8 | 10 | 100.00 (100.00 to 100.00) | 4.00 |")

@@ -16,7 +16,7 @@ GPU = EngineRow(
     p50_ms=2.5,
     p99_ms=3,
     bytes_moved=2_770_000,
-    copy_share=0.125,
+    copy_fraction=0.125,
     device_p50_ms=2.25,
     graph_p50_ms=None,
 )

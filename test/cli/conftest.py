@@ -22,10 +22,7 @@ class Dataset(NamedTuple):
 
 @pytest.fixture(scope="session")
 def street(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    from rosbags.rosbag2 import Reader
-    from rosbags.typesys import Stores, get_typestore
-
-    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
+    from street import clip_frames
 
     folder = tmp_path_factory.mktemp("street")
     content = json.loads((root / LABELS).read_text())
@@ -35,16 +32,8 @@ def street(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     (folder / "images").mkdir()
     (folder / "person_keypoints.json").write_text(json.dumps(content))
 
-    store = get_typestore(Stores.ROS2_JAZZY)
-    with Reader(root / "demo" / "street_bag") as bag:
-        topics = [c for c in bag.connections if c.msgtype.endswith("CompressedImage")]
-        for number, (connection, _, data) in enumerate(bag.messages(topics)):
-            if number in names:
-                frame = rgb_frame_of_compressed(store.deserialize_cdr(data, connection.msgtype))
-                picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-                cv2.imwrite(
-                    str(folder / "images" / names[number]),
-                    picture,
-                    [cv2.IMWRITE_PNG_COMPRESSION, 1],
-                )
+    for number, frame in clip_frames(names):
+        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        cv2.imwrite(str(folder / "images" / names[number]), picture, options)
     return Dataset(folder / "person_keypoints.json", folder / "images")

@@ -17,7 +17,7 @@ from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.replay.answers import read_answers, statuses_of
 from hrnet_pose_ros.replay.bags import BagReader, BagWriter, typestore
 
-# The cuts of the clip that the failing runs work on: enough persons for a share of 99 %.
+# The cuts of the clip that the failing runs work on: enough persons for a fraction of 99 %.
 IMAGES = 30
 
 
@@ -128,7 +128,7 @@ def test_another_model_fails(
 def test_the_scenario_decides(
     root: Path, short_golden: Path, noisy_answers: Path, tmp_path: Path
 ) -> None:
-    text = "name: lenient\noks: {at_least: 0.5, share: 0.9}\nextra_skeletons: {count: 0}\n"
+    text = "name: lenient\noks: {at_least: 0.5, fraction: 0.9}\nextra_skeletons: {count: 0}\n"
     lenient = tmp_path / "lenient.yaml"
     lenient.write_text(text)
     assert compared(short_golden, noisy_answers, lenient, tmp_path / "a") == 0
@@ -183,7 +183,7 @@ def test_diagnostics_and_ages_of_a_recording(short_golden: Path, tmp_path: Path)
     path.write_text(
         "name: road\n"
         "age_p95: {at_most_s: 0.2}\n"
-        "drop_share: {share: 0.1}\n"
+        "drop_fraction: {fraction: 0.1}\n"
         "diagnostics: {at_most: ok}\n"
     )
     assert compared(short_golden, recorded, path, tmp_path / "out") == 1
@@ -210,7 +210,7 @@ def test_levels_of_rclpy_are_bytes() -> None:
         ("golden", "clip", "", "has no topic of hrnet_pose_ros/msg/SkeletonArray"),
         ("golden", "golden", None, "scenario.yaml"),  # no such file
         ("golden", "golden", "name: x\nosk: {}\n", "unknown key 'osk'"),
-        ("golden", "golden", "name: x\ntopic: /b\noks: {at_least: 1, share: 1}\n", "'/b'"),
+        ("golden", "golden", "name: x\ntopic: /b\noks: {at_least: 1, fraction: 1}\n", "'/b'"),
     ],
 )
 def test_bad_input(

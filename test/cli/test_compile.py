@@ -12,9 +12,10 @@ from tensorrt_fixtures import COMPACT, library_or_skip
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_cache import list_plans
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 SMALL = ["--image-size", "240x320", "--max-persons", "4", "--typical-persons", "2"]
 
@@ -42,11 +43,13 @@ def test_ahead_of_time(library: TensorRt, tmp_path: Path, capsys) -> None:
 
     # What the engine asks for on a vehicle with such a GPU is served by this plan.
     options = TensorRtOptions(image_size=(320, 240), typical_persons=2, max_persons=4)
-    vehicle = End2EndGraphFile(COMPACT, library).key(Target(("8.9",), "NVIDIA RTX 4090"), options)
+    vehicle = End2EndGraphFile(ModelFile.read(COMPACT), library).key(
+        GpuTarget(("8.9",), "NVIDIA RTX 4090"), options
+    )
     assert plan.key is not None
     assert vehicle.against(plan.key) == ""
     assert "persons is" in replace(vehicle, persons=(1, 5, 20)).against(plan.key)
-    other = replace(vehicle, target=Target(("12.0",), "NVIDIA RTX 5090"))
+    other = replace(vehicle, target=GpuTarget(("12.0",), "NVIDIA RTX 5090"))
     assert "it is for any GPU with compute capability 8.6, 8.9" in other.against(plan.key)
 
 

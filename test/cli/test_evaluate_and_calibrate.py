@@ -21,8 +21,8 @@ from hrnet_pose_ros.coco.table import TEST_DEV, VAL2017
 from hrnet_pose_ros.engines.heatmap_engine import calibration_of
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import KEY_PREFIX
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.export_end2end import export_end2end_graph
 from hrnet_pose_ros.pose.uncertainty import find_calibration
 
@@ -73,9 +73,9 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
         for shares in one["errors"].values():
             assert sum(shares.values()) == pytest.approx(1)
         for pair in one["left_right"].values():
-            judged, *shares = pair.values()
-            assert judged == 0 or sum(shares) == pytest.approx(1)
-        assert one["left_right"]["shoulders"]["judged"] > 5
+            evaluated, *shares = pair.values()
+            assert evaluated == 0 or sum(shares) == pytest.approx(1)
+        assert one["left_right"]["shoulders"]["evaluated"] > 5
 
 
 def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
@@ -88,7 +88,7 @@ def test_kinds_of_errors_are_printed_side_by_side(evaluated: Path) -> None:
     (row,) = [line for line in printed.splitlines() if line.startswith("| left ankle |")]
     assert row.split("|")[5].strip() == " → ".join(inversion)
     (row,) = [line for line in printed.splitlines() if line.startswith("| ankles |")]
-    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["judged"])
+    assert row.split("|")[2].strip() == str(report["left_right"]["ankles"]["evaluated"])
 
 
 def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
@@ -97,7 +97,7 @@ def test_results_are_the_engines(street: Any, evaluated: Path) -> None:
     person = content["annotations"][0]
     name = next(i["file_name"] for i in content["images"] if i["id"] == person["image_id"])
     frame = cv2.imread(str(street.images / name))[:, :, ::-1]
-    engine = OpenVinoEngine(MODEL, precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32")
     poses = engine.raw_poses(np.ascontiguousarray(frame), np.array([person["bbox"]]))
     results = json.loads((evaluated / "results.json").read_text())
     (result,) = [r for r in results if r["image_id"] == person["image_id"]][:1]
@@ -218,10 +218,12 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     assert list(report) == ["quarter+flip"]
     calibration = report["quarter+flip"]["calibration"]
     expected = find_calibration({"quarter+flip": calibration}, "quarter", True)
-    engine = OpenVinoEngine(calibrated / "mine.onnx", precision="float32", flip_test=True)
+    engine = OpenVinoEngine(
+        ModelFile.read(calibrated / "mine.onnx"), precision="float32", flip_test=True
+    )
     assert engine.calibration == expected
     assert engine.info.calibrated
-    graph = read_end2end_metadata(calibrated / "mine_end2end.onnx")
+    graph = ModelFile.read(calibrated / "mine_end2end.onnx").end2end()
     assert calibration_of(graph.model, graph.decoding, graph.flip_test) == expected
     frame = cv2.imread(str(sorted(street.images.iterdir())[0]))
     boxes = np.array([[100.0, 100, 60, 150]])
@@ -231,19 +233,21 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     np.testing.assert_array_equal(poses.scores, by_hand.scores)
     np.testing.assert_array_equal(poses.covariances, by_hand.covariances)
     assert not np.array_equal(poses.scores, raw.scores)
-    plain = OpenVinoEngine(calibrated / "mine.onnx", precision="float32")
+    plain = OpenVinoEngine(ModelFile.read(calibrated / "mine.onnx"), precision="float32")
     assert plain.calibration is None
     assert not plain.info.calibrated
     for name in ("mine_end2end_old.onnx", "other_end2end.onnx"):
-        assert not read_end2end_metadata(calibrated / name).model.calibrations
+        assert not ModelFile.read(calibrated / name).end2end().model.calibrations
 
 
 def test_the_checkpoint_beside_it_is_calibrated_as_well(calibrated: Path, street: Any) -> None:
     """A checkpoint holds no facts: the torch engine takes those of the ONNX file of its weights."""
     from hrnet_pose_ros.engines.torch_engine import TorchEngine
 
-    openvino = OpenVinoEngine(calibrated / "mine.onnx", precision="float32", flip_test=True)
-    torch = TorchEngine(calibrated / "mine.pth", flip_test=True)
+    openvino = OpenVinoEngine(
+        ModelFile.read(calibrated / "mine.onnx"), precision="float32", flip_test=True
+    )
+    torch = TorchEngine(ModelFile.read(calibrated / "mine.pth"), flip_test=True)
     assert torch.info.calibrated
     assert torch.calibration == openvino.calibration
     frame = cv2.imread(str(sorted(street.images.iterdir())[0]))
@@ -251,21 +255,26 @@ def test_the_checkpoint_beside_it_is_calibrated_as_well(calibrated: Path, street
     np.testing.assert_allclose(
         torch.estimate(frame, boxes).scores, openvino.estimate(frame, boxes).scores, atol=1e-3
     )
-    assert not TorchEngine(calibrated / "mine.pth").info.calibrated
+    assert not TorchEngine(ModelFile.read(calibrated / "mine.pth")).info.calibrated
 
 
 def test_a_new_export_keeps_the_calibration(
     calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expected = OpenVinoEngine(calibrated / "mine.onnx", precision="float32").metadata.calibrations
+    expected = OpenVinoEngine(
+        ModelFile.read(calibrated / "mine.onnx"), precision="float32"
+    ).metadata.calibrations
     output = tmp_path / "again.onnx"
     assert main(["export", str(calibrated / "mine.pth"), "-o", str(output)]) == 0
     assert capsys.readouterr().out.endswith("; calibrated for quarter+flip\n")
-    assert OpenVinoEngine(output, precision="float32").metadata.calibrations == expected
-    graph = tmp_path / "again_pose.onnx"
+    assert (
+        OpenVinoEngine(ModelFile.read(output), precision="float32").metadata.calibrations
+        == expected
+    )
+    graph = tmp_path / "again_end2end.onnx"
     options = ("--graph", "end2end", "--precision", "float32")
     assert main(["export", str(calibrated / "mine.pth"), *options, "-o", str(graph)]) == 0
-    assert read_end2end_metadata(graph).model.calibrations == expected
+    assert ModelFile.read(graph).end2end().model.calibrations == expected
 
 
 def test_only_the_metadata_changes(calibrated: Path) -> None:
@@ -368,7 +377,7 @@ def test_a_second_calibration_keeps_the_first(calibrated: Path, street: Any) -> 
     shutil.copy(calibrated / "mine.onnx", copied)
     data = ("--annotations", str(street.annotations), "--images", str(street.images))
     assert main(["calibrate", str(copied / "mine.onnx"), *PLAIN[1:], *data, "--write"]) == 0
-    engine = OpenVinoEngine(copied / "mine.onnx", precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(copied / "mine.onnx"), precision="float32")
     assert sorted(engine.metadata.calibrations) == ["quarter", "quarter+flip"]
     assert engine.info.calibrated
 

@@ -117,7 +117,7 @@ def test_a_file_that_is_missing_or_no_json_is_named(tmp_path: Path) -> None:
         read_annotations(tmp_path / "nowhere.json")
     path = tmp_path / "text.json"
     path.write_text("{")
-    with pytest.raises(AnnotationError, match=r"text\.json' is no JSON"):
+    with pytest.raises(AnnotationError, match=r"text\.json' is not a JSON"):
         read_annotations(path)
 
 

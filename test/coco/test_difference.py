@@ -35,7 +35,7 @@ def test_equal_poses() -> None:
     found = pose_difference(data(points), data(points))
     assert found["joints"] == 3 * JOINTS
     assert found["px"]["100"] == 0
-    assert found["share_within_cells"] == {"0.05": 1, "0.25": 1}
+    assert found["fraction_within_cells"] == {"0.05": 1, "0.25": 1}
     assert found["oks"]["100"] == 1
 
 
@@ -48,8 +48,8 @@ def test_moved_poses() -> None:
     assert found["cells"]["50"] == pytest.approx(0.1, abs=1e-4)
     assert found["cells"]["100"] == pytest.approx(1, abs=1e-4)
     assert found["px"]["100"] == pytest.approx(CELL_PX, abs=1e-4)
-    assert found["share_within_cells"]["0.05"] == 0
-    assert found["share_within_cells"]["0.25"] == pytest.approx(0.9)
+    assert found["fraction_within_cells"]["0.05"] == 0
+    assert found["fraction_within_cells"]["0.25"] == pytest.approx(0.9)
     assert found["oks"]["100"] < found["oks"]["50"] < 1
 
 

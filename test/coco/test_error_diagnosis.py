@@ -17,7 +17,7 @@ from hrnet_pose_ros.coco.error_diagnosis import (
     MISS,
     NOT_LABELLED,
     SWAP,
-    error_shares,
+    error_fractions,
     match_results,
 )
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
@@ -116,6 +116,6 @@ def test_shares_of_a_joint_add_up() -> None:
     people = two_people()
     points = people.keypoints[:2] + np.random.default_rng(0).normal(0, 15, (2, JOINTS, 2))
     matches = match_results(people, estimated(people, points, np.ones((2, JOINTS), bool)))
-    shares = error_shares(matches)
-    assert shares.shape == (JOINTS, len(ERROR_TYPES))
-    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    fractions = error_fractions(matches)
+    assert fractions.shape == (JOINTS, len(ERROR_TYPES))
+    np.testing.assert_allclose(fractions.sum(axis=1), 1)

@@ -18,7 +18,7 @@ from hrnet_pose_ros.coco.left_right import (
     BOTH_RIGHT,
     ELSEWHERE,
     EXCHANGED,
-    NOT_JUDGED,
+    NOT_EVALUATED,
     OUTCOMES,
     PAIR_NAMES,
     LeftRight,
@@ -39,7 +39,7 @@ L, R = np.array([100.0, 400.0]), np.array([160.0, 400.0])  # the labelled ankles
 
 
 def people(count: int = 1, apart: float = 60.0) -> PersonAnnotations:
-    """One person an image; every pair but the ankles lies too close together to be judged."""
+    """One person an image; every pair but the ankles lies too close together to be evaluated."""
     body = np.zeros((JOINTS, 2)) + [120, 200]
     body[LEFT], body[RIGHT] = L, L + [apart, 0]
     return PersonAnnotations(
@@ -96,7 +96,7 @@ def test_outcomes(left: np.ndarray, right: np.ndarray, expected: int) -> None:
     assert found.outcomes.shape == (1, len(PAIR_NAMES))
     assert found.outcomes[0, ANKLES] == expected
     others = np.delete(found.outcomes[0], ANKLES)
-    assert (others == NOT_JUDGED).all()
+    assert (others == NOT_EVALUATED).all()
 
 
 def test_the_nearer_of_two_places_that_are_both_near() -> None:
@@ -110,13 +110,13 @@ def test_the_nearer_of_two_places_that_are_both_near() -> None:
 
 def test_who_is_judged() -> None:
     """Both labelled, and so far apart that an ankle on the other one would be no jitter."""
-    for apart, judged in ((REACH - 0.5, 0), (REACH + 0.5, 1)):
+    for apart, evaluated in ((REACH - 0.5, 0), (REACH + 0.5, 1)):
         truth = people(apart=apart)
         found = with_ankles(truth, *truth.keypoints[0, [LEFT, RIGHT]])
-        assert found.judged[ANKLES] == judged
+        assert found.evaluated[ANKLES] == evaluated
     truth = people()
     truth.visibility[0, RIGHT] = 0
-    assert with_ankles(truth, L, R).judged[ANKLES] == 0
+    assert with_ankles(truth, L, R).evaluated[ANKLES] == 0
 
 
 def four() -> tuple[PersonAnnotations, DatasetPoses, Matches]:
@@ -130,9 +130,9 @@ def four() -> tuple[PersonAnnotations, DatasetPoses, Matches]:
 
 def test_shares() -> None:
     found = left_right(*four())
-    assert found.judged.tolist() == [0] * 7 + [4]
-    np.testing.assert_array_equal(found.shares[ANKLES], [0.25, 0.5, 0.25, 0])
-    assert np.isnan(found.shares[:ANKLES]).all()
+    assert found.evaluated.tolist() == [0] * 7 + [4]
+    np.testing.assert_array_equal(found.fractions[ANKLES], [0.25, 0.5, 0.25, 0])
+    assert np.isnan(found.fractions[:ANKLES]).all()
 
 
 def measurement(model: str, truth: PersonAnnotations, *estimates) -> Measurement:
@@ -168,7 +168,7 @@ def test_json() -> None:
     truth, data, matches = four()
     report = errors_for_json(measurement("bad", truth, data, matches))
     assert report["left_right"]["ankles"] == {
-        "judged": 4,
+        "evaluated": 4,
         **dict(zip([o.replace(" ", "_") for o in OUTCOMES], [0.25, 0.5, 0.25, 0.0], strict=True)),
     }
     assert report["left_right"]["knees"]["both_right"] is None

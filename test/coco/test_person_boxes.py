@@ -80,7 +80,7 @@ def test_published_detections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON file"),
+        ("{", "is not a JSON file"),
         ("{}", "must hold a list"),
         ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "number 0 must"),
         ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "KeyError: 'score'"),

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hrnet_pose_ros.coco.uncertainty_check import cross_validated, image_parts, judged
-from hrnet_pose_ros.coco.uncertainty_fit import LEAST_SAMPLES, fit_uncertainty
+from hrnet_pose_ros.coco.uncertainty_check import cross_validated, image_folds, score_samples
+from hrnet_pose_ros.coco.uncertainty_fit import MIN_SAMPLES, fit_uncertainty
 from hrnet_pose_ros.coco.uncertainty_report import (
     expected_calibration_error,
-    in_words,
     reliability,
+    report_lines,
     uncertainty_report,
 )
 from hrnet_pose_ros.coco.uncertainty_samples import Samples
@@ -32,7 +32,7 @@ def spread(peaks: np.ndarray) -> np.ndarray:
 
 
 def drawn(count: int, seed: int, tails: float = 0.0) -> Samples:
-    """Errors from the calibrated covariance itself; a share ``tails`` of them 10 times as far."""
+    """Errors from the calibrated covariance; a fraction ``tails`` of them is 10 times as large."""
     rng = np.random.default_rng(seed)
     joints = rng.integers(0, JOINTS, count)
     peaks = rng.uniform(0.1, 1.0, count)
@@ -86,23 +86,25 @@ def test_known_parameters_come_back(fitted: UncertaintyCalibration) -> None:
 
 def test_gaussian_errors_are_covered_as_promised(fitted: UncertaintyCalibration) -> None:
     """On other draws, overall and for each joint; 3 standard errors for chance."""
-    report = uncertainty_report(judged(drawn(10_200, 1), fitted))
+    report = uncertainty_report(score_samples(drawn(10_200, 1), fitted))
     assert report["all"]["inside"]["50"] == pytest.approx(0.5, abs=0.015)
     assert report["all"]["inside"]["90"] == pytest.approx(0.9, abs=0.01)
     for joint in report["joints"].values():
-        for share in ("50", "90"):
-            chance = 3 * joint["standard_error"][share]
-            assert joint["inside"][share] == pytest.approx(int(share) / 100, abs=0.01 + chance)
+        for fraction in ("50", "90"):
+            chance = 3 * joint["standard_error"][fraction]
+            assert joint["inside"][fraction] == pytest.approx(
+                int(fraction) / 100, abs=0.01 + chance
+            )
     assert report["all"]["ece"] < 0.02
     for joint in report["joints"].values():
         assert joint["mean_score"] == pytest.approx(joint["found"], abs=0.06)
 
 
 def test_heavy_tails_do_not_inflate(fitted: UncertaintyCalibration) -> None:
-    """A tenth of the errors are 10 times as far: no ellipse holds both shares, and the 90 % one,
+    """A tenth of the errors are 10 times as far: no ellipse holds both fractions, and the 90 % one,
     which gates are made of, is the one that is held more closely."""
     tailed = fit_uncertainty(drawn(10_200, 0, tails=0.1), "tailed")
-    inside = uncertainty_report(judged(drawn(10_200, 1, tails=0.1), tailed))["all"]["inside"]
+    inside = uncertainty_report(score_samples(drawn(10_200, 1, tails=0.1), tailed))["all"]["inside"]
     assert 0.5 <= inside["50"] <= 0.62
     assert 0.86 <= inside["90"] <= 0.9
     grown = np.array(tailed.heatmap_factors) / np.array(fitted.heatmap_factors)
@@ -122,9 +124,9 @@ def test_a_rare_joint_takes_the_others_factors() -> None:
 
 
 def test_too_few_are_refused() -> None:
-    with pytest.raises(ValueError, match=f"at least {LEAST_SAMPLES} labelled joints, there are 50"):
+    with pytest.raises(ValueError, match=f"at least {MIN_SAMPLES} labelled joints, there are 50"):
         fit_uncertainty(drawn(50, 0), "few")
-    fit_uncertainty(drawn(LEAST_SAMPLES, 0), "just enough")
+    fit_uncertainty(drawn(MIN_SAMPLES, 0), "just enough")
 
 
 def test_equal_peaks_are_no_obstacle() -> None:
@@ -150,9 +152,9 @@ def test_the_fit_measures_what_engines_apply() -> None:
     applied = calibration.apply(poses, box, image)
     inverse = np.linalg.inv(applied.covariances[0].astype(np.float64))
     squared = np.einsum("mi,mij,mj->m", samples.errors, inverse, samples.errors)
-    told = judged(samples, calibration)
-    np.testing.assert_allclose(squared, told.squared, rtol=1e-4)
-    np.testing.assert_allclose(applied.scores[0], told.scores, rtol=1e-5)
+    scored = score_samples(samples, calibration)
+    np.testing.assert_allclose(squared, scored.squared, rtol=1e-4)
+    np.testing.assert_allclose(applied.scores[0], scored.scores, rtol=1e-5)
 
 
 def with_signs(count: int, seed: int) -> Samples:
@@ -193,8 +195,8 @@ def test_scores_of_hidden_and_absent_joints() -> None:
     the evidence is worse at both."""
     samples, others = with_signs(12_000, 0), with_signs(12_000, 1)
     blind = [replace(one, evidence=np.zeros((12_000, 6))) for one in (samples, others)]
-    with_evidence = uncertainty_report(judged(others, fit_uncertainty(samples, "")))
-    without = uncertainty_report(judged(blind[1], fit_uncertainty(blind[0], "")))
+    with_evidence = uncertainty_report(score_samples(others, fit_uncertainty(samples, "")))
+    without = uncertainty_report(score_samples(blind[1], fit_uncertainty(blind[0], "")))
     assert with_evidence["all"]["ece"] < 0.03
     assert with_evidence["hidden"]["ece"] < 0.05 < without["hidden"]["ece"]
     for kind in ("all", "absent", "edge"):
@@ -207,26 +209,28 @@ def test_scores_of_hidden_and_absent_joints() -> None:
 def test_cross_validation_tells_what_a_fit_holds_elsewhere() -> None:
     """Of 4000 samples, against a fit of all of them on 12 000 others."""
     samples = with_signs(4000, 2)
-    told = uncertainty_report(cross_validated(samples))
-    elsewhere = uncertainty_report(judged(with_signs(12_000, 3), fit_uncertainty(samples, "")))
+    scored = uncertainty_report(cross_validated(samples))
+    elsewhere = uncertainty_report(
+        score_samples(with_signs(12_000, 3), fit_uncertainty(samples, ""))
+    )
     for name in ("all", "hidden"):
-        assert told[name]["mean_score"] == pytest.approx(elsewhere[name]["mean_score"], abs=0.04)
-        for share in ("50", "90"):
-            inside = elsewhere[name]["inside"][share]
-            chance = 4 * told[name]["standard_error"][share]
-            assert told[name]["inside"][share] == pytest.approx(inside, abs=0.01 + chance)
+        assert scored[name]["mean_score"] == pytest.approx(elsewhere[name]["mean_score"], abs=0.04)
+        for fraction in ("50", "90"):
+            inside = elsewhere[name]["inside"][fraction]
+            chance = 4 * scored[name]["standard_error"][fraction]
+            assert scored[name]["inside"][fraction] == pytest.approx(inside, abs=0.01 + chance)
 
 
 def test_an_image_is_on_one_side() -> None:
     """And neighbouring images, of a video, are in the same part."""
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(100) * 7, 3))
-    parts = image_parts(ids, 5)
+    parts = image_folds(ids, 5)
     assert [len(set(parts[ids == image])) for image in set(ids.tolist())] == [1] * 100
     np.testing.assert_array_equal(np.sort(parts), parts[np.argsort(ids, kind="stable")])
     assert np.bincount(parts).tolist() == [60] * 5
-    assert sorted(set(image_parts(np.array([1, 2, 2]), 5).tolist())) == [0, 1]
+    assert sorted(set(image_folds(np.array([1, 2, 2]), 5).tolist())) == [0, 1]
     with pytest.raises(ValueError, match="at least 2 images, there are 1"):
-        image_parts(np.array([4, 4]), 5)
+        image_folds(np.array([4, 4]), 5)
 
 
 def test_too_few_for_a_part_says_so() -> None:
@@ -237,10 +241,10 @@ def test_too_few_for_a_part_says_so() -> None:
 def test_the_words() -> None:
     """Stars where an aim is missed, `none` where a group is empty."""
     samples = drawn(2000, 0)
-    reports = {"as decoded": judged(samples, None), "shipped": judged(samples, None)}
-    lines = in_words({name: uncertainty_report(told) for name, told in reports.items()})
+    reports = {"as decoded": score_samples(samples, None), "shipped": score_samples(samples, None)}
+    lines = report_lines({name: uncertainty_report(scored) for name, scored in reports.items()})
     (row,) = [line for line in lines if line.startswith("  as decoded") and "*" in line]
-    assert row.count("*") == 3  # both shares and the ECE
+    assert row.count("*") == 3  # both fractions and the ECE
     assert any(line.split() == ["hidden", "none"] for line in lines)
     assert any(line.split()[:1] == ["left_wrist"] for line in lines)
 

@@ -91,7 +91,7 @@ def test_answers_are_a_bag_with_our_messages(shown: tuple[Path, str]) -> None:
 
 
 def test_no_skeletons_is_exit_code_1(root: Path, tmp_path: Path) -> None:
-    """The same street with detections that name nobody."""
+    """The same street with empty detection arrays."""
     store = get_typestore(Stores.ROS2_JAZZY)
     bag_path = tmp_path / "nobody"
     with (
@@ -117,7 +117,7 @@ def test_no_skeletons_is_exit_code_1(root: Path, tmp_path: Path) -> None:
             out.write(connections[connection.topic], at, data)
     done = run_demo(root, tmp_path / "out", "--bag", str(bag_path))
     assert done.returncode == 1
-    assert "no skeleton came out" in done.stderr
+    assert "images were answered, but none of them contains a person" in done.stderr
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["persons"] == 0
 
 

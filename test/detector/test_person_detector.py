@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-import importlib.util
 import sys
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
+from street import clip_frames
 
 from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.detector.person_detector import (
@@ -19,8 +15,6 @@ from hrnet_pose_ros.detector.person_detector import (
     suppress_duplicates,
 )
 from hrnet_pose_ros.engines.engine import EngineError
-
-BAG = Path(__file__).parents[2] / "demo" / "street_bag"
 
 # Persons of whole frames of the street clip, boxed by eye: x, y, width, height.
 PERSONS = {
@@ -62,15 +56,7 @@ PERSONS = {
 @pytest.fixture(scope="module")
 def frames():
     """RGB frames of the bundled clip by index."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    found = {}
-    with Reader(BAG) as bag:
-        connections = [c for c in bag.connections if c.topic == "/camera/image/compressed"]
-        for index, (connection, _, data) in enumerate(bag.messages(connections)):
-            if index in PERSONS:
-                image = store.deserialize_cdr(data, connection.msgtype)
-                found[index] = cv2.cvtColor(cv2.imdecode(image.data, 1), cv2.COLOR_BGR2RGB)
-    return found
+    return dict(clip_frames(PERSONS))
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +141,9 @@ def test_settings_out_of_range_are_refused(arguments):
         PersonDetector(**arguments)
 
 
-def test_a_missing_graph_names_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def test_a_missing_graph_names_the_line_that_installs_it():
     with pytest.raises(EngineError, match=INSTALL):
-        find_graph()
+        find_graph("a_package_that_nobody_has")
 
 
 def test_a_missing_openvino_names_what_to_install(monkeypatch):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hrnet_pose_ros.doctor.findings import Level
+from hrnet_pose_ros.doctor.findings import Severity
 from hrnet_pose_ros.doctor.probes import PROBES, run_probe
 from hrnet_pose_ros.version import VERSION
 
@@ -162,22 +162,22 @@ def test_a_missing_model_is_named_with_the_way_out(root: Path, tmp_path: Path) -
     code, told = report(
         PYTHONPATH=str(package.parent), AMENT_PREFIX_PATH="", XDG_DATA_HOME=str(tmp_path)
     )
-    assert code == 1 and "engine.trial" in told["errors"]
-    assert "hrnet_w16_small" in found(told, "engine", "trial")["value"]
+    assert code == 1 and "engine.auto" in told["errors"]
+    assert "hrnet_w16_small" in found(told, "engine", "auto")["value"]
     assert found(told, "models", "models")["level"] == "warning"
 
 
 @pytest.mark.parametrize(
     ("variables", "probe", "level", "words"),
     [
-        ({"RMW_IMPLEMENTATION": "rmw_zenoh_cpp"}, "rmw", Level.ERROR, "apt install"),
-        ({"ROS_DOMAIN_ID": "900"}, "node", Level.ERROR, "ROS_DOMAIN_ID"),  # ends the process
-        ({"ROS_DOMAIN_ID": "x"}, "node", Level.ERROR, "ROS_DOMAIN_ID"),  # an exception
-        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/none.xml"}, "profile", Level.WARNING, "/none.xml"),
+        ({"RMW_IMPLEMENTATION": "rmw_zenoh_cpp"}, "rmw", Severity.ERROR, "apt install"),
+        ({"ROS_DOMAIN_ID": "900"}, "node", Severity.ERROR, "ROS_DOMAIN_ID"),  # ends the process
+        ({"ROS_DOMAIN_ID": "x"}, "node", Severity.ERROR, "ROS_DOMAIN_ID"),  # an exception
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/none.xml"}, "profile", Severity.WARNING, "/none.xml"),
     ],
 )
 def test_a_wrong_environment_is_named(
-    variables: dict[str, str], probe: str, level: Level, words: str, monkeypatch: Any
+    variables: dict[str, str], probe: str, level: Severity, words: str, monkeypatch: Any
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

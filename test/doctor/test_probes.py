@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_pose_ros.doctor import gpu, middleware, processor, software
-from hrnet_pose_ros.doctor.findings import Finding, Level, size_text
+from hrnet_pose_ros.doctor.findings import Finding, Severity, size_text
 from hrnet_pose_ros.doctor.probes import Probe, run_probe
 from hrnet_pose_ros.doctor.summary import Report
 
@@ -29,29 +29,29 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_probe_that_hangs_is_ended(fake) -> None:
     fake("cv2", "import time; time.sleep(60)")
     (finding,) = run_probe(Probe("software", "software:opencv", needed=True), timeout=1.5)
-    assert finding.level is Level.ERROR and "no answer in 2 s" in finding.value
+    assert finding.level is Severity.ERROR and "no answer in 2 s" in finding.value
 
 
 def test_a_probe_that_is_not_needed_only_warns_when_it_breaks(fake) -> None:
     fake("openvino", "import os; os.abort()")
     (finding,) = run_probe(Probe("openvino", "openvino_library:openvino"))
-    assert finding.level is Level.WARNING and "SIGABRT" in finding.value
+    assert finding.level is Severity.WARNING and "SIGABRT" in finding.value
 
 
 @pytest.mark.parametrize(
     ("python", "prefix", "version", "level"),
     [
-        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "2.2.6", Level.WARNING),
-        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "1.26.4", Level.OK),
-        ((3, 12), "/home/someone/venv", "2.2.6", Level.OK),
-        ((3, 14), "/opt/ros/lyrical", "2.3.5", Level.OK),  # compiled against NumPy 2
+        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "2.2.6", Severity.WARNING),
+        ((3, 12), "/ws/install/a:/opt/ros/jazzy", "1.26.4", Severity.OK),
+        ((3, 12), "/home/someone/venv", "2.2.6", Severity.OK),
+        ((3, 14), "/opt/ros/lyrical", "2.3.5", Severity.OK),  # compiled against NumPy 2
     ],
 )
 def test_numpy_beside_ros_from_apt(
     python: tuple[int, int],
     prefix: str,
     version: str,
-    level: Level,
+    level: Severity,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import numpy
@@ -65,14 +65,18 @@ def test_numpy_beside_ros_from_apt(
 @pytest.mark.parametrize(
     ("content", "level", "words"),
     [
-        (None, Level.WARNING, "No such file"),
-        ("<dds", Level.WARNING, "is not XML"),
-        ("<dds/>", Level.NOTE, "no shared-memory segment"),
-        ("<dds xmlns='x'><segment_size>33554432</segment_size></dds>", Level.OK, "33.6 MB"),
+        (None, Severity.WARNING, "No such file"),
+        ("<dds", Severity.WARNING, "is not XML"),
+        ("<dds/>", Severity.NOTE, "no shared-memory segment"),
+        ("<dds xmlns='x'><segment_size>33554432</segment_size></dds>", Severity.OK, "33.6 MB"),
     ],
 )
 def test_fast_dds_profiles(
-    content: str | None, level: Level, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str | None,
+    level: Severity,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "profile.xml"
     if content is not None:
@@ -89,72 +93,70 @@ def test_fast_dds_profiles(
 @pytest.mark.parametrize(
     ("uri", "level"),
     [
-        ("", Level.OK),
-        ("<CycloneDDS/>", Level.OK),
-        ("file:///nowhere.xml", Level.WARNING),
-        ("<CycloneDDS/>,/nowhere.xml", Level.WARNING),
+        ("", Severity.OK),
+        ("<CycloneDDS/>", Severity.OK),
+        ("file:///nowhere.xml", Severity.WARNING),
+        ("<CycloneDDS/>,/nowhere.xml", Severity.WARNING),
     ],
 )
-def test_cyclone_dds(uri: str, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cyclone_dds(uri: str, level: Severity, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     monkeypatch.setenv("CYCLONEDDS_URI", uri)
     assert middleware.profile()[0].level is level
 
 
-def test_what_killed_processes_left_in_shared_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(middleware, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(middleware, "MANY_LEFTOVERS", 2**20)
+def test_what_killed_processes_left_in_shared_memory(tmp_path: Path) -> None:
     size = 2**20
+
+    def leftovers_there() -> Finding:
+        return middleware.shared_memory(tmp_path, many_left=size)[1]
+
     for name in ("fastrtps_left", "fastrtps_used", "another"):
         (tmp_path / name).write_bytes(b"x" * size)
     (tmp_path / "fastrtps_left_el").touch()
     with (tmp_path / "fastrtps_used").open("r+b") as file, mmap.mmap(file.fileno(), size):
-        leftovers = middleware.shared_memory()[1]
-        assert leftovers.level is Level.WARNING and "fastdds shm clean" in leftovers.advice
+        leftovers = leftovers_there()
+        assert leftovers.level is Severity.WARNING and "fastdds shm clean" in leftovers.advice
         assert leftovers.details == {"files": 1, "bytes": size}
-    assert middleware.shared_memory()[1].details["files"] == 2
+    assert leftovers_there().details["files"] == 2
     for path in tmp_path.glob("fastrtps_*"):
         path.unlink()
-    assert middleware.shared_memory()[1].level is Level.OK
+    assert leftovers_there().level is Severity.OK
 
 
-def test_little_room_and_small_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LEAST_FREE", 2**60)
-    assert middleware.shared_memory()[0].level is Level.WARNING
+def test_little_room_and_small_buffers(tmp_path: Path) -> None:
+    assert middleware.shared_memory(tmp_path, least_free=2**60)[0].level is Severity.WARNING
     buffer = tmp_path / "rmem_max"
     buffer.write_text("212992\n")  # the kernel's own
-    monkeypatch.setattr(middleware, "RECEIVE_BUFFER", buffer)
-    finding = middleware.network()[0]
-    assert finding.level is Level.NOTE and "sysctl -w net.core.rmem_max=8388608" in finding.advice
+    finding = middleware.network(buffer)[0]
+    assert (
+        finding.level is Severity.NOTE and "sysctl -w net.core.rmem_max=8388608" in finding.advice
+    )
 
 
-def test_an_arm_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_processor(tmp_path: Path) -> None:
     """/proc/cpuinfo of a Jetson names no model, and calls the flags Features."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd asimdhp asimddp\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(processor, "CPUINFO", cpuinfo)
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    findings = {finding.name: finding for finding in processor.processor()}
+    findings = {one.name: one for one in processor.processor(cpuinfo, "aarch64")}
     assert findings["features"].details == {"features": ["asimd", "asimdhp", "asimddp"]}
 
 
-def test_a_jetson_and_a_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jetson_and_a_driver(tmp_path: Path) -> None:
     driver = tmp_path / "version"
     driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06\nGCC version\n")
-    monkeypatch.setattr(gpu, "DRIVER", driver)
-    assert "580.65.06" in gpu.gpu()[0].value
+    assert "580.65.06" in gpu.gpu([driver])[0].value
+    assert gpu.gpu([tmp_path / "none"])[0].value == "none of NVIDIA's"
 
 
 def test_a_report_is_wrapped_and_coloured_only_if_asked() -> None:
-    long = Finding("disk", "full " * 40, Level.ERROR, "remove what is not needed " * 8)
+    long = Finding("disk", "full " * 40, Severity.ERROR, "remove what is not needed " * 8)
     report = Report({"machine": [Finding("cores", "2"), long]})
     text = report.text(width=60)
     assert max(map(len, text.splitlines()[:-1])) <= 60 and "\033" not in text
     assert "\033[31;1mERROR\033[0m" in report.text(width=60, colour=True)
     assert not report.can_run and report.code(strict=False) == 1
-    assert Report({"machine": [Finding("a", "b", Level.WARNING)]}).code(strict=True) == 1
+    assert Report({"machine": [Finding("a", "b", Severity.WARNING)]}).code(strict=True) == 1
     assert Finding.from_json(long.to_json()) == long
 
 

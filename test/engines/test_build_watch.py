@@ -7,7 +7,7 @@ import logging
 import time
 
 import pytest
-from engines.tensorrt_fixtures import Heard
+from tensorrt_fixtures import Heard
 
 from hrnet_pose_ros.engines.build_watch import REPORT_PERIOD, BuildWatch, Progress, reporting
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions

@@ -13,16 +13,19 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from network.structured_weights import w32_with_structure
+from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
-from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX, load_check_crops
+from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.export import export_onnx
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
+SMALL = ModelFile.read(MODELS / "hrnet_w16_small.onnx")
+SMALL_CHECKPOINT = ModelFile.read(MODELS / "hrnet_w16_small.pth")
 STRIDE = 4  # image pixels per heatmap cell where the box makes a crop of scale 1
 
 needs_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
@@ -68,16 +71,16 @@ def model(request, tmp_path_factory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def reference(model: tuple[Path, Path]) -> Reference:
     """What PyTorch says: run once, because W32 takes seconds."""
-    engine = TorchEngine(model[0])
+    engine = TorchEngine(ModelFile.read(model[0]))
     crops, transforms = engine.crops(*boxes_on_the_crops())
     heatmaps = engine.heatmaps(crops)
-    dark = TorchEngine(model[0], decoding="dark").decode(heatmaps, transforms)
+    dark = TorchEngine(ModelFile.read(model[0]), decoding="dark").decode(heatmaps, transforms)
     return Reference(crops, heatmaps, engine.decode(heatmaps, transforms), dark)
 
 
 @pytest.fixture(scope="module")
 def float32(model: tuple[Path, Path]) -> OpenVinoEngine:
-    return OpenVinoEngine(model[1], precision="float32")
+    return OpenVinoEngine(ModelFile.read(model[1]), precision="float32")
 
 
 def share_within(a: Poses, b: Poses, cells: float, counted: np.ndarray, sizes: np.ndarray) -> float:
@@ -113,8 +116,8 @@ def test_flip_tests_are_equal() -> None:
     """On the bundled model; the flip test itself is the same code for all of these engines."""
     crops = load_check_crops()[:3]
     ours, reference = (
-        OpenVinoEngine(MODELS / "hrnet_w16_small.onnx", precision="float32", flip_test=True),
-        TorchEngine(MODELS / "hrnet_w16_small.pth", flip_test=True),
+        OpenVinoEngine(SMALL, precision="float32", flip_test=True),
+        TorchEngine(SMALL_CHECKPOINT, flip_test=True),
     )
     np.testing.assert_allclose(ours.heatmaps(crops), reference.heatmaps(crops), rtol=0, atol=1e-4)
 
@@ -135,7 +138,7 @@ def test_bfloat16_key_points_are_near(model: tuple[Path, Path], reference: Refer
     """
     clear = one_peak(reference.heatmaps)
     assert clear.mean() > 0.5
-    engine = OpenVinoEngine(model[1], precision="bfloat16", decoding="dark")
+    engine = OpenVinoEngine(ModelFile.read(model[1]), precision="bfloat16", decoding="dark")
     poses = engine.estimate(*boxes_on_the_crops())
     assert share_within(poses, reference.dark, 0.25, clear, cell_sizes()) >= 0.99
     assert person_oks(poses, reference.dark, clear) >= 0.995
@@ -156,10 +159,7 @@ def one_peak(heatmaps: np.ndarray) -> np.ndarray:
 def test_splitting_changes_nothing() -> None:
     """5 crops by 2 as in one call; sums in another order allow float32's rounding, no more."""
     frame, boxes = boxes_on_the_crops()
-    whole, split = (
-        OpenVinoEngine(MODELS / "hrnet_w16_small.onnx", precision="float32", max_batch=size)
-        for size in (5, 2)
-    )
+    whole, split = (OpenVinoEngine(SMALL, precision="float32", max_batch=size) for size in (5, 2))
     crops, _ = whole.crops(frame, boxes[:5])
     np.testing.assert_allclose(split.heatmaps(crops), whole.heatmaps(crops), rtol=0, atol=1e-5)
     a, b = split.estimate(frame, boxes[:5]), whole.estimate(frame, boxes[:5])

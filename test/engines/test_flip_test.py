@@ -10,8 +10,9 @@ from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine, mirrored_back
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import find_bundled_file
+from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelMetadata
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.skeleton import JOINTS, MIRROR_PAIRS
 
 CROPS = np.random.default_rng(0).integers(0, 256, (5, 64, 32, 3), np.uint8)
@@ -96,9 +97,9 @@ def test_mirroring_twice_is_nothing() -> None:
 
 def test_openvino_runs_both_sides() -> None:
     """The bundled model: the mean of two plain runs. Sums in other batches: float32's rounding."""
-    path = find_bundled_file("hrnet_w16_small.onnx")
+    file = ModelFile.read(find_bundled_file("hrnet_w16_small.onnx"))
     plain, flip = (
-        OpenVinoEngine(path, precision="float32", flip_test=flip) for flip in (False, True)
+        OpenVinoEngine(file, precision="float32", flip_test=flip) for flip in (False, True)
     )
     crops = load_check_crops()[:3]
     mirrored = plain.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))

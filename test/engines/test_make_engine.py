@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_pose_ros.engines import make_engine as module
-from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
-from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops, mean_oks
+from hrnet_pose_ros.engines.precision_check import (
+    LEAST_OKS,
+    in_shorter_precision,
+    load_check_crops,
+    mean_oks,
+)
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "hrnet_w16_small.onnx"
@@ -53,6 +56,18 @@ def test_a_checkpoints_path_is_enough() -> None:
         make_engine(checkpoint, precision="bfloat16")
 
 
+class Renamed(OpenVinoEngine):
+    """Computes in float32 whatever it says."""
+
+    def __init__(self, precision: str) -> None:
+        super().__init__(ModelFile.read(MODEL), precision="float32", max_batch=2)
+        self._says = precision
+
+    @property
+    def info(self) -> EngineInfo:
+        return dataclasses.replace(super().info, precision=self._says)
+
+
 @pytest.mark.parametrize(
     ("kept", "bfloat16", "expected", "words"),
     [
@@ -64,44 +79,45 @@ def test_a_checkpoints_path_is_enough() -> None:
     ],
 )
 def test_automatic_precision(
-    kept: float,
-    bfloat16: bool,
-    expected: str,
-    words: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    kept: float, bfloat16: bool, expected: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = OpenVinoEngine
-    compiled: list[str] = []
+    """Real engines, of which one only says that it computes in bfloat16: for any CPU."""
+    made: list[Renamed] = []
 
-    def on_any_cpu(path: Path, *, precision: str, **rest) -> OpenVinoEngine:
-        compiled.append(precision)
-        engine = made(path, precision="float32", **rest)
-        engine._info = dataclasses.replace(engine.info, precision=precision)
-        return engine
+    def on_any_cpu(precision: str) -> Renamed:
+        made.append(Renamed(precision))
+        return made[-1]
 
-    monkeypatch.setattr(module, "OpenVinoEngine", on_any_cpu)
-    monkeypatch.setattr(module, "cpu_has_bfloat16", lambda: bfloat16)
-    monkeypatch.setattr(module, "mean_oks", lambda *_: kept)
     with caplog.at_level(logging.INFO):
-        engine = make_engine(MODEL, max_batch=1)
+        engine = in_shorter_precision(on_any_cpu, bfloat16, lambda *_: kept)
     assert engine.info.precision == expected
     assert words in caplog.text
-    assert compiled == (["float32", "bfloat16"] if bfloat16 else ["float32"])
+    assert [one.info.precision for one in made] == ["float32", "bfloat16"][: 1 + bfloat16]
     frame = np.zeros((100, 100, 3), np.uint8)  # the one that was kept is open
     assert len(engine.estimate(frame, np.array([[10, 10, 30, 60]], np.float32))) == 1
+    assert all(one is engine or not one.requests for one in made)
+
+
+def test_the_check_looks_at_real_persons() -> None:
+    """Without a measure given it is the mean OKS on the bundled crops: here of equals, 1."""
+    assert in_shorter_precision(Renamed, True).info.precision == "bfloat16"
 
 
 def test_mean_oks_measures_displacement() -> None:
-    reference = OpenVinoEngine(MODEL, precision="float32")
+    class Displaced(OpenVinoEngine):
+        def _run(self, crops: np.ndarray) -> np.ndarray:
+            return np.roll(super()._run(crops), 2, axis=3)
+
+    class Blind(OpenVinoEngine):
+        def _run(self, crops: np.ndarray) -> np.ndarray:
+            return super()._run(crops) * 0
+
+    file = ModelFile.read(MODEL)
+    reference = OpenVinoEngine(file, precision="float32")
+    displaced, blind = (kind(file, precision="float32") for kind in (Displaced, Blind))
     crops = load_check_crops()
     assert mean_oks(reference, reference, crops) == 1
-    displaced = OpenVinoEngine(MODEL, precision="float32")
-    run = displaced._run
-    displaced._run = lambda c: np.roll(run(c), 2, axis=3)  # type: ignore[method-assign]
     assert 0.3 < mean_oks(displaced, reference, crops) < 0.95
-    blind = OpenVinoEngine(MODEL, precision="float32")
-    blind._run = lambda c: run(c) * 0  # type: ignore[method-assign]
     assert mean_oks(blind, reference, crops) == 0
     assert np.isnan(mean_oks(reference, blind, crops))
 
@@ -136,31 +152,6 @@ def test_tensorrt_without_a_gpu_says_why(asked: dict) -> None:
         make_engine("hrnet_w16_small", **asked)
 
 
-def test_automatic_choice_needs_gpu_library_and_end2end_graph(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    """Which file `auto` would load; test/gpu loads it."""
-
-    def graph(model: str | Path, precision: str = "auto", engine: str = "auto") -> Path | None:
-        return module._end2end_graph(model, engine, precision, "quarter", False, 0)
-
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
-    assert graph("hrnet_w16_small") is None
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
-    found = graph("hrnet_w16_small")
-    assert found is not None
-    assert found.name == "hrnet_w16_small_end2end_float16.onnx"
-    assert graph("hrnet_w16_small", engine="openvino") is None
-    assert graph("hrnet_w16_small", precision="bfloat16") is None
-    assert caplog.text == ""
-    shutil.copy(MODEL, tmp_path / MODEL.name)
-    assert graph(tmp_path / MODEL.name) is None
-    assert "engine auto takes OpenVINO, though there is a GPU" in caplog.text
-    assert "hrnet_pose export --graph end2end" in caplog.text
-    with pytest.raises(ModelError, match="no end-to-end graph"):
-        graph(tmp_path / MODEL.name, engine="tensorrt")
-
-
 def run_without(package: str, code: str) -> str:
     """Run code in a new interpreter in which a package cannot be imported."""
     script = f"import sys; sys.modules[{package!r}] = None\n{code}"
@@ -173,7 +164,7 @@ def run_without(package: str, code: str) -> str:
 MAKE = """
 import sys
 sys.path.insert(0, ".")
-from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.make_engine import make_engine
 try:
     engine = make_engine("hrnet_w16_small", engine={engine!r}, precision="float32", max_batch=1)

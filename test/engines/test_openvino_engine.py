@@ -10,17 +10,17 @@ import numpy as np
 import onnx
 import pytest
 
-from hrnet_pose_ros.engines import openvino_engine
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
 
 
 def test_info() -> None:
-    engine = OpenVinoEngine(MODEL, precision="float32", decoding="dark")
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32", decoding="dark")
     info = engine.info
     assert (info.model, info.engine, info.precision) == ("hrnet_w16_small", "openvino", "float32")
     assert (info.input_width, info.input_height, info.decoding) == (192, 256, "dark")
@@ -33,15 +33,15 @@ def test_info() -> None:
 def test_threads_change_nothing(threads: int) -> None:
     crops = load_check_crops()[:2]
     np.testing.assert_allclose(
-        OpenVinoEngine(MODEL, precision="float32", threads=threads).heatmaps(crops),
-        OpenVinoEngine(MODEL, precision="float32").heatmaps(crops),
+        OpenVinoEngine(ModelFile.read(MODEL), precision="float32", threads=threads).heatmaps(crops),
+        OpenVinoEngine(ModelFile.read(MODEL), precision="float32").heatmaps(crops),
         rtol=0,
         atol=1e-5,  # sums in another order
     )
 
 
 def test_heatmaps_stay_after_the_next_call() -> None:
-    engine = OpenVinoEngine(MODEL, precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32")
     crops = load_check_crops()
     first = engine.heatmaps(crops[:1])
     kept = first.copy()
@@ -52,21 +52,21 @@ def test_heatmaps_stay_after_the_next_call() -> None:
 @pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
 def test_bfloat16_heatmaps_keep_neighbours_apart() -> None:
     """The last convolution is float32: values are finer than bfloat16's 8 bits."""
-    engine = OpenVinoEngine(MODEL, precision="bfloat16")
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="bfloat16")
     heatmaps = engine.heatmaps(load_check_crops()[:1])
     rounded = (heatmaps.view(np.uint32) & 0xFFFF0000).view(np.float32)
     assert (heatmaps != rounded).mean() > 0.9
 
 
-def test_bfloat16_is_refused_where_the_cpu_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_engine, "cpu_has_bfloat16", lambda: False)
+@pytest.mark.skipif(cpu_has_bfloat16(), reason="this CPU has bfloat16")
+def test_bfloat16_is_refused_where_the_cpu_lacks_it() -> None:
     with pytest.raises(EngineError, match="no bfloat16; use precision float32"):
-        OpenVinoEngine(MODEL, precision="bfloat16")
+        OpenVinoEngine(ModelFile.read(MODEL), precision="bfloat16")
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx.*no such file"):
-        OpenVinoEngine(tmp_path / "none.onnx", precision="float32")
+        OpenVinoEngine(ModelFile.read(tmp_path / "none.onnx"), precision="float32")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
@@ -75,7 +75,7 @@ def test_damaged_file_is_named(kept: float, tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(ModelError, match=r"cut\.onnx.*damaged"):
-        OpenVinoEngine(path, precision="float32")
+        OpenVinoEngine(ModelFile.read(path), precision="float32")
 
 
 def identity(
@@ -119,7 +119,7 @@ def test_foreign_model_is_named(
     path = tmp_path / "foreign.onnx"
     onnx.save(identity(name, kind, sides), path)
     with pytest.raises(ModelError) as caught:
-        OpenVinoEngine(path, precision="float32")
+        OpenVinoEngine(ModelFile.read(path), precision="float32")
     message = str(caught.value)
     assert f"'{path}': it was not exported by this package" in message
     assert f"it has {found}, expected is crops uint8 [N, H, W, 3] -> " in message
@@ -133,19 +133,19 @@ def test_a_graph_that_contradicts_its_metadata_is_named(tmp_path: Path) -> None:
     onnx.helper.set_model_props(model, properties | {"hrnet_pose.input_size": "[288, 384]"})
     onnx.save(model, path)
     with pytest.raises(ModelError) as caught:
-        OpenVinoEngine(path, precision="float32")
+        OpenVinoEngine(ModelFile.read(path), precision="float32")
     message = str(caught.value)
     assert "has crops uint8 [N, 256, 192, 3] -> heatmaps float32 [N, 17, 64, 48]" in message
     assert "expected is crops uint8 [N, 384, 288, 3] -> heatmaps float32 [N, 17, 96, 72]" in message
 
     onnx.save(identity("x", onnx.TensorProto.UINT8, ["N", 3], properties=properties), path)
     with pytest.raises(ModelError, match=r"has x uint8 \[N, 3\] -> out float32 \[N, 3\], expected"):
-        OpenVinoEngine(path, precision="float32")
+        OpenVinoEngine(ModelFile.read(path), precision="float32")
 
 
 def test_close_frees_the_network() -> None:
-    engine = OpenVinoEngine(MODEL, precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32")
     engine.close()
-    assert engine._requests == []
+    assert engine.requests == []
     with pytest.raises(EngineError, match="closed"):
         engine.heatmaps(load_check_crops())

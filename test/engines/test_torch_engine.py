@@ -12,32 +12,33 @@ import pytest
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
 
 
 def test_info() -> None:
-    info = TorchEngine(CHECKPOINT).info
+    info = TorchEngine(ModelFile.read(CHECKPOINT)).info
     assert (info.model, info.engine, info.precision) == ("hrnet_w16_small", "torch", "float32")
     assert (info.input_width, info.input_height) == (192, 256)
     assert info.checksum == hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
 
 
 def test_another_input_size() -> None:
-    engine = TorchEngine(CHECKPOINT, input_size=(288, 384))
+    engine = TorchEngine(ModelFile.read(CHECKPOINT), input_size=(288, 384))
     assert engine.metadata.target_sigma == 2  # that of the weights, whatever the size
     assert engine.heatmaps(np.zeros((1, 384, 288, 3), np.uint8)).shape == (1, 17, 96, 72)
     with pytest.raises(ModelError, match="multiples of 32"):
-        TorchEngine(CHECKPOINT, input_size=(100, 256))
+        TorchEngine(ModelFile.read(CHECKPOINT), input_size=(100, 256))
 
 
 def test_wrong_file_is_named() -> None:
     with pytest.raises(ValueError, match=r"hrnet_w16_small\.onnx.*not a checkpoint"):
-        TorchEngine(CHECKPOINT.with_suffix(".onnx"))
+        TorchEngine(ModelFile.read(CHECKPOINT.with_suffix(".onnx")))
 
 
 def test_closed_engine_says_so() -> None:
-    engine = TorchEngine(CHECKPOINT)
+    engine = TorchEngine(ModelFile.read(CHECKPOINT))
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.heatmaps(np.zeros((1, 256, 192, 3), np.uint8))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines.tensorrt_fixtures import end2end_graph_file
-from gpu.street import RULES, agreement, street
+from street import RULES, agreement, street
+from tensorrt_fixtures import end2end_graph_file
 
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine

@@ -12,9 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from hrnet_pose_ros.cli.main import main
-from hrnet_pose_ros.model_files.find import CHECKPOINT, ONNX, find_model
+from hrnet_pose_ros.model_files.checksums import sha256_of
+from hrnet_pose_ros.model_files.find import find_checkpoint, find_model
+from hrnet_pose_ros.model_files.folders import files_of
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.model_files.zoo import entry_of_file, files_of, find_checkpoint, read_zoo
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.model_files.zoo import entry_of, read_zoo
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SMALL = MODELS / "hrnet_w16_small.pth"
@@ -47,18 +50,20 @@ def test_the_zoo() -> None:
 
 
 def test_the_bundled_entry_is_the_bundled_file() -> None:
-    read_zoo()["hrnet_w16_small"].check(SMALL)
+    read_zoo()["hrnet_w16_small"].check(sha256_of(SMALL), SMALL)
 
 
 def test_a_checkpoint_is_known_by_its_content(user_folder: Path) -> None:
-    path, entry = find_checkpoint("hrnet_w16_small")
-    assert path.samefile(SMALL)
+    file, entry = find_checkpoint("hrnet_w16_small")
+    assert file.path.samefile(SMALL)
+    assert file.checksum == sha256_of(SMALL)
     assert entry is not None
     renamed = shutil.copy(SMALL, user_folder / "renamed.pth")
     assert find_checkpoint(renamed)[1] == entry
     assert find_checkpoint("renamed")[1] == entry
     (user_folder / "renamed.pth").write_bytes(b"other")
-    assert find_checkpoint("renamed") == (user_folder / "renamed.pth", None)
+    other, entry = find_checkpoint("renamed")
+    assert (other.path, entry) == (user_folder / "renamed.pth", None)
 
 
 def test_a_checkpoint_without_a_checksum_is_known_by_its_name(user_folder: Path) -> None:
@@ -67,8 +72,8 @@ def test_a_checkpoint_without_a_checksum_is_known_by_its_name(user_folder: Path)
     entry = find_checkpoint("pose_resnet_50_256x192")[1]
     assert entry is not None
     assert (entry.network, entry.colour_order) == ("simple_baseline_r50", "bgr")
-    assert entry_of_file(path) == entry
-    assert entry_of_file(path.rename(user_folder / "res50.pth")) is None
+    assert entry_of(ModelFile.read(path)) == entry
+    assert entry_of(ModelFile.read(path.rename(user_folder / "res50.pth"))) is None
 
 
 def test_another_file_under_a_published_name_is_refused(user_folder: Path) -> None:
@@ -76,7 +81,7 @@ def test_another_file_under_a_published_name_is_refused(user_folder: Path) -> No
     path.write_bytes(b"something else")
     with pytest.raises(ModelError, match=r"not the published.*04af38ce; 'hrnet_pose fetch mmpose"):
         find_checkpoint("mmpose_res50_256x192")
-    assert find_checkpoint(path) == (path, None)  # a path takes it as it is
+    assert find_checkpoint(path)[1] is None  # a path takes it as it is
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.network.export import export_onnx
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, Exchange, ExchangeModule, HRNet
 from hrnet_pose_ros.network.pose_networks import check_stride
 
@@ -107,3 +110,13 @@ def test_other_strides_are_refused_where_heatmaps_are_decoded() -> None:
     check_stride(on_meta("hrnet_w32_final_exchange"))
     with pytest.raises(ModelError, match=r"hrnet_w32_stride_8 gives heatmaps of 1/8.*decode"):
         check_stride(on_meta("hrnet_w32_stride_8"))
+
+
+def test_ablations_of_other_strides_are_refused(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = HRNet(CONFIGURATIONS["hrnet_w32_stride_8"]).state_dict()
+    path = tmp_path / "a.pth"
+    torch.save({key: torch.zeros(()).expand(value.shape) for key, value in shapes.items()}, path)
+    with pytest.raises(ModelError, match="hrnet_w32_stride_8 gives heatmaps of 1/8 of the crop"):
+        export_onnx(path, tmp_path / "a.onnx", crops=load_check_crops()[:1])
+    assert list(tmp_path.iterdir()) == [path]

@@ -15,9 +15,14 @@ import torch
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.network import export
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
-from hrnet_pose_ros.network.export import ExportError, check_heatmaps, export_onnx
+from hrnet_pose_ros.network.export import (
+    ExportError,
+    check_heatmaps,
+    export_onnx,
+    openvino_heatmaps,
+)
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.skeleton import JOINT_NAMES
 
@@ -66,7 +71,7 @@ def test_metadata(exported: Path) -> None:
 def test_openvino_reads_the_same_metadata(exported: Path) -> None:
     """Engines have no onnx package: OpenVINO hands the properties on."""
     properties = {p.key: p.value for p in onnx.load(exported).metadata_props}
-    engine = OpenVinoEngine(exported, precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(exported), precision="float32")
     assert engine.metadata == ModelMetadata.from_properties(properties)
 
 
@@ -74,14 +79,14 @@ def test_another_input_size(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     metadata = export_onnx(CHECKPOINT, path, crops=load_check_crops()[:2], input_size=(288, 384))
     assert metadata.target_sigma == 3  # the reference's at this size
-    heatmaps = OpenVinoEngine(path, precision="float32").heatmaps(
+    heatmaps = OpenVinoEngine(ModelFile.read(path), precision="float32").heatmaps(
         np.zeros((1, 384, 288, 3), np.uint8)
     )
     assert heatmaps.shape == (1, 17, 96, 72)
 
 
 def test_the_bundled_model_is_an_export_of_the_bundled_checkpoint() -> None:
-    engine = OpenVinoEngine(MODELS / "hrnet_w16_small.onnx", precision="float32")
+    engine = OpenVinoEngine(ModelFile.read(MODELS / "hrnet_w16_small.onnx"), precision="float32")
     assert engine.metadata.name == "hrnet_w16_small"
     sha256 = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
     assert engine.metadata.checkpoint_sha256 == sha256
@@ -92,16 +97,16 @@ def test_the_bundled_model_is_an_export_of_the_bundled_checkpoint() -> None:
 
 
 @pytest.mark.parametrize("existing", [True, False])
-def test_a_file_that_computes_otherwise_is_not_kept(
-    existing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_computes_otherwise_is_not_kept(existing: bool, tmp_path: Path) -> None:
     path = tmp_path / "wrong.onnx"
     if existing:
         path.write_bytes(b"the old one")
-    computed = export._openvino_heatmaps
-    monkeypatch.setattr(export, "_openvino_heatmaps", lambda p, c: computed(p, c) + 2e-4)
+
+    def wrong(path: Path, crops: np.ndarray) -> np.ndarray:
+        return openvino_heatmaps(path, crops) + 2e-4
+
     with pytest.raises(ExportError, match=r"not kept.*0\.0002.*0\.0001"):
-        export_onnx(CHECKPOINT, path, crops=load_check_crops()[:1])
+        export_onnx(CHECKPOINT, path, crops=load_check_crops()[:1], run=wrong)
     assert [p.name for p in tmp_path.iterdir()] == (["wrong.onnx"] if existing else [])
     assert not existing or path.read_bytes() == b"the old one"
 

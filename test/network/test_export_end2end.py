@@ -19,13 +19,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from network.structured_weights import w32_with_structure
+from structured_weights import w32_with_structure
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
-from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
-from hrnet_pose_ros.network import export_end2end
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.export_end2end import export_end2end_graph, image_of_crops, run_stages
 from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.onnx_running import onnx_session
@@ -50,7 +49,7 @@ class Exported(NamedTuple):
 
     @property
     def metadata(self) -> End2EndGraphMetadata:
-        return read_end2end_metadata(self.graph)
+        return ModelFile.read(self.graph).end2end()
 
 
 CASES = [
@@ -83,7 +82,7 @@ def exported(request, w32: Path, tmp_path_factory: pytest.TempPathFactory) -> Ex
 
 def poses_of(graph: Path, image: np.ndarray, boxes: np.ndarray) -> Poses:
     """What the file says, as an engine reads it."""
-    transforms = crop_to_image(boxes, read_end2end_metadata(graph).model.input_size)
+    transforms = crop_to_image(boxes, ModelFile.read(graph).end2end().model.input_size)
     keypoints, scores, covariances = onnx_session(str(graph)).run(
         None, {"image": image, "crop_to_image": transforms.astype(np.float32)}
     )
@@ -95,7 +94,9 @@ def reference_poses(exported: Exported, image: np.ndarray, boxes: np.ndarray) ->
     """PyTorch in float32 and pose/; joints that a last digit decides are marked as not valid."""
     metadata = exported.metadata
     engine = TorchEngine(
-        exported.checkpoint, decoding=metadata.decoding, flip_test=metadata.flip_test
+        ModelFile.read(exported.checkpoint),
+        decoding=metadata.decoding,
+        flip_test=metadata.flip_test,
     )
     crops, transforms = engine.crops(image, boxes)
     heatmaps = engine.heatmaps(crops)
@@ -267,9 +268,7 @@ def test_boxes_over_the_edge(street_frames: list[np.ndarray]) -> None:
     ("step", "words"),
     [("crops", "crops are right"), ("heatmaps", "heatmaps differ"), ("keypoints", "decodings")],
 )
-def test_a_file_that_computes_otherwise_is_not_kept(
-    step: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_computes_otherwise_is_not_kept(step: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "small_end2end.onnx"
     path.write_bytes(b"the old one")
 
@@ -277,9 +276,10 @@ def test_a_file_that_computes_otherwise_is_not_kept(
         stages = run_stages(*arguments)
         return stages._replace(**{step: getattr(stages, step) + (2 if step == "crops" else 0.02)})
 
-    monkeypatch.setattr(export_end2end, "run_stages", wrong)
     with pytest.raises(ExportError, match=f"not kept.*{words}"):
-        export_end2end_graph(CHECKPOINT, path, crops=load_check_crops()[:1], precision="float32")
+        export_end2end_graph(
+            CHECKPOINT, path, crops=load_check_crops()[:1], precision="float32", run=wrong
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["small_end2end.onnx"]
     assert path.read_bytes() == b"the old one"
 
@@ -305,4 +305,4 @@ def test_a_heatmap_engine_refuses_an_end2end_graph() -> None:
     from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 
     with pytest.raises(ModelError, match="holds an end-to-end graph, wanted is a heatmaps graph"):
-        OpenVinoEngine(BUNDLED.graph, precision="float32")
+        OpenVinoEngine(ModelFile.read(BUNDLED.graph), precision="float32")

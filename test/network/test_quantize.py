@@ -20,13 +20,13 @@ from many_persons import many_crops
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import (
     LEAST_JUDGED,
     End2EndGraphMetadata,
     Int8Judgement,
     ModelError,
 )
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import check_judged
 from hrnet_pose_ros.network.key_point_change import (
     LEAST_CALIBRATED,
@@ -52,7 +52,8 @@ def quantized(
     root.setLevel(logging.ERROR)
     try:
         crops = load_check_crops()
-        return path, *quantize_end2end_graph(FLOAT32, path, crops[1::2], crops[::2], None)
+        file = ModelFile.read(FLOAT32)
+        return path, *quantize_end2end_graph(file, path, crops[1::2], crops[::2], None)
     finally:
         root.setLevel(level)
 
@@ -70,8 +71,8 @@ def test_key_points_move_little(quantized) -> None:
 
 def test_metadata(quantized) -> None:
     path, metadata, change = quantized
-    original = read_end2end_metadata(FLOAT32)
-    assert read_end2end_metadata(path) == metadata
+    original = ModelFile.read(FLOAT32).end2end()
+    assert ModelFile.read(path).end2end() == metadata
     judgement = Int8Judgement(change.calibrated, change.judged, change.mean_oks)
     assert metadata.model == dataclasses.replace(original.model, int8_judgement=judgement)
     assert (metadata.precision, metadata.decoding) == ("int8", "quarter")
@@ -152,7 +153,8 @@ def test_a_lost_joint_counts_as_far_away() -> None:
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:
     found = load_check_crops()[:crops]
     with pytest.raises((ModelError, ExportError), match=words):
-        quantize_end2end_graph(model, tmp_path / "x.onnx", found[1::2], found[::2])
+        file = ModelFile.read(model)
+        quantize_end2end_graph(file, tmp_path / "x.onnx", found[1::2], found[::2])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,7 +201,7 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*verb, "--least-oks", "0.9"]) == 0  # some of the bundled persons calibrate, too
     said = capsys.readouterr().out
     assert re.search(r"for TensorRT, calibrated on 52 persons; against float32 on 200 others", said)
-    judgement = read_end2end_metadata(output).model.int8_judgement
+    judgement = ModelFile.read(output).end2end().model.int8_judgement
     assert judgement is not None
     assert (judgement.calibrated, judgement.persons) == (52, 200)
     check_judged(output)

@@ -20,13 +20,12 @@ from many_persons import many_crops, write_data
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.coco.person_crops import person_crops
-from hrnet_pose_ros.engines import make_engine as module
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops, mean_oks
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.onnx_properties import read_properties
-from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized, is_quantized
+from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized
 from hrnet_pose_ros.network.key_point_change import split_persons
 from hrnet_pose_ros.network.onnx_files import ExportError, save_model
 from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
@@ -57,8 +56,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     verb = ["quantize", str(FLOAT32), "-o", str(path), "--data", str(data)]
     with contextlib.redirect_stdout(printed):
         assert main([*verb, "--least-oks", str(LEAST_MEASURED)]) == 0
-    metadata = ModelMetadata.from_properties(read_properties(path))
-    return Quantized(path, metadata, data, printed.getvalue())
+    return Quantized(path, ModelFile.read(path).heatmaps(), data, printed.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +75,13 @@ def test_what_it_was_judged_on(quantized: Quantized, engine: OpenVinoEngine) -> 
     annotations = read_annotations(quantized.data / "person_keypoints.json")
     crops, pictures = person_crops(annotations, quantized.data / "images", (192, 256), most=999)
     judged = crops[split_persons(pictures)][::4]
-    reference = OpenVinoEngine(FLOAT32, precision="float32")
+    reference = OpenVinoEngine(ModelFile.read(FLOAT32), precision="float32")
     assert mean_oks(engine, reference, judged) == pytest.approx(judgement.mean_oks, abs=0.02)
 
 
 def test_convolutions_run_in_8_bits(engine: OpenVinoEngine) -> None:
     """What OpenVINO really compiled; the last convolution writes the heatmaps in float32."""
-    (request,) = engine._requests
+    (request,) = engine.requests
     types: Counter[str] = Counter()
     for operation in request.get_compiled_model().get_runtime_model().get_ordered_ops():
         facts = operation.get_rt_info()
@@ -103,10 +101,10 @@ def test_engine_says_what_it_is(quantized: Quantized, engine: OpenVinoEngine) ->
 
 def test_found_beside_the_model(quantized: Quantized) -> None:
     path = quantized.path
-    assert is_quantized(path)
-    assert not is_quantized(FLOAT32)
-    assert find_quantized(path.parent / FLOAT32.name) == path
-    assert find_quantized(path) == path
+    assert ModelFile.read(path).in_8_bits
+    assert not ModelFile.read(FLOAT32).in_8_bits
+    assert find_quantized(path.parent / FLOAT32.name).path == path
+    assert find_quantized(path).path == path
 
 
 def test_found_by_name(
@@ -120,19 +118,6 @@ def test_found_by_name(
     shutil.copy(quantized.path, folder)
     engine = make_engine("hrnet_w16_small", engine="openvino", precision="int8", max_batch=1)
     assert engine.info.precision == "int8"
-
-
-def test_automatic_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a GPU `auto` runs int8 by OpenVINO; with one it wants the GPU's file."""
-
-    def graph() -> Path | None:
-        return module._end2end_graph("hrnet_w16_small", "auto", "int8", "quarter", False, 0)
-
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "no CUDA device")
-    assert graph() is None
-    monkeypatch.setattr(module, "why_no_tensorrt", lambda device: "")
-    with pytest.raises(ModelError, match="no end-to-end graph of 'hrnet_w16_small' with int8"):
-        graph()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -157,7 +142,7 @@ def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
     output = tmp_path / "x.onnx"
     noise = np.random.default_rng(0).integers(0, 256, (4, 256, 192, 3), np.uint8)
     with pytest.raises(ExportError, match=r"needed is a mean OKS of 0\.98"):
-        quantize_heatmap_graph(FLOAT32, output, noise, many_crops(200))
+        quantize_heatmap_graph(ModelFile.read(FLOAT32), output, noise, many_crops(200))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +150,7 @@ def test_a_file_that_few_persons_judged_does_not_run(quantized: Quantized, tmp_p
     """As `quantize` once wrote them, and as they are made to measure their speed."""
     few = tmp_path / "few_int8.onnx"
     crops = load_check_crops()
-    quantize_heatmap_graph(FLOAT32, few, crops[:2], crops[2:4], None)
+    quantize_heatmap_graph(ModelFile.read(FLOAT32), few, crops[:2], crops[2:4], None)
     for precision in ("int8", "auto"):
         with pytest.raises(ModelError, match=r"on 2 persons only; needed are 200.*--data"):
             make_engine(few, engine="openvino", precision=precision)
@@ -194,7 +179,7 @@ def test_the_log_tells_what_8_bits_cost(
         )
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            check_judged(file)
+            check_judged(ModelFile.read(file))
         (record,) = caplog.records
         assert record.levelno == level
         assert f"mean OKS against float32 {mean:.4f} on 204 persons" in record.getMessage()

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from engine_bench import Bench, fail
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.folders import find_bundled_file
+from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, LEAST_JUDGED, ModelError
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
 from hrnet_pose_ros.nodes.pose.engine_supervisor import RetryPolicy
 from hrnet_pose_ros.pipeline.engine_arguments import cpu_arguments, engine_arguments
@@ -47,7 +50,7 @@ def refuse(kind: str, error: Exception) -> Any:
     """Something for `Bench.before`: engines of that kind cannot be made."""
 
     def before(arguments: dict[str, Any]) -> None:
-        if kind in ("any", arguments["engine"]):
+        if kind in ("any", arguments["selection"].engine):
             raise error
 
     return before
@@ -69,6 +72,7 @@ def test_the_parameters_reach_the_engine(bench: Bench) -> None:
     bench.supervisor.prepare()
     (asked,) = bench.asked
     assert asked.pop("watch") is bench.watch
+    assert asked.pop("selection").engine == "openvino"
     assert asked == engine_arguments(bench.settings)
     assert (asked["precision"], asked["flip_test"]) == ("float32", True)
     options = asked["tensorrt"]
@@ -203,7 +207,7 @@ def test_a_gpu_engine_that_fails_twice_is_given_up_for_the_cpu(
 
 
 def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
-    gpu.before = refuse("auto", RuntimeError("illegal address"))
+    gpu.before = refuse("tensorrt", RuntimeError("illegal address"))
     gpu.engines[0].fault = fail
     gpu.process()  # it cannot be made again, so the CPU's is made within the same image
     assert gpu.engine_status().level == ERROR
@@ -227,7 +231,7 @@ def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
 
 def test_without_a_fallback_the_gpu_is_waited_for(gpu: Bench) -> None:
     gpu.set(fallback="none")
-    gpu.before = refuse("auto", RuntimeError("no device"))
+    gpu.before = refuse("tensorrt", RuntimeError("no device"))
     gpu.engines[0].fault = fail
     gpu.process()
     assert gpu.drops() == {"images.engine_not_ready": 1}
@@ -269,18 +273,83 @@ def test_a_gpu_engine_that_cannot_be_made_at_the_start(bench: Bench, fallback: s
     assert "no CUDA device" in bench.engine_status().message
 
 
-def test_a_precision_of_the_gpu_asks_for_the_gpu(bench: Bench) -> None:
-    bench.set(engine="auto", precision="int8")
-    bench.before = refuse("auto", EngineError("no CUDA device"))
+def test_a_precision_of_the_gpu_asks_for_the_gpu(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.set(engine="auto", precision="float16")
+    bench.before = refuse("tensorrt", EngineError("no CUDA device"))
     bench.supervisor.prepare()
     assert [(info.engine, told) for info, told in bench.infos] == [("openvino", True)]
+    assert "falling back to the CPU, in precision auto instead of float16" in caplog.text
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16", "int8"])
+def test_without_a_gpu_nothing_falls_back(
+    bench: Bench, precision: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is OpenVINO that fails: nobody gave a GPU up, and the precision stays what it was."""
+    bench.set(engine="auto", precision=precision, model=str(model_with_int8(tmp_path)))
+    bench.before = refuse("any", EngineError("OpenVINO cannot be imported"))
+    with pytest.raises(EngineError, match="OpenVINO cannot be imported"):
+        bench.supervisor.prepare()
+    (asked,) = bench.asked
+    assert (asked["selection"].engine, asked["precision"]) == ("openvino", precision)
+    assert bench.health.engine_state == (EngineState.FAILED, "OpenVINO cannot be imported")
+    assert values(bench.engine_status())["fallback"] == "false"
+    assert "GPU" not in caplog.text and bench.infos == []
+
+
+def model_with_int8(folder: Path) -> Path:
+    """The bundled model, and beside it a file that says that it is in 8 bits."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(find_bundled_file("hrnet_w16_small.onnx")))
+    onnx.save(model, str(folder / "m.onnx"))
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    judgement = json.dumps({"calibrated": 50, "persons": LEAST_JUDGED, "mean_oks": 0.99})
+    properties |= {f"{KEY_PREFIX}quantized": "true", f"{KEY_PREFIX}int8_judgement": judgement}
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, str(folder / "m_int8.onnx"))
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pth"])
+def test_a_gpu_that_the_model_has_no_file_for_is_not_given_up(
+    bench: Bench, suffix: str, tmp_path: Path
+) -> None:
+    """`auto` takes another engine though there is a GPU: its failure is none of the GPU's."""
+    path = shutil.copy(find_bundled_file(f"hrnet_w16_small{suffix}"), tmp_path)
+    bench.gpu = True
+    bench.set(model=str(path))
+    bench.before = refuse("any", EngineError("out of memory"))
+    with pytest.raises(EngineError, match="out of memory"):
+        bench.supervisor.prepare()
+    assert len(bench.asked) == 1
+    assert values(bench.engine_status())["fallback"] == "false"
+
+
+@pytest.mark.parametrize("fallback", ["cpu", "none"])
+def test_a_gpu_that_is_gone_does_not_become_a_cpu_unsaid(gpu: Bench, fallback: str) -> None:
+    """`auto` decides when the node is configured: afterwards the CPU is a fallback, or nothing."""
+    gpu.set(fallback=fallback)
+    gpu.gpu = False
+    gpu.before = refuse("tensorrt", EngineError("no CUDA device"))
+    gpu.engines[0].fault = fail
+    gpu.process()
+    assert gpu.asked[1]["selection"].engine == "tensorrt"
+    status = gpu.engine_status()
+    if fallback == "cpu":
+        assert [(i.engine, told) for i, told in gpu.infos[1:]] == [("openvino", True)]
+        assert values(status)["fallback"] == "true"
+    else:
+        assert len(gpu.engines) == 1 and values(status)["state"] == "failed"
+    gpu.before = lambda arguments: None
+    gpu.supervisor.prepare()  # configured again, without the GPU: OpenVINO is what `auto` takes
+    assert (gpu.infos[-1][0].engine, gpu.infos[-1][1]) == ("openvino", False)
 
 
 def test_auto_on_a_machine_with_a_gpu_falls_back_too(bench: Bench) -> None:
-    bench.before = refuse("auto", EngineError("the plan cannot be built"))
-    with pytest.raises(EngineError):  # it was OpenVINO that failed
-        bench.supervisor.prepare()
-    bench.why_no_gpu = ""
+    bench.before = refuse("tensorrt", EngineError("the plan cannot be built"))
+    bench.gpu = True
     bench.supervisor.prepare()
     assert [(info.engine, told) for info, told in bench.infos] == [("openvino", True)]
 
@@ -308,8 +377,8 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
     bench: Bench, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     bench.gpu = True
-    graph = tmp_path / "net_end2end.onnx"
-    graph.write_bytes(b"no heatmap graph")
+    graph = tmp_path / "net_end2end.onnx"  # and no heatmap graph beside it
+    shutil.copy(find_bundled_file("hrnet_w16_small_end2end_float16.onnx"), graph)
     for model, fallback, warned in (
         ("hrnet_w16_small", "cpu", False),
         (str(graph), "none", False),
@@ -321,6 +390,7 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
         assert ("will not work if the GPU fails" in caplog.text) == warned
     bench.gpu = False
     caplog.clear()
+    bench.set(model="hrnet_w16_small")
     bench.supervisor.prepare()
     assert not caplog.text  # nobody asked for a GPU
 
@@ -418,7 +488,7 @@ def test_a_gpu_that_fails_after_a_cancelled_build_is_given_up_too(gpu: Bench) ->
 
     gpu.engines[0].fault = cancelled
     gpu.process()
-    gpu.before = refuse("auto", EngineError("no CUDA device"))
+    gpu.before = refuse("tensorrt", EngineError("no CUDA device"))
     gpu.set(precision="float16")
     gpu.process()
     assert len(gpu.published) == 1 and gpu.infos[-1][1]

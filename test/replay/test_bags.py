@@ -158,7 +158,7 @@ def test_zeros_after_the_cut(rows: list[Row], tmp_path: Path) -> None:
         file.write(bytes(4096))
     with BagReader(folder) as bag:
         assert len(list(bag.messages())) == len(rows)
-        assert f"the last whole record ends at byte {size}" in bag.loss
+        assert f"the last complete record ends at byte {size}" in bag.loss
 
 
 def test_metadata_of_another_size(rows: list[Row], tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_damaged_chunk_is_left_out(chunk: int, says: str, rows: list[Row], tmp_p
     ("make", "expected"),
     [
         (lambda path: None, "no bag at"),
-        (lambda path: path.mkdir(), "holds no bag"),
-        (lambda path: path.write_text("hello"), "holds no bag"),
+        (lambda path: path.mkdir(), "does not contain a bag"),
+        (lambda path: path.write_text("hello"), "does not contain a bag"),
     ],
 )
 def test_no_bag(make, expected: str, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_run_is_equal_to_itself() -> None:
     comparison = compare(run, run)
     assert len(comparison.frames) == golden_run.FRAMES
     assert comparison.missing_frames == comparison.extra_frames == []
-    assert all(one.missed == one.extra == one.lacking == 0 for one in comparison.frames)
+    assert all(one.missed == one.extra == one.oks_shortfall == 0 for one in comparison.frames)
     assert (comparison.joined("oks") == 1).all()
     assert (comparison.joined("keypoint_score_changes") == 0).all()
     # 20 frames of 3 persons; each is seen again in all frames but the first.
@@ -122,7 +122,7 @@ def test_a_person_without_a_sure_joint_has_no_oks() -> None:
     run = Answers("golden", {0: golden})
     [compared] = compare(run, run).frames
     assert np.isnan(compared.oks).all()
-    assert compared.lacking == 0
+    assert compared.oks_shortfall == 0
 
 
 def ids_over_time(*frames: list[tuple[str, str]]) -> list[tuple[int, int]]:

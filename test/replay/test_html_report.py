@@ -19,14 +19,14 @@ from hrnet_pose_ros.replay.comparison import compare
 from hrnet_pose_ros.replay.html_report import write_report
 from hrnet_pose_ros.replay.scenario import Scenario
 from hrnet_pose_ros.replay.time_plots import Series, time_plot
-from hrnet_pose_ros.replay.verdict import judge
-from hrnet_pose_ros.replay.worst_frames import drawn, worst_frames
+from hrnet_pose_ros.replay.verdict import evaluate_scenario
+from hrnet_pose_ros.replay.worst_frames import draw_worst_frame, worst_frames
 
 GOLDEN = golden_run.golden_run()
 SCENARIO = Scenario.of(
     {
         "name": "strict <&>",
-        "oks": {"at_least": 0.95, "share": 0.99},
+        "oks": {"at_least": 0.95, "fraction": 0.99},
         "missed_skeletons": {"count": 0},
         "age_p95": {"at_most_s": 0.1},
     }
@@ -75,12 +75,12 @@ def test_report(tmp_path: Path) -> None:
     new = changed(GOLDEN, lambda f: moved(f, 30), every=10)
     new = changed(new, lambda f: without_person(f, 2), every=19)
     comparison = compare(GOLDEN, new)
-    verdict = judge(SCENARIO, comparison)
+    verdict = evaluate_scenario(SCENARIO, comparison)
     worst = worst_frames(comparison)
     # The frames 0 and 19 lack a person, in the frames 0 and 10 the others have moved.
     assert [(one.stamp - START) // STEP for one in worst] == [0, 19, 10]
     image = np.full((480, 640, 3), 200, np.uint8)
-    pictures = [drawn(one, image if place else None) for place, one in enumerate(worst)]
+    pictures = [draw_worst_frame(one, image if place else None) for place, one in enumerate(worst)]
     path = tmp_path / "report.html"
     write_report(path, SCENARIO, comparison, verdict, pictures)
     text = path.read_text()
@@ -104,7 +104,7 @@ def test_report_of_equal_runs_has_no_pictures(tmp_path: Path) -> None:
     comparison = compare(GOLDEN, GOLDEN)
     assert worst_frames(comparison) == []
     path = tmp_path / "report.html"
-    write_report(path, SCENARIO, comparison, judge(SCENARIO, comparison), [])
+    write_report(path, SCENARIO, comparison, evaluate_scenario(SCENARIO, comparison), [])
     assert "No compared frame differs visibly." in path.read_text()
 
 
@@ -121,9 +121,11 @@ def test_a_page_without_matplotlib_says_so(root: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert "report.html has no plots: they need matplotlib" in done.stderr
+    assert "report.html has no plots because matplotlib is not installed" in done.stderr
     text = (tmp_path / "out" / "report.html").read_text()
-    assert "no plots: they need matplotlib" in text and "hrnet_pose_ros[plots]" in text
+    assert (
+        "no plots because matplotlib is not installed" in text and "hrnet_pose_ros[plots]" in text
+    )
     assert plots_of(text) == []
 
 

@@ -20,7 +20,7 @@ from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.replay.bags import BagReader, typestore
-from hrnet_pose_ros.replay.offline import Replayed, replay
+from hrnet_pose_ros.replay.offline import ReplayResult, replay
 from hrnet_pose_ros.replay.parameter_file import settings_of
 
 FRAMES = 6
@@ -50,7 +50,7 @@ def content(bag: Path) -> list[tuple[str, int, bytes]]:
         return [(one.topic, one.time, one.data) for one in reader.messages()]
 
 
-def run(rows: list[Row], tmp_path: Path, **values: Any) -> tuple[Replayed, list[Any]]:
+def run(rows: list[Row], tmp_path: Path, **values: Any) -> tuple[ReplayResult, list[Any]]:
     """Replay a bag of these rows; what was done, and the answers."""
     done = replay(write_bag(tmp_path / "in", rows), tmp_path / "out", settings(**values))
     with BagReader(tmp_path / "out") as reader:

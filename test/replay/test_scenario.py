@@ -15,13 +15,13 @@ from hrnet_pose_ros.replay.scenario import (
 )
 from hrnet_pose_ros.yaml_config import ConfigError
 
-OKS = {"at_least": 0.9, "share": 0.99}
+OKS = {"at_least": 0.9, "fraction": 0.99}
 
 
 def test_values_and_defaults() -> None:
-    scenario = Scenario.of({"name": "x", "oks": OKS, "missed_skeletons": {"share": 0}})
-    assert scenario.oks == OksCondition(at_least=0.9, share=0.99)
-    assert scenario.missed_skeletons == CountCondition(count=None, share=0.0)
+    scenario = Scenario.of({"name": "x", "oks": OKS, "missed_skeletons": {"fraction": 0}})
+    assert scenario.oks == OksCondition(at_least=0.9, fraction=0.99)
+    assert scenario.missed_skeletons == CountCondition(count=None, fraction=0.0)
     assert scenario.topic == ""
     assert list(scenario.conditions()) == ["oks", "missed_skeletons"]
 
@@ -36,25 +36,43 @@ def test_the_bundled_one(root: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (None, "must be a map with keys of name, topic, oks"),  # an empty file
+        (None, "must be a mapping with the keys name, topic, oks"),  # an empty file
         ([1], "must be a map"),
         ({"oks": OKS}, "'name' must be given"),
         ({"name": "x"}, "no condition; set one of oks, missed_skeletons"),
-        ({"name": 3, "oks": OKS}, "name must be a text, got 3"),
-        ({"name": "x", "osk": OKS}, "there is no 'osk'; the nearest key is 'oks'"),
-        ({"name": "x", "oks": {**OKS, "above": 1}}, "oks: there is no 'above'; the nearest key is"),
-        ({"name": "x", "oks": {"share": 1}}, "oks: 'at_least' must be given"),
-        ({"name": "x", "oks": None}, "oks: must be a map with keys of at_least, share; got None"),
+        ({"name": 3, "oks": OKS}, "name must be a string, got 3"),
+        ({"name": "x", "osk": OKS}, "unknown key 'osk'; the nearest key is 'oks'"),
+        ({"name": "x", "oks": {**OKS, "above": 1}}, "oks: unknown key 'above'; the nearest key is"),
         (
-            {"name": "x", "oks": {**OKS, "share": 1.5}},
-            "oks: share must be between 0 and 1, got 1.5",
+            {"name": "x", "oks": {"at_least": 1, "share": 1}},
+            "oks: unknown key 'share'; the nearest key is 'at_least' "
+            "(known keys: at_least, fraction)",
         ),
-        ({"name": "x", "oks": {**OKS, "share": "all"}}, "oks.share must be a number, got 'all'"),
-        ({"name": "x", "oks": {**OKS, "share": True}}, "oks.share must be a number, got True"),
-        ({"name": "x", "oks": {**OKS, "share": float("nan")}}, "got nan"),
-        ({"name": "x", "extra_frames": {}}, "extra_frames: needs count, share or both"),
+        (
+            {"name": "x", "drop_share": {}},
+            "unknown key 'drop_share'; the nearest key is 'drop_fraction'",
+        ),
+        ({"name": "x", "oks": {"fraction": 1}}, "oks: 'at_least' must be given"),
+        (
+            {"name": "x", "oks": None},
+            "oks: must be a mapping with the keys at_least, fraction; got None",
+        ),
+        (
+            {"name": "x", "oks": {**OKS, "fraction": 1.5}},
+            "oks: fraction must be between 0 and 1, got 1.5",
+        ),
+        (
+            {"name": "x", "oks": {**OKS, "fraction": "all"}},
+            "oks.fraction must be a number, got 'all'",
+        ),
+        (
+            {"name": "x", "oks": {**OKS, "fraction": True}},
+            "oks.fraction must be a number, got True",
+        ),
+        ({"name": "x", "oks": {**OKS, "fraction": float("nan")}}, "got nan"),
+        ({"name": "x", "extra_frames": {}}, "extra_frames: count, fraction or both must be given"),
         ({"name": "x", "extra_frames": {"count": -1}}, "extra_frames: count must be at least 0"),
-        ({"name": "x", "extra_frames": {"count": 0.5}}, "must be a whole number, got 0.5"),
+        ({"name": "x", "extra_frames": {"count": 0.5}}, "must be an integer, got 0.5"),
         ({"name": "x", "age_p95": {"at_most_s": -1}}, "age_p95: at_most_s must be at least 0"),
         (
             {"name": "x", "age_p95": {"at_most_s": 1, "required": 1}},
@@ -75,8 +93,8 @@ def test_mistakes_are_named(values: object, words: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "name: x\noks: {at_least: 0.9, share: 0.9",  # not closed
-        "name: x\nname: y\noks: {at_least: 0.9, share: 0.9}",  # a key twice
+        "name: x\noks: {at_least: 0.9, fraction: 0.9",  # not closed
+        "name: x\nname: y\noks: {at_least: 0.9, fraction: 0.9}",  # a key twice
         "name: x\noks: !!python/object:os.system {}",  # a tag that must not be obeyed
         "name: x\nosk: {}",
     ],

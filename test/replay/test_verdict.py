@@ -28,28 +28,28 @@ from golden_run import (
 from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
 from hrnet_pose_ros.replay.comparison import compare
 from hrnet_pose_ros.replay.scenario import Scenario
-from hrnet_pose_ros.replay.verdict import Outcome, Verdict, judge
+from hrnet_pose_ros.replay.verdict import Outcome, Verdict, evaluate_scenario
 from hrnet_pose_ros.replay.verdict_files import write_jsonl, write_junit
 
 STRICT = {
     "name": "strict <&>",
-    "oks": {"at_least": 0.95, "share": 0.99},
+    "oks": {"at_least": 0.95, "fraction": 0.99},
     "missed_skeletons": {"count": 0},
-    "extra_skeletons": {"share": 0},
+    "extra_skeletons": {"fraction": 0},
     "missing_frames": {"count": 0},
     "extra_frames": {"count": 0},
-    "id_continuity": {"share": 1},
-    "person_score_change": {"at_most": 0.01, "share": 1},
-    "keypoint_score_change": {"at_most": 0.01, "share": 1},
+    "id_continuity": {"fraction": 1},
+    "person_score_change": {"at_most": 0.01, "fraction": 1},
+    "keypoint_score_change": {"at_most": 0.01, "fraction": 1},
     "age_p95": {"at_most_s": 0.1, "required": True},
-    "drop_share": {"share": 0.1, "required": True},
+    "drop_fraction": {"fraction": 0.1, "required": True},
     "diagnostics": {"at_most": "warn", "required": True},
 }
 GOLDEN = golden_run.golden_run()
 
 
 def outcomes(new: Answers, scenario: dict | None = None, golden: Answers = GOLDEN) -> Verdict:
-    return judge(Scenario.of(scenario or STRICT), compare(golden, new))
+    return evaluate_scenario(Scenario.of(scenario or STRICT), compare(golden, new))
 
 
 def failed(verdict: Verdict) -> set[str]:
@@ -116,14 +116,14 @@ MUTATIONS: list[tuple[Answers, set[str], str]] = [
     ),
     (changed(GOLDEN, frame_with(age=0.2), every=10), {"age_p95"}, r"0.2000 s .*0.1 s"),
     (changed(GOLDEN, frame_with(age=math.nan)), {"age_p95"}, "no ages .*required"),
-    (with_statuses(input_status(100, 11)), {"drop_share"}, r"11 of 100 \(11 %\).*10 %"),
+    (with_statuses(input_status(100, 11)), {"drop_fraction"}, r"11 of 100 \(11 %\).*10 %"),
     # 50 images before a restart and 50 after it
     (
         with_statuses(input_status(50, 11), input_status(20), input_status(50)),
-        {"drop_share"},
+        {"drop_fraction"},
         r"11 of 100",
     ),
-    (with_statuses(), {"drop_share", "diagnostics"}, "no drops .*required"),
+    (with_statuses(), {"drop_fraction", "diagnostics"}, "no drops .*required"),
     (
         with_statuses(input_status(100), input_status(100, level=2, text="camera clock differs")),
         {"diagnostics"},
@@ -159,9 +159,9 @@ def test_every_condition_was_seen_failing() -> None:
     [
         ({"count": 2}, True),
         ({"count": 1}, False),
-        ({"share": 0.034}, True),  # 2 of 60: 0.0333
-        ({"share": 0.033}, False),
-        ({"count": 2, "share": 0.033}, False),  # both have to hold
+        ({"fraction": 0.034}, True),  # 2 of 60: 0.0333
+        ({"fraction": 0.033}, False),
+        ({"count": 2, "fraction": 0.033}, False),  # both have to hold
     ],
 )
 def test_counts_and_shares(limits: dict, success: bool) -> None:
@@ -174,7 +174,7 @@ def test_what_was_not_recorded_does_not_apply() -> None:
     scenario = {
         "name": "x",
         "age_p95": {"at_most_s": 0.1},
-        "drop_share": {"share": 0.1},
+        "drop_fraction": {"fraction": 0.1},
         "diagnostics": {"at_most": "ok"},
     }
     verdict = outcomes(new, scenario)
@@ -201,10 +201,10 @@ def test_jsonl(tmp_path: Path) -> None:
     del new.frames[START + STEP]
     scenario, comparison = Scenario.of(STRICT), compare(GOLDEN, new)
     path = tmp_path / "result.jsonl"
-    write_jsonl(path, scenario, comparison, judge(scenario, comparison))
+    write_jsonl(path, scenario, comparison, evaluate_scenario(scenario, comparison))
     first, *frames, last = [json.loads(line) for line in path.read_text().splitlines()]
     assert first["line"] == "conditions"
-    assert first["conditions"]["oks"] == {"at_least": 0.95, "share": 0.99}
+    assert first["conditions"]["oks"] == {"at_least": 0.95, "fraction": 0.99}
     assert [frame["stamp"] for frame in frames] == list(GOLDEN.frames)
     assert frames[0]["missed"] == 1
     assert [person["oks"] for person in frames[0]["persons"]] == [1.0, 1.0]
@@ -222,7 +222,7 @@ def test_junit(tmp_path: Path) -> None:
         [
             Outcome("oks", True, "fine"),
             Outcome("age_p95", True, "not there", applies=False),
-            Outcome("drop_share", False, "not there, \x00 required <&>", applies=False),
+            Outcome("drop_fraction", False, "not there, \x00 required <&>", applies=False),
         ]
     )
     path = tmp_path / "junit.xml"
@@ -231,7 +231,7 @@ def test_junit(tmp_path: Path) -> None:
     assert suite is not None
     counts = {name: suite.get(name) for name in ("tests", "failures", "skipped", "errors")}
     assert counts == {"tests": "3", "failures": "1", "skipped": "1", "errors": "0"}
-    assert [case.get("name") for case in suite] == ["oks", "age_p95", "drop_share"]
-    failure = suite.find("testcase[@name='drop_share']/failure")
+    assert [case.get("name") for case in suite] == ["oks", "age_p95", "drop_fraction"]
+    failure = suite.find("testcase[@name='drop_fraction']/failure")
     assert failure is not None
     assert "required <&>" in failure.get("message", "")

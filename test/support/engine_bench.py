@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ros_robot import header
 from sensor_msgs.msg import CompressedImage, Image
 
+from hrnet_pose_ros.engines.choose_engine import EngineSelection
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
@@ -22,6 +23,7 @@ from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor, RetryP
 from hrnet_pose_ros.nodes.pose.frame_processor import FrameProcessor
 from hrnet_pose_ros.nodes.pose.optional_outputs import OptionalOutputs
 from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
+from hrnet_pose_ros.pipeline.engine_arguments import selected_engine
 from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import RAW, ImageTransport
 from hrnet_pose_ros.pipeline.pairing import Pair, PendingMessage
@@ -109,8 +111,7 @@ class Bench:
         self.asked: list[dict[str, Any]] = []  # the arguments of every call of make_engine
         self.infos: list[tuple[EngineInfo, bool]] = []  # that were announced
         self.warnings: list[str] = []
-        self.gpu = False  # whether `auto` finds a GPU
-        self.why_no_gpu = "no CUDA device"
+        self.gpu = False  # whether the machine has one for TensorRT
         self.before: Callable[[dict[str, Any]], Any] = lambda arguments: None  # may raise
         self.ahead = 0.0  # seconds by which the diagnostics' clock is ahead
         self.stopping = threading.Event()
@@ -127,7 +128,7 @@ class Bench:
             self.watch,
             lambda info, fallback: self.infos.append((info, fallback)),
             make=self._make,
-            why_no_gpu=lambda device: self.why_no_gpu,
+            select=self._select,
             retry=retry or RetryPolicy(first_delay=0.05),
         )
         self.publishers = PosePublishers(*(FakePublisher() for _ in range(6)))
@@ -153,11 +154,14 @@ class Bench:
         """As a node's logger."""
         self.warnings.append(text)
 
+    def _select(self, arguments: Mapping[str, Any]) -> EngineSelection:
+        why = "" if self.gpu else "no CUDA device"
+        return selected_engine(arguments, why_no_tensorrt=lambda device: why)
+
     def _make(self, **arguments: Any) -> FailingEngine:
         self.asked.append(arguments)
         self.before(arguments)
-        gpu = arguments["engine"] == "tensorrt" or (arguments["engine"] == "auto" and self.gpu)
-        self.engines.append(FailingEngine("tensorrt" if gpu else "openvino"))
+        self.engines.append(FailingEngine(arguments["selection"].engine))
         return self.engines[-1]
 
     def set(self, **values: Any) -> None:

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import numpy as np
-from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
 
-from hrnet_pose_ros.engines.precision_check import PERSON_TO_BOX
 from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
 from hrnet_pose_ros.pose.boxes import crop_to_image
-from hrnet_pose_ros.pose.oks import oks
+from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD, Poses
+from hrnet_pose_ros.replay.bags import BagReader
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIDE = 4
@@ -31,19 +29,15 @@ def street() -> list[tuple[np.ndarray, np.ndarray]]:
     boxes: dict[int, list] = {}
     for annotation in labels["annotations"]:
         boxes.setdefault(annotation["image_id"], []).append(annotation["bbox"])
-    return [
-        (frame, np.array(boxes[number], np.float32))
-        for number, frame in enumerate(_frames())
-        if number in boxes
-    ]
+    return [(frame, np.array(boxes[number], np.float32)) for number, frame in clip_frames(boxes)]
 
 
-def _frames() -> Iterator[np.ndarray]:
-    store = get_typestore(Stores.ROS2_JAZZY)
-    with Reader(ROOT / "demo" / "street_bag") as bag:
-        images = [c for c in bag.connections if c.msgtype.endswith("CompressedImage")]
-        for connection, _, data in bag.messages(images):
-            yield rgb_frame_of_compressed(store.deserialize_cdr(data, connection.msgtype))
+def clip_frames(wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """``(number, RGB frame [576, 768, 3])`` of the bundled clip's images with these numbers."""
+    with BagReader(ROOT / "demo" / "street_bag") as bag:
+        for number, item in enumerate(bag.messages(["/camera/image/compressed"])):
+            if number in wanted:
+                yield number, rgb_frame_of_compressed(item.message)
 
 
 def agreement(

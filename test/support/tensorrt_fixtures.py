@@ -10,14 +10,14 @@ import pytest
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt, find_library
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt, find_library
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Built
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPACT = ROOT / "models" / "hrnet_w16_small_end2end_float16.onnx"
-ADA = Target(("8.9",))
+ADA = GpuTarget(("8.9",))
 
 
 def library_or_skip() -> TensorRt:
@@ -90,7 +90,7 @@ def end2end_graph_file(
 ) -> Path:
     """Export an end-to-end graph of the compact model, or of a W32 with seeded weights."""
     import torch
-    from engines.test_engine_equality import w32_with_structure
+    from structured_weights import w32_with_structure
 
     from hrnet_pose_ros.engines.precision_check import load_check_crops
     from hrnet_pose_ros.network.export_end2end import export_end2end_graph
@@ -99,7 +99,7 @@ def end2end_graph_file(
     if not checkpoint.is_file():
         checkpoint = folder / f"{network}.pth"
         torch.save(w32_with_structure(), checkpoint)
-    path = folder / f"{network}_pose.onnx"
+    path = folder / f"{network}_end2end.onnx"
     export_end2end_graph(
         checkpoint,
         path,

@@ -19,10 +19,7 @@ PERSONS = 8
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> StreetData:
     """The 8 persons with the most labelled joints, one in a frame, and their frames."""
-    from rosbags.rosbag2 import Reader
-    from rosbags.typesys import Stores, get_typestore
-
-    from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
+    from street import clip_frames
 
     content = json.loads((ROOT / "test" / "data" / "street_keypoints.json").read_text())
     best = {}
@@ -32,13 +29,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> StreetData:
     frames = {person["image_id"] for person in chosen}
     folder = tmp_path_factory.mktemp("street")
     (folder / "images").mkdir()
-    store = get_typestore(Stores.ROS2_JAZZY)
-    with Reader(ROOT / "demo" / "street_bag") as bag:
-        images = [c for c in bag.connections if c.msgtype.endswith("CompressedImage")]
-        for number, (connection, _, data) in enumerate(bag.messages(images)):
-            if number in frames:
-                frame = rgb_frame_of_compressed(store.deserialize_cdr(data, connection.msgtype))
-                cv2.imwrite(str(folder / "images" / f"{number}.png"), frame[:, :, ::-1])
+    for number, frame in clip_frames(frames):
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), frame[:, :, ::-1])
     content["images"] = [
         {**image, "file_name": f"{image['id']}.png"}
         for image in content["images"]

@@ -75,11 +75,11 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     [
         (
             changed(lambda c: c.update(netwrk=1)),
-            "there is no 'netwrk'; the nearest key is 'network'",
+            "unknown key 'netwrk'; the nearest key is 'network'",
         ),
         (
             changed(lambda c: c["stages"][0].update(learning_rat=1)),
-            "stages[0]: there is no 'learning_rat'; the nearest key is 'learning_rate'",
+            "stages[0]: unknown key 'learning_rat'; the nearest key is 'learning_rate'",
         ),
         (changed(lambda c: c.pop("network")), "'network' must be given"),
         (changed(lambda c: c["stages"][0].pop("sigma")), "stages[0]: 'sigma' must be given"),
@@ -88,7 +88,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (changed(lambda c: c.update(train={})), "train must hold at least one data set"),
         (
             changed(lambda c: c["stages"][0].update(batch="8")),
-            "stages[0].batch must be a whole number, got '8'",
+            "stages[0].batch must be an integer, got '8'",
         ),
         (changed(lambda c: c["stages"][0].update(batch=0)), "batch must be 1 or more, got 0"),
         (
@@ -113,7 +113,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (
             changed(lambda c: c["train"]["coco"].update(ignored_joints=["left_foot"])),
-            "ignored_joints: there is no joint 'left_foot'; the nearest name is 'left_",
+            "ignored_joints: unknown joint 'left_foot'; the nearest name is 'left_",
         ),
         (
             changed(lambda c: c["stages"][0].update(joint_weights={"left_ankle": -1})),
@@ -125,7 +125,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (changed(lambda c: c["stages"].append(STAGE)), "two stages have the same name"),
         (changed(lambda c: c.update(start="a", pretraining="b")), "leave one out"),
-        (changed(lambda c: c.update(seed=True)), "seed must be a whole number, got True"),
+        (changed(lambda c: c.update(seed=True)), "seed must be an integer, got True"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_is_said(content: dict[str, Any], message: str) -> None:
@@ -214,7 +214,9 @@ def test_recipes_are_found_by_name(tmp_path: Path) -> None:
         assert find_config(recipe.stem).samefile(recipe)
     path = tmp_path / "mine.yaml"
     assert find_config(str(path)) == path  # read_config says what is wrong with it
-    with pytest.raises(ConfigError, match=r"no recipe 'w32', there are hrnet_w16_small, .*\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"no recipe 'w32'; available recipes are hrnet_w16_small, .*\.yaml"
+    ):
         find_config("w32")
 
 

@@ -15,15 +15,15 @@ from street_data import StreetData
 from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
-from hrnet_pose_ros.training.crop_cache import Picture, cut_picture, open_cache, read_image
+from hrnet_pose_ros.training.crop_cache import PersonPatch, extract_patch, open_cache, read_image
 
 INPUT = (96, 128)
 
 
-def crop_of(picture: Picture, transform: np.ndarray) -> np.ndarray:
+def crop_of(picture: PersonPatch, transform: np.ndarray) -> np.ndarray:
     """The crop with ``crop_to_image`` [2, 3], taken from a picture instead of the image."""
-    to_picture = picture.image_to_picture @ np.vstack([transform, (0, 0, 1)])
-    return warp_crops(picture.pixels, to_picture[None], INPUT)[0]
+    to_patch = picture.image_to_patch @ np.vstack([transform, (0, 0, 1)])
+    return warp_crops(picture.pixels, to_patch[None], INPUT)[0]
 
 
 def copied(street: StreetData, folder: Path) -> Path:
@@ -53,7 +53,7 @@ def test_a_large_person_is_shrunk_and_stays_in_place() -> None:
     y, x = np.mgrid[:900, :700]
     image = np.stack([x / 3, y / 4, (x + y) / 8], axis=2).astype(np.uint8)
     box = np.array([100.0, 60.0, 420.0, 700.0])
-    picture = cut_picture(image, box, INPUT)
+    picture = extract_patch(image, box, INPUT)
     assert picture.pixels.shape[0] < 900 / 3
     transform = crop_to_image(box[None], INPUT)
     ours = crop_of(picture, transform[0]).astype(float)
@@ -119,7 +119,9 @@ def test_an_interrupted_cache_is_made_again(street: StreetData, tmp_path: Path) 
 
 
 def test_data_without_a_readable_image_are_an_error(street: StreetData, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"gives no person to train on: 8 annotations.*8 images"):
+    with pytest.raises(
+        ValueError, match=r"contains no person to train on: 8 annotations.*8 images"
+    ):
         open_cache(street.annotations, tmp_path / "elsewhere", INPUT, tmp_path / "cache")
 
 

@@ -18,7 +18,7 @@ from hrnet_pose_ros.skeleton import MIRROR_PAIRS
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
-from hrnet_pose_ros.training.sampling import Draw, Order, StepBatches
+from hrnet_pose_ros.training.sampling import CropSample, CropSchedule, StepBatchSampler
 from hrnet_pose_ros.training.targets import target_heatmaps
 
 Make = Callable[..., CropDataset]
@@ -38,8 +38,8 @@ def make(street: StreetData, tmp_path: Path) -> Make:
     return dataset
 
 
-def draws(*numbers: int, epoch: int = 0) -> list[Draw]:
-    return [Draw(0, number, epoch, place) for place, number in enumerate(numbers)]
+def draws(*numbers: int, epoch: int = 0) -> list[CropSample]:
+    return [CropSample(0, number, epoch, place) for place, number in enumerate(numbers)]
 
 
 def test_ignored_joints_are_not_learned_from(street: StreetData, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_crop_is_a_function_of_seed_epoch_and_place(make: Make) -> None:
 
 
 def test_data_sets_are_drawn_by_their_weights_and_each_person_as_often() -> None:
-    order = Order([30, 50], [4, 1], epoch_crops=100, seed=3)
+    order = CropSchedule([30, 50], [4, 1], epoch_crops=100, seed=3)
     counts: Counter[tuple[int, int]] = Counter()
     for epoch in range(15):
         drawn = order.epoch(epoch)
@@ -131,19 +131,20 @@ def test_data_sets_are_drawn_by_their_weights_and_each_person_as_often() -> None
 
 
 def test_epochs_differ_and_are_mixed() -> None:
-    order = Order([30, 50], [1, 1], epoch_crops=60, seed=3)
+    order = CropSchedule([30, 50], [1, 1], epoch_crops=60, seed=3)
     one, two = ([draw[:2] for draw in order.epoch(epoch)] for epoch in (0, 1))
     assert one != two
-    assert one == [draw[:2] for draw in Order([30, 50], [1, 1], 60, 3).epoch(0)]
+    assert one == [draw[:2] for draw in CropSchedule([30, 50], [1, 1], 60, 3).epoch(0)]
     assert {draw[0] for draw in one[:20]} == {0, 1}
 
 
 @given(start=st.integers(0, 30), processes=st.sampled_from([1, 2, 4]))
 def test_a_resumed_order_is_the_rest_of_the_whole_one(start: int, processes: int) -> None:
-    order = Order([17], [1], epoch_crops=50, seed=1)
-    whole = list(StepBatches(order, 8, range(31)))
+    order = CropSchedule([17], [1], epoch_crops=50, seed=1)
+    whole = list(StepBatchSampler(order, 8, range(31)))
     rest = [
-        list(StepBatches(order, 8, range(start, 31), rank, processes)) for rank in range(processes)
+        list(StepBatchSampler(order, 8, range(start, 31), rank, processes))
+        for rank in range(processes)
     ]
     for number in range(31 - start):
         shared = [draw for part in rest for draw in part[number]]
@@ -152,8 +153,8 @@ def test_a_resumed_order_is_the_rest_of_the_whole_one(start: int, processes: int
 
 
 def test_a_batch_that_cannot_be_shared_or_filled_is_an_error() -> None:
-    order = Order([17], [1], epoch_crops=50, seed=1)
+    order = CropSchedule([17], [1], epoch_crops=50, seed=1)
     with pytest.raises(ValueError, match="a batch of 9 crops cannot be shared by 2 processes"):
-        StepBatches(order, 9, range(3), 0, 2)
+        StepBatchSampler(order, 9, range(3), 0, 2)
     with pytest.raises(ValueError, match="an epoch of 50 crops does not fill a batch of 64"):
         order.steps_per_epoch(64)

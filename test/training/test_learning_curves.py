@@ -3,27 +3,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrnet_pose_ros.training.learning_curves import Curves
+from hrnet_pose_ros.training.learning_curves import LearningCurves
 
 
-def filled(folder: Path) -> Curves:
-    curves = Curves(folder)
-    curves.go_back("low", 0)  # begins the table
+def filled(folder: Path) -> LearningCurves:
+    curves = LearningCurves(folder)
+    curves.truncate_after("low", 0)  # begins the table
     for stage, step in (("low", 20), ("low", 40), ("full", 20), ("full", 40)):
         curves.add({"stage": stage, "step": step, "loss": "1.0e-3", "learning_rate": "0.1"})
     curves.add({"stage": "full", "step": 40, "AP": "0.5"})
     return curves
 
 
-def steps(curves: Curves) -> list[tuple[str, str, str]]:
+def steps(curves: LearningCurves) -> list[tuple[str, str, str]]:
     return [(row["stage"], row["step"], row["AP"]) for row in curves.rows()]
 
 
 def test_rows_after_a_checkpoint_are_forgotten_in_their_stage_alone(tmp_path: Path) -> None:
     curves = filled(tmp_path)
-    curves.go_back("full", 30)
+    curves.truncate_after("full", 30)
     assert steps(curves) == [("low", "20", ""), ("low", "40", ""), ("full", "20", "")]
-    curves.go_back("low", 40)
+    curves.truncate_after("low", 40)
     assert len(steps(curves)) == 3
 
 
@@ -32,7 +32,7 @@ def test_a_row_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
     text = curves.table.read_text()
     curves.table.write_text(text + "full,6")
     assert len(curves.rows()) == 5
-    curves.go_back("full", 60)
+    curves.truncate_after("full", 60)
     assert curves.table.read_text() == text
 
 

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands before a torch that may be installed: the demo shows that the node does not need it."""
+"""Hides an installed torch, so that the demo shows that the node does not need it."""
 
-raise ImportError("torch is kept out of the demo")
+raise ImportError("torch is hidden in the demo")

@@ -158,7 +158,7 @@ def reset_device() -> None:
         _log.debug("%s", error)
 
 
-class Stream:
+class CudaStream:
     """Work on the device in order. ``handle`` is what other libraries take."""
 
     def __init__(self) -> None:
@@ -181,9 +181,9 @@ class Stream:
         """Wait until all work is done; CudaError where some of it failed."""
         call("cudaStreamSynchronize", self._stream)
 
-    def record(self) -> Event:
+    def record(self) -> CudaEvent:
         """A new event at this point of the stream."""
-        event = Event()
+        event = CudaEvent()
         call("cudaEventRecord", event.event, self._stream)
         return event
 
@@ -191,13 +191,13 @@ class Stream:
         _free("cudaStreamDestroy", self._stream)
 
 
-class Event:
+class CudaEvent:
     """A point in a stream's work."""
 
     def __init__(self) -> None:
         self.event = call("cudaEventCreate")
 
-    def ms_since(self, earlier: Event) -> float:
+    def ms_since(self, earlier: CudaEvent) -> float:
         """Milliseconds between two events that have happened."""
         return float(call("cudaEventElapsedTime", earlier.event, self.event))
 

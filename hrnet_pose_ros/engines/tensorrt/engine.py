@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -21,10 +20,11 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
     use_device,
 )
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import Target, find_library
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, find_library
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Plan, PlanCache, plan_folder
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.poses import Poses
 
@@ -44,13 +44,13 @@ class TensorRtEngine(PoseEngine):
     were dead as well.
     """
 
-    def __init__(self, graph: Path, *, options: TensorRtOptions, watch: BuildWatch) -> None:
+    def __init__(self, graph: ModelFile, *, options: TensorRtOptions, watch: BuildWatch) -> None:
         """Load a plan from the cache, or build it.
 
         Parameters
         ----------
         graph
-            The end-to-end graph's ONNX file.
+            The file of an end-to-end graph.
         options
             Device, image size, numbers of persons, and the builder's options.
         watch
@@ -178,7 +178,7 @@ class TensorRtEngine(PoseEngine):
 
     def _obtain(self, options: TensorRtOptions, rejected: str = "") -> Plan:
         here = self._device.compute_capability
-        key = self._graph.key(Target((here,), self._device.name), options)
+        key = self._graph.key(GpuTarget((here,), self._device.name), options)
         return self._graph.obtain(self._plans, key, here, self._watch, rejected)
 
     def _loaded(self, plan: Plan) -> PlanRunner:

@@ -4,32 +4,28 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Built, Plan, PlanCache
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
-from hrnet_pose_ros.model_files.find import read_end2end_metadata
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 
 class End2EndGraphFile:
     """A file of ``hrnet_pose export --graph end2end``, for one TensorRT library."""
 
-    def __init__(self, path: Path, library: TensorRt) -> None:
-        """Read it; ModelError where it cannot be read or is no end-to-end graph."""
-        try:
-            self._onnx = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"no model at '{path}': {error.strerror}") from error
+    def __init__(self, file: ModelFile, library: TensorRt) -> None:
+        """ModelError where the file is no end-to-end graph."""
+        self._file = file
         self._library = library
-        self.checksum = hashlib.sha256(self._onnx).hexdigest()
-        self.metadata = read_end2end_metadata(path)
+        self.checksum = file.checksum
+        self.metadata = file.end2end()
 
-    def key(self, target: Target, options: TensorRtOptions) -> PlanKey:
+    def key(self, target: GpuTarget, options: TensorRtOptions) -> PlanKey:
         """What the plan for these GPUs and options depends on.
 
         Raises ModelError where the graph is for images of another size than the options'.
@@ -69,7 +65,18 @@ class End2EndGraphFile:
 
         def build(timings: bytes) -> Built:
             return build_plan(
-                self._library, self._onnx, key, here=here, watch=watch, timings=timings
+                self._library, self._content(), key, here=here, watch=watch, timings=timings
             )
 
         return plans.obtain(key, build, watch, rejected)
+
+    def _content(self) -> bytes:
+        """The graph for the builder: exactly the one that the key's checksum is of."""
+        path = self._file.path
+        try:
+            onnx = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"'{path}' cannot be read: {error.strerror}") from error
+        if hashlib.sha256(onnx).hexdigest() != self.checksum:
+            raise ModelError(f"'{path}' was changed since it was read: make the engine again")
+        return onnx

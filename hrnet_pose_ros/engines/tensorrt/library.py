@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Target:
+class GpuTarget:
     """The GPUs that a plan is for.
 
     Attributes
@@ -108,7 +108,7 @@ class TensorRt:
         found = [re.fullmatch(r"SM(\d+)(\d)", name) for name in names]
         return tuple(sorted((f"{m[1]}.{m[2]}" for m in found if m), key=_numbers))
 
-    def set_target(self, config: Any, target: Target, here: str | None) -> None:
+    def set_target(self, config: Any, target: GpuTarget, here: str | None) -> None:
         """Tell a builder's configuration which GPUs the plan is for.
 
         Parameters
@@ -135,7 +135,7 @@ class TensorRt:
         elif not target.device:
             config.hardware_compatibility_level = self.compatibility(target, here)
 
-    def compatibility(self, target: Target, here: str) -> Any:
+    def compatibility(self, target: GpuTarget, here: str) -> Any:
         """The ``HardwareCompatibilityLevel`` of a plan for other GPUs; or EngineError."""
         levels, wanted = self.module.HardwareCompatibilityLevel, target.compute_capabilities
         same = getattr(levels, "SAME_COMPUTE_CAPABILITY", None)  # since 10.8
@@ -148,7 +148,7 @@ class TensorRt:
             f"{', '.join(wanted)} on a GPU with {here}: build on the vehicle"
         )
 
-    def _set_compute_capabilities(self, config: Any, target: Target) -> None:
+    def _set_compute_capabilities(self, config: Any, target: GpuTarget) -> None:
         wanted = target.compute_capabilities
         unknown = sorted(set(wanted) - set(self.buildable()))
         if unknown and target.device:

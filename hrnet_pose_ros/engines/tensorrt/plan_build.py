@@ -8,7 +8,13 @@ import threading
 import time
 from typing import Any
 
-from hrnet_pose_ros.engines.build_watch import BuildCancelled, BuildWatch, Progress, reporting
+from hrnet_pose_ros.engines.build_watch import (
+    REPORT_PERIOD,
+    BuildCancelled,
+    BuildWatch,
+    Progress,
+    reporting,
+)
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.library import TensorRt
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Built
@@ -30,6 +36,7 @@ def build_plan(
     here: str | None,
     watch: BuildWatch,
     timings: bytes = b"",
+    period: float = REPORT_PERIOD,
 ) -> Built:
     """Compile an end-to-end graph on this thread; other Python threads run meanwhile.
 
@@ -47,6 +54,8 @@ def build_plan(
         Hears about the progress, and may end the build.
     timings
         The timing cache of earlier builds; ignored where it does not fit.
+    period
+        Seconds between two reports to the watch.
 
     Raises
     ------
@@ -68,7 +77,7 @@ def build_plan(
     if watch.cancelled():
         raise BuildCancelled(f"cancelled before {progress.text}")
     began = time.monotonic()
-    with reporting(watch, progress):
+    with reporting(watch, progress, period):
         serialized = builder.build_serialized_network(network, config)
     if serialized is None:
         reason = library.messages.take_errors()

@@ -13,7 +13,7 @@ from pathlib import Path
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaDevice, find_device
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt, find_library
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt, find_library
 from hrnet_pose_ros.engines.tensorrt.plan_files import (
     MODE,
     PLAN,
@@ -232,7 +232,7 @@ def _against(key: PlanKey, library: TensorRt, device: CudaDevice) -> str:
     ours, theirs = f"{library.name} {library.version}", f"{key.library} {key.library_version}"
     if ours != theirs:
         return f"it is for {theirs}, here is {ours}"
-    wanted = Target((device.compute_capability,), device.name)
+    wanted = GpuTarget((device.compute_capability,), device.name)
     if not serves(key.target, wanted):
         return f"it is for {described(key.target)}, here is {described(wanted)}"
     return ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from hrnet_pose_ros.engines.tensorrt.library import Target
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PlanKey:
     persons: tuple[int, int, int]
     library: str
     library_version: str
-    target: Target
+    target: GpuTarget
     workspace_mib: int
     optimization_level: int
 
@@ -77,7 +77,7 @@ class PlanKey:
                 persons=_integers(values["persons"], 3),  # type: ignore[arg-type]
                 library=_text(values["library"]),
                 library_version=_text(values["library_version"]),
-                target=Target(
+                target=GpuTarget(
                     tuple(_text(one) for one in target["compute_capabilities"]),
                     _text(target["device"]),
                 ),
@@ -100,7 +100,7 @@ class PlanKey:
         return "; ".join(reasons)
 
 
-def serves(plan: Target, wanted: Target) -> bool:
+def serves(plan: GpuTarget, wanted: GpuTarget) -> bool:
     """Whether a plan for some GPUs runs on all that are wanted.
 
     A plan built on a GPU is for GPUs of that name. One built ahead of time is for every GPU with
@@ -110,7 +110,7 @@ def serves(plan: Target, wanted: Target) -> bool:
     return covered and plan.device in ("", wanted.device)
 
 
-def described(target: Target) -> str:
+def described(target: GpuTarget) -> str:
     """In words, for messages."""
     capabilities = f"compute capability {', '.join(target.compute_capabilities)}"
     return f"{target.device} ({capabilities})" if target.device else f"any GPU with {capabilities}"

@@ -11,9 +11,9 @@ import numpy as np
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
     CudaError,
+    CudaStream,
     DeviceMemory,
     PinnedArray,
-    Stream,
 )
 from hrnet_pose_ros.engines.tensorrt.library import TensorRt
 from hrnet_pose_ros.engines.tensorrt.plan_build import CROP_TO_IMAGE, IMAGE, INPUTS, OUTPUTS
@@ -90,7 +90,7 @@ class PlanRunner:
 
     def _take_memory(self, image_size: tuple[int, int]) -> None:
         width, height = image_size
-        self.stream = self._own(Stream())
+        self.stream = self._own(CudaStream())
         # Pinned: copied to the device directly, without the driver's own staging.
         self._frame = self._own(PinnedArray((height, width, 3), np.uint8)).array
         self._transforms = self._own(PinnedArray((self._max_persons, 2, 3), np.float32)).array

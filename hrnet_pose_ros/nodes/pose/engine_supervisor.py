@@ -15,21 +15,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
+from hrnet_pose_ros.engines.choose_engine import EngineSelection
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health
 from hrnet_pose_ros.pipeline.engine_arguments import (
-    GPU_PRECISIONS,
     cpu_arguments,
     engine_arguments,
+    selected_engine,
     why_no_cpu_fallback,
 )
 from hrnet_pose_ros.pipeline.settings import Settings
@@ -72,7 +73,7 @@ class EngineSupervisor:
         announce: Callable[[EngineInfo, bool], None],
         *,
         make: Callable[..., PoseEngine] = make_engine,
-        why_no_gpu: Callable[[int], str] = why_no_tensorrt,
+        select: Callable[[Mapping[str, Any]], EngineSelection] = selected_engine,
         retry: RetryPolicy = RetryPolicy(),
     ) -> None:
         """See the class.
@@ -86,8 +87,8 @@ class EngineSupervisor:
             replaces the GPU.
         make
             `make_engine` or a function with the same arguments.
-        why_no_gpu
-            Returns, for a device index, why no GPU engine is available; empty if one is.
+        select
+            `selected_engine` or a function that chooses for the arguments of an engine.
         """
         self._settings = settings
         self._health = health
@@ -95,9 +96,10 @@ class EngineSupervisor:
         self._watch = watch
         self._announce = announce
         self._make_engine = make
-        self._why_no_gpu = why_no_gpu
+        self._select = select
         self._retry = retry
         self._engine: PoseEngine | None = None
+        self._selected = ""  # the engine that `auto` took; it stays until the next `prepare`
         self._fallback_reason = ""  # why the CPU replaces the GPU, while it does
         self._retry_at: float | None = None
         self._retry_delay = retry.first_delay
@@ -118,7 +120,7 @@ class EngineSupervisor:
             self._set_state(EngineState.FAILED, str(error))
             raise
         except Exception as error:
-            if not self._may_fall_back(self._asked_for()):
+            if not self._may_fall_back(self._selected):
                 self._set_state(EngineState.FAILED, str(error))
                 raise
             self._health.engine_failed(str(error))
@@ -135,7 +137,7 @@ class EngineSupervisor:
         """Close the engine and free its memory."""
         self._close()
         self._retry_at = None
-        self._fallback_reason = ""
+        self._selected = self._fallback_reason = ""
         self._set_state(EngineState.NONE)
 
     def ready(self) -> bool:
@@ -149,7 +151,7 @@ class EngineSupervisor:
         except BuildCancelled as error:
             self._build_again(error)
         except Exception as error:
-            self._recover("" if self._fallback_reason else self._asked_for(), error)
+            self._recover("" if self._fallback_reason else self._selected, error)
         return self._engine is not None
 
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses | None:
@@ -173,8 +175,16 @@ class EngineSupervisor:
     def _make(self, again: bool = False) -> None:
         settings = self._settings()
         self._set_state(EngineState.PREPARING, f"model {settings.model}")
-        arguments = cpu_arguments(settings) if self._fallback_reason else engine_arguments(settings)
-        self._engine = self._make_engine(**arguments, watch=self._watch)
+        if self._fallback_reason:
+            arguments = cpu_arguments(settings)
+            selection = self._select(arguments)
+        else:
+            arguments = engine_arguments(settings)
+            if self._selected:  # a GPU that is gone for a moment must not become a CPU unsaid
+                arguments["engine"] = self._selected
+            selection = self._select(arguments)
+            self._selected = selection.engine
+        self._engine = self._make_engine(**arguments, selection=selection, watch=self._watch)
         self._retry_at = None
         self._remade, self._made_at, self._answered = again, time.monotonic(), 0
         self._set_ready()
@@ -213,18 +223,6 @@ class EngineSupervisor:
         enough = self._answered >= self._retry.stable_images
         return enough and seconds >= self._retry.stable_seconds
 
-    def _asked_for(self) -> str:
-        """Return `GPU_ENGINE` if `make_engine` tries it with the current settings, else empty."""
-        settings = self._settings()
-        if settings.engine == "auto":
-            found = not self._why_no_gpu(settings.device_index)
-            gpu = settings.precision in GPU_PRECISIONS or (
-                found and settings.precision != "bfloat16"
-            )
-        else:
-            gpu = settings.engine == GPU_ENGINE
-        return GPU_ENGINE if gpu else ""
-
     def _may_fall_back(self, engine: str) -> bool:
         return engine == GPU_ENGINE and self._settings().fallback == "cpu"
 
@@ -248,7 +246,13 @@ class EngineSupervisor:
     def _fall_back(self, error: Exception) -> None:
         """Make the CPU engine instead of the GPU engine; if it fails too, report both errors."""
         self._fallback_reason = str(error)
-        _log.error("the GPU engine was given up: %s; falling back to the CPU", error)
+        asked = self._settings().precision
+        taken = cpu_arguments(self._settings())["precision"]
+        _log.error(
+            "the GPU engine was given up: %s; falling back to the CPU%s",
+            error,
+            "" if taken == asked else f", in precision {taken} instead of {asked}",
+        )
         try:
             self._make()
         except Exception as also:

@@ -41,7 +41,7 @@ def test_a_failed_call_names_itself_the_error_and_its_text() -> None:
 
 
 @without_gpu
-@pytest.mark.parametrize("make", ["Stream", "Event"])
+@pytest.mark.parametrize("make", ["CudaStream", "CudaEvent"])
 def test_nothing_is_made_without_a_device(make: str) -> None:
     with pytest.raises(CudaError):
         getattr(cuda_runtime, make)()

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from engines.tensorrt_fixtures import library_or_skip
+from tensorrt_fixtures import library_or_skip
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.tensorrt.library import STANDARD, Target, TensorRt, use_library
+from hrnet_pose_ros.engines.tensorrt.library import STANDARD, GpuTarget, TensorRt, use_library
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_messages_go_to_logging_and_errors_into_exceptions(
 
 def test_several_compute_capabilities(library: TensorRt) -> None:
     config = config_of(library)
-    library.set_target(config, Target(("8.6", "12.0")), None)
+    library.set_target(config, GpuTarget(("8.6", "12.0")), None)
     wanted = library.module.ComputeCapability
     assert config.num_compute_capabilities == 2
     assert [config.get_compute_capability(i) for i in (0, 1)] == [wanted.SM86, wanted.SM120]
@@ -84,18 +84,18 @@ def test_several_compute_capabilities(library: TensorRt) -> None:
 
 def test_gpu_without_a_name_of_its_own_takes_the_default(library: TensorRt) -> None:
     config = config_of(library)
-    library.set_target(config, Target(("9.0",), "NVIDIA H100"), "9.0")
+    library.set_target(config, GpuTarget(("9.0",), "NVIDIA H100"), "9.0")
     assert config.num_compute_capabilities == 0
 
 
 def test_unknown_compute_capability(library: TensorRt) -> None:
     with pytest.raises(EngineError, match=r"cannot build for compute capability 8\.7; it can for"):
-        library.set_target(config_of(library), Target(("8.7", "8.9")), None)
+        library.set_target(config_of(library), GpuTarget(("8.7", "8.9")), None)
 
 
 def test_standard_library_needs_the_gpu(standard: TensorRt) -> None:
     with pytest.raises(EngineError, match="builds only on a machine with the GPU"):
-        standard.set_target(config_of(standard), Target(("8.7",)), None)
+        standard.set_target(config_of(standard), GpuTarget(("8.7",)), None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_compatibility_of_the_standard_library(
 ) -> None:
     if level:
         expected = getattr(standard.module.HardwareCompatibilityLevel, level)
-        assert standard.compatibility(Target(wanted), here) == expected
+        assert standard.compatibility(GpuTarget(wanted), here) == expected
         return
     with pytest.raises(EngineError, match="build on the vehicle"):
-        standard.compatibility(Target(wanted), here)
+        standard.compatibility(GpuTarget(wanted), here)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from engines.tensorrt_fixtures import (
+from tensorrt_fixtures import (
     COMPACT,
     ROOT,
     Heard,
@@ -25,12 +25,13 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.tensorrt.engine import poses_of
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import Target, TensorRt
+from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
 from hrnet_pose_ros.model_files.metadata import ModelError
+from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.poses import Poses
 
 
@@ -103,7 +104,7 @@ def test_too_little_workspace(library: TensorRt, compact: bytes) -> None:
 
 def test_several_gpus_at_once(library: TensorRt, compact: bytes) -> None:
     plans = {
-        target: built(library, compact, target=Target(target)).plan
+        target: built(library, compact, target=GpuTarget(target)).plan
         for target in (("8.9",), ("8.6", "8.9", "12.0"), ("7.5",))
     }
     assert len(set(plans.values())) == 3
@@ -155,23 +156,11 @@ def test_progress_while_other_threads_run(library: TensorRt, compact: bytes) -> 
     assert heard.asked > 100  # the library's steps
 
 
-def test_share_grows(library: TensorRt, compact: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hrnet_pose_ros.engines.tensorrt import plan_build
-
-    shares = []
-
-    class Noting(Heard):
-        def cancelled(self) -> bool:
-            shares.append(progress[0].share)
-            return False
-
-    progress: list = []
-    made = plan_build.Progress
-    monkeypatch.setattr(
-        plan_build, "Progress", lambda text: progress.append(made(text)) or progress[-1]
-    )
-    built(library, compact, Noting())
-    known = [share for share in shares if share is not None]
+def test_share_grows(library: TensorRt, compact: bytes) -> None:
+    heard = Heard()
+    key = key_of(compact, library)
+    assert build_plan(library, compact, key, here=None, watch=heard, period=0.002).plan
+    known = [share for share in heard.shares if share is not None]
     assert known == sorted(known)
     assert 0 <= known[0] < 0.2
     assert 0.5 < known[-1] <= 1
@@ -226,9 +215,9 @@ def test_timings_of_earlier_builds(
 
 
 def test_key_of_a_graph(library: TensorRt) -> None:
-    graph = End2EndGraphFile(COMPACT, library)
+    graph = End2EndGraphFile(ModelFile.read(COMPACT), library)
     options = TensorRtOptions(image_size=(640, 480), typical_persons=3, max_persons=7)
-    key = graph.key(Target(("8.9",)), options)
+    key = graph.key(GpuTarget(("8.9",)), options)
     assert (key.model, key.precision, key.onnx_sha256) == (
         "hrnet_w16_small",
         "float16",
@@ -236,8 +225,9 @@ def test_key_of_a_graph(library: TensorRt) -> None:
     )
     assert (key.image_size, key.persons) == ((640, 480), (1, 3, 7))
     assert (key.library, key.library_version) == (library.name, library.version)
-    with pytest.raises(ModelError, match="no model at"):
-        End2EndGraphFile(Path("missing.onnx"), library)
+    heatmaps = ModelFile.read(ROOT / "models" / "hrnet_w16_small.onnx")
+    with pytest.raises(ModelError, match="holds a heatmaps graph, wanted is an end-to-end graph"):
+        End2EndGraphFile(heatmaps, library)
 
 
 def test_plan_without_a_gpu_is_rejected_in_words(library: TensorRt, compact: bytes) -> None:
