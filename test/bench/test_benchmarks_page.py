@@ -133,7 +133,7 @@ def test_page(tmp_path: Path) -> None:
         assert words in text, words
     first = picture.read_text()
     # Letters are drawn as outlines; matplotlib notes beside them what they say.
-    for words in ("hrnet_w32", "OpenVINO bfloat16", f"{BASELINE}, one by one", "ms an image"):
+    for words in ("hrnet_w32", "OpenVINO bfloat16", f"{BASELINE}, one by one", "ms per image"):
         assert f"<!-- {words} -->" in first, words
     write_report(results, page, picture)
     assert picture.read_text() == first  # equal figures, equal picture

@@ -106,7 +106,7 @@ def test_clock_and_age(rows: list[Row], tmp_path: Path) -> None:
         "detections.clock_differs": FRAMES,
         "images.clock_differs": FRAMES,
     }
-    assert any("check the clocks" in one for one in report.advice)
+    assert any("Check the clocks" in one for one in report.advice)
 
 
 def test_images_that_would_be_too_old(rows: list[Row], tmp_path: Path) -> None:
@@ -121,7 +121,10 @@ def test_classes_that_are_not_wanted(rows: list[Row], tmp_path: Path) -> None:
     assert report.pairing is not None
     persons = sum(report.pairing.class_ids.values())
     assert report.pairing.drops == {"persons.class_not_wanted": persons}
-    assert any("No detection is of a wanted class: seen person" in one for one in report.advice)
+    assert any(
+        "No detection has a class from class_ids (7); the recorded classes are person" in one
+        for one in report.advice
+    )
 
 
 def test_what_is_missing(rows: list[Row], tmp_path: Path) -> None:
@@ -144,4 +147,4 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["pairing"]["processed"] == 125
     assert main(["bag-info", "/no/such/bag"]) == 2
-    assert capsys.readouterr().err == "hrnet_pose: no bag at '/no/such/bag'\n"
+    assert capsys.readouterr().err == "hrnet_pose: there is no bag at '/no/such/bag'\n"

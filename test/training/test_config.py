@@ -83,9 +83,9 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (changed(lambda c: c.pop("network")), "'network' must be given"),
         (changed(lambda c: c["stages"][0].pop("sigma")), "stages[0]: 'sigma' must be given"),
-        (changed(lambda c: c.update(stages=[])), "stages must hold at least one stage"),
+        (changed(lambda c: c.update(stages=[])), "stages must contain at least one stage"),
         (changed(lambda c: c.update(stages=3)), "stages must be a list, got 3"),
-        (changed(lambda c: c.update(train={})), "train must hold at least one data set"),
+        (changed(lambda c: c.update(train={})), "train must contain at least one data set"),
         (
             changed(lambda c: c["stages"][0].update(batch="8")),
             "stages[0].batch must be an integer, got '8'",
@@ -97,11 +97,11 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (
             changed(lambda c: c["stages"][0].update(drop_epochs=[5, 10])),
-            "drop_epochs must lie within the 10 epochs, got [5, 10]",
+            "drop_epochs must be within the 10 epochs, got [5, 10]",
         ),
         (
             changed(lambda c: c["stages"][0].update(hardest_joints=18)),
-            "hardest_joints must be 1 to 17 or null, got 18",
+            "hardest_joints must be between 1 and 17, or null, got 18",
         ),
         (
             changed(lambda c: c["train"]["coco"].update(weight=0)),
@@ -121,10 +121,10 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
         (
             changed(lambda c: c["stages"][0].update(augmentation_from=1.5)),
-            "augmentation_from must be 0 to 1, got 1.5",
+            "augmentation_from must be between 0 and 1, got 1.5",
         ),
         (changed(lambda c: c["stages"].append(STAGE)), "two stages have the same name"),
-        (changed(lambda c: c.update(start="a", pretraining="b")), "leave one out"),
+        (changed(lambda c: c.update(start="a", pretraining="b")), "remove one of them"),
         (changed(lambda c: c.update(seed=True)), "seed must be an integer, got True"),
     ],
 )
