@@ -103,6 +103,8 @@ def _persons(
     options: argparse.Namespace, input_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops ``[N, H, W, 3]`` and which picture ``[N]`` each is from."""
+    import numpy as np
+
     if options.crops is not None:
         crops = load_crops(options.crops, input_size)
         return crops, np.arange(len(crops))

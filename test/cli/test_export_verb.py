@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+from hrnet_pose_ros.model_files.model_file import ModelFile
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -18,7 +19,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verb = ["export", "hrnet_w16_small", "-o", str(path), "--input-size", "128x96"]
     assert main([*verb, "--configuration", "hrnet_w16_small"]) == 0
     assert "128x96 (HxW)" in capsys.readouterr().out
-    metadata = OpenVinoEngine(path, precision="float32").metadata
+    metadata = OpenVinoEngine(ModelFile.read(path), precision="float32").metadata
     assert (metadata.name, metadata.input_size) == ("small_128", (96, 128))
 
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import onnx
 import pytest
+from int8_files import model_with_int8
 
 from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError
+from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, ModelError
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 NAME = "hrnet_w16_small"
@@ -26,16 +26,6 @@ def chosen(model: str | Path = NAME, gpu: bool = False, **asked: object) -> Engi
         **asked,  # type: ignore[arg-type]
         why_no_tensorrt=lambda device: "" if gpu and device == 0 else NO_GPU,
     )
-
-
-def with_int8(folder: Path) -> Path:
-    """A folder with the bundled model, and beside it a file that says that it is in 8 bits."""
-    shutil.copy(MODELS / f"{NAME}.onnx", folder)
-    model = onnx.load(str(folder / f"{NAME}.onnx"))
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, properties | {f"{KEY_PREFIX}quantized": "true"})
-    onnx.save(model, str(folder / f"{NAME}_int8.onnx"))
-    return folder / f"{NAME}.onnx"
 
 
 @pytest.mark.parametrize(
@@ -84,17 +74,26 @@ def test_why_says_what_decided() -> None:
 
 
 def test_int8_without_a_gpu_is_openvinos(tmp_path: Path) -> None:
-    selection = chosen(with_int8(tmp_path), precision="int8")
+    selection = chosen(model_with_int8(tmp_path), precision="int8")
     assert (selection.engine, selection.precision) == ("openvino", "int8")
     assert selection.file is not None and selection.file.path.name == f"{NAME}_int8.onnx"
     assert selection.passed_over == {"tensorrt": NO_GPU}
+
+
+def test_8_bits_that_too_few_judged_are_not_chosen(tmp_path: Path) -> None:
+    """Whoever asks hears it before an engine is made: the doctor, and the node of its fallback."""
+    path = model_with_int8(tmp_path, persons=LEAST_JUDGED - 1)
+    for model, precision in ((path, "int8"), (tmp_path / f"{NAME}_int8.onnx", "auto")):
+        with pytest.raises(ModelError, match="on 199 persons only; needed are 200"):
+            chosen(model, precision=precision)
+    assert chosen(path).file is not None  # in float32 the model runs
 
 
 def test_int8_without_its_file_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="hrnet_pose quantize"):
         chosen(precision="int8")
     with pytest.raises(ModelError, match="no end-to-end graph of 'hrnet_w16_small' with int8"):
-        chosen(with_int8(tmp_path), gpu=True, precision="int8")  # there is a GPU for it
+        chosen(model_with_int8(tmp_path), gpu=True, precision="int8")  # there is a GPU for it
 
 
 @pytest.mark.parametrize("asked", [{"engine": "tensorrt"}, {"precision": "float16"}])

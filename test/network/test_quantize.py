@@ -201,10 +201,11 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*verb, "--least-oks", "0.9"]) == 0  # some of the bundled persons calibrate, too
     said = capsys.readouterr().out
     assert re.search(r"for TensorRT, calibrated on 52 persons; against float32 on 200 others", said)
-    judgement = ModelFile.read(output).end2end().model.int8_judgement
+    written = ModelFile.read(output)
+    judgement = written.end2end().model.int8_judgement
     assert judgement is not None
     assert (judgement.calibrated, judgement.persons) == (52, 200)
-    check_judged(output)
+    check_judged(written)
 
 
 @pytest.mark.parametrize(

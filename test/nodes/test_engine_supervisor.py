@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -20,7 +19,7 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.model_files.folders import find_bundled_file
-from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, LEAST_JUDGED, ModelError
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
 from hrnet_pose_ros.nodes.pose.engine_supervisor import RetryPolicy
 from hrnet_pose_ros.pipeline.engine_arguments import cpu_arguments, engine_arguments
@@ -288,7 +287,9 @@ def test_without_a_gpu_nothing_falls_back(
     bench: Bench, precision: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is OpenVINO that fails: nobody gave a GPU up, and the precision stays what it was."""
-    bench.set(engine="auto", precision=precision, model=str(model_with_int8(tmp_path)))
+    int8_files = pytest.importorskip("int8_files", reason="needs onnx")
+    model = int8_files.model_with_int8(tmp_path)
+    bench.set(engine="auto", precision=precision, model=str(model))
     bench.before = refuse("any", EngineError("OpenVINO cannot be imported"))
     with pytest.raises(EngineError, match="OpenVINO cannot be imported"):
         bench.supervisor.prepare()
@@ -297,19 +298,6 @@ def test_without_a_gpu_nothing_falls_back(
     assert bench.health.engine_state == (EngineState.FAILED, "OpenVINO cannot be imported")
     assert values(bench.engine_status())["fallback"] == "false"
     assert "GPU" not in caplog.text and bench.infos == []
-
-
-def model_with_int8(folder: Path) -> Path:
-    """The bundled model, and beside it a file that says that it is in 8 bits."""
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(str(find_bundled_file("hrnet_w16_small.onnx")))
-    onnx.save(model, str(folder / "m.onnx"))
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    judgement = json.dumps({"calibrated": 50, "persons": LEAST_JUDGED, "mean_oks": 0.99})
-    properties |= {f"{KEY_PREFIX}quantized": "true", f"{KEY_PREFIX}int8_judgement": judgement}
-    onnx.helper.set_model_props(model, properties)
-    onnx.save(model, str(folder / "m_int8.onnx"))
-    return folder / "m.onnx"
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pth"])

@@ -186,6 +186,9 @@ def find_library() -> TensorRt:
         except (ImportError, OSError, RuntimeError) as error:
             reasons.append(f"{name}: {error}")
             continue
+        if not hasattr(module, "__version__"):  # a folder of that name where Python looks first
+            reasons.append(f"{name}: {module!r} is not the library")
+            continue
         version = str(module.__version__)
         if name == STANDARD and _numbers(version)[:2] < OLDEST_STANDARD:
             reasons.append(f"{name} {version} is older than 10.3")

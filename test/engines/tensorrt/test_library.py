@@ -40,6 +40,7 @@ def test_found(library: TensorRt) -> None:
     [
         ("sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None", "no TensorRT (tensorrt: "),
         ("sys.modules['tensorrt'].__version__ = '10.0.1'", "tensorrt 10.0.1 is older than 10.3"),
+        ("pass", "tensorrt: <module 'tensorrt'> is not the library"),
     ],
 )
 def test_none_installed(code: str, words: str) -> None:
