@@ -332,7 +332,7 @@ def test_check_reports_and_changes_nothing(
     for key in ("quarter", "dark", "dark+flip"):
         assert f"contains no uncertainty calibration for '{key}'\n" in missing
     assert f"quarter+flip: uncertainty calibration on {fitted['calibration']['origin']}" in printed
-    assert "joints without label" in printed
+    assert "joints without a label" in printed
 
     assert main(["calibrate", str(model), *PLAIN[1:], *data, "--check"]) == 2
     error = capsys.readouterr().err
