@@ -18,7 +18,7 @@ from hrnet_pose_ros.model_files.metadata import (
     graph_of,
     wrong_graph,
 )
-from hrnet_pose_ros.model_files.onnx_properties import properties_of
+from hrnet_pose_ros.model_files.onnx_properties import read_properties
 
 ONNX = ".onnx"
 CHECKPOINT = ".pth"
@@ -150,7 +150,7 @@ class OpenModelFile(AbstractContextManager["OpenModelFile"]):
 def _header(path: Path, file: IO[bytes]) -> ModelHeader:
     if path.suffix != ONNX:
         return ModelHeader(path, "checkpoint", None)
-    properties = properties_of(file, path)
+    properties = read_properties(file, path)
     if not any(key.startswith(KEY_PREFIX) for key in properties):
         return ModelHeader(path, "foreign", None)
     try:

@@ -22,28 +22,19 @@ _VARINT, _FIXED_64, _WITH_LENGTH, _FIXED_32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10  # bytes
 
 
-def read_properties(path: Path) -> dict[str, str]:
-    """Keys and values of a file's ``metadata_props``; empty where it has none.
+def read_properties(file: IO[bytes], path: Path) -> dict[str, str]:
+    """Keys and values of an open file's ``metadata_props``; empty where it has none.
 
     Raises
     ------
     ModelError
-        The file is missing, truncated, or no ONNX model.
+        The file, which the message calls ``path``, cannot be read, is truncated, or no ONNX model.
     """
-    try:
-        with path.open("rb") as file:
-            return properties_of(file, path)
-    except FileNotFoundError:
-        raise ModelError(f"no model at '{path}': no such file") from None
-    except OSError as error:
-        raise ModelError(f"'{path}' cannot be read: {error.strerror}") from error
-
-
-def properties_of(file: IO[bytes], path: Path) -> dict[str, str]:
-    """The same of an open file, which the message calls ``path``."""
     try:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _properties(data)
+    except OSError as error:
+        raise ModelError(f"'{path}' cannot be read: {error.strerror}") from error
     except ValueError as error:  # an empty file, or one that ends in a field
         raise ModelError(f"'{path}' is damaged or not an ONNX model: export it again") from error
 
