@@ -84,7 +84,7 @@ def test_8_bits_that_too_few_judged_are_not_chosen(tmp_path: Path) -> None:
     """Whoever asks hears it before an engine is made: the doctor, and the node of its fallback."""
     path = model_with_int8(tmp_path, persons=LEAST_JUDGED - 1)
     for model, precision in ((path, "int8"), (tmp_path / f"{NAME}_int8.onnx", "auto")):
-        with pytest.raises(ModelError, match="on 199 persons only; needed are 200"):
+        with pytest.raises(ModelError, match="on 199 persons only; at least 200 are needed"):
             chosen(model, precision=precision)
     assert chosen(path).file is not None  # in float32 the model runs
 

@@ -152,7 +152,7 @@ def test_damaged_and_foreign_files_are_listed(tmp_path: Path) -> None:
 
 
 def test_unknown_model_of_an_end2end_graph(workspaces: tuple[Path, Path]) -> None:
-    with pytest.raises(ModelError, match=r"no end-to-end graph of 'nobody'.*there is none"):
+    with pytest.raises(ModelError, match=r"no end-to-end graph of 'nobody'.*none was found"):
         find_end2end_graph("nobody", "auto", "quarter", False)
     with pytest.raises(ModelError, match=r"no model at '/none/m\.onnx'"):
         find_end2end_graph("/none/m.onnx", "auto", "quarter", False)

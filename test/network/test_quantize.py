@@ -167,7 +167,7 @@ def test_what_is_kept() -> None:
     with pytest.raises(ExportError, match=r"199 persons judge.* 200"):
         checked_judgement(few, 0.98)
     far = dataclasses.replace(enough, mean_oks=0.979)
-    with pytest.raises(ExportError, match=r"0\.9790.* needed is a mean OKS of 0\.98.*--least-oks"):
+    with pytest.raises(ExportError, match=r"0\.9790.* a mean OKS of 0\.98 is needed.*--least-oks"):
         checked_judgement(far, 0.98)
     assert checked_judgement(far, 0.97).mean_oks == 0.979
     assert checked_judgement(dataclasses.replace(few, mean_oks=float("nan")), None).mean_oks == 0

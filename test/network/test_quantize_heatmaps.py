@@ -141,7 +141,7 @@ def test_of_another_checkpoint(quantized: Quantized, tmp_path: Path) -> None:
 def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
     output = tmp_path / "x.onnx"
     noise = np.random.default_rng(0).integers(0, 256, (4, 256, 192, 3), np.uint8)
-    with pytest.raises(ExportError, match=r"needed is a mean OKS of 0\.98"):
+    with pytest.raises(ExportError, match=r"a mean OKS of 0\.98 is needed"):
         quantize_heatmap_graph(ModelFile.read(FLOAT32), output, noise, many_crops(200))
     assert list(tmp_path.iterdir()) == []
 
