@@ -144,13 +144,13 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         (
             "colour",
             "rgb",
-            r"models\.hrnet_w16_small: there is no 'colour'; the nearest key is 'colour_order'",
+            r"models\.hrnet_w16_small: unknown key 'colour'; the nearest key is 'colour_order'",
         ),
         ("network", None, r"models\.hrnet_w16_small: 'network' must be given"),
         (
             "parameters",
             1.5,
-            r"small\.parameters must be a whole number, got 1\.5",
+            r"small\.parameters must be an integer, got 1\.5",
         ),
         ("flip_shift", 1, "flip_shift must be true or false, got 1"),
         ("input_size", "256 by 192", "input_size must be HEIGHTxWIDTH, got '256 by 192'"),
