@@ -11,7 +11,7 @@ MODEL ?=
 TESTS ?=
 BENCH ?=
 # Test folders that wait more than they compute.
-NODE_TESTS := test/nodes test/demo test/launch test/replay test/doctor test/soak
+NODE_TESTS := test/nodes test/launch test/replay test/doctor test/soak
 
 .PHONY: help
 help:
@@ -43,10 +43,12 @@ test:
 	echo '[test] two runs in parallel; the output of the tests without nodes comes first'
 	code=0
 	python -m pytest $(NODE_TESTS) >.dev/log/node_tests.txt 2>&1 &
-	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS)) || code=1
+	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS) test/demo) || code=1
 	echo '[test] output of the tests with nodes'
 	wait $$! || code=1
 	cat .dev/log/node_tests.txt
+	echo '[test] the demo by itself, because it plays at the rate of a camera'
+	python -m pytest test/demo || code=1
 	exit $$code
 
 .PHONY: test-gpu

@@ -32,8 +32,10 @@ def why_no_plots() -> str:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        return f"no plots because matplotlib is not installed ({error}): pip install "
-        "'hrnet_pose_ros[plots]'"
+        return (
+            f"no plots because matplotlib is not installed ({error}): "
+            "pip install 'hrnet_pose_ros[plots]'"
+        )
     return ""
 
 

@@ -81,7 +81,7 @@ def changed(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "content, message",
     [
-        ([], "no COCO annotation file: it has no 'images', 'annotations', 'categories'"),
+        ([], "not a COCO annotation file: it has no 'images', 'annotations', 'categories'"),
         (changed(lambda c: c.pop("categories")), "it has no 'categories'"),
         (changed(lambda c: c["categories"][0]["keypoints"].pop()), "COCO's 17 joints"),
         (changed(lambda c: c["images"][1].pop("width")), "image number 1 has no 'width'"),
@@ -91,7 +91,7 @@ def changed(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         ),
         (
             changed(lambda c: c["annotations"][0]["keypoints"].pop()),
-            "annotation 11 has 50 numbers in 'keypoints', expected are 51",
+            "annotation 11 has 50 numbers in 'keypoints', expected 51",
         ),
         (
             changed(lambda c: c["annotations"][1].update(bbox=[0, 0, float("nan"), 1])),

@@ -81,11 +81,11 @@ def test_published_detections(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("{", "is not a JSON file"),
-        ("{}", "must hold a list"),
+        ("{}", "must contain a list"),
         ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "number 0 must"),
         ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "KeyError: 'score'"),
         ("[7]", "number 0 must have image_id"),
-        ("[]", "no person in any image"),
+        ("[]", "no person detection in any image"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -167,7 +167,7 @@ def test_metadata_of_another_size(rows: list[Row], tmp_path: Path) -> None:
         file.truncate(whole_data(folder) // 2)
     with BagReader(folder) as bag:
         assert 0 < len(list(bag.messages())) < len(rows)
-        assert bag.loss.startswith("metadata.yaml does not fit")
+        assert bag.loss.startswith("metadata.yaml does not match")
 
 
 @pytest.mark.parametrize(("chunk", "says"), [(0, "the topics of"), (1, "1 of its chunks")])
@@ -201,7 +201,7 @@ def test_no_bag(make, expected: str, tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(("suffix", "expected"), [(".mcap", "no mcap file"), (".db3", "recover")])
+@pytest.mark.parametrize(("suffix", "expected"), [(".mcap", "not an mcap file"), (".db3", "recover")])
 def test_no_such_storage(suffix: str, expected: str, tmp_path: Path) -> None:
     file = tmp_path / f"thing{suffix}"
     file.write_bytes(b"hello" * 1000)

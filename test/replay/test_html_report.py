@@ -105,7 +105,7 @@ def test_report_of_equal_runs_has_no_pictures(tmp_path: Path) -> None:
     assert worst_frames(comparison) == []
     path = tmp_path / "report.html"
     write_report(path, SCENARIO, comparison, evaluate_scenario(SCENARIO, comparison), [])
-    assert "No compared frame differs visibly." in path.read_text()
+    assert "No compared frame shows a visible difference." in path.read_text()
 
 
 def test_a_page_without_matplotlib_says_so(root: Path, tmp_path: Path) -> None:
@@ -150,5 +150,5 @@ def test_a_value_between_two_gaps_is_seen_and_a_gap_is_one() -> None:
 
 def test_nothing_to_plot_is_said() -> None:
     nothing = [Series("new", "#000", np.arange(3.0), np.full(3, np.nan))]
-    assert time_plot("Age <ms>", nothing) == "<p class='none'>Age &lt;ms&gt;: nothing recorded</p>"
+    assert time_plot("Age <ms>", nothing) == "<p class='none'>Age &lt;ms&gt;: no data recorded</p>"
     assert "nothing recorded" in time_plot("Age", [])

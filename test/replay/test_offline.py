@@ -212,7 +212,7 @@ def test_command(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     arguments = ["replay", str(bag), "-o", str(tmp_path / "out"), "--precision", "float32"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert f"{FRAMES} of {FRAMES} images answered" in printed
+    assert f"{FRAMES} of {FRAMES} images processed" in printed
     assert "images/s" in printed
     assert main(arguments) == 2
     assert "already exists" in capsys.readouterr().err
@@ -223,7 +223,7 @@ def test_command(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["/no/such/bag"], "no bag at '/no/such/bag'"),
         ([str(CLIP), "--image", "/front"], "the bag has no topic /front; it has"),
-        ([str(CLIP), "--image", DETECTIONS], "image are sensor_msgs/msg/Image or"),
+        ([str(CLIP), "--image", DETECTIONS], "image must be sensor_msgs/msg/Image or"),
         ([str(CLIP), "--params-file", "/no/such.yaml"], "'/no/such.yaml' cannot be read"),
         ([str(CLIP), "--model", "hrnet_w99"], "hrnet_w99"),
     ],
