@@ -151,4 +151,4 @@ def test_a_value_between_two_gaps_is_seen_and_a_gap_is_one() -> None:
 def test_nothing_to_plot_is_said() -> None:
     nothing = [Series("new", "#000", np.arange(3.0), np.full(3, np.nan))]
     assert time_plot("Age <ms>", nothing) == "<p class='none'>Age &lt;ms&gt;: no data recorded</p>"
-    assert "nothing recorded" in time_plot("Age", [])
+    assert "no data recorded" in time_plot("Age", [])
