@@ -71,7 +71,11 @@ def test_a_version_that_is_missing(
 ) -> None:
     done = install(root, tmp_path, "--isolated", "--index-url", index, wanted)
     assert done.returncode == 1
-    for word in (*words, f"was reached but does not have this version for {HERE}", "PYTHON=python3"):
+    for word in (
+        *words,
+        f"was reached but does not have this version for {HERE}",
+        "PYTHON=python3",
+    ):
         assert word in done.stderr
     assert "network" not in done.stderr
     assert wanted in (tmp_path / "log" / "pip.txt").read_text()

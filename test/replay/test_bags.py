@@ -201,7 +201,9 @@ def test_no_bag(make, expected: str, tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(("suffix", "expected"), [(".mcap", "not an mcap file"), (".db3", "recover")])
+@pytest.mark.parametrize(
+    ("suffix", "expected"), [(".mcap", "not an mcap file"), (".db3", "recover")]
+)
 def test_no_such_storage(suffix: str, expected: str, tmp_path: Path) -> None:
     file = tmp_path / f"thing{suffix}"
     file.write_bytes(b"hello" * 1000)
