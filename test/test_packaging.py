@@ -26,7 +26,7 @@ from hrnet_pose_ros.model_files.find import find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.zoo import read_zoo
 print(find_model("hrnet_w16_small", ".onnx").path)
-print(find_model("hrnet_w16_small", ".pth"))
+print(find_model("hrnet_w16_small", ".pth").path)
 assert load_check_crops().shape == (8, 256, 192, 3)
 assert "hrnet_w16_small" in read_zoo()
 """
@@ -148,7 +148,7 @@ def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstall
     [metadata] = pip_installation.package.parent.glob("hrnet_pose_ros-*.dist-info/METADATA")
     offered = set(re.findall(r"^Provides-Extra: (\w+)$", metadata.read_text(), re.M))
     assert named <= offered
-    assert offered == {"openvino", "torch", "int8", "fetch", "coco", "tensorrt", "train"}
+    assert offered == {"openvino", "torch", "int8", "fetch", "coco", "plots", "tensorrt", "train"}
 
 
 def test_pip_brings_every_module(root: Path, pip_installation: PipInstallation) -> None:
