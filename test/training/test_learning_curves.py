@@ -39,5 +39,5 @@ def test_a_row_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     curves = filled(tmp_path)
     curves.plot()
-    assert curves.picture.read_bytes().startswith(b"\x89PNG")
+    assert curves.plot_file.read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.glob("*.part")] == []
