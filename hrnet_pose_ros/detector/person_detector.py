@@ -50,18 +50,11 @@ _PART_INSIDE = 0.8
 class CandidateBoxes(NamedTuple):
     """N boxes detected in one or several regions of a frame.
 
-    Attributes
-    ----------
-    corners
-        float ``[N, 4]``: x0, y0, x1, y1 in image pixels.
-    scores
-        float ``[N]`` in [0, 1].
-    margins
-        float ``[N, 4]``: distances of the left, upper, right and lower side of the box from that
-        edge of its region, in widths or heights of the region; infinite if the edge is an edge of
-        the frame (as all edges of the whole frame are).
-    edges
-        float ``[N, 4]``: the edges x0, y0, x1, y1 of the region, in image pixels.
+    ``corners`` float ``[N, 4]`` are x0, y0, x1, y1 in image pixels; ``scores`` float ``[N]`` lie in
+    [0, 1]. ``edges`` float ``[N, 4]`` are the edges x0, y0, x1, y1 of the region in image pixels.
+    ``margins`` float ``[N, 4]`` are the distances of the left, upper, right and lower side of the
+    box from that edge of its region, in widths or heights of the region; infinite if the edge is
+    an edge of the frame (as all edges of the whole frame are).
     """
 
     corners: np.ndarray
