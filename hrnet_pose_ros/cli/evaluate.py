@@ -151,11 +151,11 @@ def _difference_in_words(
     ]
     for name, unit in (("px", "px"), ("cells", "cells"), ("oks", "of the persons")):
         values = difference[name]
-        told = ", ".join(
+        figures = ", ".join(
             f"{p if p == 'mean' else p + ' %'} {value:.4g}"
             for p, value in values.items()
             if value is not None
         )
         what = "OKS, reached by" if name == "oks" else "distance"
-        lines.append(f"  {what}: {told} {unit}")
+        lines.append(f"  {what}: {figures} {unit}")
     return lines

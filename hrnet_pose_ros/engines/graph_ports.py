@@ -68,7 +68,7 @@ def check_heatmap_ports(found: Ports, metadata: ModelMetadata) -> None:
     expected = heatmap_ports(metadata)
     if found != expected:
         raise ModelError(
-            f"the graph does not fit its own metadata: it has {found}, expected is {expected}; "
+            f"the graph does not fit its own metadata: it has {found}, expected {expected}; "
             "export it again"
         )
 
@@ -77,6 +77,6 @@ def foreign_graph(found: Ports) -> ModelError:
     """The error for a graph without this package's metadata."""
     return ModelError(
         "it was not exported by this package, and neither its colour order nor its sizes are "
-        f"known: it has {found}, expected is {heatmap_ports()}; make one from its checkpoint with "
+        f"known: it has {found}, expected {heatmap_ports()}; make one from its checkpoint with "
         "'hrnet_pose export'"
     )

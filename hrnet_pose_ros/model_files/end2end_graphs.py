@@ -118,7 +118,7 @@ def _fitting_itself(
     if _fits(metadata, wanted, decoding, flip_test):
         return opened.complete()
     raise ModelError(
-        f"'{path}' is {_described(metadata)}; expected is "
+        f"'{path}' is {_described(metadata)}; expected "
         f"{_options_text(wanted[0], decoding, flip_test)}: change the parameters, or "
         + _way_to_end2end_graph(metadata.model.name, [path.parent], wanted[0], decoding, flip_test)
     )

@@ -44,7 +44,7 @@ def model_path(model: str | Path, suffix: str) -> Path:
             )
         if path.suffix != suffix:
             way_out = "; make one with 'hrnet_pose export'" if suffix == ONNX else ""
-            raise ModelError(f"'{path}' is no {suffix} file, which this engine needs{way_out}")
+            raise ModelError(f"'{path}' is not the {suffix} file that this engine needs{way_out}")
         return path
     try:
         return find_bundled_file(text + suffix)

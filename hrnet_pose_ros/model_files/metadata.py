@@ -251,7 +251,7 @@ def wrong_graph(held: str, wanted: Graph) -> ModelError:
     """The error for a file that holds another graph than the caller needs."""
     words = {"heatmaps": "a heatmaps graph", "end2end": "an end-to-end graph"}
     return ModelError(
-        f"the file contains {words.get(held, f'a graph {held!r}')}, expected is {words[wanted]}: "
+        f"the file contains {words.get(held, f'a graph {held!r}')}, expected {words[wanted]}: "
         f"make one with 'hrnet_pose export --graph {wanted}'"
     )
 

@@ -75,7 +75,7 @@ class ModelHeader:
     def _other_than(self, wanted: Graph) -> ModelError:
         if self.kind == "checkpoint":
             return ModelError(
-                f"'{self.path}' is a checkpoint, expected is an {ONNX} file: make one with "
+                f"'{self.path}' is a checkpoint, expected an {ONNX} file: make one with "
                 f"'hrnet_pose export --graph {wanted}'"
             )
         if self.kind == "foreign":

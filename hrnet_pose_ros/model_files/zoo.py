@@ -135,7 +135,7 @@ class ZooEntry:
         if self.sha256 is not None and not checksum.startswith(self.sha256):
             raise ModelError(
                 f"'{origin}' is not the published {self.name}: its SHA-256 begins with "
-                f"{checksum[:CHECKSUM_DIGITS]}, expected is {self.sha256}"
+                f"{checksum[:CHECKSUM_DIGITS]}, expected {self.sha256}"
             )
 
 

@@ -112,7 +112,7 @@ def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor
     foreign = [str(key) for key, value in inner.items() if not isinstance(value, Tensor)]
     if foreign:
         raise CheckpointError(
-            f"'{path}' contains no state dict: not tensors are {shortened(foreign)}; expected are "
+            f"'{path}' contains no state dict: not tensors are {shortened(foreign)}; expected "
             "weights, or weights under 'state_dict' or 'best_state_dict'"
         )
     state: dict[str, Tensor] = dict(inner)

@@ -53,7 +53,7 @@ def load_pose_network(path: str | Path, configuration: str | None = None) -> Pos
     state = read_state_dict(path)
     found = _configuration_of(state, path)
     if configuration is not None and found.name != configuration:
-        raise CheckpointError(f"'{path}' contains {found.name}, expected is {configuration}")
+        raise CheckpointError(f"'{path}' contains {found.name}, expected {configuration}")
     with torch.device("meta"):  # shapes only: the weights come from the file
         network = network_of(found)
     _check_keys(network, state, path)
@@ -127,7 +127,7 @@ def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
         )
     if final.shape[0] != JOINTS:
         raise CheckpointError(
-            f"'{path}' is a pose model of {final.shape[0]} joints, expected are COCO's {JOINTS}"
+            f"'{path}' is a pose model of {final.shape[0]} joints, expected COCO's {JOINTS}"
         )
     return final.shape[1]
 
@@ -139,7 +139,9 @@ def _hrnet_of(
     same = [c for c in CONFIGURATIONS.values() if c.width == width]
     if not same:
         known = ", ".join(f"{c.name} ({c.width})" for c in CONFIGURATIONS.values())
-        raise CheckpointError(f"'{path}' holds an HRNet of width {width}; known are {known}")
+        raise CheckpointError(
+            f"'{path}' contains an HRNet of width {width}; the known ones are {known}"
+        )
     exchange: Exchange = "final"
     if "stage2.0.fuse_layers.0.1.0.weight" in state:
         exchange = "across_stages"
@@ -177,7 +179,7 @@ def _simple_baseline_of(state: dict[str, Tensor], path: Path) -> SimpleBaselineC
             return configuration
     known = ", ".join(f"{c.name} ({c.blocks[2]})" for c in SIMPLE_BASELINES.values())
     raise CheckpointError(
-        f"'{path}' holds a ResNet with {blocks} blocks in layer3; known are {known}"
+        f"'{path}' contains a ResNet with {blocks} blocks in layer3; the known ones are {known}"
     )
 
 

@@ -26,7 +26,7 @@ def pose_network(name: str) -> PoseNetwork:
         There is no configuration of that name.
     """
     if name not in POSE_NETWORKS:
-        raise ValueError(f"no network '{name}'; known are {', '.join(POSE_NETWORKS)}")
+        raise ValueError(f"no network '{name}'; the known ones are {', '.join(POSE_NETWORKS)}")
     return network_of(POSE_NETWORKS[name])
 
 

@@ -30,7 +30,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["hrnet_w16_small", "-o", "x.xml"], "must end in .onnx"),
         (
             ["hrnet_w16_small", "-o", "x.onnx", "--configuration", "hrnet_w32"],
-            "expected is hrnet_w32",
+            "expected hrnet_w32",
         ),
         (["hrnet_w16_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
         ([str(MODELS / "hrnet_w16_small.pth")], "say where"),  # only a name has its place

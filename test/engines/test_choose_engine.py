@@ -124,7 +124,7 @@ def test_a_model_without_an_end2end_graph(tmp_path: Path, caplog: pytest.LogCapt
 def test_an_end2end_graph_needs_a_gpu() -> None:
     graph = MODELS / f"{NAME}_end2end_float16.onnx"
     assert chosen(graph, gpu=True).engine == "tensorrt"
-    with pytest.raises(ModelError, match="an end-to-end graph, expected is a heatmaps graph"):
+    with pytest.raises(ModelError, match="an end-to-end graph, expected a heatmaps graph"):
         chosen(graph)
 
 

@@ -122,7 +122,7 @@ def test_foreign_model_is_named(
         OpenVinoEngine(ModelFile.read(path), precision="float32")
     message = str(caught.value)
     assert f"'{path}': it was not exported by this package" in message
-    assert f"it has {found}, expected is crops uint8 [N, H, W, 3] -> " in message
+    assert f"it has {found}, expected crops uint8 [N, H, W, 3] -> " in message
     assert "heatmaps float32 [N, 17, H/4, W/4]; make one from its checkpoint" in message
 
 
@@ -136,7 +136,7 @@ def test_a_graph_that_contradicts_its_metadata_is_named(tmp_path: Path) -> None:
         OpenVinoEngine(ModelFile.read(path), precision="float32")
     message = str(caught.value)
     assert "has crops uint8 [N, 256, 192, 3] -> heatmaps float32 [N, 17, 64, 48]" in message
-    assert "expected is crops uint8 [N, 384, 288, 3] -> heatmaps float32 [N, 17, 96, 72]" in message
+    assert "expected crops uint8 [N, 384, 288, 3] -> heatmaps float32 [N, 17, 96, 72]" in message
 
     onnx.save(identity("x", onnx.TensorProto.UINT8, ["N", 3], properties=properties), path)
     with pytest.raises(ModelError, match=r"has x uint8 \[N, 3\] -> out float32 \[N, 3\], expected"):

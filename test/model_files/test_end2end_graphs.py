@@ -94,7 +94,7 @@ def test_path_of_the_graph_itself(tmp_path: Path) -> None:
     assert find_end2end_graph(path, "auto", "quarter", False).path == path
     with pytest.raises(
         ModelError,
-        match=r"is float16, quarter, no flip test, images of 720x1280.*expected is float16, dark",
+        match=r"is float16, quarter, no flip test, images of 720x1280.*expected float16, dark",
     ):
         find_end2end_graph(path, "auto", "dark", False)
 

@@ -110,7 +110,7 @@ def test_download(
     ("answer", "requests", "words"),
     [
         ("cut", 3, "download of {url} failed.*tried 3 times"),
-        ("wrong", 3, "'{url}' is not the published mine: its SHA-256 begins with .*expected is"),
+        ("wrong", 3, "'{url}' is not the published mine: its SHA-256 begins with .*expected "),
         ("404", 1, r"answers 404 \(Not Found\) for {url}"),
         ("503", 3, r"answers 503 .*tried 3 times"),
         ("hang", 3, "download of {url} failed.*timed out.*tried 3 times"),

@@ -47,10 +47,10 @@ def test_both_graphs_know_their_model() -> None:
         (
             HEATMAPS,
             "end2end",
-            "contains a heatmaps graph, expected is an end-to-end graph.*--graph end",
+            "contains a heatmaps graph, expected an end-to-end graph.*--graph end",
         ),
-        (END2END, "heatmaps", "contains an end-to-end graph, expected is a heatmaps graph"),
-        (CHECKPOINT, "heatmaps", r"small\.pth' is a checkpoint, expected is an \.onnx file"),
+        (END2END, "heatmaps", "contains an end-to-end graph, expected a heatmaps graph"),
+        (CHECKPOINT, "heatmaps", r"small\.pth' is a checkpoint, expected an \.onnx file"),
     ],
 )
 def test_another_kind_is_refused_by_name(path: Path, wanted: str, words: str) -> None:

@@ -235,7 +235,7 @@ def test_wrong_content_is_named(content, words: list[str], weights: State, tmp_p
 
 
 def test_another_configuration_than_wanted_is_named() -> None:
-    with pytest.raises(CheckpointError, match="contains hrnet_w16_small, expected is hrnet_w32"):
+    with pytest.raises(CheckpointError, match="contains hrnet_w16_small, expected hrnet_w32"):
         load_pose_network(MODELS / "hrnet_w16_small.pth", "hrnet_w32")
 
 
@@ -277,7 +277,7 @@ def test_torchscript_archive_is_named(tmp_path: Path) -> None:
 def test_network_is_found_out(name: str, tmp_path: Path) -> None:
     path = tmp_path / "numbered.pth"
     torch.save(numbered(name), path)
-    with pytest.raises(CheckpointError, match=f"contains {name}, expected is another"):
+    with pytest.raises(CheckpointError, match=f"contains {name}, expected another"):
         load_pose_network(path, "another")  # the answer without the work of loading
 
 

@@ -125,7 +125,7 @@ def test_check_heatmaps_refuses(actual: np.ndarray, words: str) -> None:
 
 def test_wrong_arguments_write_nothing(tmp_path: Path) -> None:
     crops = load_check_crops()[:1]
-    with pytest.raises(CheckpointError, match="expected is hrnet_w32"):
+    with pytest.raises(CheckpointError, match="expected hrnet_w32"):
         export_onnx(CHECKPOINT, tmp_path / "a.onnx", crops=crops, configuration="hrnet_w32")
     with pytest.raises(ModelError, match="multiples of 32"):
         export_onnx(CHECKPOINT, tmp_path / "a.onnx", crops=crops, input_size=(200, 256))

@@ -304,7 +304,5 @@ def test_wrong_arguments_write_nothing(file: str, options, words: str, tmp_path:
 def test_a_heatmap_engine_refuses_an_end2end_graph() -> None:
     from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 
-    with pytest.raises(
-        ModelError, match="contains an end-to-end graph, expected is a heatmaps graph"
-    ):
+    with pytest.raises(ModelError, match="contains an end-to-end graph, expected a heatmaps graph"):
         OpenVinoEngine(ModelFile.read(BUNDLED.graph), precision="float32")

@@ -38,7 +38,7 @@ def bad_models(root: Path, folder: Path) -> dict[str, str]:
         ),
         "mixed.onnx": (
             good.replace(size, b"[288, 384]"),
-            "expected is crops uint8 [N, 384, 288, 3]",
+            "expected crops uint8 [N, 384, 288, 3]",
         ),
     }
     bad = {
@@ -49,8 +49,8 @@ def bad_models(root: Path, folder: Path) -> dict[str, str]:
         # Another network: heatmaps are wanted, and this one gives key points.
         str(
             root / "models" / f"{MODEL}_end2end_float32.onnx"
-        ): "an end-to-end graph, expected is a heatmaps graph",
-        str(root / "models" / f"{MODEL}.pth"): "is no .onnx file",
+        ): "an end-to-end graph, expected a heatmaps graph",
+        str(root / "models" / f"{MODEL}.pth"): "is not the .onnx file",
     }
     for name, (content, words) in contents.items():
         (folder / name).write_bytes(content)

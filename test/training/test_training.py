@@ -197,7 +197,7 @@ def test_a_folder_of_another_training_is_refused(street: StreetData, tmp_path: P
 
 def test_a_start_from_another_network_is_refused(street: StreetData, tmp_path: Path) -> None:
     bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
-    with pytest.raises(ValueError, match=r"contains hrnet_w16_small, expected is hrnet_w32"):
+    with pytest.raises(ValueError, match=r"contains hrnet_w16_small, expected hrnet_w32"):
         train(config_of(street, network="hrnet_w32", start=str(bundled)), tmp_path)
 
 

@@ -34,7 +34,7 @@ class End2EndGraphFile:
         if fixed is not None and fixed != wanted:
             raise ModelError(
                 f"the end-to-end graph of '{name}' is for images of {fixed[0]}x{fixed[1]} px, "
-                f"expected are {wanted[0]}x{wanted[1]} (width x height): set image_size to that, "
+                f"expected {wanted[0]}x{wanted[1]} (width x height): set image_size to that, "
                 "or export the graph for any image size"
             )
         return PlanKey(

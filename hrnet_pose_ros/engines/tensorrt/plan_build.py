@@ -131,7 +131,7 @@ def _fix_image_size(image: Any, key: PlanKey) -> None:
     found, wanted = tuple(image.shape), (height, width, 3)
     if any(have not in (-1, want) for have, want in zip(found, wanted, strict=True)):
         raise ModelError(
-            f"the graph of '{key.model}' is for images of {found[1]}x{found[0]}, expected is "
+            f"the graph of '{key.model}' is for images of {found[1]}x{found[0]}, expected "
             f"{width}x{height} (width x height): set image_size to that, or export the graph "
             "without a fixed image size"
         )

@@ -93,7 +93,7 @@ def test_image_size_is_fixed_in_the_plan(library: TensorRt, compact: bytes) -> N
     sides = fixed.graph.input[0].type.tensor_type.shape.dim
     sides[0].dim_value, sides[1].dim_value = 240, 320
     assert built(library, fixed.SerializeToString(), image_size=(320, 240)).plan
-    with pytest.raises(ModelError, match=r"is for images of 320x240, expected is 640x480"):
+    with pytest.raises(ModelError, match=r"is for images of 320x240, expected 640x480"):
         built(library, fixed.SerializeToString(), image_size=(640, 480))
 
 
@@ -226,9 +226,7 @@ def test_key_of_a_graph(library: TensorRt) -> None:
     assert (key.image_size, key.persons) == ((640, 480), (1, 3, 7))
     assert (key.library, key.library_version) == (library.name, library.version)
     heatmaps = ModelFile.read(ROOT / "models" / "hrnet_w16_small.onnx")
-    with pytest.raises(
-        ModelError, match="contains a heatmaps graph, expected is an end-to-end graph"
-    ):
+    with pytest.raises(ModelError, match="contains a heatmaps graph, expected an end-to-end graph"):
         End2EndGraphFile(heatmaps, library)
 
 
