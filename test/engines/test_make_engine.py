@@ -137,7 +137,7 @@ def test_mean_oks_measures_displacement() -> None:
         ({"threads": -1}, "threads must be at least 0"),
         ({"engine": "torch", "precision": "bfloat16"}, "takes precision auto, float32; got"),
         ({"model": "hrnet_w99"}, r"no 'hrnet_w99\.onnx'.*hrnet_w16_small"),
-        ({"model": str(MODEL), "engine": "torch"}, r"no \.pth file"),
+        ({"model": str(MODEL), "engine": "torch"}, r"not the \.pth file"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, words: str) -> None:

@@ -75,7 +75,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("/none/model.onnx", ONNX, r"no model at '/none/model\.onnx'.*hrnet_w16_small"),
         ("model.onnx", ONNX, "no model at '/"),  # the full path says where it was looked for
         (MODELS / "hrnet_w16_small.pth", ONNX, r"not the \.onnx file.*hrnet_pose export"),
-        (MODELS / "hrnet_w16_small.onnx", CHECKPOINT, r"no \.pth file"),
+        (MODELS / "hrnet_w16_small.onnx", CHECKPOINT, r"not the \.pth file"),
         (MODELS, ONNX, "no model at"),  # a folder
         ("", ONNX, "no model is named.*hrnet_w16_small"),
     ],
