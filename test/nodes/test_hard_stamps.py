@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from injector import TIMEOUT, Injector
-from ros_robot import RELIABLE, header, nanoseconds
-from rosgraph_msgs.msg import Clock
+from ros_robot import SimulatedClock, nanoseconds
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 
@@ -103,27 +102,6 @@ def test_detections_whose_images_never_come(injector: Injector) -> None:
     injector.reckon()
 
 
-class Simulation:
-    """A clock for a node that runs under use_sim_time."""
-
-    def __init__(self, injector: Injector) -> None:
-        self._robot = injector.robot
-        self._clock = self._robot.node.create_publisher(Clock, "/clock", RELIABLE)
-        self._robot.wait(self._clock.get_subscription_count, TIMEOUT)
-
-    def set(self, time: int) -> None:
-        """Set it until the node has it (/clock is best effort): its reports bear its time."""
-        name = f"{self._robot.namespace}/hrnet_pose: input"
-
-        def arrived() -> bool:
-            self._clock.publish(Clock(clock=header(time).stamp))
-            messages = self._robot.heard["/diagnostics"]
-            own = [m for m in messages if any(status.name == name for status in m.status)]
-            return bool(own) and nanoseconds(own[-1]) == time
-
-        self._robot.wait(arrived, TIMEOUT, "the time in the node's reports")
-
-
 def test_simulated_time(inject: Callable[..., Injector]) -> None:
     """A bag without its clock, then with it, then time goes back by an hour."""
     injector = inject("-p", "use_sim_time:=true")
@@ -131,11 +109,11 @@ def test_simulated_time(inject: Callable[..., Injector]) -> None:
         injector.image(reason=Reason.CLOCK_DIFFERS)  # the node's clock stands at 0
     assert said(injector, "use_sim_time and play the bag with --clock")
     injector.reckon()
-    simulation = Simulation(injector)
+    clock = SimulatedClock(injector.robot)
     begin = 1_700_000_000 * S
 
     def pair(stamp: int) -> None:
-        simulation.set(stamp)
+        clock.set(stamp)
         injector.image(stamp)
         injector.detections(stamp)
         assert injector.answer_to(stamp).times.age == 0

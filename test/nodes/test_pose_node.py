@@ -19,8 +19,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_robot import RELIABLE, header, nanoseconds
-from rosgraph_msgs.msg import Clock
+from ros_robot import SimulatedClock, nanoseconds
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
@@ -157,24 +156,25 @@ def test_a_bag_that_starts_again_under_sim_time(
     robot: Any, start: Callable[..., Any], frame: np.ndarray
 ) -> None:
     node = start("-p", "use_sim_time:=true", **PATIENT)
-    clock = robot.node.create_publisher(Clock, "/clock", RELIABLE)
+    clock = SimulatedClock(robot)
     robot.wait(lambda: "active" in node.log, 30)
-    robot.wait(lambda: clock.get_subscription_count() and robot.images.get_subscription_count())
+    robot.wait(robot.images.get_subscription_count)
     begin, period, count = 5 * 10**9, 100_000_000, 15
+    clock.set(begin)
 
     def play() -> None:
+        before = len(robot.heard["skeletons"])
         for number in range(count):
             stamp = begin + number * period
-            clock.publish(Clock(clock=header(stamp).stamp))
+            clock.tick(stamp)
             robot.send_image(frame, stamp)
             robot.send_detections(BOXES[:1], stamp)
             time.sleep(0.1)
+        # Images and /clock are best effort: a loaded machine loses some.
+        robot.wait(lambda: len(robot.heard["skeletons"]) >= before + count // 2)
 
     play()
-    robot.wait(lambda: len(robot.heard["skeletons"]) >= count - 2)
-    before = len(robot.heard["skeletons"])
     play()  # back by 1.4 s
-    robot.wait(lambda: len(robot.heard["skeletons"]) >= before + count - 2)
     stamps = [nanoseconds(m) for m in robot.heard["skeletons"]]
     assert set(stamps) <= {begin + n * period for n in range(count)}
     ages = [m.times.age for m in robot.heard["skeletons"]]

@@ -31,6 +31,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_profile_sensor_data,
 )
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
@@ -223,6 +224,31 @@ class Robot:
         self._executor.shutdown()
         self._spinner.join(5)
         self.node.destroy_node()
+
+
+class SimulatedClock:
+    """The clock of a node that runs under use_sim_time."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self._clock = robot.node.create_publisher(Clock, "/clock", RELIABLE)
+        robot.wait(self._clock.get_subscription_count)
+
+    def tick(self, time: int) -> None:
+        """Publish it once; the node may miss it, since it takes /clock as best effort."""
+        self._clock.publish(Clock(clock=header(time).stamp))
+
+    def set(self, time: int) -> None:
+        """Publish it until the node has it: its reports bear its time."""
+        name = f"{self._robot.namespace}/hrnet_pose: input"
+
+        def arrived() -> bool:
+            self.tick(time)
+            messages = self._robot.heard["/diagnostics"]
+            own = [m for m in messages if any(status.name == name for status in m.status)]
+            return bool(own) and nanoseconds(own[-1]) == time
+
+        self._robot.wait(arrived, what="the time in the node's reports")
 
 
 class NodeUnderTest:
