@@ -286,7 +286,14 @@ def message_types() -> MessageTypes:
     }
     # The library requires arrays where rclpy accepts lists.
     info = classes["SkeletonInfo"]
-    classes["SkeletonInfo"] = lambda *, limbs, **fields: info(
-        limbs=np.asarray(limbs, np.uint8), **fields
+    arrays = {
+        **dict.fromkeys(("mirror_pairs", "limbs", "role_joints", "detail_joints"), np.uint16),
+        "oks_sigmas": np.float32,
+    }
+    classes["SkeletonInfo"] = lambda **fields: info(
+        **{
+            name: np.asarray(value, arrays[name]) if name in arrays else value
+            for name, value in fields.items()
+        }
     )
     return MessageTypes(**classes)
