@@ -130,12 +130,14 @@ def read_answers(path: Path, topic: str = "") -> Answers:
     ------
     ValueError
         The bag has no such topic, or the topic is ambiguous; or the skeletons have other joints
-        than their SkeletonInfo says, or two of them say different things; or the bag is from
-        before 0.1.0 (`check_recorded_types`).
+        than their SkeletonInfo says, or two of them say different things; or the bag is of
+        another version of the messages.
     """
     from hrnet_pose_ros.replay.bags import BagReader
 
     with BagReader(path) as bag:
+        for name, problem in bag.other_versions.items():
+            raise ValueError(f"{path}, {name}: {problem}")
         kinds = {name: info.type for name, info in bag.topics.items()}
         topic = skeleton_topic(kinds, topic, path)
         skeleton = _skeleton_in(bag, [name for name, kind in kinds.items() if kind == INFO])

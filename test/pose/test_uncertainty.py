@@ -188,7 +188,10 @@ def test_found_distance_is_where_the_oks_term_is_a_half() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"heatmap_factors": (1.0,) * 16}, "box_factors must have as many numbers as heatmap_factors"),
+        (
+            {"heatmap_factors": (1.0,) * 16},
+            "box_factors must have as many numbers as",
+        ),
         ({"heatmap_factors": (-1.0,) * COCO17.joints}, "not be negative"),
         ({"heatmap_factors": (0.0,) * COCO17.joints}, "box_factors must be above 0"),
         ({"box_factors": (np.nan,) * COCO17.joints}, "box_factors must be finite"),
