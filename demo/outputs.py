@@ -14,7 +14,7 @@ import numpy as np
 from demo.clips import Clip
 from demo.play import RECORDED_TYPES, Recording
 from hrnet_pose_ros.detector.box_ids import iou
-from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
+from hrnet_pose_ros.pipeline.skeleton_messages import poses_of, skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.boxes import PADDING
 from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
@@ -22,6 +22,7 @@ from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import BagWriter
+from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.video import VideoWriter
 
 VIDEO, SHEET = "skeletons.mp4", "skeletons.png"
@@ -49,9 +50,11 @@ class Answer:
 def answers_of(recording: Recording) -> dict[int, Answer]:
     """The skeletons by clip stamp (ns)."""
     answers = {}
+    info = recording.of("/skeleton_info")
+    skeleton = skeleton_of(info[-1]) if info else COCO17
     for message in recording.of("/skeletons"):
         stamp = stamp_of(message) - recording.offset
-        poses, boxes = poses_of(message)
+        poses, boxes = poses_of(message, skeleton)
         ids = [skeleton.id for skeleton in message.skeletons]
         answers[stamp] = Answer(stamp, poses, boxes, ids, message.times)
     return answers

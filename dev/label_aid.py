@@ -28,8 +28,8 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
 from hrnet_pose_ros.pipeline.stamps import seconds_text, stamp_of
-from hrnet_pose_ros.pose.drawing import JOINT_COLOURS, LIMB_COLOURS
-from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS, LIMBS
+from hrnet_pose_ros.pose.drawing import side_colours
+from hrnet_pose_ros.skeleton import COCO17
 
 ROOT = Path(__file__).resolve().parents[1]
 BAG = ROOT / "demo" / "street_bag"
@@ -140,12 +140,13 @@ class LabelImage:
         """Draw key points ``[17, 3]`` (x, y, v) on the first view: hollow where hidden."""
         shown = keypoints[:, 2] > 0
         places = [self.place(x, y) for x, y, _ in keypoints]
-        for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
+        joint_colours, limb_colours = side_colours(COCO17)
+        for (a, b), colour in zip(COCO17.limbs, limb_colours, strict=True):
             if shown[a] and shown[b]:
                 cv2.line(self.canvas, places[a], places[b], colour[::-1], 1, cv2.LINE_AA)
         for joint in np.flatnonzero(shown):
             visible = keypoints[joint, 2] == 2
-            colour = JOINT_COLOURS[joint][::-1]
+            colour = joint_colours[joint][::-1]
             if visible:
                 cv2.circle(self.canvas, places[joint], 6, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
                 cv2.circle(self.canvas, places[joint], 5, colour, cv2.FILLED, cv2.LINE_AA)
@@ -218,8 +219,8 @@ def coco_file(jobs: list[dict[str, Any]], labels: dict[int, list[list[float]]]) 
         f"bbox is from the detector; area is {AREA_OF_BOX} times the box area, not that of a mask. "
         "Not all persons of a frame are labelled."
     )
-    limbs = [[a + 1, b + 1] for a, b in LIMBS]
-    person = {"id": 1, "name": "person", "keypoints": list(JOINT_NAMES), "skeleton": limbs}
+    limbs = [[a + 1, b + 1] for a, b in COCO17.limbs]
+    person = {"id": 1, "name": "person", "keypoints": list(COCO17.joint_names), "skeleton": limbs}
     return {
         "info": {"description": description},
         "images": images,
@@ -233,8 +234,8 @@ def checked_labels(
 ) -> np.ndarray:
     """float ``[17, 3]``; raises SystemExit with the reason if the labels are invalid."""
     array = np.array(rows, np.float64) if all(len(row) == 3 for row in rows) else np.zeros(0)
-    if array.shape != (JOINTS, 3):
-        raise SystemExit(f"job {number}: expected {JOINTS} rows of [x, y, v], got {rows}")
+    if array.shape != (COCO17.joints, 3):
+        raise SystemExit(f"job {number}: expected {COCO17.joints} rows of [x, y, v], got {rows}")
     labelled = array[:, 2] > 0
     if not np.isin(array[:, 2], (0, 1, 2)).all():
         raise SystemExit(f"job {number}: v must be 0, 1 or 2, got {array[:, 2].tolist()}")
@@ -244,7 +245,7 @@ def checked_labels(
     within = (array[:, :2] >= -0.5) & (array[:, :2] <= [width - 0.5, height - 0.5])
     for joint in np.flatnonzero(labelled & ~within.all(axis=1)):
         raise SystemExit(
-            f"job {number}: {JOINT_NAMES[joint]} lies outside the image: {rows[joint]}"
+            f"job {number}: {COCO17.joint_names[joint]} lies outside the image: {rows[joint]}"
         )
     return array
 
@@ -255,7 +256,9 @@ def check(coco: dict[str, Any], out: Path) -> None:
     for annotation in coco["annotations"]:
         label_image = LabelImage(bag_frames()[annotation["image_id"]][1], annotation["bbox"])
         label_image.draw_scales()
-        label_image.draw_labels(np.array(annotation["keypoints"], np.float64).reshape(JOINTS, 3))
+        label_image.draw_labels(
+            np.array(annotation["keypoints"], np.float64).reshape(COCO17.joints, 3)
+        )
         cv2.imwrite(str(out / f"check_{annotation['id'] - 1:02d}.png"), label_image.canvas)
 
 

@@ -3,9 +3,10 @@
 
     python dev/widen_checkpoint.py models/hrnet_w16_small.pth hrnetv2_w24_small start.pth
 
-The old weights become the leading channels of the new ones. Connections from new channels to old
-ones begin faint, so that the old channels compute nearly what they did; all else begins fresh
-(compare Net2Net, Chen et al., ICLR 2016, which copies channels instead). The head begins fresh.
+The network has as many joints as the checkpoint. The old weights become the leading channels of the
+new ones. Connections from new channels to old ones begin faint, so that the old channels compute
+nearly what they did; all else begins fresh (compare Net2Net, Chen et al., ICLR 2016, which copies
+channels instead). The head begins fresh.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FAINT = 0.1  # of a fresh weight, from a new channel to an old one
 def widened(old: dict[str, torch.Tensor], network: str, seed: int = 1) -> dict[str, torch.Tensor]:
     """The weights of ``network``, those that ``old`` has in the leading channels."""
     torch.manual_seed(seed)
-    weights = pose_network(network).state_dict()
+    joints = old["final_layer.weight"].shape[0]
+    weights = pose_network(network, joints).state_dict()
     for name, fresh in weights.items():
         if name not in old or name.startswith("final_layer."):
             continue

@@ -22,7 +22,9 @@ VISION_MSGS_HASHES = {
     "Detection2D": "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea",
 }
 
-KEYPOINTS, SKELETONS = "hrnet_pose_ros/Keypoint[17]", "sequence<hrnet_pose_ros/Skeleton>"
+OURS = "hrnet_pose_ros"
+
+KEYPOINTS, SKELETONS = "sequence<hrnet_pose_ros/Keypoint>", "sequence<hrnet_pose_ros/Skeleton>"
 
 # Names, types and order of all fields. Add new messages; never change one that stands here.
 FIELDS: dict[str, list[tuple[str, str]]] = {
@@ -69,6 +71,7 @@ FIELDS: dict[str, list[tuple[str, str]]] = {
         ("device", "string"),
         ("precision", "string"),
         ("decoding", "string"),
+        ("crop", "string"),
         ("checksum", "string"),
         ("input_width", "uint32"),
         ("input_height", "uint32"),
@@ -76,33 +79,62 @@ FIELDS: dict[str, list[tuple[str, str]]] = {
         ("calibrated", "boolean"),
         ("fallback", "boolean"),
         ("image_rectified", "boolean"),
-        ("joint_names", "string[17]"),
-        ("oks_sigmas", "float[17]"),
-        ("limbs", "sequence<uint8>"),
+        ("ids", "string"),
+        ("joint_names", "sequence<string>"),
+        ("oks_sigmas", "sequence<float>"),
+        ("mirror_pairs", "sequence<uint16>"),
+        ("limbs", "sequence<uint16>"),
+        ("role_names", "sequence<string>"),
+        ("role_joints", "sequence<uint16>"),
+        ("detail_joints", "sequence<uint16>"),
+    ],
+    "Keypoint3D": [
+        ("x", "float"),
+        ("y", "float"),
+        ("z", "float"),
+        ("var_x", "float"),
+        ("cov_xy", "float"),
+        ("cov_xz", "float"),
+        ("var_y", "float"),
+        ("cov_yz", "float"),
+        ("var_z", "float"),
     ],
     "Person": [
         ("id", "string"),
+        ("detection_id", "string"),
         ("skeleton_index", "int32"),
         ("position", "geometry_msgs/Point"),
         ("velocity", "geometry_msgs/Vector3"),
         ("covariance", "double[36]"),
         ("height", "float"),
         ("height_variance", "float"),
+        ("radius", "float"),
+        ("radius_variance", "float"),
         ("heading", "float"),
         ("heading_variance", "float"),
+        ("existence", "float"),
         ("posture", "uint8"),
-        ("posture_confidence", "float"),
-        ("sources", "uint8"),
+        ("posture_probability", "float"),
+        ("motion", "uint8"),
+        ("motion_probability", "float"),
+        ("facing", "uint8"),
+        ("facing_probability", "float"),
+        ("gesture", "uint16"),
+        ("gesture_probability", "float"),
+        ("child_probability", "float"),
+        ("sources", "uint16"),
         ("measurement_age", "float"),
+        ("keypoints", "sequence<hrnet_pose_ros/Keypoint3D>"),
     ],
     "PersonArray": [
         ("header", "std_msgs/Header"),
         ("status", "uint8"),
+        ("reasons", "sequence<string>"),
         ("people", "sequence<hrnet_pose_ros/Person>"),
     ],
 }
 
-CONSTANTS: dict[str, dict[str, int]] = {
+CONSTANTS: dict[str, dict[str, int | str]] = {
     "Keypoint": {
         "NOSE": 0,
         "LEFT_EYE": 1,
@@ -123,14 +155,37 @@ CONSTANTS: dict[str, dict[str, int]] = {
         "RIGHT_ANKLE": 16,
     },
     "Skeleton": {"NO_DETECTION": 4294967295},
+    "SkeletonInfo": {
+        "CROP_REFERENCE": "reference",
+        "CROP_UDP": "udp",
+        "IDS_DETECTOR": "detector",
+        "IDS_ASSIGNED": "assigned",
+    },
     "Person": {
         "POSTURE_UNKNOWN": 0,
-        "STANDING": 1,
-        "WALKING": 2,
-        "CAMERA": 1,
-        "LIDAR": 2,
-        "ULTRASONIC": 4,
-        "IMU": 8,
+        "POSTURE_UPRIGHT": 1,
+        "POSTURE_SITTING": 2,
+        "POSTURE_CROUCHING": 3,
+        "POSTURE_LYING": 4,
+        "MOTION_UNKNOWN": 0,
+        "MOTION_STATIONARY": 1,
+        "MOTION_WALKING": 2,
+        "MOTION_RUNNING": 3,
+        "FACING_UNKNOWN": 0,
+        "FACING_TOWARDS": 1,
+        "FACING_AWAY": 2,
+        "FACING_LEFT": 3,
+        "FACING_RIGHT": 4,
+        "GESTURE_LEFT_HAND_RAISED": 1,
+        "GESTURE_RIGHT_HAND_RAISED": 2,
+        "SOURCE_GROUND": 1,
+        "SOURCE_BODY_LENGTH": 2,
+        "SOURCE_DEPTH": 4,
+        "SOURCE_LIDAR": 8,
+        "SOURCE_SCAN": 16,
+        "SOURCE_ULTRASONIC": 32,
+        "SOURCE_IMU": 64,
+        "SOURCE_ODOMETRY": 128,
     },
     "PersonArray": {"OK": 0, "DEGRADED": 1, "ERROR": 2},
 }
@@ -160,16 +215,29 @@ def test_constants(name: str) -> None:
 
 
 def test_joints_have_the_names_of_the_skeleton() -> None:
-    from hrnet_pose_ros.skeleton import JOINT_NAMES
+    from hrnet_pose_ros.skeleton import COCO17
 
     named = sorted(CONSTANTS["Keypoint"], key=CONSTANTS["Keypoint"].__getitem__)
-    assert [name.lower() for name in named] == list(JOINT_NAMES)
+    assert [name.lower() for name in named] == list(COCO17.joint_names)
+
+
+def hashes_of(package: str, name: str) -> dict[str, str]:
+    """RIHS01 hashes by type, of a message and of those nested in it, as built on this machine."""
+    path = Path(get_package_share_directory(package), "msg", f"{name}.json")
+    content = json.loads(path.read_text())["type_hashes"]
+    return {one["type_name"]: one["hash_string"] for one in content}
+
+
+def test_type_hashes_are_the_published_ones(root: Path) -> None:
+    """Types with another hash do not connect, and bags of them are not read."""
+    published = json.loads((root / "msg" / "type_hashes.json").read_text())
+    built = {
+        f"hrnet_pose_ros/msg/{name}": hashes_of(OURS, name)[f"hrnet_pose_ros/msg/{name}"]
+        for name in sorted(FIELDS)
+    }
+    assert built == published
 
 
 @pytest.mark.parametrize("name", VISION_MSGS_HASHES)
 def test_vision_msgs_is_the_published_one(name: str) -> None:
-    path = Path(get_package_share_directory("vision_msgs"), "msg", f"{name}.json")
-    hashes = {
-        one["type_name"]: one["hash_string"] for one in json.loads(path.read_text())["type_hashes"]
-    }
-    assert hashes[f"vision_msgs/msg/{name}"] == VISION_MSGS_HASHES[name]
+    assert hashes_of("vision_msgs", name)[f"vision_msgs/msg/{name}"] == VISION_MSGS_HASHES[name]

@@ -13,7 +13,6 @@ from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
-    from hrnet_pose_ros.coco.annotations import PersonAnnotations
     from hrnet_pose_ros.coco.uncertainty_check import ScoredSamples
     from hrnet_pose_ros.coco.uncertainty_samples import Samples
     from hrnet_pose_ros.engines.engine import EngineInfo
@@ -56,7 +55,6 @@ def add_calibrate(verbs: Verbs) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from hrnet_pose_ros.coco.annotations import read_annotations
     from hrnet_pose_ros.coco.uncertainty_report import report_lines, uncertainty_report
     from hrnet_pose_ros.coco.uncertainty_write import model_files, write_calibrations
     from hrnet_pose_ros.pose.uncertainty import calibration_key
@@ -65,11 +63,10 @@ def _calibrate(options: argparse.Namespace) -> None:
     keys = [calibration_key(choice.decoding, choice.flip_test) for choice in settings]
     files = model_files(options.model) if options.write else []  # before an engine takes its time
     _drop_damaged(files, keys)
-    annotations = read_annotations(options.annotations)
     found: dict[str, UncertaintyCalibration] = {}
     written: dict[str, Any] = {}
     for key, choice in zip(keys, settings, strict=True):
-        result = _of_setting(options, choice, key, annotations)
+        result = _of_setting(options, choice, key)
         if result is None:
             continue
         info, found[key], cases = result
@@ -104,9 +101,10 @@ def _settings(options: argparse.Namespace) -> list[EngineChoice]:
 
 
 def _of_setting(
-    options: argparse.Namespace, choice: EngineChoice, key: str, annotations: PersonAnnotations
+    options: argparse.Namespace, choice: EngineChoice, key: str
 ) -> tuple[EngineInfo, UncertaintyCalibration, dict[str, ScoredSamples]] | None:
     """The engine, its calibration, new or shipped, and the samples judged; None: none shipped."""
+    from hrnet_pose_ros.coco.annotations import read_annotations
     from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
     from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
     from hrnet_pose_ros.coco.uncertainty_check import cross_validated, score_samples
@@ -121,6 +119,7 @@ def _of_setting(
                 print(message, file=sys.stderr)
                 return None
             raise ValueError(f"{message}: fit one with hrnet_pose calibrate … --write")
+        annotations = read_annotations(options.annotations, engine.info.skeleton)
         boxes = ground_truth_boxes(annotations)
         samples = samples_of(
             annotations, estimate_dataset(engine, annotations, options.images, boxes)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from hrnet_pose_ros.coco.annotations import PersonAnnotations
     from hrnet_pose_ros.coco.measurement import Measurement
     from hrnet_pose_ros.coco.person_boxes import PersonBoxes
+    from hrnet_pose_ros.engines.engine import EngineInfo
+    from hrnet_pose_ros.skeleton import SkeletonDefinition
+
+    EvaluationData = tuple[PersonAnnotations, PersonBoxes, str]
 
 
 def add_evaluate(verbs: Verbs) -> None:
@@ -54,12 +60,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_data(options: argparse.Namespace) -> tuple[PersonAnnotations, PersonBoxes, str]:
-    """Annotations, boxes, and in words where the boxes are from."""
+def read_data(options: argparse.Namespace, skeleton: SkeletonDefinition) -> EvaluationData:
+    """Annotations of a model's joints, boxes, and in words where the boxes are from."""
     from hrnet_pose_ros.coco.annotations import read_annotations
     from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes, read_detections
 
-    annotations = read_annotations(options.annotations)
+    annotations = read_annotations(options.annotations, skeleton)
     if not options.images.is_dir():
         raise ValueError(f"--images '{options.images}' is not a folder")
     if options.boxes is not None:
@@ -75,14 +81,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     choice = EngineChoice.of(options)
     other = choice.changed(options.against) if options.against is not None else None
-    annotations, boxes, box_source = read_data(options)
+    read = lru_cache(lambda skeleton: read_data(options, skeleton))  # once for both models
+    first = _measured(choice, options, read)
+    annotations, boxes, box_source = read(first.info.skeleton)
     images = len(set(boxes.image_index.tolist()))
     data_words = f"{options.annotations.name} ({images} images, {len(boxes)} boxes; {box_source})"
 
-    first = _measured(choice, options, annotations, boxes)
     measured = [first]
     report: dict[str, Any] = {
-        "engine": asdict(first.info),
+        "engine": _engine_json(first.info),
         "annotations": str(options.annotations),
         "boxes": box_source,
         "images": images,
@@ -92,12 +99,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     }
     words = []
     if other is not None:
-        second = _measured(other, options, annotations, boxes)
+        second = _measured(other, options, read)
         measured.append(second)
         difference = pose_difference(first.data, second.data)
         change = {n: second.scores.values[n] - value for n, value in first.scores.values.items()}
         report["against"] = {
-            "engine": asdict(second.info),
+            "engine": _engine_json(second.info),
             "scores": second.scores.values,
             "change": change,
             "difference": difference,
@@ -125,16 +132,20 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _measured(
     choice: EngineChoice,
     options: argparse.Namespace,
-    annotations: PersonAnnotations,
-    boxes: PersonBoxes,
+    read: Callable[[SkeletonDefinition], EvaluationData],
 ) -> Measurement:
     from hrnet_pose_ros.coco.measurement import measure
 
     engine = choice.make()
     try:
+        annotations, boxes, _ = read(engine.info.skeleton)
         return measure(engine, annotations, options.images, boxes)
     finally:
         engine.close()
+
+
+def _engine_json(info: EngineInfo) -> dict[str, Any]:
+    return asdict(info) | {"skeleton": info.skeleton.name}
 
 
 def _difference_in_words(

@@ -47,6 +47,12 @@ def add_export(verbs: Verbs) -> None:
         "--target-sigma", type=float, choices=TARGET_SIGMAS, help="of the training targets, cells"
     )
     parser.add_argument(
+        "--skeleton",
+        metavar="NAME|FILE.yaml",
+        help="the joints of the weights: a shipped definition or your own (default: as published, "
+        "as trained, or coco17)",
+    )
+    parser.add_argument(
         "--flip-shift",
         action=argparse.BooleanOptionalAction,
         help="whether a flip test shifts the mirrored heatmap one column (default: as published, "
@@ -76,6 +82,7 @@ def _export(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.model_files.find import find_checkpoint, metadata_beside
     from hrnet_pose_ros.model_files.folders import user_models_folder
     from hrnet_pose_ros.model_files.model_file import ONNX
+    from hrnet_pose_ros.skeleton import find_skeleton
 
     if options.output is not None and options.output.suffix != ONNX:
         raise ValueError(f"the output must end in {ONNX}, got '{options.output}'")
@@ -98,6 +105,8 @@ def _export(options: argparse.Namespace) -> None:
     facts |= {
         name: getattr(options, name) for name in EXPORT_FACTS if getattr(options, name) is not None
     }
+    if options.skeleton is not None:
+        facts["skeleton"] = find_skeleton(options.skeleton)
     try:
         from hrnet_pose_ros.network.export import export_onnx
         from hrnet_pose_ros.network.export_end2end import export_end2end_graph
@@ -117,7 +126,8 @@ def _export(options: argparse.Namespace) -> None:
         made = ""
     print(
         f"{output}: {made}{metadata.configuration}, "
-        f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.colour_order} weights, "
+        f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.skeleton.joints} joints "
+        f"({metadata.skeleton.name}), {metadata.colour_order} weights, "
         f"sigma {metadata.target_sigma:g}, checked against PyTorch"
         + (f"; calibrated for {', '.join(metadata.calibrations)}" if metadata.calibrations else "")
     )

@@ -13,6 +13,8 @@ from hrnet_pose_ros.cli.train import ANNOTATIONS, IMAGES, data_place
 if TYPE_CHECKING:
     import numpy as np
 
+    from hrnet_pose_ros.model_files.metadata import ModelMetadata
+
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 # Half of them calibrate, half judge; more than these change neither.
 MOST_PERSONS = 800
@@ -80,7 +82,7 @@ def _quantize(options: argparse.Namespace) -> None:
     file = ModelFile.read(options.model)
     for_tensorrt = file.kind == "end2end"
     model = file.end2end().model if for_tensorrt else file.heatmaps()
-    crops, pictures = _persons(options, model.input_size)
+    crops, pictures = _persons(options, model)
     try:
         judges = split_persons(pictures)
     except ValueError as error:
@@ -99,14 +101,12 @@ def _quantize(options: argparse.Namespace) -> None:
     print(f"{options.output}: {model.name} in int8 for {engine}, {change}")
 
 
-def _persons(
-    options: argparse.Namespace, input_size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def _persons(options: argparse.Namespace, model: ModelMetadata) -> tuple[np.ndarray, np.ndarray]:
     """Crops ``[N, H, W, 3]`` and which picture ``[N]`` each is from."""
     import numpy as np
 
     if options.crops is not None:
-        crops = load_crops(options.crops, input_size)
+        crops = load_crops(options.crops, model.input_size)
         return crops, np.arange(len(crops))
     from hrnet_pose_ros.coco.annotations import read_annotations
     from hrnet_pose_ros.coco.person_crops import person_crops
@@ -114,7 +114,8 @@ def _persons(
     annotations, images = map(Path, data_place(options.data))
     if not images.is_dir():
         raise ValueError(f"--data '{options.data}': there is no folder '{images}'")
-    return person_crops(read_annotations(annotations), images, input_size, MOST_PERSONS)
+    labelled = read_annotations(annotations, model.skeleton)
+    return person_crops(labelled, images, model.input_size, MOST_PERSONS)
 
 
 def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads COCO key point annotation files into arrays.
 
-Training and evaluation both use `read_annotations`.
+Training and evaluation both use `read_annotations`. The joints are those of the model; their places
+in the file follow from the names in the file's category.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition, find_skeleton
+
+# Where COCO-WholeBody's annotations keep the joints beyond COCO's 17, in the order of the skeleton
+# "wholebody133"; their category lists only the 17.
+WHOLEBODY_PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
 class AnnotationError(ValueError):
@@ -45,9 +50,11 @@ class PersonAnnotations:
     crowd
         bool ``[N]``: the annotation is a group, not a person.
     keypoints
-        float64 ``[N, 17, 2]``: x and y in image pixels; (0, 0) where not labelled.
+        float64 ``[N, J, 2]``: x and y in image pixels; (0, 0) where not labelled.
     visibility
-        uint8 ``[N, 17]``: 0 not labelled, 1 labelled but hidden, 2 visible.
+        uint8 ``[N, J]``: 0 not labelled, 1 labelled but hidden, 2 visible.
+    skeleton
+        The definition of the J joints.
     """
 
     path: Path
@@ -61,31 +68,38 @@ class PersonAnnotations:
     crowd: np.ndarray
     keypoints: np.ndarray
     visibility: np.ndarray
+    skeleton: SkeletonDefinition = COCO17
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def labelled(self) -> np.ndarray:
-        """bool ``[N, 17]``: the joint is labelled."""
+        """bool ``[N, J]``: the joint is labelled."""
         return self.visibility > 0
 
 
-def read_annotations(path: str | Path) -> PersonAnnotations:
+def read_annotations(path: str | Path, skeleton: SkeletonDefinition = COCO17) -> PersonAnnotations:
     """Read a file in COCO's key point format.
+
+    Parameters
+    ----------
+    skeleton
+        The joints to read. The file's category must name all of them, in any order; other joints
+        of the file are left out. COCO-WholeBody's files are read as they are published.
 
     Raises
     ------
     AnnotationError
-        The file does not exist, is not JSON or has another skeleton, or an entry lacks a field, has
+        The file does not exist, is not JSON or lacks a joint, or an entry lacks a field, has
         the wrong number of values, is not finite, or refers to an image that is not in the file.
     """
     path = Path(path)
     content = _read_json(path)
-    _check_skeleton(content["categories"], path)
+    names, fields = _joints_in(content, path, skeleton)
     images = _records(content["images"], ("id", "file_name", "width", "height"), "image", path)
     persons = _records(
-        content["annotations"], ("id", "image_id", "bbox", "keypoints"), "annotation", path
+        content["annotations"], ("id", "image_id", "bbox", *fields), "annotation", path
     )
     place = {image["id"]: index for index, image in enumerate(images)}
     if len(place) < len(images):
@@ -97,7 +111,9 @@ def read_annotations(path: str | Path) -> PersonAnnotations:
                 "which the file does not list"
             )
     boxes = _numbers(persons, "bbox", 4, path)
-    points = _numbers(persons, "keypoints", 3 * JOINTS, path).reshape(-1, JOINTS, 3)
+    points = _points(persons, names, fields, path)
+    if tuple(names) != skeleton.joint_names:
+        points = points[:, [names.index(name) for name in skeleton.joint_names]]
     return PersonAnnotations(
         path=path,
         image_ids=np.array([image["id"] for image in images], np.int64),
@@ -112,8 +128,18 @@ def read_annotations(path: str | Path) -> PersonAnnotations:
         ),
         crowd=np.array([bool(person.get("iscrowd", 0)) for person in persons], bool),
         keypoints=np.ascontiguousarray(points[:, :, :2]),
-        visibility=points[:, :, 2].astype(np.uint8),
+        visibility=np.ceil(points[:, :, 2]).astype(np.uint8),
+        skeleton=skeleton,
     )
+
+
+def labels_of(
+    person: dict[str, Any], names: list[str], fields: tuple[str, ...], skeleton: SkeletonDefinition
+) -> list[float]:
+    """The labels of one annotation, x, y, v of each of the skeleton's joints."""
+    flat = [value for field in fields for value in person[field]]
+    places = [names.index(name) for name in skeleton.joint_names]
+    return [value for place in places for value in flat[3 * place : 3 * place + 3]]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -132,12 +158,56 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_skeleton(categories: Any, path: Path) -> None:
-    names = [category.get("keypoints") for category in categories if isinstance(category, dict)]
-    if list(JOINT_NAMES) not in names:
+def joints_in(
+    content: dict[str, Any], skeleton: SkeletonDefinition
+) -> tuple[list[str], tuple[str, ...]]:
+    """The joints that a file labels, in its order, and the fields of an annotation with the labels.
+
+    The first category that has all joints of the skeleton; if none has, the one that lacks the
+    fewest. Without any category of key points there are no names.
+    """
+    fields: tuple[str, ...] = ("keypoints",)
+    listed = [
+        [str(name) for name in category["keypoints"]]
+        for category in content["categories"]
+        if isinstance(category, dict) and isinstance(category.get("keypoints"), list)
+    ]
+    persons = content["annotations"]
+    whole = list(COCO17.joint_names) in listed and bool(persons)
+    if whole and all(isinstance(p, dict) and p.keys() >= {*WHOLEBODY_PARTS} for p in persons):
+        listed.append(list(find_skeleton("wholebody133").joint_names))
+    names = min(listed, key=lambda one: len(set(skeleton.joint_names) - set(one)), default=[])
+    if whole and len(names) == find_skeleton("wholebody133").joints and "foot_kpts" in persons[0]:
+        fields = (*fields, *WHOLEBODY_PARTS)
+    return names, fields
+
+
+def _joints_in(
+    content: dict[str, Any], path: Path, skeleton: SkeletonDefinition
+) -> tuple[list[str], tuple[str, ...]]:
+    names, fields = joints_in(content, skeleton)
+    missing = [name for name in skeleton.joint_names if name not in names]
+    if missing:
+        which = "COCO's 17 joints" if skeleton == COCO17 else f"the joints of '{skeleton.name}'"
+        shown = ", ".join(missing[:4]) + (", …" if len(missing) > 4 else "")
         raise AnnotationError(
-            f"'{path}' has no category with COCO's {JOINTS} joints (person_keypoints files do)"
+            f"'{path}' has no category with {which}: it lacks {len(missing)} of them ({shown}); "
+            "the names in the category's 'keypoints' must be those of the model's skeleton"
         )
+    return names, fields
+
+
+def _points(
+    persons: list[dict[str, Any]], names: list[str], fields: tuple[str, ...], path: Path
+) -> np.ndarray:
+    """float64 ``[N, F, 3]``: the labels of the F joints in the file."""
+    counts = [3 * len(names)]
+    if len(fields) > 1:  # 17 joints of the body, 6 of the feet, 68 of the face, 21 of each hand
+        counts = [51, 18, 204, 63, 63]
+    parts = [
+        _numbers(persons, field, count, path) for field, count in zip(fields, counts, strict=True)
+    ]
+    return np.concatenate(parts, axis=1).reshape(-1, len(names), 3)
 
 
 def _records(entries: Any, fields: tuple[str, ...], what: str, path: Path) -> list[dict[str, Any]]:

@@ -36,10 +36,12 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The two were not estimated on the same boxes.
+        The two were not estimated on the same boxes, or their skeletons differ.
     """
     if not np.array_equal(a.boxes.boxes, b.boxes.boxes):
         raise ValueError("the two engines were not run on the same boxes")
+    if different := a.poses.skeleton.differences(b.poses.skeleton):
+        raise ValueError(f"the two models have different skeletons: {different}")
     both = a.poses.valid & b.poses.valid
     moved = np.linalg.norm(
         a.poses.keypoints.astype(np.float64) - b.poses.keypoints.astype(np.float64), axis=-1
@@ -48,7 +50,7 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
     px, cells = moved[both], (moved / cell_px[:, None])[both]
     counted = a.poses.valid & (a.poses.scores > PERSON_SCORE_THRESHOLD)
     areas = PERSON_TO_BOX * a.boxes.boxes[:, 2:].prod(axis=1)
-    similar = oks(a.poses.keypoints, b.poses.keypoints, areas, counted)
+    similar = oks(a.poses.keypoints, b.poses.keypoints, areas, counted, a.poses.skeleton)
     similar = similar[np.isfinite(similar)]
     return {
         "joints": int(both.sum()),

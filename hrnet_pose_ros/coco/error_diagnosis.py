@@ -29,7 +29,6 @@ import numpy as np
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.pose.oks import oks
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED, OKS_SIGMAS
 
 ERROR_TYPES = ("good", "jitter", "inversion", "swap", "miss")
 GOOD, JITTER, INVERSION, SWAP, MISS = range(5)
@@ -52,9 +51,9 @@ class Matches:
     oks
         float64 ``[K]``.
     similarities
-        float64 ``[K, 17]``: of each key point with its own label; NaN if not labelled.
+        float64 ``[K, J]``: of each key point with its own label; NaN if not labelled.
     errors
-        int64 ``[K, 17]``: indices into `ERROR_TYPES`, or `NOT_LABELLED`.
+        int64 ``[K, J]``: indices into `ERROR_TYPES`, or `NOT_LABELLED`.
     unmatched_persons
         Labelled persons without a result.
     """
@@ -74,6 +73,8 @@ def match_results(annotations: PersonAnnotations, data: DatasetPoses) -> Matches
     the highest OKS if that is at least `MATCH_OKS`. Crowds and persons without a labelled joint
     are ignored.
     """
+    skeleton = annotations.skeleton
+    joints = skeleton.joints
     countable = ~annotations.crowd & annotations.labelled.any(axis=1) & (annotations.areas > 0)
     free = countable.copy()
     pairs: list[tuple[int, int, float]] = []
@@ -82,12 +83,13 @@ def match_results(annotations: PersonAnnotations, data: DatasetPoses) -> Matches
         persons = np.flatnonzero(free & same)
         if not len(persons):
             continue
-        points = np.broadcast_to(data.poses.keypoints[pose], (len(persons), JOINTS, 2))
+        points = np.broadcast_to(data.poses.keypoints[pose], (len(persons), joints, 2))
         similar = oks(
             points,
             annotations.keypoints[persons],
             annotations.areas[persons],
             annotations.labelled[persons],
+            skeleton,
         )
         best = int(similar.argmax())
         if similar[best] >= MATCH_OKS:
@@ -95,8 +97,8 @@ def match_results(annotations: PersonAnnotations, data: DatasetPoses) -> Matches
             pairs.append((int(persons[best]), int(pose), float(similar[best])))
     persons = np.array([pair[0] for pair in pairs], np.int64)
     poses = np.array([pair[1] for pair in pairs], np.int64)
-    similarities = np.full((len(pairs), JOINTS), np.nan)
-    errors = np.full((len(pairs), JOINTS), NOT_LABELLED)
+    similarities = np.full((len(pairs), joints), np.nan)
+    errors = np.full((len(pairs), joints), NOT_LABELLED)
     for row, (person, pose, _) in enumerate(pairs):
         points = data.poses.keypoints[pose].astype(np.float64)
         same = annotations.image_index == annotations.image_index[person]
@@ -111,25 +113,25 @@ def match_results(annotations: PersonAnnotations, data: DatasetPoses) -> Matches
 def _errors(
     annotations: PersonAnnotations, person: int, others: np.ndarray, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities and errors ``[17]`` of one result's key points ``[17, 2]``."""
-    labelled = annotations.labelled[person]
-    falloff = 2 * annotations.areas[person] * (2 * OKS_SIGMAS) ** 2  # [17]
+    """Similarities and errors ``[J]`` of one result's key points ``[J, 2]``."""
+    labelled, mirrored = annotations.labelled[person], annotations.skeleton.mirrored
+    falloff = 2 * annotations.areas[person] * (2 * annotations.skeleton.sigmas) ** 2  # [J]
 
     def similarity(persons: np.ndarray, joints: np.ndarray) -> np.ndarray:
-        """``[P, 17]`` with these joints of persons ``[P]``; 0 if a joint is not labelled."""
+        """``[P, J]`` with these joints of persons ``[P]``; 0 if a joint is not labelled."""
         squared = ((annotations.keypoints[persons][:, joints] - points) ** 2).sum(axis=-1)
         known = annotations.labelled[persons][:, joints] & np.isfinite(squared)
         return np.where(known, np.exp(-np.where(known, squared, 0) / falloff), 0.0)
 
-    joints = np.arange(JOINTS)
+    joints = np.arange(len(labelled))
     own = similarity(np.array([person]), joints)[0]
-    # The nose is its own mirror joint, which is not an inversion.
-    inverted = np.where(joints == MIRRORED, 0, similarity(np.array([person]), MIRRORED)[0])
-    swapped = np.zeros(JOINTS)
+    # A joint that is its own mirror joint, as the nose, is not inverted.
+    inverted = np.where(joints == mirrored, 0, similarity(np.array([person]), mirrored)[0])
+    swapped = np.zeros(len(joints))
     if len(others):
-        both = np.concatenate([similarity(others, joints), similarity(others, MIRRORED)])
+        both = np.concatenate([similarity(others, joints), similarity(others, mirrored)])
         swapped = both.max(axis=0)
-    errors = np.full(JOINTS, MISS)
+    errors = np.full(len(joints), MISS)
     errors[np.maximum(inverted, swapped) >= NEAR_SIMILARITY] = SWAP
     errors[(inverted >= NEAR_SIMILARITY) & (inverted >= swapped)] = INVERSION
     errors[own >= NEAR_SIMILARITY] = JITTER
@@ -139,6 +141,6 @@ def _errors(
 
 
 def error_fractions(matches: Matches) -> np.ndarray:
-    """float64 ``[17, 5]``: the fraction of each error type among the labels of each joint."""
+    """float64 ``[J, 5]``: the fraction of each error type among the labels of each joint."""
     counts = np.stack([(matches.errors == kind).sum(axis=0) for kind in range(len(ERROR_TYPES))], 1)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.coco.error_diagnosis import ERROR_TYPES, MATCH_OKS, error_fractions
-from hrnet_pose_ros.coco.left_right import OUTCOMES, PAIR_NAMES
+from hrnet_pose_ros.coco.left_right import OUTCOMES, pair_names
 from hrnet_pose_ros.coco.measurement import Measurement
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 ALL = "all"
 _NOTHING = "–"  # no labelled joint or no evaluated pair
@@ -24,7 +24,7 @@ def error_tables(measured: Sequence[Measurement]) -> str:
     """Both tables for one measurement or for two side by side, in percent."""
     labelled = [_labelled(one) for one in measured]
     kinds = [_with_all(error_fractions(one.matches), one) for one in measured]
-    names = [name.replace("_", " ") for name in JOINT_NAMES]
+    names = [name.replace("_", " ") for name in _skeleton(measured[0]).joint_names]
     lost = " → ".join(str(one.matches.unmatched_persons) for one in measured)
     return "\n\n".join(
         (
@@ -37,7 +37,7 @@ def error_tables(measured: Sequence[Measurement]) -> str:
             ),
             _table(
                 ("pair", "evaluated", *OUTCOMES),
-                PAIR_NAMES,
+                pair_names(_skeleton(measured[0])),
                 [one.left_right.evaluated for one in measured],
                 [one.left_right.fractions for one in measured],
             ),
@@ -48,13 +48,16 @@ def error_tables(measured: Sequence[Measurement]) -> str:
 def errors_for_json(measured: Measurement) -> dict[str, Any]:
     """``errors``, ``labelled_joints`` by joint and ``left_right`` by pair, for JSON."""
     fractions, evaluated = measured.left_right.fractions, measured.left_right.evaluated
+    skeleton = _skeleton(measured)
     return {
         "errors": {
             joint: dict(zip(ERROR_TYPES, kinds.tolist(), strict=True))
-            for joint, kinds in zip(JOINT_NAMES, error_fractions(measured.matches), strict=True)
+            for joint, kinds in zip(
+                skeleton.joint_names, error_fractions(measured.matches), strict=True
+            )
         },
         "labelled_joints": dict(
-            zip((*JOINT_NAMES, ALL), _labelled(measured).tolist(), strict=True)
+            zip((*skeleton.joint_names, ALL), _labelled(measured).tolist(), strict=True)
         ),
         "left_right": {
             pair: {"evaluated": int(evaluated[place])}
@@ -62,20 +65,24 @@ def errors_for_json(measured: Measurement) -> dict[str, Any]:
                 outcome.replace(" ", "_"): None if np.isnan(fraction) else float(fraction)
                 for outcome, fraction in zip(OUTCOMES, fractions[place], strict=True)
             }
-            for place, pair in enumerate(PAIR_NAMES)
+            for place, pair in enumerate(pair_names(skeleton))
         },
         "persons_without_result": measured.matches.unmatched_persons,
     }
 
 
+def _skeleton(measured: Measurement) -> SkeletonDefinition:
+    return measured.data.poses.skeleton
+
+
 def _labelled(measured: Measurement) -> np.ndarray:
-    """int64 ``[18]``: number of labelled joints of matched persons, by joint and in total."""
+    """int64 ``[J + 1]``: number of labelled joints of matched persons, by joint and in total."""
     counts = (measured.matches.errors >= 0).sum(axis=0)
     return np.append(counts, counts.sum())
 
 
 def _with_all(fractions: np.ndarray, measured: Measurement) -> np.ndarray:
-    """float64 ``[18, 5]``: with the fractions over all joints appended; NaN if none is labelled."""
+    """float64 ``[J + 1, 5]``: the fractions over all joints appended; NaN if none is labelled."""
     labelled = _labelled(measured)
     total = (fractions * labelled[:-1, None]).sum(axis=0) / max(int(labelled[-1]), 1)
     return np.where(labelled[:, None], np.vstack([fractions, total]), np.nan)

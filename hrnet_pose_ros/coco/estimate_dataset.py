@@ -63,11 +63,15 @@ def estimate_dataset(
     Raises
     ------
     ValueError
-        There are no boxes, or an image is missing, unreadable, or not of the annotated size.
+        There are no boxes, the annotations were read for another skeleton, or an image is missing,
+        unreadable, or not of the annotated size.
     """
     if not len(boxes):
         raise ValueError(f"there are no person boxes to estimate in '{annotations.path}'")
     found, places = np.unique(boxes.image_index, return_index=True)
+    skeleton = engine.info.skeleton
+    if different := annotations.skeleton.differences(skeleton):
+        raise ValueError(f"the annotations and the model have different skeletons: {different}")
     parts = []
     frames = read_images(annotations, images, found)
     bar = progress(engine.info.model, "image", len(found), frames)

@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.coco.annotations import joints_in, labels_of
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
+
 # In the order in which COCO's evaluators return them.
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
@@ -42,7 +45,11 @@ class Scores:
     precisions: np.ndarray
 
 
-def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]]) -> Scores:
+def evaluate_results(
+    annotation_file: str | Path,
+    results: list[dict[str, Any]],
+    skeleton: SkeletonDefinition = COCO17,
+) -> Scores:
     """Compare results in COCO's format with an annotation file.
 
     Parameters
@@ -52,6 +59,8 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
     results
         Key point results in COCO's format; may be empty. If the first has a ``bbox``, all must
         have one, and COCO's evaluators use its area as the person's area (`coco_results`).
+    skeleton
+        The joints of the results; labels are taken by their names, sigmas from here.
 
     Raises
     ------
@@ -65,10 +74,12 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
             f"the evaluation needs faster-coco-eval ({error}): pip install 'hrnet_pose_ros[coco]'"
         ) from error
     with contextlib.redirect_stdout(io.StringIO()):  # the evaluator prints
-        truth = COCO(_complete(Path(annotation_file)))
+        truth = COCO(_complete(Path(annotation_file), skeleton))
         # loadRes does not accept an empty list; precision and recall are 0 then.
         found = truth.loadRes([dict(one) for one in results]) if results else COCO()
-        evaluation = COCOeval_faster(truth, found, "keypoints")
+        evaluation = COCOeval_faster(
+            truth, found, "keypoints", kpt_oks_sigmas=list(skeleton.oks_sigmas)
+        )
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -81,9 +92,21 @@ def evaluate_results(annotation_file: str | Path, results: list[dict[str, Any]])
     )
 
 
-def _complete(path: Path) -> dict[str, Any]:
-    """The annotations with optional fields filled in: area of the box and number of labels."""
+def _complete(path: Path, skeleton: SkeletonDefinition) -> dict[str, Any]:
+    """The annotations of a skeleton's joints, with optional fields filled in.
+
+    Those are the area of the box and the number of labels.
+    """
     content: dict[str, Any] = json.loads(path.read_bytes())
+    names, fields = joints_in(content, skeleton)
+    if tuple(names) != skeleton.joint_names:
+        for person in content["annotations"]:
+            person["keypoints"] = labels_of(person, names, fields, skeleton)
+            person.pop("num_keypoints", None)
+    elif len(fields) > 1:
+        for person in content["annotations"]:
+            person["keypoints"] = [value for field in fields for value in person[field]]
+            person.pop("num_keypoints", None)
     for person in content["annotations"]:
         person.setdefault("area", person["bbox"][2] * person["bbox"][3])
         person.setdefault("iscrowd", 0)

@@ -19,11 +19,11 @@ from hrnet_pose_ros.coco.error_diagnosis import (
 )
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
 from hrnet_pose_ros.coco.evaluation import Scores
-from hrnet_pose_ros.coco.left_right import OUTCOMES, PAIR_NAMES
+from hrnet_pose_ros.coco.left_right import OUTCOMES, pair_names
 from hrnet_pose_ros.coco.measurement import Measurement
 from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_close_up
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 WORST_PERSONS = 12
 CLOSE_UP = (420, 560)  # width, height
@@ -68,13 +68,14 @@ def write_plots(
     folder.mkdir(parents=True, exist_ok=True)
     plt = pyplot()
     first = measured[0]
+    skeleton = annotations.skeleton
     written = [
         _precision_recall(plt, folder / "precision_recall.png", first.title, first.scores),
-        _joints(plt, folder / "joints.png", first.title, first.matches),
+        _joints(plt, folder / "joints.png", first.title, first.matches, skeleton),
         _stacked(
             plt,
             folder / "errors.png",
-            [name.replace("_", " ") for name in JOINT_NAMES],
+            [name.replace("_", " ") for name in skeleton.joint_names],
             dict(zip(ERROR_TYPES, ERROR_COLOURS, strict=True)),
             [(one.title, error_fractions(one.matches)) for one in measured],
             "fraction of labelled joints",
@@ -82,7 +83,7 @@ def write_plots(
         _stacked(
             plt,
             folder / "left_right.png",
-            PAIR_NAMES,
+            pair_names(skeleton),
             dict(zip(OUTCOMES, OUTCOME_COLOURS, strict=True)),
             [(one.title, np.nan_to_num(one.left_right.fractions)) for one in measured],
             "fraction of evaluated persons",
@@ -105,18 +106,20 @@ def _precision_recall(plt: Any, path: Path, title: str, scores: Scores) -> Path:
     return _saved(plt, figure, path)
 
 
-def _joints(plt: Any, path: Path, title: str, matches: Matches) -> Path:
+def _joints(
+    plt: Any, path: Path, title: str, matches: Matches, skeleton: SkeletonDefinition
+) -> Path:
     labelled = np.isfinite(matches.similarities)
     counts = np.maximum(labelled.sum(axis=0), 1)
     mean = np.where(labelled, matches.similarities, 0).sum(axis=0) / counts
     near = (labelled & (matches.similarities >= NEAR_SIMILARITY)).sum(axis=0) / counts
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    places = np.arange(JOINTS)
+    figure, axes = plt.subplots(figsize=(_plot_width(skeleton.joints), 4.5), layout="constrained")
+    places = np.arange(skeleton.joints)
     axes.bar(places - 0.2, mean, 0.4, label="mean OKS term", color="#3b7dd8")
     axes.bar(
         places + 0.2, near, 0.4, label=f"fraction with at least {NEAR_SIMILARITY}", color="#9cc3f0"
     )
-    axes.set_xticks(places, [name.replace("_", " ") for name in JOINT_NAMES], rotation=60)
+    axes.set_xticks(places, [name.replace("_", " ") for name in skeleton.joint_names], rotation=60)
     axes.set(ylim=(0, 1), title=f"{title}: labelled joints of matched persons")
     axes.legend()
     axes.grid(axis="y", alpha=0.3)
@@ -133,7 +136,11 @@ def _stacked(
 ) -> Path:
     """Stacked bars of fractions ``[names, kinds]`` with one panel per (title, fractions)."""
     figure, all_axes = plt.subplots(
-        1, len(panels), figsize=(9 * len(panels), 4.5), layout="constrained", squeeze=False
+        1,
+        len(panels),
+        figsize=(_plot_width(len(names)) * len(panels), 4.5),
+        layout="constrained",
+        squeeze=False,
     )
     places = np.arange(len(names))
     for axes, (title, fractions) in zip(all_axes[0], panels, strict=True):
@@ -145,6 +152,11 @@ def _stacked(
         axes.set(ylim=(0, 1), ylabel=what, title=title)
         axes.legend(ncols=len(colours), loc="lower center")
     return _saved(plt, figure, path)
+
+
+def _plot_width(bars: int) -> float:
+    """Width of a plot in inches: names of 17 joints fit into 9, others need as much room each."""
+    return max(9.0, bars * 9 / 25)
 
 
 def _saved(plt: Any, figure: Any, path: Path) -> Path:
@@ -190,6 +202,9 @@ def _labels(annotations: PersonAnnotations, person: int) -> Poses:
             np.float32
         ),
         scores=labelled.astype(np.float32),
-        covariances=np.tile(np.float32(1e-6) * np.eye(2, dtype=np.float32), (1, JOINTS, 1, 1)),
+        covariances=np.tile(
+            np.float32(1e-6) * np.eye(2, dtype=np.float32), (1, labelled.shape[1], 1, 1)
+        ),
         valid=labelled,
+        skeleton=annotations.skeleton,
     )

@@ -33,19 +33,27 @@ import numpy as np
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.error_diagnosis import NEAR_SIMILARITY, Matches
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
-from hrnet_pose_ros.skeleton import JOINT_NAMES, MIRROR_PAIRS, OKS_SIGMAS
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 OUTCOMES = ("both right", "both on one", "exchanged", "elsewhere")
 BOTH_RIGHT, BOTH_ON_ONE, EXCHANGED, ELSEWHERE = range(4)
 NOT_EVALUATED = -1
 
-# Names of `MIRROR_PAIRS`, in the same order: eyes, ears, … ankles.
-PAIR_NAMES = tuple(JOINT_NAMES[left].removeprefix("left_") + "s" for left, _ in MIRROR_PAIRS)
+
+def pair_names(skeleton: SkeletonDefinition) -> tuple[str, ...]:
+    """Names of a skeleton's mirror pairs, in their order: eyes, ears, … ankles."""
+    names = skeleton.joint_names
+    return tuple(
+        names[left].removeprefix("left_") + "s"
+        if names[left].startswith("left_")
+        else f"{names[left]}, {names[right]}"
+        for left, right in skeleton.mirror_pairs
+    )
 
 
 @dataclass(frozen=True)
 class LeftRight:
-    """The outcomes of K results matched with labelled persons, P = 8 pairs each.
+    """The outcomes of K results matched with labelled persons, with P mirror pairs each.
 
     Attributes
     ----------
@@ -70,13 +78,16 @@ class LeftRight:
 
 def left_right(annotations: PersonAnnotations, data: DatasetPoses, matches: Matches) -> LeftRight:
     """Where the key points of each mirror pair lie, for results matched by `match_results`."""
-    pairs = np.array(MIRROR_PAIRS)  # [P, 2]
+    skeleton = annotations.skeleton
+    pairs = np.array(skeleton.mirror_pairs, np.int64).reshape(-1, 2)  # [P, 2]
     places = annotations.keypoints[matches.persons][:, pairs]  # [K, P, 2, 2]
     labelled = annotations.labelled[matches.persons][:, pairs].all(axis=2)
     points = data.poses.keypoints[matches.poses].astype(np.float64)[:, pairs]
     valid = data.poses.valid[matches.poses][:, pairs]
     areas = annotations.areas[matches.persons][:, None]
-    reach = -2 * np.log(NEAR_SIMILARITY) * areas * (2 * OKS_SIGMAS[pairs[:, 0]]) ** 2  # [K, P] px²
+    reach = (
+        -2 * np.log(NEAR_SIMILARITY) * areas * (2 * skeleton.sigmas[pairs[:, 0]]) ** 2
+    )  # [K, P] px²
 
     apart = ((places[:, :, 0] - places[:, :, 1]) ** 2).sum(axis=-1) > reach
     squared = ((points[:, :, :, None] - places[:, :, None]) ** 2).sum(axis=-1)  # point, place

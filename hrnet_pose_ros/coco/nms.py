@@ -47,6 +47,7 @@ def oks_nms(
             poses.keypoints[rest],
             (areas[best] + areas[rest]) / 2,
             poses.valid[best] | poses.valid[rest],
+            poses.skeleton,
         )
         order = rest[~(similar > threshold)]  # NaN if no joint is valid: the pose is kept
     return np.array(kept, np.int64)

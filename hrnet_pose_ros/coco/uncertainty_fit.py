@@ -28,7 +28,7 @@ import numpy as np
 from hrnet_pose_ros.coco.uncertainty_samples import Samples, quadratic, squared_distances
 from hrnet_pose_ros.pose.evidence import EVIDENCE
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, shift_log_odds
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 # Squared Mahalanobis distance that contains this fraction of a 2D Gaussian: -2·ln(1 - coverage).
 COVERAGES = (0.5, 0.9)
@@ -36,7 +36,7 @@ LIMITS: np.ndarray = -2 * np.log1p(-np.array(COVERAGES))
 # The size is chosen to minimise the larger deviation from the two coverages, in these units.
 _SIZE_UNITS = (0.05, 0.02)
 
-# Fewer labelled joints than this are not enough for the spreads of 17 joints.
+# Fewer labelled joints than this are not enough for the spreads of the joints.
 MIN_SAMPLES = 200
 # A pair of joints with fewer samples uses the factors fitted to all joints together.
 MIN_PAIR_SAMPLES = 40
@@ -64,9 +64,11 @@ MIN_PEAK_LOG_ODDS = 0.1
 RATIOS: np.ndarray = np.geomspace(1e-5, 1.0, 26)
 SIZES: np.ndarray = np.geomspace(0.02, 20.0, 61)  # in multiples of the median squared distance
 
-# Each joint with its mirror joint; the nose with itself.
-_PAIRS = [[joint, int(MIRRORED[joint])] for joint in range(JOINTS) if joint <= MIRRORED[joint]]
-_PAIR_OF: np.ndarray = np.minimum(np.arange(JOINTS), MIRRORED)
+
+def _pairs(skeleton: SkeletonDefinition) -> list[list[int]]:
+    """Each joint with its mirror joint; one in the middle, as the nose, with itself."""
+    mirrored = skeleton.mirrored.tolist()
+    return [[joint, other] for joint, other in enumerate(mirrored) if joint <= other]
 
 
 def fit_uncertainty(samples: Samples, origin: str) -> UncertaintyCalibration:
@@ -125,7 +127,9 @@ def _evidence_weights(samples: Samples) -> np.ndarray:
     varies = scales > 1e-9
     scales = np.where(varies, scales, 1)
     inputs = np.where(varies, (inputs - inputs.mean(axis=0)) / scales, 0)
-    intercepts = (_PAIR_OF[samples.joints[counted], None] == np.unique(_PAIR_OF)).astype(float)
+    mirrored = samples.skeleton.mirrored
+    pair_of = np.minimum(np.arange(len(mirrored)), mirrored)
+    intercepts = (pair_of[samples.joints[counted], None] == np.unique(pair_of)).astype(float)
     coefficients = _logistic(np.column_stack([inputs, intercepts]), found, weights)
     peak, evidence = coefficients[0], coefficients[1 : 1 + len(EVIDENCE)]
     if peak < MIN_PEAK_LOG_ODDS:
@@ -164,7 +168,7 @@ def _logistic(inputs: np.ndarray, found: np.ndarray, weights: np.ndarray) -> np.
 def _probabilities(
     samples: Samples, effective: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Peaks and probabilities of the knots, and the shifts ``[17]`` of the joints.
+    """Peaks and probabilities of the knots, and the shifts ``[J]`` of the joints.
 
     Alternates between fitting the knots, so that each bin of effective peaks is correct on average
     given the shifts, and the shifts, so that each pair of joints is correct on average given the
@@ -177,7 +181,7 @@ def _probabilities(
     bins = _bins(effective, PROBABILITY_KNOTS)
     totals = np.array([weights[one].sum() for one in bins])
     peaks = np.array([np.average(effective[one], weights=weights[one]) for one in bins])
-    shifts = np.zeros(JOINTS)
+    shifts = np.zeros(samples.skeleton.joints)
     for _ in range(ROUNDS):
         offsets = shifts[samples.joints]
         odds = [
@@ -186,7 +190,7 @@ def _probabilities(
         ]
         probabilities = shift_log_odds(np.array(0.5), _isotonic(np.array(odds), totals))
         common = np.interp(effective, peaks, probabilities)
-        for pair in _PAIRS:
+        for pair in _pairs(samples.skeleton):
             chosen = np.isin(samples.joints, pair)
             if (chosen & samples.labelled).sum() >= MIN_PAIR_SAMPLES:
                 none = np.zeros(int(chosen.sum()))
@@ -214,10 +218,10 @@ def _odds_shift(
 def _factors(
     samples: Samples, spread: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """heatmap_factors and box_factors ``[17]`` for a given spread ``[M]``."""
-    factors = np.empty((JOINTS, 2))
+    """heatmap_factors and box_factors ``[J]`` for a given spread ``[M]``."""
+    factors = np.empty((samples.skeleton.joints, 2))
     pooled: tuple[float, float] | None = None
-    for pair in _PAIRS:
+    for pair in _pairs(samples.skeleton):
         chosen = np.isin(samples.joints, pair)
         if chosen.sum() >= MIN_PAIR_SAMPLES:
             factors[pair] = _factors_of(samples.select(chosen), spread[chosen], weights[chosen])

@@ -10,7 +10,6 @@ import numpy as np
 from hrnet_pose_ros.coco.uncertainty_check import ScoredSamples
 from hrnet_pose_ros.coco.uncertainty_fit import COVERAGES, LIMITS
 from hrnet_pose_ros.coco.uncertainty_samples import HIDDEN, VISIBLE
-from hrnet_pose_ros.skeleton import JOINT_NAMES
 
 # Tolerances on the coverage of the 50 % and the 90 % ellipse, and limits on the expected
 # calibration error of all labelled joints and of the hidden ones.
@@ -74,7 +73,7 @@ def uncertainty_report(scored: ScoredSamples) -> dict[str, Any]:
         },
         "joints": {
             name: _group(labelled.select(of.joints == joint))
-            for joint, name in enumerate(JOINT_NAMES)
+            for joint, name in enumerate(of.skeleton.joint_names)
         },
         "levels": [_group(labelled.select(part)) for part in np.array_split(order, LEVELS)],
         "unlabelled": {

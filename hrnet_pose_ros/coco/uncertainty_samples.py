@@ -19,8 +19,8 @@ import numpy as np
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.pose.evidence import cut_sides, evidence_of
-from hrnet_pose_ros.pose.uncertainty import FOUND_DISTANCES, UncertaintyCalibration
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration, found_distances
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 HIDDEN, VISIBLE = 1, 2  # COCO's visibility of a labelled joint
 
@@ -53,7 +53,9 @@ class Samples:
     at_edge
         bool ``[M]``: the person's box is cut off by the image border.
     found
-        bool ``[M]``: labelled, and within the joint's `FOUND_DISTANCES` of the label.
+        bool ``[M]``: labelled, and within the joint's `found_distances` of the label.
+    skeleton
+        The definition of the joints.
     """
 
     errors: np.ndarray
@@ -68,6 +70,7 @@ class Samples:
     absent: np.ndarray
     at_edge: np.ndarray
     found: np.ndarray
+    skeleton: SkeletonDefinition = COCO17
 
     def __len__(self) -> int:
         return len(self.errors)
@@ -79,7 +82,8 @@ class Samples:
 
     def select(self, chosen: np.ndarray) -> Samples:
         """A subset of the samples, by indices or mask."""
-        return Samples(**{name: values[chosen] for name, values in vars(self).items()})
+        arrays = {name: values[chosen] for name, values in vars(self).items() if name != "skeleton"}
+        return Samples(**arrays, skeleton=self.skeleton)
 
     def weights(self, visible: float, hidden: float, absent: float) -> np.ndarray:
         """float64 ``[M]``: weights of the samples; 0 for unlabelled joints that are not absent."""
@@ -108,7 +112,7 @@ def samples_of(annotations: PersonAnnotations, data: DatasetPoses) -> Samples:
     errors = (data.poses.keypoints - annotations.keypoints[persons])[rows, joints]
     errors = np.where(labelled[:, None], errors, 0).astype(np.float64)
     person_areas = annotations.areas[persons][rows]
-    reach = np.sqrt(person_areas) * FOUND_DISTANCES[joints]
+    reach = np.sqrt(person_areas) * found_distances(data.poses.skeleton)[joints]
     at_edge = np.asarray(cut_sides(boxes, sizes).any(axis=1))
     box_areas = boxes[:, 2:].prod(axis=1)
     labels = annotations.labelled[persons].sum(axis=1)
@@ -126,6 +130,7 @@ def samples_of(annotations: PersonAnnotations, data: DatasetPoses) -> Samples:
         absent=~labelled & (at_edge[rows] | careful[rows]),
         at_edge=at_edge[rows],
         found=labelled & (np.linalg.norm(errors, axis=1) <= reach),
+        skeleton=data.poses.skeleton,
     )
 
 
@@ -134,7 +139,7 @@ def squared_distances(
 ) -> np.ndarray:
     """Squared Mahalanobis distances ``[M]`` of the errors under the calibrated covariances.
 
-    heatmap, box: factors ``[17]``; spread: ``[M]``.
+    heatmap, box: factors ``[J]``; spread: ``[M]``.
     """
     joints = samples.joints
     matrices = heatmap[joints][:, None, None] * samples.covariances
@@ -151,7 +156,7 @@ def quadratic(errors: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 def published_distances(samples: Samples, calibration: UncertaintyCalibration | None) -> np.ndarray:
     """Squared Mahalanobis distances ``[M]``; without a calibration, of the heatmap covariances."""
     if calibration is None:
-        ones = np.ones(JOINTS)
+        ones = np.ones(samples.skeleton.joints)
         return squared_distances(samples, ones, 0 * ones, np.ones(len(samples)))
     return squared_distances(
         samples,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 
 class EngineError(RuntimeError):
@@ -40,6 +41,8 @@ class EngineInfo:
         Whether every crop is also run mirrored.
     calibrated
         Whether scores are calibrated probabilities and covariances calibrated.
+    skeleton
+        The definition of the joints.
     """
 
     model: str
@@ -52,6 +55,7 @@ class EngineInfo:
     input_height: int
     flip_test: bool = False
     calibrated: bool = False
+    skeleton: SkeletonDefinition = COCO17
 
 
 class PoseEngine(ABC):
@@ -79,12 +83,11 @@ class PoseEngine(ABC):
         >>> import numpy as np
         >>> from hrnet_pose_ros.engines.make_engine import make_engine
         >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
-        >>> from hrnet_pose_ros.skeleton import JOINT_NAMES
         >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
         >>> frame = load_check_crops()[0]  # in your code: cv2.imread(path)[..., ::-1]
         >>> boxes = np.array([[20.0, 26.0, 153.0, 204.0]])  # x, y, width, height of each person
         >>> poses = engine.estimate(np.ascontiguousarray(frame), boxes)
-        >>> nose = JOINT_NAMES.index("nose")
+        >>> nose = poses.skeleton.roles["nose"]
         >>> x, y = poses.keypoints[0, nose]  # pixels of the frame
         >>> bool(20 < x < 173 and 26 < y < 128)  # in the upper half of the box
         True

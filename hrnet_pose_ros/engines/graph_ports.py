@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.skeleton import JOINTS
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,13 @@ def heatmap_ports(metadata: ModelMetadata | None = None) -> Ports:
     """Those of a heatmap graph; without metadata its sides are letters."""
     sides: tuple[int | str, ...] = ("H", "W")
     cells: tuple[int | str, ...] = ("H/4", "W/4")
+    joints: int | str = "J"
     if metadata is not None:
         sides, cells = metadata.input_size[::-1], metadata.heatmap_size[::-1]
+        joints = metadata.skeleton.joints
     return Ports(
         (Port("crops", "uint8", (None, *sides, 3)),),
-        (Port("heatmaps", "float32", (None, JOINTS, *cells)),),
+        (Port("heatmaps", "float32", (None, joints, *cells)),),
     )
 
 

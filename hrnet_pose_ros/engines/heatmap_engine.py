@@ -20,7 +20,6 @@ from hrnet_pose_ros.pose.uncertainty import (
     calibration_key,
     find_calibration,
 )
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
 # Throughput is flat from 4 crops a call on; 8 keep memory and the number of warmed shapes small.
 DEFAULT_MAX_BATCH = 8
@@ -37,10 +36,13 @@ class HeatmapEngine(PoseEngine):
     def __init__(
         self, *, metadata: ModelMetadata, info: EngineInfo, decoding: Method, max_batch: int
     ) -> None:
-        """``info.flip_test`` asks for the flip test; ``info.calibrated`` is found out here."""
+        """``info.flip_test`` asks for the flip test; ``info.calibrated`` and ``info.skeleton`` are
+        found out here."""
         self.metadata = metadata
         self.calibration = calibration_of(metadata, decoding, info.flip_test)
-        self._info = replace(info, calibrated=self.calibration is not None)
+        self._info = replace(
+            info, calibrated=self.calibration is not None, skeleton=metadata.skeleton
+        )
         self._decoding: Method = decoding
         self._max_batch = max_batch
         self._met: set[int] = set()  # numbers of crops that the network has run
@@ -54,7 +56,7 @@ class HeatmapEngine(PoseEngine):
         check_frame_and_boxes(frame, boxes)
         self._check_open()
         if len(boxes) == 0:
-            return Poses.empty()
+            return Poses.empty(self.metadata.skeleton)
         crops, transforms = self.crops(frame, boxes)
         return self.decode(self.heatmaps(crops), transforms)
 
@@ -64,7 +66,7 @@ class HeatmapEngine(PoseEngine):
         return warp_crops(frame, transforms, self.metadata.input_size), transforms
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
-        """Run the network: uint8 ``[N, H, W, 3]`` RGB to float32 ``[N, 17, H/4, W/4]``.
+        """Run the network: uint8 ``[N, H, W, 3]`` RGB to float32 ``[N, J, H/4, W/4]``.
 
         The network sees at most ``max_batch`` crops at a time. In a flip test it sees each crop
         mirrored as well, and the result is the mean of both.
@@ -86,13 +88,17 @@ class HeatmapEngine(PoseEngine):
             return self._in_batches(np.ascontiguousarray(crops))
         both = self._in_batches(np.concatenate([crops, crops[:, :, ::-1]]))
         heatmaps, mirrored = both[: len(crops)], both[len(crops) :]
-        heatmaps += mirrored_back(mirrored, self.metadata.flip_shift)
+        heatmaps += mirrored_back(
+            mirrored, self.metadata.flip_shift, self.metadata.skeleton.mirrored
+        )
         heatmaps *= 0.5
         return heatmaps
 
     def _in_batches(self, crops: np.ndarray) -> np.ndarray:
         cells_x, cells_y = self.metadata.heatmap_size
-        heatmaps = np.empty((len(crops), JOINTS, cells_y, cells_x), np.float32)
+        heatmaps = np.empty(
+            (len(crops), self.metadata.skeleton.joints, cells_y, cells_x), np.float32
+        )
         for start in range(0, len(crops), self._max_batch):
             batch = crops[start : start + self._max_batch]
             heatmaps[start : start + len(batch)] = self._run(batch)
@@ -100,13 +106,14 @@ class HeatmapEngine(PoseEngine):
         return heatmaps
 
     def decode(self, heatmaps: np.ndarray, transforms: np.ndarray) -> Poses:
-        """Heatmaps ``[N, 17, h, w]`` and transforms ``[N, 2, 3]`` to poses in image pixels."""
+        """Heatmaps ``[N, J, h, w]`` and transforms ``[N, 2, 3]`` to poses in image pixels."""
         return poses_from_heatmaps(
             heatmaps,
             transforms,
             self.metadata.input_size,
             self._decoding,
             self.metadata.target_sigma,
+            self.metadata.skeleton,
         )
 
     def warm_up(self) -> None:
@@ -129,14 +136,15 @@ class HeatmapEngine(PoseEngine):
         """The network on 1 to ``max_batch`` contiguous crops; the result may be overwritten."""
 
 
-def mirrored_back(heatmaps: np.ndarray, shift: bool) -> np.ndarray:
-    """Heatmaps ``[N, 17, h, w]`` of mirrored crops as those of the crops (HRNet reference).
+def mirrored_back(heatmaps: np.ndarray, shift: bool, mirrored: np.ndarray) -> np.ndarray:
+    """Heatmaps ``[N, J, h, w]`` of mirrored crops as those of the crops (HRNet reference).
 
-    Columns are reversed and left and right joints exchanged. With ``shift`` the result moves one
-    column to the right, its column 0 staying as it is: strided convolutions do not commute with
-    mirroring, and weights trained without UDP are aligned better so.
+    Columns are reversed and left and right joints exchanged: joint j becomes ``mirrored[j]``. With
+    ``shift`` the result moves one column to the right, its column 0 staying as it is: strided
+    convolutions do not commute with mirroring, and weights trained without UDP are aligned better
+    so.
     """
-    back = heatmaps[:, MIRRORED, :, ::-1]
+    back = heatmaps[:, mirrored, :, ::-1]
     return np.concatenate([back[..., :1], back[..., :-1]], axis=-1) if shift else back
 
 
@@ -148,7 +156,7 @@ def calibration_of(
     None where it has none for them; ModelError where it is damaged.
     """
     try:
-        found = find_calibration(metadata.calibrations, decoding, flip_test)
+        found = find_calibration(metadata.calibrations, decoding, flip_test, metadata.skeleton)
     except ValueError as error:
         raise ModelError(
             f"model '{metadata.name}': {error}; 'hrnet_pose calibrate … --write' replaces it"

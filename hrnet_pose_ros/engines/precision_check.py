@@ -107,4 +107,6 @@ def mean_oks(engine: HeatmapEngine, reference: HeatmapEngine, crops: np.ndarray)
     as_images = np.tile(np.eye(2, 3), (len(crops), 1, 1))  # the crop itself is the image
     ours, theirs = (e.decode(e.heatmaps(resized), as_images) for e in (engine, reference))
     counted = theirs.valid & (theirs.scores > PERSON_SCORE_THRESHOLD)
-    return mean_crop_oks(ours.keypoints, theirs.keypoints, (width, height), counted)
+    return mean_crop_oks(
+        ours.keypoints, theirs.keypoints, (width, height), counted, theirs.skeleton
+    )

@@ -14,6 +14,7 @@ from hrnet_pose_ros.model_files.metadata import ModelMetadata, usual_target_sigm
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.zoo import entry_of
 from hrnet_pose_ros.pose.decoding import Method
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
 
 
@@ -30,6 +31,7 @@ class TorchEngine(HeatmapEngine):
         *,
         input_size: tuple[int, int] | None = None,
         colour_order: str | None = None,
+        skeleton: SkeletonDefinition | None = None,
         decoding: Method = "quarter",
         flip_test: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
@@ -47,6 +49,9 @@ class TorchEngine(HeatmapEngine):
         colour_order
             Order of the channels that the weights were trained on. None takes what the zoo knows
             of the file, else "rgb" for an HRNet.
+        skeleton
+            The definition of the joints. None takes what the zoo or ``NAME.onnx`` beside the file
+            knows, or else what the file contains, or COCO's for 17 joints.
         decoding
             How key points are read from heatmaps.
         flip_test
@@ -72,9 +77,13 @@ class TorchEngine(HeatmapEngine):
             raise EngineError(
                 f"PyTorch cannot be imported ({error}): pip install 'hrnet_pose_ros[torch]'"
             ) from error
-        from hrnet_pose_ros.network.checkpoints import load_pose_network
+        from hrnet_pose_ros.network.checkpoints import checkpoint_skeleton, load_pose_network
         from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
-        from hrnet_pose_ros.network.pose_networks import check_stride, usual_colour_order
+        from hrnet_pose_ros.network.pose_networks import (
+            check_stride,
+            joints_of,
+            usual_colour_order,
+        )
 
         network = load_pose_network(file.path)
         check_stride(network)
@@ -85,6 +94,11 @@ class TorchEngine(HeatmapEngine):
         else:
             input_size = input_size or known.input_size
             colour_order = colour_order or known.colour_order
+            skeleton = skeleton or known.definition
+        beside = metadata_beside(file.path)
+        if skeleton is None and beside is not None and beside.checkpoint_sha256 == file.checksum:
+            skeleton = beside.skeleton
+        skeleton = checkpoint_skeleton(file.path, joints_of(network), skeleton)
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
@@ -100,7 +114,8 @@ class TorchEngine(HeatmapEngine):
                 checkpoint_sha256=file.checksum,
                 package_version=VERSION,
                 colour_order=colour_order,
-            ).with_calibrations_of(metadata_beside(file.path)),
+                skeleton=skeleton,
+            ).with_calibrations_of(beside),
             decoding=decoding,
             max_batch=max_batch,
             info=EngineInfo(

@@ -6,7 +6,8 @@ The rules
 * The detector's id identifies a person. Persons without an id, and persons who have the same id in
   the same image, are passed through unchanged.
 * A joint is initialized by its first valid measurement, and again after 0.5 s without one. An id
-  that has not been seen for 0.5 s is forgotten. A stamp that goes back resets everything.
+  that has not been seen for 0.5 s is forgotten. A stamp that goes back, or another skeleton, resets
+  everything.
 * Nothing is invented: a joint that is not measured in an image is invalid in the output. Its motion
   is still predicted, and is used again if a measurement follows within 0.5 s.
 * A measurement outside of the gate (which contains 99.7 % of consistent measurements) is rejected;
@@ -21,13 +22,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.kalman import Motion
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 # A joint or an id without a measurement for longer than this, in seconds, is reinitialized.
 MAX_COAST = 0.5
@@ -51,9 +52,9 @@ class _Track:
     """One person's joints, at a stamp (ns)."""
 
     stamp: int
-    motion: Motion  # [17] points
-    age: np.ndarray  # [17] seconds since the last accepted measurement; inf: never
-    rejected: np.ndarray  # [17] number of rejected measurements in a row
+    motion: Motion  # [J] points
+    age: np.ndarray  # [J] seconds since the last accepted measurement; inf: never
+    rejected: np.ndarray  # [J] number of rejected measurements in a row
 
 
 class SkeletonSmoother:
@@ -62,6 +63,7 @@ class SkeletonSmoother:
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
         self._last: int | None = None
+        self._skeleton: SkeletonDefinition | None = None
 
     def __len__(self) -> int:
         """The number of ids in memory: those seen within the last 0.5 s."""
@@ -93,6 +95,9 @@ class SkeletonSmoother:
         """
         if not len(ids) == len(poses) == len(boxes):
             raise ValueError(f"{len(ids)} ids, {len(poses)} poses and {len(boxes)} boxes differ")
+        if poses.skeleton != self._skeleton:
+            self._tracks.clear()
+            self._skeleton = poses.skeleton
         self._forget(stamp_ns)
         times_seen = Counter(ids)
         places = [n for n, one in enumerate(ids) if one and times_seen[one] == 1]
@@ -100,15 +105,12 @@ class SkeletonSmoother:
             return poses
         names = [ids[n] for n in places]
         sizes = np.asarray(boxes, np.float64)[places, 2:].max(axis=1)
-        part = Poses(
-            *(a[places] for a in (poses.keypoints, poses.scores, poses.covariances, poses.valid))
-        )
-        smoothed = self._filter(stamp_ns, names, part, sizes)
+        smoothed = self._filter(stamp_ns, names, poses.select(np.array(places)), sizes)
         keypoints, covariances = poses.keypoints.copy(), poses.covariances.copy()
         valid = poses.valid.copy()
         keypoints[places], covariances[places] = smoothed.keypoints, smoothed.covariances
         valid[places] = smoothed.valid
-        return Poses(keypoints, poses.scores, covariances, valid)
+        return replace(poses, keypoints=keypoints, covariances=covariances, valid=valid)
 
     def _forget(self, stamp: int) -> None:
         if self._last is not None and stamp < self._last:
@@ -119,7 +121,7 @@ class SkeletonSmoother:
 
     def _filter(self, stamp: int, names: list[str], poses: Poses, sizes: np.ndarray) -> Poses:
         """Run one step of the filter for persons with unique ids."""
-        tracks = [self._tracks.get(name) or _unseen(stamp) for name in names]
+        tracks = [self._tracks.get(name) or _unseen(stamp, poses.skeleton.joints) for name in names]
         dt = np.array([(stamp - track.stamp) * 1e-9 for track in tracks])[:, None]
         before = Motion(
             np.stack([track.motion.mean for track in tracks]),
@@ -147,9 +149,9 @@ class SkeletonSmoother:
         for n, name in enumerate(names):
             own = Motion(motion.mean[n], motion.covariance[n])
             self._tracks[name] = _Track(stamp, own, age[n], rejected[n])
-        return Poses(
+        return replace(
+            poses,
             keypoints=np.where(measured[..., None], motion.position, np.nan).astype(np.float32),
-            scores=poses.scores,
             covariances=np.where(
                 measured[..., None, None], motion.position_covariance, np.nan
             ).astype(np.float32),
@@ -157,10 +159,10 @@ class SkeletonSmoother:
         )
 
 
-def _unseen(stamp: int) -> _Track:
+def _unseen(stamp: int, joints: int) -> _Track:
     """Return the track of a person without any measured joint."""
-    state = Motion(np.zeros((JOINTS, 4)), np.tile(np.eye(4), (JOINTS, 1, 1)))
-    return _Track(stamp, state, np.full(JOINTS, np.inf), np.zeros(JOINTS, np.int64))
+    state = Motion(np.zeros((joints, 4)), np.tile(np.eye(4), (joints, 1, 1)))
+    return _Track(stamp, state, np.full(joints, np.inf), np.zeros(joints, np.int64))
 
 
 def _jumped(residuals: np.ndarray, known: np.ndarray, sizes: np.ndarray) -> np.ndarray:

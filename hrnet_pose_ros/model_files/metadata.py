@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from hrnet_pose_ros.skeleton import JOINT_NAMES, SKELETON
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition, SkeletonError
 
 # Raised when a key changes its meaning; engines refuse other formats.
 FORMAT_VERSION = 1
@@ -112,6 +112,9 @@ class ModelMetadata:
         graph says that in `End2EndGraphMetadata.precision`.
     int8_judgement
         Of a graph of either kind that computes in 8 bits; None where nothing is known.
+    skeleton
+        The definition of the joints, in the order of the heatmaps. A file without it, as earlier
+        versions wrote, has COCO's joints.
     """
 
     name: str
@@ -126,6 +129,7 @@ class ModelMetadata:
     calibrations: Mapping[str, Any] = field(default_factory=dict, hash=False)
     quantized: bool = False
     int8_judgement: Int8Judgement | None = None
+    skeleton: SkeletonDefinition = COCO17
 
     def __post_init__(self) -> None:
         if min(self.input_size) < 32 or self.input_width % 32 or self.input_height % 32:
@@ -171,8 +175,9 @@ class ModelMetadata:
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "configuration": self.configuration,
-            "skeleton": SKELETON,
-            "joint_names": JOINT_NAMES,
+            "skeleton": self.skeleton.name,
+            "joint_names": self.skeleton.joint_names,
+            "skeleton_definition": self.skeleton.to_json(),
             "input_size": self.input_size,
             "colour_order": self.colour_order,
             "mean": MEAN,
@@ -199,23 +204,18 @@ class ModelMetadata:
         Raises
         ------
         ModelError
-            Where the facts are missing, of another format version, or of another skeleton, or
-            the file holds another graph than ``graph``.
+            Where the facts are missing or of another format version, the skeleton's definition
+            is missing or damaged, or the file holds another graph than ``graph``.
         """
         held = graph_of(properties)
         if held != graph:
             raise wrong_graph(held, graph)
-        for key, expected in (
-            ("format_version", FORMAT_VERSION),
-            ("skeleton", SKELETON),
-            ("joint_names", list(JOINT_NAMES)),
-        ):
-            found = _read(properties, key, type(expected))
-            if found != expected:
-                raise ModelError(
-                    f"the model's '{key}' is {found!r}, this version of the package "
-                    f"reads {expected!r}"
-                )
+        found = _read(properties, "format_version", int)
+        if found != FORMAT_VERSION:
+            raise ModelError(
+                f"the model's 'format_version' is {found!r}, this version of the package "
+                f"reads {FORMAT_VERSION!r}"
+            )
         size = _read(properties, "input_size", list)
         if not (isinstance(size, list) and len(size) == 2 and all(type(v) is int for v in size)):
             raise ModelError(f"the model's 'input_size' must be [width, height], got {size!r}")
@@ -237,6 +237,7 @@ class ModelMetadata:
             calibrations=calibrations,
             quantized=quantized,
             int8_judgement=None if judgement is None else _judgement(judgement),
+            skeleton=_skeleton(properties),
         )
 
 
@@ -245,6 +246,29 @@ def _judgement(values: dict[str, Any]) -> Int8Judgement:
         return Int8Judgement(**values)
     except TypeError:
         raise ModelError(f"the model's 'int8_judgement' is unreadable: {values}") from None
+
+
+def _skeleton(properties: Mapping[str, str]) -> SkeletonDefinition:
+    """The definition in a file, or COCO's where only the joint names are there, and are COCO's."""
+    name = _read(properties, "skeleton", str)
+    joint_names = _read(properties, "joint_names", list)
+    if KEY_PREFIX + "skeleton_definition" not in properties:
+        if joint_names == list(COCO17.joint_names):
+            return COCO17
+        raise ModelError(
+            f"the model has the skeleton '{name}' of {len(joint_names)} joints without its "
+            "definition: export it again from its checkpoint, with --skeleton"
+        )
+    try:
+        skeleton = SkeletonDefinition.from_json(_read(properties, "skeleton_definition", dict))
+    except SkeletonError as error:
+        raise ModelError(f"the model's 'skeleton_definition' is unreadable: {error}") from None
+    if (name, joint_names) != (skeleton.name, list(skeleton.joint_names)):
+        raise ModelError(
+            f"the model's 'skeleton' and 'joint_names' ('{name}', {len(joint_names)} joints) "
+            f"contradict its 'skeleton_definition' ('{skeleton.name}', {skeleton.joints} joints)"
+        )
+    return skeleton
 
 
 def wrong_graph(held: str, wanted: Graph) -> ModelError:

@@ -17,6 +17,7 @@ from hrnet_pose_ros.model_files.folders import files_of, find_bundled_file
 from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, TARGET_SIGMAS, ModelError
 from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
 from hrnet_pose_ros.pose.decoding import Method
+from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError, find_skeleton
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
 ZOO_FILE = "zoo.yaml"
@@ -78,6 +79,10 @@ class ZooEntry:
         The file's name there.
     ap
         Published AP on COCO val2017 with flip test; None where nobody published one.
+    skeleton
+        Name of the shipped skeleton definition.
+    figures
+        Published figures on other data than COCO val2017, in words.
     sha256
         The first 8 hexadecimal digits of the file's SHA-256; None where they are not published.
     """
@@ -96,6 +101,8 @@ class ZooEntry:
     file: str
     ap: float | None = None
     sha256: str | None = None
+    skeleton: str = "coco17"
+    figures: str = ""
 
     def __post_init__(self) -> None:
         for key, value, choices in (
@@ -108,6 +115,10 @@ class ZooEntry:
                 raise ModelError(f"{key} must be one of {known}; got {value!r}")
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{8}", self.sha256):
             raise ModelError(f"sha256 must be 8 hexadecimal digits, got {self.sha256!r}")
+        try:
+            find_skeleton(self.skeleton)
+        except SkeletonError as error:
+            raise ModelError(str(error)) from None
         if self.ap is not None and not 0 <= self.ap <= 1:
             raise ModelError(f"ap must be between 0 and 1, got {self.ap}")
 
@@ -115,6 +126,11 @@ class ZooEntry:
     def size_text(self) -> str:
         """``256x192``: height x width, as papers write it."""
         return f"{self.input_size[1]}x{self.input_size[0]}"
+
+    @property
+    def definition(self) -> SkeletonDefinition:
+        """The definition of the joints."""
+        return find_skeleton(self.skeleton)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -125,6 +141,7 @@ class ZooEntry:
             "target_sigma": self.target_sigma,
             "flip_shift": self.flip_shift,
             "colour_order": self.colour_order,
+            "skeleton": self.definition,
         }
 
     def check(self, checksum: str, origin: str | Path) -> None:

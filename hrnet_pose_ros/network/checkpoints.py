@@ -26,9 +26,17 @@ from hrnet_pose_ros.network.checkpoint_files import (
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, Exchange, HRNetConfiguration
 from hrnet_pose_ros.network.pose_networks import PoseConfiguration, PoseNetwork, network_of
 from hrnet_pose_ros.network.simple_baseline import SIMPLE_BASELINES, SimpleBaselineConfiguration
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import (
+    COCO17,
+    SkeletonDefinition,
+    SkeletonError,
+    skeletons_with,
+)
 
-__all__ = ["CheckpointError", "load_pose_network", "read_state_dict"]
+__all__ = ["CheckpointError", "checkpoint_skeleton", "load_pose_network", "read_state_dict"]
+
+# Where a training puts the skeleton's definition into a checkpoint, beside its ``state_dict``.
+SKELETON_KEY = "skeleton_definition"
 
 _MMPOSE_HEAD = re.compile(r"^(?:keypoint_)?head\.(?=(?:final_layer|deconv_layers)\.)")
 
@@ -55,10 +63,50 @@ def load_pose_network(path: str | Path, configuration: str | None = None) -> Pos
     if configuration is not None and found.name != configuration:
         raise CheckpointError(f"'{path}' contains {found.name}, expected {configuration}")
     with torch.device("meta"):  # shapes only: the weights come from the file
-        network = network_of(found)
+        network = network_of(found, state["final_layer.weight"].shape[0])
     _check_keys(network, state, path)
     network.to_empty(device="cpu").load_state_dict(state, strict=True)
     return network.eval()
+
+
+def checkpoint_skeleton(
+    path: str | Path, joints: int, given: SkeletonDefinition | None = None
+) -> SkeletonDefinition:
+    """The skeleton of a pose checkpoint with so many joints.
+
+    It is the one that is given, or else the one that the file contains, as `hrnet_pose train`
+    writes it. A file of 17 joints without any has COCO's: published checkpoints contain none.
+
+    Raises
+    ------
+    CheckpointError
+        The skeleton has another number of joints than the checkpoint, or nobody says which one it
+        is; the message names the way out.
+    """
+    path = Path(path)
+    ways = " or ".join([*(f"--skeleton {name}" for name in skeletons_with(joints)), "--skeleton"])
+    way_out = f"say which skeleton it has: {ways} FILE.yaml"
+    skeleton = given
+    if skeleton is None:
+        values = read_checkpoint_file(path).get(SKELETON_KEY)
+        if values is not None:
+            try:
+                skeleton = SkeletonDefinition.from_json(values)
+            except SkeletonError as error:
+                raise CheckpointError(f"'{path}': {error}; {way_out}") from None
+        elif joints != COCO17.joints:
+            raise CheckpointError(
+                f"'{path}' is a pose model of {joints} joints, expected COCO's {COCO17.joints}; "
+                f"{way_out}"
+            )
+        else:
+            return COCO17
+    if skeleton.joints != joints:
+        raise CheckpointError(
+            f"'{path}' is a pose model of {joints} joints, but the skeleton '{skeleton.name}' has "
+            f"{skeleton.joints}; {way_out}"
+        )
+    return skeleton
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -114,7 +162,7 @@ def _configuration_of(state: dict[str, Tensor], path: Path) -> PoseConfiguration
 
 
 def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
-    """Channels that the heatmap head takes; its joints are checked."""
+    """Channels that the heatmap head takes."""
     final = state.get("final_layer.weight")
     if final is None or final.ndim != 4:
         foreign = ("classifier.", "incre_modules.", "downsamp_modules.", "head.", "fc.")
@@ -124,10 +172,6 @@ def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
         raise CheckpointError(
             f"'{path}' holds {what}: usable as pretraining, not as a pose model "
             "(it has no 'final_layer.weight')"
-        )
-    if final.shape[0] != JOINTS:
-        raise CheckpointError(
-            f"'{path}' is a pose model of {final.shape[0]} joints, expected COCO's {JOINTS}"
         )
     return final.shape[1]
 

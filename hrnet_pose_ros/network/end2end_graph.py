@@ -16,7 +16,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from hrnet_pose_ros.model_files.metadata import MEAN, STD, End2EndGraphMetadata
 from hrnet_pose_ros.network.graph_crops import sample_crops
 from hrnet_pose_ros.network.graph_decoding import GraphPoints, HeatmapDecoder
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -25,7 +24,7 @@ class GraphStages(NamedTuple):
     """What the graph computes, step by step; the last two stay inside.
 
     crops: float32 ``[N, 3, H_in, W_in]`` in whole levels from 0 to 255; heatmaps: float32
-    ``[N, 17, h, w]``, with a flip test the average. The rest as `GraphPoints`.
+    ``[N, J, h, w]``, with a flip test the average. The rest as `GraphPoints`.
     """
 
     keypoints: Tensor
@@ -58,6 +57,7 @@ class End2EndGraph(nn.Module):
         super().__init__()
         model = metadata.model
         self.input_size = model.input_size
+        self.joints = model.skeleton.joints
         self.flip_test = metadata.flip_test
         self.turned = model.colour_order == "bgr"
         network = with_folded_normalisation(network)
@@ -79,7 +79,7 @@ class End2EndGraph(nn.Module):
             cells = torch.cat([cells[:1], cells[:-1]])
         self.register_buffer("columns_mirrored", columns)
         self.register_buffer("cells_mirrored", cells)
-        self.register_buffer("joints_mirrored", torch.from_numpy(MIRRORED))
+        self.register_buffer("joints_mirrored", torch.from_numpy(model.skeleton.mirrored.copy()))
 
     def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphPoints:
         return GraphPoints(*self.stages(image, crop_to_image)[:3])
@@ -92,14 +92,14 @@ class End2EndGraph(nn.Module):
         return GraphStages(points.keypoints, points.scores, points.covariances, crops, heatmaps)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
-        """Crops ``[N, 3, H_in, W_in]`` in levels to heatmaps ``[N, 17, h, w]``, both float32."""
+        """Crops ``[N, 3, H_in, W_in]`` in levels to heatmaps ``[N, J, h, w]``, both float32."""
         x = crops.index_select(1, self.channels) if self.turned else crops
         x = ((x / 255.0 - self.mean) / self.std).to(self.dtype)
         if not self.flip_test:
             return self._run(x)
         both = torch.cat([x, x.index_select(3, self.columns_mirrored)])
         width, height = self.decoder.size
-        pair = self._run(both).reshape(2, -1, JOINTS, height, width)
+        pair = self._run(both).reshape(2, -1, self.joints, height, width)
         mirrored = pair[1].index_select(1, self.joints_mirrored)
         return (pair[0] + mirrored.index_select(3, self.cells_mirrored)) * 0.5
 

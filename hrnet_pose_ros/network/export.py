@@ -15,14 +15,20 @@ import torch
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.checksums import sha256_of
 from hrnet_pose_ros.model_files.metadata import STRIDE, ModelMetadata, usual_target_sigma
-from hrnet_pose_ros.network.checkpoints import load_pose_network
+from hrnet_pose_ros.network.checkpoints import checkpoint_skeleton, load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.onnx_files import (
     ExportError,
     save_model,
     traced_model,
 )
-from hrnet_pose_ros.network.pose_networks import PoseNetwork, check_stride, usual_colour_order
+from hrnet_pose_ros.network.pose_networks import (
+    PoseNetwork,
+    check_stride,
+    joints_of,
+    usual_colour_order,
+)
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
 
 # Largest difference between an engine's float32 heatmaps and PyTorch's on the same crop
@@ -40,13 +46,14 @@ def export_onnx(
     target_sigma: float | None = None,
     flip_shift: bool = True,
     colour_order: str | None = None,
+    skeleton: SkeletonDefinition | None = None,
     calibrated: ModelMetadata | None = None,
     run: Callable[[Path, np.ndarray], np.ndarray] | None = None,
 ) -> ModelMetadata:
     """Write a checkpoint's heatmap network as ONNX, after checking it against PyTorch.
 
     The file's input is ``crops`` uint8 ``[N, H, W, 3]`` RGB with any N, its output ``heatmaps``
-    float32 ``[N, 17, H/4, W/4]``; normalisation is inside. Its ``metadata_props`` hold
+    float32 ``[N, J, H/4, W/4]``; normalisation is inside. Its ``metadata_props`` hold
     `ModelMetadata`.
 
     Parameters
@@ -69,6 +76,9 @@ def export_onnx(
     colour_order
         Order of the channels that the weights were trained on; for "bgr" the graph turns them.
         None: "rgb" for an HRNet, not allowed for a SimpleBaseline.
+    skeleton
+        The definition of the J joints; None takes what the checkpoint contains, or COCO's for 17
+        joints (`checkpoint_skeleton`).
     calibrated
         An earlier file's facts: its calibrations are taken over where it is of the same weights
         (`ModelMetadata.with_calibrations_of`).
@@ -78,7 +88,7 @@ def export_onnx(
     Raises
     ------
     CheckpointError
-        The checkpoint is not what it should be.
+        The checkpoint is not what it should be, or does not have the skeleton's joints.
     ModelError
         The input size, the sigma or the colour order is not possible, or the network's heatmaps
         are not a quarter of the crop.
@@ -88,7 +98,14 @@ def export_onnx(
     checkpoint, output = Path(checkpoint), Path(output)
     network = load_pose_network(checkpoint, configuration)
     metadata = metadata_of(
-        checkpoint, network, output.stem, input_size, target_sigma, flip_shift, colour_order
+        checkpoint,
+        network,
+        output.stem,
+        input_size,
+        target_sigma,
+        flip_shift,
+        colour_order,
+        skeleton,
     ).with_calibrations_of(calibrated)
     heatmap_network = HeatmapNetwork(network, metadata.colour_order).eval()
     crops = resized(crops, input_size)
@@ -109,6 +126,7 @@ def metadata_of(
     target_sigma: float | None,
     flip_shift: bool,
     colour_order: str | None,
+    skeleton: SkeletonDefinition | None,
 ) -> ModelMetadata:
     """What an exported file says of its model; None stands for what is usual (`export_onnx`)."""
     check_stride(network)
@@ -122,6 +140,7 @@ def metadata_of(
         checkpoint_sha256=sha256_of(checkpoint),
         package_version=VERSION,
         colour_order=colour_order or usual_colour_order(network),
+        skeleton=checkpoint_skeleton(checkpoint, joints_of(network), skeleton),
     )
 
 

@@ -36,7 +36,7 @@ from hrnet_pose_ros.network.onnx_running import INPUTS, OUTPUTS, onnx_session
 from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 # Names of tensors inside the graph, for checks: no outputs of the file.
 INSIDE = ("crops", "heatmaps")
@@ -69,6 +69,7 @@ def export_end2end_graph(
     target_sigma: float | None = None,
     flip_shift: bool = True,
     colour_order: str | None = None,
+    skeleton: SkeletonDefinition | None = None,
     calibrated: ModelMetadata | None = None,
     run: RunStages | None = None,
 ) -> End2EndGraphMetadata:
@@ -81,7 +82,8 @@ def export_end2end_graph(
 
     Parameters
     ----------
-    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, calibrated
+    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, skeleton,
+    calibrated
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_end2end*.onnx`` so that engines find it beside the model
@@ -118,7 +120,14 @@ def export_end2end_graph(
     network = load_pose_network(checkpoint, configuration)
     metadata = End2EndGraphMetadata(
         model=metadata_of(
-            checkpoint, network, name, input_size, target_sigma, flip_shift, colour_order
+            checkpoint,
+            network,
+            name,
+            input_size,
+            target_sigma,
+            flip_shift,
+            colour_order,
+            skeleton,
         ).with_calibrations_of(calibrated),
         precision=precision,
         decoding=decoding,
@@ -155,8 +164,9 @@ def _traced(graph: End2EndGraph, metadata: End2EndGraphMetadata, folder: Path) -
         folder=folder,
     )
     del model.graph.output[len(OUTPUTS) :]
+    joints = metadata.model.skeleton.joints
     for output, sides in zip(
-        model.graph.output, ((JOINTS, 2), (JOINTS,), (JOINTS, 3)), strict=True
+        model.graph.output, ((joints, 2), (joints,), (joints, 3)), strict=True
     ):
         # The tracer leaves some sides unnamed; engines read them before they run.
         for dimension, side in zip(output.type.tensor_type.shape.dim[1:], sides, strict=True):
@@ -199,11 +209,16 @@ def check_end2end_graph(
         )
 
     poses = poses_from_heatmaps(
-        stages.heatmaps, transforms, size, metadata.decoding, metadata.model.target_sigma
+        stages.heatmaps,
+        transforms,
+        size,
+        metadata.decoding,
+        metadata.model.target_sigma,
+        metadata.model.skeleton,
     )
     cells = STRIDE * transforms[:, 0, 0, None]
     off = np.abs(stages.keypoints - poses.keypoints).max(axis=-1) / cells
-    spread = poses.covariances.reshape(-1, JOINTS, 4)[..., [0, 1, 3]]
+    spread = poses.covariances.reshape(*poses.scores.shape, 4)[..., [0, 1, 3]]
     largest = np.abs(spread).max(axis=-1, keepdims=True)
     wide = (np.abs(stages.covariances - spread) / largest).max(axis=-1)
     right = (np.maximum(off, wide) <= DECODING_TOLERANCE) | ~poses.valid

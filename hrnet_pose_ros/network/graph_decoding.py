@@ -40,8 +40,8 @@ _LARGEST = torch.finfo(torch.float32).max
 class GraphPoints(NamedTuple):
     """Key points of N persons in image pixels.
 
-    keypoints: float32 ``[N, 17, 2]``, x and y; scores: float32 ``[N, 17]``, the raw peak;
-    covariances: float32 ``[N, 17, 3]``, var_x, cov_xy and var_y in px². A joint that is not valid
+    keypoints: float32 ``[N, J, 2]``, x and y; scores: float32 ``[N, J]``, the raw peak;
+    covariances: float32 ``[N, J, 3]``, var_x, cov_xy and var_y in px². A joint that is not valid
     (its map is not finite, or has no peak above 0) has score 0, and zeros in the others; every
     valid one has a score above 0.
     """
@@ -52,7 +52,7 @@ class GraphPoints(NamedTuple):
 
 
 class HeatmapDecoder(nn.Module):
-    """Decodes heatmaps ``[N, 17, h, w]`` and maps the key points to the image.
+    """Decodes heatmaps ``[N, J, h, w]`` and maps the key points to the image.
 
     Rules and constants are those of `hrnet_pose_ros.pose.decoding.poses_from_heatmaps`.
     """
@@ -108,7 +108,7 @@ class HeatmapDecoder(nn.Module):
         )
 
     def _near(self, flat: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Values ``[N, 17, P]`` of the decoding's `_NEIGHBOURS` of the cells (x, y).
+        """Values ``[N, J, P]`` of the decoding's `_NEIGHBOURS` of the cells (x, y).
 
         Cells outside the map are replaced by some inside: their values are not used.
         """
@@ -151,7 +151,7 @@ class HeatmapDecoder(nn.Module):
         return torch.where(taken, step_x, 0.0), torch.where(taken, step_y, 0.0)
 
     def _second_moments(self, relative: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        """Variance over x, covariance and variance over y in cells², each ``[N, 17]``."""
+        """Variance over x, covariance and variance over y in cells², each ``[N, J]``."""
         weights = torch.relu(relative - WEIGHT_FLOOR)
         dx = self.columns - x[..., None]
         dy = self.rows - y[..., None]
@@ -167,7 +167,7 @@ class HeatmapDecoder(nn.Module):
 def _to_image(
     x: Tensor, y: Tensor, moments: tuple[Tensor, ...], crop_to_image: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Points ``[N, 17, 2]`` and covariances ``[N, 17, 3]`` from cells to image pixels."""
+    """Points ``[N, J, 2]`` and covariances ``[N, J, 3]`` from cells to image pixels."""
     xx, xy, yy = moments
     a, b, shift_x = (crop_to_image[:, 0, i].view(-1, 1) for i in range(3))
     c, d, shift_y = (crop_to_image[:, 1, i].view(-1, 1) for i in range(3))

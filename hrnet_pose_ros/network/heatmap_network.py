@@ -13,7 +13,7 @@ class HeatmapNetwork(nn.Module):
     """Colour order, normalisation and network in one module: every engine computes the same.
 
     ``forward`` takes ``crops`` uint8 ``[N, H, W, 3]`` RGB and returns ``heatmaps`` float32
-    ``[N, 17, H/4, W/4]``. ``colour_order`` is that of the weights (`COLOUR_ORDERS`); for "bgr"
+    ``[N, J, H/4, W/4]``. ``colour_order`` is that of the weights (`COLOUR_ORDERS`); for "bgr"
     the channels are turned in here, before the normalisation, as such weights were trained.
     """
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_pose_ros.model_files.metadata import STRIDE
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 
 STEM_WIDTH = 64  # channels of the two stride-2 convolutions, the same in every configuration
 
@@ -186,11 +186,11 @@ class HRNet(nn.Module):
     """HRNet with a heatmap head.
 
     ``forward`` takes normalised RGB crops, float ``[N, 3, H, W]`` with H and W multiples of 32,
-    and returns heatmaps ``[N, 17, H/stride, W/stride]``; the configuration's ``stride`` is 4
+    and returns heatmaps ``[N, joints, H/stride, W/stride]``; the configuration's ``stride`` is 4
     outside ablations. The head has a bias and no activation: values may lie below 0 or above 1.
     """
 
-    def __init__(self, configuration: HRNetConfiguration, joints: int = JOINTS) -> None:
+    def __init__(self, configuration: HRNetConfiguration, joints: int = COCO17.joints) -> None:
         super().__init__()
         self.configuration = configuration
         self.conv1 = convolution(3, STEM_WIDTH, 3, stride=2)

@@ -10,6 +10,7 @@ import numpy as np
 from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, STRIDE, Int8Judgement
 from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.pose.oks import mean_crop_oks
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 # A calibration takes the range of each activation from so many persons at least.
 LEAST_CALIBRATED = 50
@@ -113,18 +114,21 @@ def key_point_change(
     changed: tuple[np.ndarray, np.ndarray],
     input_size: tuple[int, int],
     calibrated: int,
+    skeleton: SkeletonDefinition = COCO17,
 ) -> KeyPointChange:
     """Compare the key points of two networks on the same crops.
 
     Parameters
     ----------
     reference, changed
-        Key points ``[N, 17, 2]`` in pixels of the crops, and bool ``[N, 17]``: those that were
+        Key points ``[N, J, 2]`` in pixels of the crops, and bool ``[N, J]``: those that were
         found. One that the reference found and the other did not counts as far away.
     input_size
         (width, height) of the crops in pixels.
     calibrated
         Crops that the calibration saw, for the report.
+    skeleton
+        The definition of the J joints.
     """
     (points, seen), (others, found) = reference, changed
     others = np.where(found[..., None], others, np.inf)  # a lost joint is not a near one
@@ -133,7 +137,7 @@ def key_point_change(
         calibrated=calibrated,
         judged=int(seen.any(axis=1).sum()),
         joints=int(seen.sum()),
-        mean_oks=mean_crop_oks(others, points, input_size, seen),
+        mean_oks=mean_crop_oks(others, points, input_size, seen, skeleton),
         fractions={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)}
         if seen.any()
         else {},

@@ -10,6 +10,7 @@ from hrnet_pose_ros.network.simple_baseline import (
     SimpleBaseline,
     SimpleBaselineConfiguration,
 )
+from hrnet_pose_ros.skeleton import COCO17
 
 PoseNetwork = HRNet | SimpleBaseline
 PoseConfiguration = HRNetConfiguration | SimpleBaselineConfiguration
@@ -17,8 +18,8 @@ PoseConfiguration = HRNetConfiguration | SimpleBaselineConfiguration
 POSE_NETWORKS: dict[str, PoseConfiguration] = {**CONFIGURATIONS, **SIMPLE_BASELINES}
 
 
-def pose_network(name: str) -> PoseNetwork:
-    """A network with fresh weights.
+def pose_network(name: str, joints: int = COCO17.joints) -> PoseNetwork:
+    """A network with fresh weights, which gives a heatmap for each of so many joints.
 
     Raises
     ------
@@ -27,14 +28,19 @@ def pose_network(name: str) -> PoseNetwork:
     """
     if name not in POSE_NETWORKS:
         raise ValueError(f"no network '{name}'; the known ones are {', '.join(POSE_NETWORKS)}")
-    return network_of(POSE_NETWORKS[name])
+    return network_of(POSE_NETWORKS[name], joints)
 
 
-def network_of(configuration: PoseConfiguration) -> PoseNetwork:
+def network_of(configuration: PoseConfiguration, joints: int = COCO17.joints) -> PoseNetwork:
     """The network that a configuration describes, with fresh weights."""
     if isinstance(configuration, HRNetConfiguration):
-        return HRNet(configuration)
-    return SimpleBaseline(configuration)
+        return HRNet(configuration, joints)
+    return SimpleBaseline(configuration, joints)
+
+
+def joints_of(network: PoseNetwork) -> int:
+    """The number of joints that a network gives heatmaps of."""
+    return network.final_layer.out_channels
 
 
 def check_stride(network: PoseNetwork) -> None:

@@ -79,6 +79,7 @@ def quantize_end2end_graph(
             found_key_points(written, judging),
             metadata.model.input_size,
             calibrated=len(calibrating),
+            skeleton=metadata.model.skeleton,
         )
         facts = dataclasses.replace(
             metadata.model, int8_judgement=checked_judgement(change, least_oks)
@@ -149,8 +150,8 @@ def _quantize(model: Path, output: Path, nodes: list[str], crops: np.ndarray) ->
 
 
 def found_key_points(path: Path, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Key points ``[N, 17, 2]`` of an end-to-end graph on crops of its input size, uint8
-    ``[N, H, W, 3]``, and bool ``[N, 17]``: those that it found."""
+    """Key points ``[N, J, 2]`` of an end-to-end graph on crops of its input size, uint8
+    ``[N, H, W, 3]``, and bool ``[N, J]``: those that it found."""
     session = onnx_session(str(path))
     results = [session.run(None, _inputs(crop))[:2] for crop in crops]
     points, scores = (np.concatenate(column) for column in zip(*results, strict=True))

@@ -77,6 +77,7 @@ def quantize_heatmap_graph(
             _found(written, metadata, judging),
             metadata.input_size,
             calibrated=len(calibrating),
+            skeleton=metadata.skeleton,
         )
         judgement = checked_judgement(change, least_oks)
         metadata = dataclasses.replace(metadata, int8_judgement=judgement)
@@ -133,6 +134,7 @@ def _found(path: Path, metadata: ModelMetadata, crops: np.ndarray) -> tuple[np.n
             metadata.input_size,
             "quarter",
             metadata.target_sigma,
+            metadata.skeleton,
         )
         for part in np.split(crops, range(_AT_A_TIME, len(crops), _AT_A_TIME))
     ]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hrnet_pose_ros.model_files.metadata import STRIDE
 from hrnet_pose_ros.network.hrnet import STEM_WIDTH, Bottleneck, convolution
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 
 DECONVOLUTION_WIDTH = 256  # channels of each of the three deconvolutions
 
@@ -25,11 +25,13 @@ class SimpleBaseline(nn.Module):
     """ResNet with a head of deconvolutions.
 
     ``forward`` takes normalised crops, float ``[N, 3, H, W]`` with H and W multiples of 32, and
-    returns heatmaps ``[N, 17, H/4, W/4]``. The head has a bias and no activation: values may lie
-    below 0 or above 1.
+    returns heatmaps ``[N, joints, H/4, W/4]``. The head has a bias and no activation: values may
+    lie below 0 or above 1.
     """
 
-    def __init__(self, configuration: SimpleBaselineConfiguration, joints: int = JOINTS) -> None:
+    def __init__(
+        self, configuration: SimpleBaselineConfiguration, joints: int = COCO17.joints
+    ) -> None:
         super().__init__()
         self.configuration = configuration
         self.conv1 = convolution(3, STEM_WIDTH, 7, stride=2)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 Method = Literal["quarter", "dark"]
 
@@ -40,8 +40,8 @@ CELL_VARIANCE = 1 / 12
 class HeatmapPoints(NamedTuple):
     """Decoded heatmaps of N persons, in heatmap cells.
 
-    points: float64 ``[N, 17, 2]``, x and y; scores: float32 ``[N, 17]``, the raw peak;
-    covariances: float64 ``[N, 17, 2, 2]``, cells²; valid: bool ``[N, 17]``. Joints that are not
+    points: float64 ``[N, J, 2]``, x and y; scores: float32 ``[N, J]``, the raw peak;
+    covariances: float64 ``[N, J, 2, 2]``, cells²; valid: bool ``[N, J]``. Joints that are not
     valid have NaN points and covariances, and a score of 0.
     """
 
@@ -59,7 +59,7 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
     Parameters
     ----------
     heatmaps
-        float ``[N, 17, h, w]`` from the network (values below 0 and above 1 are normal).
+        float ``[N, J, h, w]`` from the network (values below 0 and above 1 are normal).
     method
         ``"quarter"``: the argmax, moved by 0.25 cell towards the larger neighbour on each axis if
         ``1 < px < w-1`` and ``1 < py < h-1`` (HRNet reference). ``"dark"``: one Taylor step on the
@@ -78,12 +78,12 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
         raise ValueError(f"method must be one of {get_args(Method)}, got {method!r}")
     if sigma not in BLUR_KERNELS:
         raise ValueError(f"sigma must be one of {tuple(BLUR_KERNELS)} (cells), got {sigma!r}")
-    if heatmaps.ndim != 4 or heatmaps.shape[1] != JOINTS or 0 in heatmaps.shape[2:]:
-        raise ValueError(f"heatmaps must have shape (N, {JOINTS}, h, w), got {heatmaps.shape}")
+    if heatmaps.ndim != 4 or 0 in heatmaps.shape[1:]:
+        raise ValueError(f"heatmaps must have shape (N, joints, h, w), got {heatmaps.shape}")
     if not np.issubdtype(heatmaps.dtype, np.floating):
         raise ValueError(f"heatmaps must be floats, got {heatmaps.dtype}")
-    n, _, h, w = heatmaps.shape
-    flat = np.asarray(heatmaps, np.float32).reshape(n * JOINTS, h * w)
+    n, joints, h, w = heatmaps.shape
+    flat = np.asarray(heatmaps, np.float32).reshape(n * joints, h * w)
 
     best = flat.argmax(axis=1)  # the first NaN, if there is any
     peaks = flat[np.arange(len(flat)), best]
@@ -103,15 +103,15 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
         decoded = cells + offsets
         second_moments = _covariances(relative, decoded)
 
-    points = np.full((n * JOINTS, 2), np.nan)
-    covariances = np.full((n * JOINTS, 2, 2), np.nan)
+    points = np.full((n * joints, 2), np.nan)
+    covariances = np.full((n * joints, 2, 2), np.nan)
     points[chosen] = decoded
     covariances[chosen] = second_moments
     return HeatmapPoints(
-        points.reshape(n, JOINTS, 2),
-        np.where(valid, peaks, np.float32(0)).reshape(n, JOINTS),
-        covariances.reshape(n, JOINTS, 2, 2),
-        valid.reshape(n, JOINTS),
+        points.reshape(n, joints, 2),
+        np.where(valid, peaks, np.float32(0)).reshape(n, joints),
+        covariances.reshape(n, joints, 2, 2),
+        valid.reshape(n, joints),
     )
 
 
@@ -121,13 +121,14 @@ def poses_from_heatmaps(
     input_size: tuple[int, int],
     method: Method,
     sigma: float = 2,
+    skeleton: SkeletonDefinition = COCO17,
 ) -> Poses:
     """Decode heatmaps and map the key points and covariances to image pixels.
 
     Parameters
     ----------
     heatmaps
-        float ``[N, 17, h, w]``.
+        float ``[N, J, h, w]``.
     crop_to_image
         float64 ``[N, 2, 3]`` from `hrnet_pose_ros.pose.boxes.crop_to_image`, for the boxes of the
         crops.
@@ -136,13 +137,20 @@ def poses_from_heatmaps(
         the stride (4 for HRNet).
     method, sigma
         As for `decode_heatmaps`.
+    skeleton
+        The definition of the J joints.
 
     Raises
     ------
     ValueError
-        As for `decode_heatmaps`; or the transforms are not a finite ``[N, 2, 3]``; or the stride
-        differs between the axes.
+        As for `decode_heatmaps`; or the skeleton has another number of joints; or the transforms
+        are not a finite ``[N, 2, 3]``; or the stride differs between the axes.
     """
+    if heatmaps.ndim == 4 and heatmaps.shape[1] != skeleton.joints:
+        raise ValueError(
+            f"heatmaps must have shape (N, {skeleton.joints}, h, w) for the skeleton "
+            f"'{skeleton.name}', got {heatmaps.shape}"
+        )
     transforms = np.asarray(crop_to_image, np.float64)
     if transforms.shape != (len(heatmaps), 2, 3):
         raise ValueError(
@@ -163,7 +171,7 @@ def poses_from_heatmaps(
     keypoints = (cell_to_image @ points[..., None])[..., 0] + transforms[:, None, :, 2]
     spread = cell_to_image @ covariances @ cell_to_image.swapaxes(-1, -2)
     spread[..., 1, 0] = spread[..., 0, 1]  # rounding must not leave it asymmetric
-    return Poses(keypoints.astype(np.float32), scores, spread.astype(np.float32), valid)
+    return Poses(keypoints.astype(np.float32), scores, spread.astype(np.float32), valid, skeleton)
 
 
 def _quarter_offsets(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:

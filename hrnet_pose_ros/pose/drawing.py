@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINT_NAMES, LIMBS
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 Colour = tuple[int, int, int]
 
 # RGB. Colour-blind people can tell orange from blue. Left and right are those of the person.
 LEFT_COLOUR: Colour = (255, 140, 0)  # orange: limbs and joints of the person's left side
 RIGHT_COLOUR: Colour = (40, 160, 255)  # blue: limbs and joints of the right side
-MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: the nose, and limbs that connect left and right
+MIDDLE_COLOUR: Colour = (80, 230, 80)  # green: joints of no side, and limbs between the sides
 BOX_COLOUR: Colour = (235, 235, 235)
 ELLIPSE_COLOUR: Colour = (255, 240, 90)
 ELLIPSE_OPACITY = 0.4
@@ -36,20 +38,19 @@ CLOSE_UP_MARGIN = 1.4
 LABEL_LENGTH = 12
 
 
-def _side_colours() -> tuple[tuple[Colour, ...], tuple[Colour, ...]]:
-    """Return the colours of the joints and of the limbs."""
-    sides = {"left": LEFT_COLOUR, "right": RIGHT_COLOUR}
-    joints = tuple(sides.get(name.split("_")[0], MIDDLE_COLOUR) for name in JOINT_NAMES)
+@lru_cache(maxsize=8)
+def side_colours(skeleton: SkeletonDefinition) -> tuple[tuple[Colour, ...], tuple[Colour, ...]]:
+    """Return the colours of the joints and of the limbs: those of the sides of the person."""
+    joints = [MIDDLE_COLOUR] * skeleton.joints
+    for left, right in skeleton.mirror_pairs:
+        joints[left], joints[right] = LEFT_COLOUR, RIGHT_COLOUR
     limbs = []
-    for a, b in LIMBS:
+    for a, b in skeleton.limbs:
         pair = {joints[a], joints[b]}
         both_sides = {LEFT_COLOUR, RIGHT_COLOUR} <= pair
         side = next((c for c in (LEFT_COLOUR, RIGHT_COLOUR) if c in pair), MIDDLE_COLOUR)
         limbs.append(MIDDLE_COLOUR if both_sides else side)
-    return joints, tuple(limbs)
-
-
-JOINT_COLOURS, LIMB_COLOURS = _side_colours()
+    return tuple(joints), tuple(limbs)
 
 
 def draw_poses(
@@ -63,7 +64,8 @@ def draw_poses(
 
     A joint is drawn if it is valid, its score is at least ``min_score`` and it is within
     ``FARTHEST_PX``; a limb is drawn if both of its joints are. Each drawn joint has its one-sigma
-    covariance ellipse.
+    covariance ellipse. The details of a skeleton (hands and face) are thinner, and without
+    ellipses, which would cover each other.
 
     Parameters
     ----------
@@ -97,9 +99,11 @@ def draw_poses(
 
     near = (np.abs(poses.keypoints) < FARTHEST_PX).all(axis=2)  # False for NaN
     drawn = poses.valid & (poses.scores >= min_score) & near
-    if drawn.any():  # below everything else and translucent, because there are 17 per person
+    coarse = drawn.copy()
+    coarse[:, list(poses.skeleton.details)] = False
+    if coarse.any():  # below everything else and translucent, because there are many per person
         layer = image.copy()
-        _draw_ellipses(layer, poses.keypoints[drawn], poses.covariances[drawn])
+        _draw_ellipses(layer, poses.keypoints[coarse], poses.covariances[coarse])
         image[:] = cv2.addWeighted(layer, ELLIPSE_OPACITY, image, 1 - ELLIPSE_OPACITY, 0)
     person_scores = poses.person_scores()
     captions: list[tuple[str, np.ndarray, float]] = []
@@ -112,7 +116,7 @@ def draw_poses(
         size = float(max(extent[2:] - extent[:2]))
         if box is not None:
             cv2.rectangle(image, *_box_corners(box), BOX_COLOUR, _width(size, 300, 3))
-        _draw_skeleton(image, points, shown, size)
+        _draw_skeleton(image, poses.skeleton, points, shown, size)
         if labels is not None:
             text = f"{_shortened(labels[person])} {person_scores[person]:.2f}".strip()
             captions.append((text, extent, size))
@@ -153,11 +157,10 @@ def draw_close_up(
     shift = np.array(size) / 2 - scale * (np.asarray(box[:2], np.float64) + sides / 2)
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC)
-    enlarged = Poses(
+    enlarged = replace(
+        poses,
         keypoints=(poses.keypoints * scale + shift).astype(np.float32),
-        scores=poses.scores,
         covariances=(poses.covariances * scale**2).astype(np.float32),
-        valid=poses.valid,
     )
     draw_poses(picture, enlarged)
     return picture
@@ -217,19 +220,36 @@ def _draw_ellipses(image: np.ndarray, points: np.ndarray, covariances: np.ndarra
             )
 
 
-def _draw_skeleton(image: np.ndarray, points: np.ndarray, shown: np.ndarray, size: float) -> None:
+def _draw_skeleton(
+    image: np.ndarray,
+    skeleton: SkeletonDefinition,
+    points: np.ndarray,
+    shown: np.ndarray,
+    size: float,
+) -> None:
+    joint_colours, limb_colours = side_colours(skeleton)
+    details = frozenset(skeleton.details)
     width = _width(size, 110, 6)
     outline = width + 2
     radius = float(np.clip(size / 75, 1.5, 6)) * _SUBPIXELS
-    limbs = [limb for limb, (a, b) in enumerate(LIMBS) if shown[a] and shown[b]]
-    for colours, thickness in ((None, outline), (LIMB_COLOURS, width)):
-        for limb in limbs:
-            a, b = (_fixed(points[joint]) for joint in LIMBS[limb])
+    limbs = [limb for limb, (a, b) in enumerate(skeleton.limbs) if shown[a] and shown[b]]
+    fine = [limb for limb in limbs if details.issuperset(skeleton.limbs[limb])]
+    coarse = [limb for limb in limbs if not details.issuperset(skeleton.limbs[limb])]
+    for chosen, colours, thickness in (
+        (coarse, None, outline),
+        (coarse, limb_colours, width),
+        (fine, limb_colours, _width(size, 4 * 110, 2)),  # without an outline
+    ):
+        for limb in chosen:
+            a, b = (_fixed(points[joint]) for joint in skeleton.limbs[limb])
             colour = colours[limb] if colours else OUTLINE_COLOUR
             cv2.line(image, a, b, colour, thickness, cv2.LINE_AA, _SHIFT)
     for joint in np.flatnonzero(shown):
         centre = _fixed(points[joint])
-        for colour, r in ((OUTLINE_COLOUR, radius + _SUBPIXELS), (JOINT_COLOURS[joint], radius)):
+        rings = [(OUTLINE_COLOUR, radius + _SUBPIXELS), (joint_colours[joint], radius)]
+        if joint in details:
+            rings = [(joint_colours[joint], max(radius / 3, 0.75 * _SUBPIXELS))]
+        for colour, r in rings:
             cv2.circle(image, centre, round(r), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 

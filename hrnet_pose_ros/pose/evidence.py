@@ -7,10 +7,12 @@ a model's uncertainty calibration (pose/uncertainty.py) weights the same evidenc
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, LIMBS, MIRRORED
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 # This order is used everywhere. The fit decides the sign of each weight, so whether an item counts
 # for or against a key point.
@@ -33,20 +35,23 @@ CUT_MARGIN = 0.01
 CUT_MARGIN_PX = 2.0
 
 
-def _limb_means() -> np.ndarray:
-    """Return float64 ``[17, 17]``, which maps peaks to the means over the other ends of limbs."""
-    ends = np.zeros((JOINTS, JOINTS))
-    for a, b in LIMBS:
+@lru_cache(maxsize=8)
+def _means(skeleton: SkeletonDefinition) -> tuple[np.ndarray, np.ndarray]:
+    """Return two float64 ``[J, J]``, which map peaks to means over other joints.
+
+    The first to the means over the other ends of a joint's limbs (0 for a joint without limbs), the
+    second to those over all other joints.
+    """
+    joints = skeleton.joints
+    ends = np.zeros((joints, joints))
+    for a, b in skeleton.limbs:
         ends[a, b] = ends[b, a] = 1
-    return ends / ends.sum(axis=0)
-
-
-_LIMB_MEANS = _limb_means()
-_OTHER_MEANS: np.ndarray = (1 - np.eye(JOINTS)) / (JOINTS - 1)
+    limbs = ends / np.maximum(ends.sum(axis=0), 1)
+    return limbs, (1 - np.eye(joints)) / max(joints - 1, 1)
 
 
 def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
-    """Return the `EVIDENCE` of each key point: float64 ``[6, N, 17]``, 0 if it is not valid.
+    """Return the `EVIDENCE` of each key point: float64 ``[6, N, J]``, 0 if it is not valid.
 
     Parameters
     ----------
@@ -69,18 +74,20 @@ def evidence_of(poses: Poses, boxes: np.ndarray, image_sizes: np.ndarray) -> np.
     if some_invalid:
         x, y, traces = np.where(valid, x, left), np.where(valid, y, top), np.where(valid, traces, 1)
 
+    limb_means, other_means = _means(poses.skeleton)
+    mirrored = poses.skeleton.mirrored
     evidence = np.empty((len(EVIDENCE), *x.shape))
     np.log(traces / areas, out=evidence[0])
-    np.matmul(peaks, _LIMB_MEANS, out=evidence[1])
-    np.matmul(peaks, _OTHER_MEANS, out=evidence[2])
-    apart = (x - x[:, MIRRORED]) ** 2 + (y - y[:, MIRRORED]) ** 2
+    np.matmul(peaks, limb_means, out=evidence[1])
+    np.matmul(peaks, other_means, out=evidence[2])
+    apart = (x - x[:, mirrored]) ** 2 + (y - y[:, mirrored]) ** 2
     np.exp(apart / (-(MIRROR_REACH**2) * areas), out=evidence[3])
-    evidence[3, :, 0] = 0  # the nose is its own mirror
+    evidence[3, :, mirrored == np.arange(len(mirrored))] = 0  # a joint that is its own mirror
     beyond = np.abs((x - left) / width - 0.5), np.abs((y - top) / height - 0.5)
     np.maximum(np.maximum(*beyond) - 0.5, 0, out=evidence[4])
     evidence[5] = _at_cut(x, y, boxes, image_sizes, CUT_REACH * np.sqrt(areas))
     if some_invalid:
-        evidence[3] *= valid[:, MIRRORED]
+        evidence[3] *= valid[:, mirrored]
         evidence *= valid
     return evidence
 
@@ -101,7 +108,7 @@ def cut_sides(boxes: np.ndarray, image_sizes: np.ndarray) -> np.ndarray:
 def _at_cut(
     x: np.ndarray, y: np.ndarray, boxes: np.ndarray, image_sizes: np.ndarray, reach: np.ndarray
 ) -> np.ndarray:
-    """Return float64 ``[N, 17]`` for key points at x and y ``[N, 17]``; reach: ``[N, 1]`` px."""
+    """Return float64 ``[N, J]`` for key points at x and y ``[N, J]``; reach: ``[N, 1]`` px."""
     cut = cut_sides(boxes, image_sizes).T
     if not cut.any():
         return np.zeros(x.shape)

@@ -9,7 +9,7 @@ to the calibration of the camera (pose/camera.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -18,12 +18,7 @@ import numpy as np
 
 from hrnet_pose_ros.pose.evidence import EVIDENCE, evidence_of
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
-
-# A key point counts as found if it lies within this distance of the true position, for each joint
-# and in units of sqrt(object area): the distance at which the OKS term exp(-d² / (2·area·k²)) is
-# 0.5, with k twice the joint's sigma.
-FOUND_DISTANCES: np.ndarray = 2 * OKS_SIGMAS * np.sqrt(2 * np.log(2))
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 _TABLES = (
     *("heatmap_factors", "box_factors", "spread_peaks", "spread"),
@@ -50,21 +45,21 @@ class UncertaintyCalibration:
 
         S' = spread(q) · (heatmap_factors[j] · S + box_factors[j] · A · I)
 
-    and its score, the probability that the key point lies within its joint's `FOUND_DISTANCES` of
+    and its score, the probability that the key point lies within its joint's `found_distances` of
     the true position, is ``probability(q)`` with ``probability_shifts[j]`` added to its log odds.
     All else equal, a higher peak never lowers the score and never enlarges the covariance.
 
     Attributes
     ----------
     heatmap_factors, box_factors
-        17 numbers each, not negative, and not both 0 for the same joint.
+        One number per joint each, not negative, and not both 0 for the same joint.
     spread_peaks, spread
         The knots of ``spread``, with increasing effective peaks: the logarithm of ``spread`` is
         interpolated linearly, and constant beyond the knots; above 0 and non-increasing.
     peaks, probabilities
         The knots of ``probability``, interpolated linearly; in [0, 1] and non-decreasing.
     probability_shifts
-        17 numbers.
+        One number per joint.
     evidence_weights
         One number for each of `EVIDENCE`, in units of the peak. If all are 0, as in files that
         were written before evidence was introduced, the effective peak is the raw peak.
@@ -93,8 +88,10 @@ class UncertaintyCalibration:
 
         for name in _TABLES:
             demand(bool(np.isfinite(getattr(self, name)).all()), name, "be finite")
-        for name in ("heatmap_factors", "box_factors", "probability_shifts"):
-            demand(len(getattr(self, name)) == JOINTS, name, f"have {JOINTS} numbers")
+        for name in ("box_factors", "probability_shifts"):
+            rule = f"have as many numbers as heatmap_factors ({self.joints})"
+            demand(len(getattr(self, name)) == self.joints, name, rule)
+        demand(self.joints > 0, "heatmap_factors", "have a number for each joint")
         weights = len(self.evidence_weights)
         demand(weights == len(EVIDENCE), "evidence_weights", f"have {len(EVIDENCE)} numbers")
         for name in ("heatmap_factors", "box_factors"):
@@ -112,6 +109,11 @@ class UncertaintyCalibration:
         rises = all(a <= b for a, b in pairwise(self.probabilities))
         inside = self.probabilities[0] >= 0 and self.probabilities[-1] <= 1
         demand(rises and inside, "probabilities", "be in [0, 1] and never decrease")
+
+    @property
+    def joints(self) -> int:
+        """The number of joints that it is for."""
+        return len(self.heatmap_factors)
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -141,14 +143,14 @@ class UncertaintyCalibration:
     def covariances_of(
         self, covariances: np.ndarray, effective_peaks: np.ndarray, box_areas: np.ndarray
     ) -> np.ndarray:
-        """Return calibrated covariances, float64 ``[N, 17, 2, 2]`` px².
+        """Return calibrated covariances, float64 ``[N, J, 2, 2]`` px².
 
         Parameters
         ----------
         covariances
-            float ``[N, 17, 2, 2]`` px², of the heatmaps.
+            float ``[N, J, 2, 2]`` px², of the heatmaps.
         effective_peaks
-            float ``[N, 17]``.
+            float ``[N, J]``.
         box_areas
             float ``[N]`` px², the areas of the boxes as given to the engine.
         """
@@ -175,12 +177,11 @@ class UncertaintyCalibration:
         effective = self.effective_peaks(poses.scores.astype(np.float64), evidence)
         areas = np.multiply(boxes[:, 2], boxes[:, 3], dtype=np.float64)
         covariances = self.covariances_of(poses.covariances, effective, areas)
-        scores = np.where(poses.valid, self.probability_of(effective, np.arange(JOINTS)), 0.0)
-        return Poses(
-            keypoints=poses.keypoints,
+        scores = np.where(poses.valid, self.probability_of(effective, np.arange(self.joints)), 0.0)
+        return replace(
+            poses,
             scores=scores.astype(np.float32),
             covariances=covariances.astype(np.float32),
-            valid=poses.valid,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -207,6 +208,15 @@ class UncertaintyCalibration:
         return cls(**tables, origin=str(values["origin"]))
 
 
+def found_distances(skeleton: SkeletonDefinition) -> np.ndarray:
+    """Return float64 ``[J]``: how near to the true position a key point counts as found.
+
+    In units of sqrt(object area): the distance at which the OKS term exp(-d² / (2·area·k²)) is 0.5,
+    with k twice the joint's sigma.
+    """
+    return 2 * skeleton.sigmas * np.sqrt(2 * np.log(2))
+
+
 def shift_log_odds(probabilities: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Return probabilities with ``shifts`` added to their log odds."""
     clipped = np.clip(probabilities, _PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN)
@@ -219,8 +229,22 @@ def calibration_key(decoding: str, flip_test: bool) -> str:
 
 
 def find_calibration(
-    calibrations: Mapping[str, Any], decoding: str, flip_test: bool
+    calibrations: Mapping[str, Any],
+    decoding: str,
+    flip_test: bool,
+    skeleton: SkeletonDefinition,
 ) -> UncertaintyCalibration | None:
-    """Return the calibration for a decoding and flip test, or None; ValueError if it is damaged."""
+    """Return the calibration for a decoding and flip test, or None.
+
+    Raises ValueError if it is damaged, or for another number of joints than the skeleton's.
+    """
     found = calibrations.get(calibration_key(decoding, flip_test))
-    return None if found is None else UncertaintyCalibration.from_json(found)
+    if found is None:
+        return None
+    calibration = UncertaintyCalibration.from_json(found)
+    if calibration.joints != skeleton.joints:
+        raise ValueError(
+            f"an uncertainty calibration of {calibration.joints} joints, but '{skeleton.name}' has "
+            f"{skeleton.joints}"
+        )
+    return calibration

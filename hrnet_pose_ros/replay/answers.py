@@ -7,13 +7,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
+from hrnet_pose_ros.pipeline.skeleton_messages import SkeletonMismatch, poses_of, skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
+
+if TYPE_CHECKING:
+    from hrnet_pose_ros.replay.bags import BagReader
 
 SKELETONS = "hrnet_pose_ros/msg/SkeletonArray"
 INFO = "hrnet_pose_ros/msg/SkeletonInfo"
@@ -73,6 +77,7 @@ class Answers:
     statuses: list[Status] = field(default_factory=list)
     repeated: int = 0  # frames whose stamp occurred before; the first one is used
     loss: str = ""
+    skeleton: SkeletonDefinition = COCO17
 
     def drops(self) -> tuple[int, int] | None:
         """Number of images that the node received, and how many of them it dropped for any reason.
@@ -91,9 +96,9 @@ class Answers:
         return None if last is None else (earlier[0] + last[0], earlier[1] + last[1])
 
 
-def frame_of(message: Any) -> SkeletonFrame:
-    """The frame of a SkeletonArray of rclpy or rosbags."""
-    poses, boxes = poses_of(message)
+def frame_of(message: Any, skeleton: SkeletonDefinition = COCO17) -> SkeletonFrame:
+    """The frame of a SkeletonArray of rclpy or rosbags, with the joints of a skeleton."""
+    poses, boxes = poses_of(message, skeleton)
     return SkeletonFrame(
         stamp=stamp_of(message),
         poses=poses,
@@ -124,20 +129,28 @@ def read_answers(path: Path, topic: str = "") -> Answers:
     Raises
     ------
     ValueError
-        The bag has no such topic, or the topic is ambiguous.
+        The bag has no such topic, or the topic is ambiguous; or the skeletons have other joints
+        than their SkeletonInfo says, or two of them say different things; or the bag is of
+        another version of the messages.
     """
     from hrnet_pose_ros.replay.bags import BagReader
 
     with BagReader(path) as bag:
+        for name, problem in bag.other_versions.items():
+            raise ValueError(f"{path}, {name}: {problem}")
         kinds = {name: info.type for name, info in bag.topics.items()}
         topic = skeleton_topic(kinds, topic, path)
+        skeleton = _skeleton_in(bag, [name for name, kind in kinds.items() if kind == INFO])
         others = [name for name, kind in kinds.items() if kind in (INFO, DIAGNOSTICS)]
         frames: dict[int, SkeletonFrame] = {}
         statuses: list[Status] = []
         model, repeated = "", 0
         for item in bag.messages([topic, *others]):
             if item.topic == topic:
-                frame = frame_of(item.message)
+                try:
+                    frame = frame_of(item.message, skeleton)
+                except SkeletonMismatch as error:
+                    raise ValueError(f"{path}, {topic}: {error}") from None
                 repeated += frame.stamp in frames
                 frames.setdefault(frame.stamp, frame)
             elif kinds[item.topic] == INFO:
@@ -147,7 +160,27 @@ def read_answers(path: Path, topic: str = "") -> Answers:
                 statuses += statuses_of(item.message, item.time)
         loss = bag.loss
     ordered = dict(sorted(frames.items()))
-    return Answers(str(path), ordered, model, statuses, repeated, loss)
+    return Answers(str(path), ordered, model, statuses, repeated, loss, skeleton)
+
+
+def _skeleton_in(bag: BagReader, topics: list[str]) -> SkeletonDefinition:
+    """The skeleton that a bag's SkeletonInfo defines; COCO's in a bag without one.
+
+    A model may be replaced while the bag is recorded, but not by one of another skeleton.
+    """
+    found: SkeletonDefinition | None = None
+    for item in bag.messages(topics) if topics else ():
+        try:
+            skeleton = skeleton_of(item.message)
+        except ValueError as error:
+            raise ValueError(f"{bag.path}, {item.topic}: {error}") from None
+        if found is not None and (different := found.differences(skeleton)):
+            raise ValueError(
+                f"{bag.path} contains skeletons of two kinds, '{found.name}' and "
+                f"'{skeleton.name}': {different}"
+            )
+        found = found or skeleton
+    return found or COCO17
 
 
 def skeleton_topic(kinds: dict[str, str], wanted: str, path: Path) -> str:

@@ -13,7 +13,7 @@ from hrnet_pose_ros.replay.topics import CAMERA_INFO, DETECTIONS
 
 def advice_of(report: BagReport, settings: Settings) -> list[str]:
     """Problems that the node would have with the bag, each with a fix; empty if there are none."""
-    advice = []
+    advice = [f"{name}: {problem}." for name, problem in report.other_versions.items()]
     images = [topic for topic in report.topics if topic.type in TRANSPORT_OF_TYPE and topic.count]
     if not images:
         advice.append("There are no images: record sensor_msgs/Image or CompressedImage.")

@@ -209,6 +209,7 @@ def bag_info(
             duration_s=round(((last or 0) - (first or 0)) / 1e9, 3),
             loss=reader.loss,
             topics=[one.finish() for one in series.values()],
+            other_versions=reader.other_versions,
             pairing=None if simulation is None else simulation.finish(),
             advice=[],
         )

@@ -68,7 +68,11 @@ class PairingReport:
 
 @dataclass
 class BagReport:
-    """The complete report; ``advice`` says how to fix each problem, one sentence per entry."""
+    """The complete report; ``advice`` says how to fix each problem, one sentence per entry.
+
+    ``other_versions`` are the topics with messages of another version of this package, and why
+    they are not read.
+    """
 
     path: str
     duration_s: float
@@ -76,6 +80,7 @@ class BagReport:
     topics: list[TopicReport]
     pairing: PairingReport | None
     advice: list[str]
+    other_versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``--json``."""

@@ -19,8 +19,8 @@ class BagStorage(Protocol):
 
     loss: str
 
-    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
-        """``(topic, type, count, definition)``"""
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition, str]]:
+        """``(topic, type, count, definition, type hash)``; the hash may be empty."""
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
         """``(topic, type, time, data)`` in order of time."""
@@ -34,9 +34,9 @@ class IndexedStorage:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition, str]]:
         for one in self._reader.connections:
-            yield one.topic, one.msgtype, one.msgcount, one.msgdef
+            yield one.topic, one.msgtype, one.msgcount, one.msgdef, one.digest
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
         wanted = [one for one in self._reader.connections if one.topic in topics]
@@ -60,10 +60,11 @@ class UnindexedMcap:
         self._stream = McapStream(path)
         self.loss = self._stream.loss
 
-    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition]]:
+    def topics(self) -> Iterator[tuple[str, str, int, MessageDefinition, str]]:
         counts = Counter(self._stream.counts)
         for channel in self._stream.channels.values():
-            yield channel.topic, channel.type, counts.pop(channel.topic, 0), channel.definition
+            count = counts.pop(channel.topic, 0)
+            yield channel.topic, channel.type, count, channel.definition, ""
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
         return self._stream.messages(topics)

@@ -108,6 +108,14 @@ class BagReader:
         """
         return "; ".join([*self._notes, *(one.loss for one in self._sources if one.loss)])
 
+    @property
+    def other_versions(self) -> dict[str, str]:
+        """Topics with messages of another version of this package, and what to do about each."""
+        problems = {
+            name: self._types.other_version(info.type) for name, info in self.topics.items()
+        }
+        return {name: problem for name, problem in problems.items() if problem}
+
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """The messages of some topics, or of all, in order of log time.
 
@@ -140,10 +148,10 @@ class BagReader:
                 self._sources.append(self._source(file))
         topics: dict[str, TopicInfo] = {}
         for source in self._sources:
-            for topic, type_name, count, definition in source.topics():
+            for topic, type_name, count, definition, type_hash in source.topics():
                 before = topics[topic].count if topic in topics else 0
                 topics[topic] = TopicInfo(type_name, before + count)
-                self._types.add(type_name, definition)
+                self._types.add(type_name, definition, type_hash)
         self.topics = dict(sorted(topics.items()))
 
     def _open_by_metadata(self) -> bool:
@@ -286,7 +294,14 @@ def message_types() -> MessageTypes:
     }
     # The library requires arrays where rclpy accepts lists.
     info = classes["SkeletonInfo"]
-    classes["SkeletonInfo"] = lambda *, limbs, **fields: info(
-        limbs=np.asarray(limbs, np.uint8), **fields
+    arrays = {
+        **dict.fromkeys(("mirror_pairs", "limbs", "role_joints", "detail_joints"), np.uint16),
+        "oks_sigmas": np.float32,
+    }
+    classes["SkeletonInfo"] = lambda **fields: info(
+        **{
+            name: np.asarray(value, arrays[name]) if name in arrays else value
+            for name, value in fields.items()
+        }
     )
     return MessageTypes(**classes)

@@ -38,7 +38,7 @@ class FrameComparison:
     person_score_changes
         float64 ``[M]``: new minus golden.
     keypoint_score_changes
-        float64 ``[M, 17]``: new minus golden; a joint that is not valid has score 0.
+        float64 ``[M, J]``: new minus golden; a joint that is not valid has score 0.
     kept_ids, seen_again
         Among the matched persons whose golden or new id was matched before: how many still have
         the same partner id, and how many there are. Without golden ids both are 0.
@@ -104,7 +104,15 @@ class Comparison:
 
 
 def compare(golden: Answers, new: Answers) -> Comparison:
-    """Compare two runs; frames that exist in only one of them are listed, not compared."""
+    """Compare two runs; frames that exist in only one of them are listed, not compared.
+
+    Raises ValueError if the runs have different skeletons: their joints cannot be compared.
+    """
+    if different := golden.skeleton.differences(new.skeleton):
+        raise ValueError(
+            f"{golden.name} has the skeleton '{golden.skeleton.name}' and {new.name} has "
+            f"'{new.skeleton.name}', which cannot be compared: {different}"
+        )
     partners = _IdMatches()
     frames = []
     for stamp, frame in golden.frames.items():
@@ -176,7 +184,13 @@ def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: _IdMatches) -
         golden=golden,
         new=new,
         pairs=pairs,
-        oks=oks(golden.poses.keypoints[a], new.poses.keypoints[b], areas, counted),
+        oks=oks(
+            golden.poses.keypoints[a],
+            new.poses.keypoints[b],
+            areas,
+            counted,
+            golden.poses.skeleton,
+        ),
         person_score_changes=new.person_scores[b] - golden.person_scores[a],
         keypoint_score_changes=new.poses.scores[b] - scores,
         kept_ids=kept,

@@ -110,7 +110,14 @@ def replay(
         See `make_engine`.
     """
     with BagReader(bag) as reader:
-        image = image_topic(reader.topics, image)
+        other_versions = [f"{name}: {why}" for name, why in reader.other_versions.items()]
+        try:
+            image = image_topic(reader.topics, image)
+        except BagError as error:
+            raise BagError("; ".join([str(error), *other_versions])) from None
+        if warn is not None:
+            for problem in other_versions:
+                warn(f"not read: {problem}")
         if detections is not None or not settings.whole_image_as_person:
             detections = detections_topic(reader.topics, detections)
         elif detection_candidates(reader.topics):

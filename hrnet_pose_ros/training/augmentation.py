@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
+from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
-UPPER_BODY = 11  # joints 0 to 10: head, shoulders, arms; 11 to 16 are hips and legs
 HALF_BODY_MIN_JOINTS = 8  # half bodies need more labelled joints than this (reference)
 MAX_SCALE = 0.35  # largest relative change of the box size (reference)
 HALF_BODY_PADDING = 1.5  # around the joints of a half body, instead of 1.25 (reference)
@@ -84,6 +84,7 @@ def place_crop(
     input_size: tuple[int, int],
     config: AugmentationConfig,
     random: np.random.Generator,
+    skeleton: SkeletonDefinition = COCO17,
 ) -> Placement:
     """Choose the crop of a person: box, scale, rotation, mirroring (in the order of the reference).
 
@@ -92,12 +93,16 @@ def place_crop(
     box
         float ``[4]``: x, y, width, height in image pixels.
     keypoints, labelled
-        float ``[17, 2]`` in image pixels and bool ``[17]``.
+        float ``[J, 2]`` in image pixels and bool ``[J]``.
     input_size
         (width, height) of the crop in pixels.
+    skeleton
+        The definition of the J joints. One without joints of the lower body has no half bodies.
     """
-    if labelled.sum() > HALF_BODY_MIN_JOINTS and random.random() < config.half_body:
-        box = _half_body(keypoints, labelled, input_size, random)
+    halves = 0 < len(skeleton.lower_body) < skeleton.joints
+    enough = halves and labelled.sum() > HALF_BODY_MIN_JOINTS
+    if enough and random.random() < config.half_body:
+        box = _half_body(keypoints, labelled, input_size, random, skeleton)
     scale = float(np.clip(random.normal(1, config.scale), 1 - config.scale, 1 + config.scale))
     angle = 0.0
     if random.random() < config.rotation_probability:
@@ -113,13 +118,16 @@ def _half_body(
     labelled: np.ndarray,
     input_size: tuple[int, int],
     random: np.random.Generator,
+    skeleton: SkeletonDefinition,
 ) -> np.ndarray:
     """A box around the joints of the upper or the lower body.
 
-    If more than 8 joints are labelled, at least 3 of them belong to the upper body.
+    Of a half with fewer than 3 labelled joints the other one is taken. More than 8 joints are
+    labelled, so that one has enough.
     """
-    upper = np.flatnonzero(labelled[:UPPER_BODY])
-    lower = UPPER_BODY + np.flatnonzero(labelled[UPPER_BODY:])
+    below = np.zeros(skeleton.joints, bool)
+    below[list(skeleton.lower_body)] = True
+    upper, lower = np.flatnonzero(labelled & ~below), np.flatnonzero(labelled & below)
     # The reference compares a normal deviate, so the upper body is chosen in 69 % of the cases.
     take_upper = random.normal() < 0.5 and len(upper) > 2
     chosen = keypoints[upper if take_upper or len(lower) <= 2 else lower]

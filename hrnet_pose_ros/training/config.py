@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hrnet_pose_ros.installed import installed_folders
-from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
+from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError, find_skeleton
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
@@ -26,9 +26,10 @@ def require(met: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _require_joint(name: str, where: str) -> None:
-    near = difflib.get_close_matches(name, JOINT_NAMES, n=1, cutoff=0.0)[0]
-    require(name in JOINT_NAMES, f"{where}: unknown joint {name!r}; the nearest name is '{near}'")
+def _require_joint(name: str, skeleton: SkeletonDefinition, where: str) -> None:
+    names = skeleton.joint_names
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+    require(name in names, f"{where}: unknown joint {name!r}; the nearest name is '{near}'")
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,10 @@ class StageConfig:
             f"{where}augmentation_from must be between 0 and 1, got {self.augmentation_from}",
         )
         for joint, weight in self.joint_weights.items():
-            _require_joint(joint, f"{where}joint_weights")
             require(
                 0 <= weight < float("inf"),
                 f"{where}joint_weights: {joint} must be 0 or more, got {weight}",
             )
-        require(
-            self.hardest_joints is None or 1 <= self.hardest_joints <= JOINTS,
-            f"{where}hardest_joints must be between 1 and {JOINTS}, or null, got "
-            f"{self.hardest_joints}",
-        )
         require(
             all(0 < epoch < self.epochs for epoch in self.drop_epochs),
             f"{where}drop_epochs must be within the {self.epochs} epochs, got "
@@ -142,6 +137,17 @@ class StageConfig:
         require(
             not (self.drop_epochs and self.hold),
             f"{where}drop_epochs and hold exclude each other: remove one of them",
+        )
+
+    def check_joints(self, skeleton: SkeletonDefinition) -> None:
+        """Raise ConfigError unless the joints of this stage are those of the skeleton."""
+        where = f"stage {self.name!r}: "
+        for joint in self.joint_weights:
+            _require_joint(joint, skeleton, f"{where}joint_weights")
+        require(
+            self.hardest_joints is None or 1 <= self.hardest_joints <= skeleton.joints,
+            f"{where}hardest_joints must be between 1 and {skeleton.joints}, or null, got "
+            f"{self.hardest_joints}",
         )
 
     @property
@@ -172,8 +178,6 @@ class DataConfig:
     ignored_joints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for joint in self.ignored_joints:
-            _require_joint(joint, "ignored_joints")
         require(self.weight > 0, f"weight must be above 0, got {self.weight}")
 
 
@@ -189,12 +193,16 @@ class TrainingConfig:
         Stages in order; each starts from the averaged weights of the previous one.
     train
         The data sets by name.
+    skeleton
+        The joints: the name of a shipped definition or the path of a YAML file
+        (`hrnet_pose_ros.skeleton`). The categories of all data sets must name all of them.
     validation
         The data set on which the best checkpoint is selected.
     pretraining
         Initial weights from an ImageNet classifier, without its classification layers.
     start
-        Initial weights of the whole pose network.
+        Initial weights of the whole pose network; the last layer starts anew if they are of another
+        number of joints.
     epoch_crops
         Crops per epoch; null: as many as there are persons.
     augmentation
@@ -215,6 +223,7 @@ class TrainingConfig:
     validation: DataConfig
     pretraining: str | None = None
     start: str | None = None
+    skeleton: str = "coco17"
     epoch_crops: int | None = None
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     precision: Precision = "bf16-mixed"
@@ -225,6 +234,15 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(bool(self.stages), "stages must contain at least one stage")
         require(bool(self.train), "train must contain at least one data set")
+        try:
+            definition = self.definition
+        except SkeletonError as error:
+            raise ConfigError(str(error)) from None
+        for stage in self.stages:
+            stage.check_joints(definition)
+        for data in (*self.train.values(), self.validation):
+            for joint in data.ignored_joints:
+                _require_joint(joint, definition, "ignored_joints")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), f"two stages have the same name: {names}")
         require(
@@ -241,6 +259,19 @@ class TrainingConfig:
         )
         require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+
+    @property
+    def definition(self) -> SkeletonDefinition:
+        """The definition of the joints; SkeletonError if there is none."""
+        return find_skeleton(self.skeleton)
+
+
+def _skeleton_beside(path: Path, content: object) -> None:
+    """Take a relative path of a skeleton as one from the configuration's folder, if it is there."""
+    if isinstance(content, dict) and isinstance(content.get("skeleton"), str):
+        beside = path.absolute().parent / content["skeleton"]
+        if beside.is_file():
+            content["skeleton"] = str(beside)
 
 
 def find_config(config: str) -> Path:
@@ -275,6 +306,7 @@ def read_config(path: Path) -> TrainingConfig:
         The file cannot be read, or a key or value is invalid.
     """
     content = read_yaml(path, "training configuration")
+    _skeleton_beside(path, content)
     try:
         return from_mapping(TrainingConfig, content)
     except ConfigError as error:

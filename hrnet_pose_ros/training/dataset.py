@@ -14,15 +14,14 @@ from torch import Tensor
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.pose.crops import warp_crops
-from hrnet_pose_ros.skeleton import MIRRORED
 from hrnet_pose_ros.training.augmentation import AugmentationConfig, change_pixels, place_crop
 from hrnet_pose_ros.training.crop_cache import CropCache
 from hrnet_pose_ros.training.sampling import CropSample
 
 
 class Batch(NamedTuple):
-    """crops uint8 ``[N, H, W, 3]`` RGB, keypoints float32 ``[N, 17, 2]`` in crop pixels, weights
-    float32 ``[N, 17]``, 0 if not labelled."""
+    """crops uint8 ``[N, H, W, 3]`` RGB, keypoints float32 ``[N, J, 2]`` in crop pixels, weights
+    float32 ``[N, J]``, 0 if not labelled."""
 
     crops: Tensor
     keypoints: Tensor
@@ -84,6 +83,7 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
             self.input_size,
             augmentation,
             random,
+            source.annotations.skeleton,
         )
         to_patch = patch.image_to_patch @ square(placement.crop_to_image)
         crop = warp_crops(patch.pixels, to_patch[None], self.input_size)[0]
@@ -91,7 +91,8 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
         image_to_crop = np.linalg.inv(square(placement.crop_to_image))[:2]
         keypoints = keypoints @ image_to_crop[:, :2].T + image_to_crop[:, 2]
         if placement.mirrored:
-            keypoints, labelled = keypoints[MIRRORED], labelled[MIRRORED]
+            mirrored = source.annotations.skeleton.mirrored
+            keypoints, labelled = keypoints[mirrored], labelled[mirrored]
         return crop, keypoints, labelled
 
 

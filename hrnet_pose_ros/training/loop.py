@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -18,10 +19,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.network.checkpoints import SKELETON_KEY
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
 from hrnet_pose_ros.progress import progress
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.training.config import StageConfig
 from hrnet_pose_ros.training.dataset import Batch, CropDataset
 from hrnet_pose_ros.training.ema import AveragedWeights
@@ -49,7 +51,8 @@ class StageTraining:
     """The training of ``network`` through one stage, in ``folder``.
 
     ``folder`` contains ``last.ckpt``, from which the training resumes, and ``best.pth``: the
-    averaged weights of the best validation, a plain state dict that `hrnet_pose export` accepts.
+    averaged weights of the best validation, a state dict that `hrnet_pose export` accepts, with the
+    definition of a skeleton other than COCO's.
 
     ``checkpoint_steps`` is the number of steps between two checkpoints.
     """
@@ -66,9 +69,11 @@ class StageTraining:
     ) -> None:
         self.fabric, self.stage, self.data = fabric, stage, data
         self.folder, self.curves, self.checkpoint_steps = folder, curves, checkpoint_steps
+        self.skeleton = data.validation.annotations.skeleton
         self.stride = network.configuration.stride
         self.joint_weights = torch.tensor(
-            [stage.joint_weights.get(joint, 1.0) for joint in JOINT_NAMES], device=fabric.device
+            [stage.joint_weights.get(joint, 1.0) for joint in self.skeleton.joint_names],
+            device=fabric.device,
         )
         self.steps_per_epoch = data.order.steps_per_epoch(stage.batch)
         self.steps = stage.epochs * self.steps_per_epoch
@@ -208,7 +213,14 @@ class StageTraining:
         bar.write(f"{self.stage.name}, step {self.step} of {self.steps}: {figures}")
         if better:
             with replacing(self.folder / BEST) as partial:
-                torch.save(weights_of(self.average.network), partial)
+                torch.save(self._best(), partial)
+
+    def _best(self) -> dict[str, Any]:
+        """The content of ``best.pth``."""
+        weights = weights_of(self.average.network)
+        if self.skeleton == COCO17:
+            return dict(weights)
+        return {"state_dict": weights, SKELETON_KEY: self.skeleton.to_json()}
 
     def _bar(self) -> tqdm:
         if not self.fabric.is_global_zero:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from torch import Tensor, nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
-from hrnet_pose_ros.network.pose_networks import PoseNetwork, pose_network
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.network.pose_networks import PoseNetwork, joints_of, pose_network
 from hrnet_pose_ros.training.allocator import configure_malloc
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
@@ -30,6 +30,8 @@ from hrnet_pose_ros.training.pretraining import load_pretraining
 from hrnet_pose_ros.training.sampling import CropSchedule
 from hrnet_pose_ros.training.validation import ValidationCrops
 from hrnet_pose_ros.yaml_config import ConfigError
+
+_log = logging.getLogger(__name__)
 
 SETTINGS = "settings.json"
 # Settings that may change when a training resumes: they concern only paths, speed and checkpoints.
@@ -53,8 +55,11 @@ def train(config: TrainingConfig, folder: Path) -> Path:
     fabric.launch()
     if fabric.is_global_zero:
         _check_folder(config, folder)
-    annotations = {name: read_annotations(data.annotations) for name, data in config.train.items()}
-    validation = read_annotations(config.validation.annotations)
+    skeleton = config.definition
+    annotations = {
+        name: read_annotations(data.annotations, skeleton) for name, data in config.train.items()
+    }
+    validation = read_annotations(config.validation.annotations, skeleton)
     sources = _sources(config, annotations, folder, fabric)
     sizes = [len(source.cache) for source in sources]
     weights = [data.weight for data in config.train.values()]
@@ -79,7 +84,7 @@ def train(config: TrainingConfig, folder: Path) -> Path:
         training = StageTraining(
             fabric, network, stage, data, folder / stage.name, curves, config.checkpoint_steps
         )
-        network = _network_with(config.network, training.run())
+        network = _network_with(config, training.run())
     return folder / config.stages[-1].name / BEST
 
 
@@ -100,9 +105,21 @@ def _fabric(config: TrainingConfig) -> Fabric:
 
 
 def _fresh_network(config: TrainingConfig) -> PoseNetwork:
-    if config.start is not None:
-        return load_pose_network(config.start, config.network).train()
-    network = pose_network(config.network)
+    joints = config.definition.joints
+    if config.start is None:
+        network = pose_network(config.network, joints)
+    else:
+        network = load_pose_network(config.start, config.network).train()
+        if joints_of(network) == joints:
+            return network
+        _log.warning(
+            "'%s' has %d joints, the skeleton '%s' has %d: the last layer starts anew",
+            config.start,
+            joints_of(network),
+            config.definition.name,
+            joints,
+        )
+        network.final_layer = pose_network(config.network, joints).final_layer
     # Initial heatmaps are close to zero, like most of a target (reference).
     nn.init.normal_(network.final_layer.weight, std=0.001)
     if network.final_layer.bias is not None:
@@ -112,8 +129,8 @@ def _fresh_network(config: TrainingConfig) -> PoseNetwork:
     return network
 
 
-def _network_with(name: str, weights: dict[str, Tensor]) -> PoseNetwork:
-    network = pose_network(name)
+def _network_with(config: TrainingConfig, weights: dict[str, Tensor]) -> PoseNetwork:
+    network = pose_network(config.network, config.definition.joints)
     network.load_state_dict(weights)
     return network
 
@@ -131,7 +148,10 @@ def _sources(
             TrainingSet(
                 read,
                 open_cache(read, Path(config.train[name].images), largest, folder / name),
-                [JOINT_NAMES.index(joint) for joint in config.train[name].ignored_joints],
+                [
+                    config.definition.joint_names.index(joint)
+                    for joint in config.train[name].ignored_joints
+                ],
             )
             for name, read in annotations.items()
         ]

@@ -22,9 +22,9 @@ def target_heatmaps(
     Parameters
     ----------
     keypoints
-        float ``[N, 17, 2]``: x and y in crop pixels.
+        float ``[N, J, 2]``: x and y in crop pixels.
     weights
-        float ``[N, 17]``: 0 if a joint is not labelled.
+        float ``[N, J]``: 0 if a joint is not labelled.
     heatmap_size
         (width, height) in cells.
     sigma
@@ -35,7 +35,7 @@ def target_heatmaps(
 
     Returns
     -------
-    heatmaps float32 ``[N, 17, h, w]``, 1 at a centre, cut at 3 sigma; and weights ``[N, 17]``, 0
+    heatmaps float32 ``[N, J, h, w]``, 1 at a centre, cut at 3 sigma; and weights ``[N, J]``, 0
     also if no cell of a joint's target lies on the map. The target of a joint with weight 0 is all
     zeros and is not used by the loss.
     """
@@ -61,7 +61,7 @@ def _profile(centres: Tensor, cells: int, sigma: float, reach: float) -> Tensor:
 
 
 def joint_losses(predicted: Tensor, target: Tensor, weights: Tensor, peak_weight: float) -> Tensor:
-    """Loss of every joint, float32 ``[N, 17]``: half the mean squared error over its heatmap.
+    """Loss of every joint, float32 ``[N, J]``: half the mean squared error over its heatmap.
 
     ``peak_weight`` p multiplies the squared error by ``1 + p * target``; 0 is the reference. A
     joint of weight 0 has loss 0 and no gradient.
@@ -79,7 +79,7 @@ def heatmap_loss(
     each person.
 
     ``hardest`` is the number of joints per person that are used (online hard keypoint mining);
-    ``joint_weights`` float ``[17]`` are factors on the losses of the joints.
+    ``joint_weights`` float ``[J]`` are factors on the losses of the joints.
     """
     if joint_weights is not None:
         losses = losses * joint_weights

@@ -83,6 +83,7 @@ class ValidationCrops:
                 crop_to_image(boxes[part], self.input_size),
                 self.input_size,
                 "quarter",
+                skeleton=self.annotations.skeleton,
             )
             records = coco_results(poses, np.ones(len(poses)))
             results += [
@@ -101,5 +102,5 @@ def validate(
         parts: list[list[dict]] = [[] for _ in range(fabric.world_size)]
         torch.distributed.all_gather_object(parts, results)
         results = [record for part in parts for record in part]
-    scores = evaluate_results(data.annotations.path, results)
+    scores = evaluate_results(data.annotations.path, results, data.annotations.skeleton)
     return {name: scores.values[name] for name in ("AP", "AP50", "AP75")}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrnet_pose_ros.coco.annotations import AnnotationError, read_annotations
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 
 CONTENT: dict[str, Any] = {
     "images": [
@@ -37,7 +37,7 @@ CONTENT: dict[str, Any] = {
             "keypoints": [0] * 51,
         },
     ],
-    "categories": [{"id": 1, "name": "person", "keypoints": list(JOINT_NAMES)}],
+    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joint_names)}],
 }
 
 

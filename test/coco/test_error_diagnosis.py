@@ -23,7 +23,7 @@ from hrnet_pose_ros.coco.error_diagnosis import (
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED, OKS_SIGMAS
+from hrnet_pose_ros.skeleton import COCO17
 
 AREA = 10_000.0
 LEFT_WRIST, RIGHT_WRIST, NOSE = 9, 10, 0
@@ -31,9 +31,9 @@ LEFT_WRIST, RIGHT_WRIST, NOSE = 9, 10, 0
 
 def two_people() -> PersonAnnotations:
     """In one image, 300 px apart, joints 20 px or more apart; a third, in a group, is not seen."""
-    body = np.stack([np.arange(JOINTS) * 1.0, np.arange(JOINTS) * 20.0], axis=1)
+    body = np.stack([np.arange(COCO17.joints) * 1.0, np.arange(COCO17.joints) * 20.0], axis=1)
     keypoints = np.stack([body + [100, 50], body + [400, 50], body + [100, 50]])
-    visibility = np.full((3, JOINTS), 2, np.uint8)
+    visibility = np.full((3, COCO17.joints), 2, np.uint8)
     visibility[0, 1] = 0
     return PersonAnnotations(
         path=Path("two.json"),
@@ -54,7 +54,7 @@ def estimated(people: PersonAnnotations, points: np.ndarray, valid: np.ndarray) 
     poses = Poses(
         keypoints=np.where(valid[..., None], points, np.nan).astype(np.float32),
         scores=(0.8 * valid).astype(np.float32),
-        covariances=np.tile(np.eye(2, dtype=np.float32), (2, JOINTS, 1, 1)),
+        covariances=np.tile(np.eye(2, dtype=np.float32), (2, COCO17.joints, 1, 1)),
         valid=valid,
     )
     return DatasetPoses(ground_truth_boxes(people), poses, (192, 256))
@@ -62,7 +62,7 @@ def estimated(people: PersonAnnotations, points: np.ndarray, valid: np.ndarray) 
 
 def at_similarity(similarity: float, joint: int) -> float:
     """The distance in px at which a key point of that joint has this similarity."""
-    return float(np.sqrt(-2 * np.log(similarity) * AREA) * 2 * OKS_SIGMAS[joint])
+    return float(np.sqrt(-2 * np.log(similarity) * AREA) * 2 * COCO17.sigmas[joint])
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_kinds(joint: int, place, expected: int) -> None:
     matches = match_results(people, estimated(people, points, valid))
     row = matches.persons.tolist().index(0)
     assert matches.errors[row, joint] == expected
-    others = np.setdiff1d(np.arange(JOINTS), [joint, 1])
+    others = np.setdiff1d(np.arange(COCO17.joints), [joint, 1])
     assert (matches.errors[row, others] == GOOD).all()
 
 
 def test_the_rows_above_tell_joints_apart() -> None:
     """A wrist on the other wrist is below 0.5 to its own place, else it would be jitter."""
     people = two_people()
-    apart = np.linalg.norm(people.keypoints[0] - people.keypoints[0, MIRRORED], axis=1)
+    apart = np.linalg.norm(people.keypoints[0] - people.keypoints[0, COCO17.mirrored], axis=1)
     wrist = at_similarity(0.5, LEFT_WRIST)
     assert apart[LEFT_WRIST] > wrist
 
@@ -107,15 +107,15 @@ def test_the_rows_above_tell_joints_apart() -> None:
 def test_each_person_is_matched_once_and_groups_never() -> None:
     people = two_people()
     points = np.stack([people.keypoints[0], people.keypoints[0] + 0.5])  # both on the first
-    matches = match_results(people, estimated(people, points, np.ones((2, JOINTS), bool)))
+    matches = match_results(people, estimated(people, points, np.ones((2, COCO17.joints), bool)))
     assert matches.persons.tolist() == [0]
     assert matches.unmatched_persons == 1
 
 
 def test_shares_of_a_joint_add_up() -> None:
     people = two_people()
-    points = people.keypoints[:2] + np.random.default_rng(0).normal(0, 15, (2, JOINTS, 2))
-    matches = match_results(people, estimated(people, points, np.ones((2, JOINTS), bool)))
+    points = people.keypoints[:2] + np.random.default_rng(0).normal(0, 15, (2, COCO17.joints, 2))
+    matches = match_results(people, estimated(people, points, np.ones((2, COCO17.joints), bool)))
     fractions = error_fractions(matches)
-    assert fractions.shape == (JOINTS, len(ERROR_TYPES))
+    assert fractions.shape == (COCO17.joints, len(ERROR_TYPES))
     np.testing.assert_allclose(fractions.sum(axis=1), 1)

@@ -20,27 +20,28 @@ from hrnet_pose_ros.coco.left_right import (
     EXCHANGED,
     NOT_EVALUATED,
     OUTCOMES,
-    PAIR_NAMES,
     LeftRight,
     left_right,
+    pair_names,
 )
 from hrnet_pose_ros.coco.measurement import Measurement
 from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
+from hrnet_pose_ros.skeleton import COCO17
 
 AREA = 10_000.0
 LEFT, RIGHT = 15, 16  # ankles
+PAIR_NAMES = pair_names(COCO17)
 ANKLES = PAIR_NAMES.index("ankles")
 # Where an ankle's similarity with a place falls to 0.5, in px.
-REACH = float(2 * OKS_SIGMAS[LEFT] * np.sqrt(-2 * np.log(0.5) * AREA))
+REACH = float(2 * COCO17.sigmas[LEFT] * np.sqrt(-2 * np.log(0.5) * AREA))
 L, R = np.array([100.0, 400.0]), np.array([160.0, 400.0])  # the labelled ankles
 
 
 def people(count: int = 1, apart: float = 60.0) -> PersonAnnotations:
     """One person an image; every pair but the ankles lies too close together to be evaluated."""
-    body = np.zeros((JOINTS, 2)) + [120, 200]
+    body = np.zeros((COCO17.joints, 2)) + [120, 200]
     body[LEFT], body[RIGHT] = L, L + [apart, 0]
     return PersonAnnotations(
         path=Path("people.json"),
@@ -53,7 +54,7 @@ def people(count: int = 1, apart: float = 60.0) -> PersonAnnotations:
         areas=np.full(count, AREA),
         crowd=np.zeros(count, bool),
         keypoints=np.tile(body, (count, 1, 1)),
-        visibility=np.full((count, JOINTS), 2, np.uint8),
+        visibility=np.full((count, COCO17.joints), 2, np.uint8),
     )
 
 
@@ -62,7 +63,7 @@ def estimated(truth: PersonAnnotations, points: np.ndarray) -> tuple[DatasetPose
     poses = Poses(
         keypoints=points.astype(np.float32),
         scores=(0.8 * valid).astype(np.float32),
-        covariances=np.tile(np.eye(2, dtype=np.float32), (len(points), JOINTS, 1, 1)),
+        covariances=np.tile(np.eye(2, dtype=np.float32), (len(points), COCO17.joints, 1, 1)),
         valid=valid,
     )
     data = DatasetPoses(ground_truth_boxes(truth), poses, (192, 256))
@@ -157,7 +158,7 @@ def test_tables_of_one_and_of_two() -> None:
     assert cells(alone, "knees") == ["0", "–", "–", "–", "–"]
     # Three of four right ankles are on the left foot: an inversion each.
     assert cells(alone, "right ankle") == ["4", "25.0", "0.0", "75.0", "0.0", "0.0"]
-    assert cells(alone, "all")[0] == str(4 * JOINTS)
+    assert cells(alone, "all")[0] == str(4 * COCO17.joints)
     both = error_tables([bad, good])
     assert cells(both, "ankles") == ["4", "25.0 → 100.0", "50.0 → 0.0", "25.0 → 0.0", "0.0 → 0.0"]
     assert cells(both, "right ankle")[:2] == ["4", "25.0 → 100.0"]

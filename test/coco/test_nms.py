@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hrnet_pose_ros.coco.nms import OKS_THRESHOLD, oks_nms, padded_areas
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, OKS_SIGMAS
+from hrnet_pose_ros.skeleton import COCO17
 
 
 def poses_of(points: np.ndarray, valid: np.ndarray) -> Poses:
@@ -20,7 +20,7 @@ def poses_of(points: np.ndarray, valid: np.ndarray) -> Poses:
     return Poses(
         keypoints=np.where(valid[..., None], points, np.nan).astype(np.float32),
         scores=valid.astype(np.float32),
-        covariances=np.tile(np.eye(2, dtype=np.float32), (n, JOINTS, 1, 1)),
+        covariances=np.tile(np.eye(2, dtype=np.float32), (n, COCO17.joints, 1, 1)),
         valid=valid,
     )
 
@@ -31,7 +31,7 @@ def by_definition(poses: Poses, scores: list[float], areas: list[float], limit: 
     for one in sorted(range(len(scores)), key=lambda n: (-scores[n], n)):
         for better in kept:
             total, joints = 0.0, 0
-            for joint in range(JOINTS):
+            for joint in range(COCO17.joints):
                 a, b = bool(poses.valid[better, joint]), bool(poses.valid[one, joint])
                 joints += a or b
                 if a and b:
@@ -42,7 +42,7 @@ def by_definition(poses: Poses, scores: list[float], areas: list[float], limit: 
                     )
                     area = (areas[better] + areas[one]) / 2
                     total += math.exp(
-                        -(dx * dx + dy * dy) / (2 * area * (2 * OKS_SIGMAS[joint]) ** 2)
+                        -(dx * dx + dy * dy) / (2 * area * (2 * COCO17.sigmas[joint]) ** 2)
                     )
             if joints and total / joints > limit:
                 break
@@ -60,9 +60,9 @@ def by_definition(poses: Poses, scores: list[float], areas: list[float], limit: 
 )
 def test_as_defined(seed: int, persons: int, spread: float, limit: float) -> None:
     rng = np.random.default_rng(seed)
-    body = rng.uniform(0, 200, (JOINTS, 2))
-    points = body + rng.normal(0, spread, (persons, JOINTS, 2))
-    poses = poses_of(points, rng.random((persons, JOINTS)) < rng.choice([0.0, 0.7, 1.0]))
+    body = rng.uniform(0, 200, (COCO17.joints, 2))
+    points = body + rng.normal(0, spread, (persons, COCO17.joints, 2))
+    poses = poses_of(points, rng.random((persons, COCO17.joints)) < rng.choice([0.0, 0.7, 1.0]))
     scores = rng.integers(0, 4, persons) / 4  # with equal ones
     areas = rng.uniform(1e3, 4e4, persons)
     kept = oks_nms(poses, scores, areas, limit)
@@ -70,9 +70,9 @@ def test_as_defined(seed: int, persons: int, spread: float, limit: float) -> Non
 
 
 def test_of_twins_the_better_stays() -> None:
-    points = np.repeat(np.random.default_rng(0).uniform(0, 100, (1, JOINTS, 2)), 3, axis=0)
+    points = np.repeat(np.random.default_rng(0).uniform(0, 100, (1, COCO17.joints, 2)), 3, axis=0)
     points[2] += 300
-    poses = poses_of(points, np.ones((3, JOINTS), bool))
+    poses = poses_of(points, np.ones((3, COCO17.joints), bool))
     assert oks_nms(poses, np.array([0.3, 0.8, 0.5]), np.full(3, 1e4)).tolist() == [1, 2]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from hrnet_pose_ros.coco.annotations import AnnotationError, PersonAnnotations, read_annotations
 from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes, read_detections
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 
 
 def annotations_of(tmp_path: Path, **changes: Any) -> PersonAnnotations:
@@ -32,7 +32,7 @@ def annotations_of(tmp_path: Path, **changes: Any) -> PersonAnnotations:
                     {"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 80} for i in (4, 9)
                 ],
                 "annotations": persons,
-                "categories": [{"id": 1, "name": "person", "keypoints": list(JOINT_NAMES)}],
+                "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joint_names)}],
             }
         )
     )

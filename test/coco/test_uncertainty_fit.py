@@ -20,10 +20,10 @@ from hrnet_pose_ros.coco.uncertainty_samples import Samples
 from hrnet_pose_ros.pose.evidence import EVIDENCE, evidence_of
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
+from hrnet_pose_ros.skeleton import COCO17
 
-HEATMAP = np.where(np.arange(JOINTS) < 5, 0.05, 0.3)
-BOX = np.where(np.arange(JOINTS) < 5, 2e-4, 1e-3)
+HEATMAP = np.where(np.arange(COCO17.joints) < 5, 0.05, 0.3)
+BOX = np.where(np.arange(COCO17.joints) < 5, 2e-4, 1e-3)
 
 
 def spread(peaks: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def spread(peaks: np.ndarray) -> np.ndarray:
 def drawn(count: int, seed: int, tails: float = 0.0) -> Samples:
     """Errors from the calibrated covariance; a fraction ``tails`` of them is 10 times as large."""
     rng = np.random.default_rng(seed)
-    joints = rng.integers(0, JOINTS, count)
+    joints = rng.integers(0, COCO17.joints, count)
     peaks = rng.uniform(0.1, 1.0, count)
     areas = np.exp(rng.uniform(np.log(2e3), np.log(1e5), count))
     roots = rng.normal(0, 1, (count, 2, 2)) * np.sqrt(areas / 2000)[:, None, None]
@@ -74,7 +74,7 @@ def test_known_parameters_come_back(fitted: UncertaintyCalibration) -> None:
     """
     at = fitted.spread_of(np.array(0.55))
     poses = np.array([[30.0, 5.0], [5.0, 12.0]])
-    for joint in range(JOINTS):
+    for joint in range(COCO17.joints):
         found = at * (
             fitted.heatmap_factors[joint] * poses + fitted.box_factors[joint] * 2e4 * np.eye(2)
         )
@@ -113,7 +113,7 @@ def test_heavy_tails_do_not_inflate(fitted: UncertaintyCalibration) -> None:
 
 def test_left_and_right_share_factors(fitted: UncertaintyCalibration) -> None:
     for values in (fitted.heatmap_factors, fitted.box_factors, fitted.probability_shifts):
-        assert [values[joint] for joint in MIRRORED] == list(values)
+        assert [values[joint] for joint in COCO17.mirrored] == list(values)
 
 
 def test_a_rare_joint_takes_the_others_factors() -> None:
@@ -139,13 +139,15 @@ def test_the_fit_measures_what_engines_apply() -> None:
     """The same Mahalanobis distances and scores through `UncertaintyCalibration.apply`."""
     weights = (-0.1, 0.5, 0.2, -0.2, -1.0, -0.3)
     calibration = replace(fit_uncertainty(drawn(3000, 5), ""), evidence_weights=weights)
-    samples = drawn(JOINTS, 4)
-    samples = replace(samples, joints=np.arange(JOINTS), box_areas=np.full(JOINTS, 6000.0))
+    samples = drawn(COCO17.joints, 4)
+    samples = replace(
+        samples, joints=np.arange(COCO17.joints), box_areas=np.full(COCO17.joints, 6000.0)
+    )
     poses = Poses(
         keypoints=(samples.errors[None] + (35, 55)).astype(np.float32),
         scores=samples.peaks[None].astype(np.float32),
         covariances=samples.covariances[None].astype(np.float32),
-        valid=np.ones((1, JOINTS), bool),
+        valid=np.ones((1, COCO17.joints), bool),
     )
     box, image = np.array([[5.0, 5, 60, 100]], np.float32), (640, 480)
     samples = replace(samples, evidence=evidence_of(poses, box, np.array(image))[:, 0].T)

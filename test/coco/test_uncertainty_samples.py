@@ -13,8 +13,8 @@ from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.coco.person_boxes import PersonBoxes, ground_truth_boxes
 from hrnet_pose_ros.coco.uncertainty_samples import CAREFUL_LABELS, Samples, samples_of
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.pose.uncertainty import FOUND_DISTANCES
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.pose.uncertainty import found_distances
+from hrnet_pose_ros.skeleton import COCO17
 
 NOSE, LEFT_WRIST, LEFT_ANKLE = 0, 9, 15
 
@@ -26,15 +26,15 @@ def samples(box: tuple[float, ...], labels: int, offset: float = 0.0) -> Samples
     is not valid.
     """
     x, y, width, height = box
-    points = np.tile([x + width / 2, y + height / 2], (1, JOINTS, 1))
-    visibility = np.where(np.arange(JOINTS) < labels, 2, 0).astype(np.uint8)[None]
+    points = np.tile([x + width / 2, y + height / 2], (1, COCO17.joints, 1))
+    visibility = np.where(np.arange(COCO17.joints) < labels, 2, 0).astype(np.uint8)[None]
     visibility[0, NOSE] = 1
     annotations = PersonAnnotations(
         *(Path("a.json"), np.array([7]), ("a.png",), np.array([[640, 480]])),
         *(np.array([1]), np.array([0]), np.array([box]), np.array([0.5 * width * height])),
         *(np.array([False]), points * (visibility > 0)[..., None], visibility),
     )
-    valid = np.arange(JOINTS)[None] < 16
+    valid = np.arange(COCO17.joints)[None] < 16
     poses = Poses(
         np.where(valid[..., None], points + (offset, 0), np.nan).astype(np.float32),
         np.where(valid, 0.5, 0).astype(np.float32),
@@ -66,7 +66,7 @@ def test_who_is_absent(box: tuple[float, ...], labels: int, absent: bool) -> Non
 
 def test_found_is_within_an_oks_term_of_a_half() -> None:
     """The area is the annotated person's, not the box's."""
-    reach = FOUND_DISTANCES[LEFT_WRIST] * np.sqrt(10_000)
+    reach = found_distances(COCO17)[LEFT_WRIST] * np.sqrt(10_000)
     near, far = (samples((200, 100, 100, 200), 12, reach * part) for part in (0.99, 1.01))
     assert near.found[LEFT_WRIST]
     assert not far.found[LEFT_WRIST]

@@ -15,7 +15,7 @@ import pytest
 from demo.clips import TimedMessage
 from demo.outputs import Answer, problem_of, write_video_and_sheet
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.video import VideoReader
 
 IMAGES = 8
@@ -38,12 +38,12 @@ class GreyClip:
 
 
 def answer(number: int, persons: int = 1) -> Answer:
-    points = np.random.default_rng(number).uniform(80, 160, (persons, JOINTS, 2))
+    points = np.random.default_rng(number).uniform(80, 160, (persons, COCO17.joints, 2))
     poses = Poses(
         keypoints=points.astype(np.float32),
-        scores=np.ones((persons, JOINTS), np.float32),
-        covariances=np.tile(np.eye(2, dtype=np.float32), (persons, JOINTS, 1, 1)),
-        valid=np.ones((persons, JOINTS), bool),
+        scores=np.ones((persons, COCO17.joints), np.float32),
+        covariances=np.tile(np.eye(2, dtype=np.float32), (persons, COCO17.joints, 1, 1)),
+        valid=np.ones((persons, COCO17.joints), bool),
     )
     boxes = np.tile([70.0, 70.0, 100.0, 100.0], (persons, 1))
     ids = [str(person) for person in range(persons)]

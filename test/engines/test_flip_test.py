@@ -13,7 +13,9 @@ from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelMetadata
 from hrnet_pose_ros.model_files.model_file import ModelFile
-from hrnet_pose_ros.skeleton import JOINTS, MIRROR_PAIRS
+from hrnet_pose_ros.skeleton import COCO17
+
+ORDER = COCO17.mirrored
 
 CROPS = np.random.default_rng(0).integers(0, 256, (5, 64, 32, 3), np.uint8)
 
@@ -34,7 +36,7 @@ class WeightedEngine(HeatmapEngine):
         self.batches.append(len(crops))
         cells = crops[:, None, ::4, ::4, 0].astype(np.float32)
         columns = np.arange(cells.shape[-1], dtype=np.float32)
-        return cells * (1 + np.arange(JOINTS, dtype=np.float32))[:, None, None] + columns
+        return cells * (1 + np.arange(COCO17.joints, dtype=np.float32))[:, None, None] + columns
 
 
 def by_definition(crops: np.ndarray, shift: bool) -> np.ndarray:
@@ -42,7 +44,7 @@ def by_definition(crops: np.ndarray, shift: bool) -> np.ndarray:
     engine = WeightedEngine(flip_test=False)
     plain = engine.heatmaps(crops)
     mirrored = engine.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    partner = dict(MIRROR_PAIRS) | {right: left for left, right in MIRROR_PAIRS}
+    partner = dict(COCO17.mirror_pairs) | {right: left for left, right in COCO17.mirror_pairs}
     expected = np.empty_like(plain)
     joints, columns = plain.shape[1], plain.shape[3]
     for joint in range(joints):
@@ -89,9 +91,11 @@ def test_info_says_so() -> None:
 
 
 def test_mirroring_twice_is_nothing() -> None:
-    heatmaps = np.random.default_rng(0).normal(size=(2, JOINTS, 6, 4)).astype(np.float32)
-    np.testing.assert_array_equal(mirrored_back(mirrored_back(heatmaps, False), False), heatmaps)
-    shifted = mirrored_back(heatmaps, True)
+    heatmaps = np.random.default_rng(0).normal(size=(2, COCO17.joints, 6, 4)).astype(np.float32)
+    np.testing.assert_array_equal(
+        mirrored_back(mirrored_back(heatmaps, False, ORDER), False, ORDER), heatmaps
+    )
+    shifted = mirrored_back(heatmaps, True, ORDER)
     np.testing.assert_array_equal(shifted[..., 0], shifted[..., 1])  # column 0 keeps its value
 
 
@@ -103,6 +107,6 @@ def test_openvino_runs_both_sides() -> None:
     )
     crops = load_check_crops()[:3]
     mirrored = plain.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    expected = (plain.heatmaps(crops) + mirrored_back(mirrored, shift=True)) / 2
+    expected = (plain.heatmaps(crops) + mirrored_back(mirrored, True, ORDER)) / 2
     np.testing.assert_allclose(flip.heatmaps(crops), expected, rtol=0, atol=1e-5)
     assert np.abs(expected - plain.heatmaps(crops)).max() > 0.01  # it makes a difference

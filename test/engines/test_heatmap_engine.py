@@ -12,7 +12,7 @@ from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.heatmap_engine import HeatmapEngine
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 
 FRAME = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 BOXES = np.array([[100, 50, 80, 200], [300, 100, 60, 220], [-20, 300, 90, 250]], np.float32)
@@ -34,7 +34,7 @@ class BrightCellEngine(HeatmapEngine):
         assert crops.flags.c_contiguous
         self.batches.append(len(crops))
         cells = crops[:, ::4, ::4, 0].astype(np.float32) / 255
-        return np.repeat(cells[:, None], JOINTS, axis=1)
+        return np.repeat(cells[:, None], COCO17.joints, axis=1)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_closed_engine_says_so() -> None:
 def test_a_calibration_is_for_one_decoding_and_flip_test() -> None:
     """`BrightCellEngine` decodes by quarter offset and without flip test."""
     calibration = UncertaintyCalibration(
-        heatmap_factors=(0.5,) * JOINTS,
-        box_factors=(0.1,) * JOINTS,
+        heatmap_factors=(0.5,) * COCO17.joints,
+        box_factors=(0.1,) * COCO17.joints,
         spread_peaks=(0.5,),
         spread=(1.0,),
         peaks=(0.5,),
         probabilities=(0.25,),
-        probability_shifts=(0.0,) * JOINTS,
+        probability_shifts=(0.0,) * COCO17.joints,
     )
     for key, applies in (("quarter", True), ("quarter+flip", False), ("dark", False)):
         engine = BrightCellEngine(calibrations={key: calibration.to_json()})

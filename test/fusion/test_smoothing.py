@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_pose_ros.fusion.smoothing import SkeletonSmoother
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, MIRRORED
+from hrnet_pose_ros.skeleton import COCO17
 
 FRAME = 1 / 30  # seconds between images
 NOISE = 3.0  # px, of each coordinate
@@ -23,18 +23,18 @@ NOSE, LEFT_WRIST = 0, 9
 def body(at: tuple[float, float] = (140.0, 200.0), width: float = 60.0) -> np.ndarray:
     """A front view [17, 2]: left joints right of the middle, and the other way round."""
     rows = [-80, -85, -85, -80, -80, -50, -50, -15, -15, 15, 15, 5, 5, 45, 45, 85, 85]
-    side = np.where(np.arange(JOINTS) % 2, 0.5, -0.5) * width
+    side = np.where(np.arange(COCO17.joints) % 2, 0.5, -0.5) * width
     side[0] = 0
     return np.stack([at[0] + side, at[1] + np.array(rows, float)], axis=1)
 
 
 def poses(*people: np.ndarray, std: float = NOISE, hidden: tuple[int, ...] = ()) -> Poses:
     """Poses [N] with those key points, each with the covariance std² I; ``hidden`` are invalid."""
-    keypoints = np.array(people, np.float32).reshape(-1, JOINTS, 2)
+    keypoints = np.array(people, np.float32).reshape(-1, COCO17.joints, 2)
     n = len(keypoints)
-    scores = np.full((n, JOINTS), 0.8, np.float32)
-    covariances = np.tile(std**2 * np.eye(2, dtype=np.float32), (n, JOINTS, 1, 1))
-    valid = np.ones((n, JOINTS), bool)
+    scores = np.full((n, COCO17.joints), 0.8, np.float32)
+    covariances = np.tile(std**2 * np.eye(2, dtype=np.float32), (n, COCO17.joints, 1, 1))
+    valid = np.ones((n, COCO17.joints), bool)
     for joint in hidden:
         keypoints[:, joint], covariances[:, joint] = np.nan, np.nan
         scores[:, joint], valid[:, joint] = 0, False
@@ -75,7 +75,7 @@ def test_a_standing_person_jitters_at_most_half_as_much() -> None:
     rng = np.random.default_rng(0)
     walk, raw, smooth = Walk(), [], []
     for _ in range(300):
-        seen = body() + rng.normal(0, NOISE, (JOINTS, 2))
+        seen = body() + rng.normal(0, NOISE, (COCO17.joints, 2))
         raw.append(seen)
         smooth.append(walk.see(seen).keypoints[0])
 
@@ -104,7 +104,7 @@ def test_no_lag_at_constant_velocity(speed: float) -> None:
 def test_the_covariance_is_the_posteriors() -> None:
     walk = Walk()
     first = walk.see(body()).covariances
-    np.testing.assert_allclose(first, np.tile(NOISE**2 * np.eye(2), (1, JOINTS, 1, 1)))
+    np.testing.assert_allclose(first, np.tile(NOISE**2 * np.eye(2), (1, COCO17.joints, 1, 1)))
     second = walk.see(body()).covariances
     assert (np.linalg.eigvalsh(second) > 0).all()
     assert (np.linalg.eigvalsh(first - second) > 0).all()
@@ -127,7 +127,7 @@ def test_jitter_is_judged_by_the_persons_size() -> None:
     rng = np.random.default_rng(1)
     small, large = SkeletonSmoother(), SkeletonSmoother()
     for n in range(20):
-        seen = body() + rng.normal(0, NOISE, (JOINTS, 2))
+        seen = body() + rng.normal(0, NOISE, (COCO17.joints, 2))
         stamp = n * 33_000_000
         one = small.step(stamp, ["a"], poses(seen), BOX)
         two = large.step(stamp, ["a"], poses(2 * seen, std=2 * NOISE), 2 * BOX)
@@ -160,7 +160,7 @@ def test_persons_are_known_by_their_ids_not_by_their_places() -> None:
 def test_persons_without_an_id_of_their_own_pass_through(ids: list[str]) -> None:
     rng, smoother = np.random.default_rng(2), SkeletonSmoother()
     for n in range(5):
-        given = poses(*(body() + rng.normal(0, NOISE, (2, JOINTS, 2))))
+        given = poses(*(body() + rng.normal(0, NOISE, (2, COCO17.joints, 2))))
         assert_same(smoother.step(n * 33_000_000, ids, given, np.tile(BOX, (2, 1))), given)
     assert len(smoother) == 0
 
@@ -214,7 +214,7 @@ def test_a_joint_that_is_not_measured_is_invalid_and_taken_up_again() -> None:
     walk = Walk().stand()
     for _ in range(5):
         answer = walk.see(body(), hidden=(LEFT_WRIST,))
-        assert not answer.valid[0, LEFT_WRIST] and answer.valid.sum() == JOINTS - 1
+        assert not answer.valid[0, LEFT_WRIST] and answer.valid.sum() == COCO17.joints - 1
         assert np.isnan(answer.keypoints[0, LEFT_WRIST]).all()
         assert np.isnan(answer.covariances[0, LEFT_WRIST]).all()
         assert answer.scores[0, LEFT_WRIST] == 0
@@ -245,7 +245,7 @@ def test_a_flip_of_left_and_right_is_passed_over(images: int) -> None:
     walk = Walk().stand(30)
     before = walk.see(body()).covariances
     for _ in range(images):
-        answer = walk.see(body()[MIRRORED])
+        answer = walk.see(body()[COCO17.mirrored])
         np.testing.assert_allclose(answer.keypoints[0], body(), atol=0.1)
         assert answer.valid.all()
     limbs = slice(1, None)
@@ -255,7 +255,7 @@ def test_a_flip_of_left_and_right_is_passed_over(images: int) -> None:
 
 def test_a_change_that_stays_is_followed_at_the_third_image() -> None:
     walk = Walk().stand(30)
-    turned = body()[MIRRORED]
+    turned = body()[COCO17.mirrored]
     for _ in range(2):
         walk.see(turned)
     np.testing.assert_allclose(walk.see(turned).keypoints[0], turned, atol=0.1)

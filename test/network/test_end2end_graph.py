@@ -16,8 +16,10 @@ from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.end2end_graph import End2EndGraph, with_folded_normalisation
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import pose_network
+from hrnet_pose_ros.skeleton import COCO17
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
+
 NETWORK = load_pose_network(MODELS / "hrnet_w16_small.pth")
 
 
@@ -60,7 +62,9 @@ def test_heatmaps_are_those_of_the_heatmap_network(colour_order: str) -> None:
 @pytest.mark.parametrize("shift", [True, False])
 def test_flip_test_is_what_engines_compute(shift: bool) -> None:
     images, sampled = crops()
-    expected = (reference(images) + mirrored_back(reference(images[:, :, ::-1]), shift)) / 2
+    expected = (
+        reference(images) + mirrored_back(reference(images[:, :, ::-1]), shift, COCO17.mirrored)
+    ) / 2
     heatmaps = graph(flip_test=True, shift=shift).heatmaps(sampled).numpy()
     np.testing.assert_allclose(heatmaps, expected, rtol=0, atol=1e-4)
     assert np.abs(expected - reference(images)).max() > 0.1  # it does something

@@ -24,7 +24,7 @@ from hrnet_pose_ros.network.export import (
     openvino_heatmaps,
 )
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 CHECKPOINT = MODELS / "hrnet_w16_small.pth"
@@ -64,7 +64,7 @@ def test_metadata(exported: Path) -> None:
     assert metadata.target_sigma == 2
     assert metadata.flip_shift is True
     assert metadata.checkpoint_sha256 == hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
-    assert json.loads(properties["hrnet_pose.joint_names"]) == list(JOINT_NAMES)
+    assert json.loads(properties["hrnet_pose.joint_names"]) == list(COCO17.joint_names)
     assert json.loads(properties["hrnet_pose.mean"]) == [0.485, 0.456, 0.406]
 
 

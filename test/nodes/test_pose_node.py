@@ -27,7 +27,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 
 BOXES = [[300.0, 200.0, 60.0, 150.0], [500.0, 180.0, 50.0, 130.0]]
 # Slow machines and cold caches must not fail a test of something else.
@@ -90,7 +90,7 @@ def test_info_is_latched_and_complete(robot: Any, ready: Callable[..., Any]) -> 
     ready()
     info = robot.wait_for("skeleton_info")[-1]
     assert info.skeleton == "coco17"
-    assert tuple(info.joint_names) == JOINT_NAMES
+    assert tuple(info.joint_names) == COCO17.joint_names
     assert info.model.startswith("hrnet_w16_small")
     assert (info.engine, info.decoding) == ("openvino", "quarter")
     assert info.precision in ("float32", "bfloat16")

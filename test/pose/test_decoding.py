@@ -458,8 +458,8 @@ def test_inputs_are_not_written(method) -> None:
     ("heatmaps", "transforms", "size", "method", "sigma", "message"),
     [
         ((1, 16, H, W), (1, 2, 3), INPUT, "quarter", 2, r"\(N, 17, h, w\).*\(1, 16, 64, 48\)"),
-        ((17, H, W), (17, 2, 3), INPUT, "quarter", 2, r"\(N, 17, h, w\).*\(17, 64, 48\)"),
-        ((1, 17, H, 0), (1, 2, 3), INPUT, "quarter", 2, r"\(N, 17, h, w\)"),
+        ((17, H, W), (17, 2, 3), INPUT, "quarter", 2, r"\(N, joints, h, w\).*\(17, 64, 48\)"),
+        ((1, 17, H, 0), (1, 2, 3), INPUT, "quarter", 2, r"\(N, joints, h, w\)"),
         ((2, 17, H, W), (1, 2, 3), INPUT, "quarter", 2, r"\(2, 2, 3\).*\(1, 2, 3\)"),
         ((1, 17, H, W), (2, 3), INPUT, "quarter", 2, r"\(1, 2, 3\).*\(2, 3\)"),
         ((1, 17, H, W), (1, 2, 3), (192, 192), "quarter", 2, "stride"),

@@ -14,16 +14,17 @@ from hrnet_pose_ros.pose.drawing import (
     BOX_COLOUR,
     ELLIPSE_COLOUR,
     ELLIPSE_OPACITY,
-    JOINT_COLOURS,
     LEFT_COLOUR,
-    LIMB_COLOURS,
     MIDDLE_COLOUR,
     RIGHT_COLOUR,
     draw_close_up,
     draw_poses,
+    side_colours,
 )
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINT_NAMES, LIMBS
+from hrnet_pose_ros.skeleton import COCO17
+
+JOINT_COLOURS, LIMB_COLOURS = side_colours(COCO17)
 
 # A person in a box of 100 x 200, facing the camera: its left is on the image's right.
 STANDING = np.array(
@@ -66,11 +67,12 @@ def yellow_pixels(image: np.ndarray) -> np.ndarray:
 
 
 def test_sides_have_their_colours() -> None:
-    for name, colour in zip(JOINT_NAMES, JOINT_COLOURS, strict=True):
+    for name, colour in zip(COCO17.joint_names, JOINT_COLOURS, strict=True):
         expected = {"left": LEFT_COLOUR, "right": RIGHT_COLOUR}.get(name.split("_")[0])
         assert colour == (expected or MIDDLE_COLOUR), name
     colours = {
-        (JOINT_NAMES[a], JOINT_NAMES[b]): c for (a, b), c in zip(LIMBS, LIMB_COLOURS, strict=True)
+        (COCO17.joint_names[a], COCO17.joint_names[b]): c
+        for (a, b), c in zip(COCO17.limbs, LIMB_COLOURS, strict=True)
     }
     assert colours["left_shoulder", "left_elbow"] == LEFT_COLOUR
     assert colours["right_ankle", "right_knee"] == RIGHT_COLOUR
@@ -92,7 +94,7 @@ def test_joints_are_drawn_where_they_are_in_rgb(size: float) -> None:
 
 def test_limbs_connect_joints() -> None:
     image = drawn(standing((100, 20)))
-    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
+    for (a, b), colour in zip(COCO17.limbs, LIMB_COLOURS, strict=True):
         if np.linalg.norm(STANDING[a] - STANDING[b]) > 25 and (a, b) != (5, 11):
             x, y = np.rint((STANDING[a] + STANDING[b]) / 2 + (100, 20)).astype(int)
             around = image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).astype(int)

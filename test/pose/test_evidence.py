@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hrnet_pose_ros.pose.evidence import EVIDENCE, cut_sides, evidence_of
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS, LIMBS
+from hrnet_pose_ros.skeleton import COCO17
 
 SPREAD, LIMB, OTHER, MIRROR, OUTSIDE, CUT = range(len(EVIDENCE))
 IMAGE = np.array([640, 480])
@@ -20,12 +20,12 @@ LEFT_ANKLE, RIGHT_ANKLE, LEFT_KNEE, NOSE = 15, 16, 13, 0
 
 def person(**changes: np.ndarray) -> Poses:
     """Joints 10 px apart along the box's diagonal, peaks 0.5, covariances of 2 px²."""
-    along = np.arange(JOINTS)[None, :, None] * 10.0
+    along = np.arange(COCO17.joints)[None, :, None] * 10.0
     fields = {
         "keypoints": (np.array([220.0, 110]) + along * (0.4, 1)).astype(np.float32),
-        "scores": np.full((1, JOINTS), 0.5, np.float32),
-        "covariances": np.tile(np.eye(2, dtype=np.float32) * 2, (1, JOINTS, 1, 1)),
-        "valid": np.ones((1, JOINTS), bool),
+        "scores": np.full((1, COCO17.joints), 0.5, np.float32),
+        "covariances": np.tile(np.eye(2, dtype=np.float32) * 2, (1, COCO17.joints, 1, 1)),
+        "valid": np.ones((1, COCO17.joints), bool),
     }
     return Poses(**{**fields, **changes})
 
@@ -43,7 +43,7 @@ def test_peaks_of_others() -> None:
     evidence = evidence_of(poses, BOX, IMAGE)
     assert evidence[LIMB, 0, LEFT_ANKLE] == pytest.approx(0.9)  # its only limb is the shin
     hip = 11
-    ends = [b if a == hip else a for a, b in LIMBS if hip in (a, b)]
+    ends = [b if a == hip else a for a, b in COCO17.limbs if hip in (a, b)]
     assert evidence[LIMB, 0, hip] == pytest.approx(poses.scores[0, ends].mean())
     assert evidence[OTHER, 0, NOSE] == pytest.approx((15 * 0.5 + 0.9) / 16)
     assert evidence[OTHER, 0, LEFT_KNEE] == pytest.approx(0.5)  # its own peak does not count
@@ -111,12 +111,12 @@ def test_sizes_may_differ_by_person() -> None:
 def test_finite_whatever_is_valid(seed: int, share: float) -> None:
     """And 0 where a key point is not valid; what is not valid says nothing of the others."""
     rng = np.random.default_rng(seed)
-    valid = rng.random((3, JOINTS)) < share
-    roots = rng.normal(0, 3, (3, JOINTS, 2, 2))
+    valid = rng.random((3, 17)) < share
+    roots = rng.normal(0, 3, (3, 17, 2, 2))
     covariances = roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(2)
     poses = Poses(
-        np.where(valid[..., None], rng.uniform(-99, 999, (3, JOINTS, 2)), np.nan).astype("f4"),
-        np.where(valid, rng.uniform(0, 1.3, (3, JOINTS)), 0).astype("f4"),
+        np.where(valid[..., None], rng.uniform(-99, 999, (3, 17, 2)), np.nan).astype("f4"),
+        np.where(valid, rng.uniform(0, 1.3, (3, 17)), 0).astype("f4"),
         np.where(valid[..., None, None], covariances, np.nan).astype("f4"),
         valid,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINT_NAMES, LIMBS, MIRROR_PAIRS, MIRRORED, OKS_SIGMAS
+from hrnet_pose_ros.skeleton import COCO17
 
 
 def poses(scores: np.ndarray, valid: np.ndarray) -> Poses:
@@ -41,7 +41,8 @@ def test_empty() -> None:
     empty = Poses.empty()
     assert len(empty) == 0
     assert empty.person_scores().shape == (0,)
-    assert len(Poses.concatenate([])) == 0
+    with pytest.raises(ValueError, match="no poses to concatenate"):
+        Poses.concatenate([])
     assert len(Poses.concatenate([empty, empty])) == 0
 
 
@@ -63,13 +64,13 @@ def test_wrong_shape_is_named(name: str) -> None:
 
 
 def test_mirroring_exchanges_left_and_right_and_nothing_else() -> None:
-    for joint, name in enumerate(JOINT_NAMES):
+    for joint, name in enumerate(COCO17.joint_names):
         swapped = {"left": "right", "right": "left"}
         side, _, rest = name.partition("_")
         expected = f"{swapped[side]}_{rest}" if side in swapped else name
-        assert JOINT_NAMES[MIRRORED[joint]] == expected
-    assert len(MIRROR_PAIRS) == 8
+        assert COCO17.joint_names[COCO17.mirrored[joint]] == expected
+    assert len(COCO17.mirror_pairs) == 8
     # A mirrored skeleton has the same limbs and the same sigmas.
-    limbs = {frozenset(limb) for limb in LIMBS}
-    assert limbs == {frozenset(MIRRORED[list(limb)].tolist()) for limb in LIMBS}
-    np.testing.assert_array_equal(OKS_SIGMAS[MIRRORED], OKS_SIGMAS)
+    limbs = {frozenset(limb) for limb in COCO17.limbs}
+    assert limbs == {frozenset(COCO17.mirrored[list(limb)].tolist()) for limb in COCO17.limbs}
+    np.testing.assert_array_equal(COCO17.sigmas[COCO17.mirrored], COCO17.sigmas)

@@ -16,27 +16,27 @@ from hrnet_pose_ros.pose.evidence import EVIDENCE
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.pose.uncertainty import (
-    FOUND_DISTANCES,
     UncertaintyCalibration,
     calibration_key,
     find_calibration,
+    found_distances,
 )
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17, find_skeleton
 
 NEUTRAL = UncertaintyCalibration(
-    heatmap_factors=(1.0,) * JOINTS,
-    box_factors=(0.0,) * JOINTS,
+    heatmap_factors=(1.0,) * COCO17.joints,
+    box_factors=(0.0,) * COCO17.joints,
     spread_peaks=(0.5,),
     spread=(1.0,),
     peaks=(0.0, 1.0),
     probabilities=(0.0, 1.0),
-    probability_shifts=(0.0,) * JOINTS,
+    probability_shifts=(0.0,) * COCO17.joints,
 )
 
 IMAGE = (640, 480)
 
 numbers = st.floats(1e-6, 1e3)
-positive = st.lists(numbers, min_size=JOINTS, max_size=JOINTS)
+positive = st.lists(numbers, min_size=COCO17.joints, max_size=COCO17.joints)
 places = st.lists(st.integers(-500, 1500), min_size=1, max_size=9, unique=True).map(
     lambda thousandths: [place / 1000 for place in sorted(thousandths)]
 )
@@ -47,10 +47,10 @@ def calibrations(draw: st.DrawFn) -> UncertaintyCalibration:
     spread_peaks, peaks = draw(places), draw(places)
     spread = sorted((draw(numbers) for _ in spread_peaks), reverse=True)
     probabilities = sorted(draw(st.floats(0, 1)) for _ in peaks)
-    shifts = draw(st.lists(st.floats(-6, 6), min_size=JOINTS, max_size=JOINTS))
+    shifts = draw(st.lists(st.floats(-6, 6), min_size=COCO17.joints, max_size=COCO17.joints))
     return UncertaintyCalibration(
         tuple(draw(positive)),
-        tuple(draw(st.one_of(positive, st.just([0.0] * JOINTS)))),
+        tuple(draw(st.one_of(positive, st.just([0.0] * COCO17.joints)))),
         tuple(spread_peaks),
         tuple(spread),
         tuple(peaks),
@@ -63,12 +63,12 @@ def calibrations(draw: st.DrawFn) -> UncertaintyCalibration:
 
 def some_poses(seed: int, persons: int = 3) -> tuple[Poses, np.ndarray]:
     rng = np.random.default_rng(seed)
-    roots = rng.normal(0, 3, (persons, JOINTS, 2, 2))
+    roots = rng.normal(0, 3, (persons, 17, 2, 2))
     covariances = roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(2)
-    valid = rng.random((persons, JOINTS)) < 0.8
+    valid = rng.random((persons, 17)) < 0.8
     poses = Poses(
-        keypoints=np.where(valid[..., None], rng.uniform(0, 500, (persons, JOINTS, 2)), np.nan),
-        scores=np.where(valid, rng.uniform(0, 1.3, (persons, JOINTS)), 0).astype(np.float32),
+        keypoints=np.where(valid[..., None], rng.uniform(0, 500, (persons, 17, 2)), np.nan),
+        scores=np.where(valid, rng.uniform(0, 1.3, (persons, 17)), 0).astype(np.float32),
         covariances=np.where(valid[..., None, None], covariances, np.nan).astype(np.float32),
         valid=valid,
     )
@@ -89,7 +89,7 @@ def test_maps_are_monotone(calibration: UncertaintyCalibration, peaks: list[floa
     spread = calibration.spread_of(np.array(peaks))
     assert (spread[1:] <= spread[:-1] * (1 + 1e-9)).all()
     assert (spread > 0).all()
-    for joint in range(JOINTS):
+    for joint in range(COCO17.joints):
         probability = calibration.probability_of(np.array(peaks), np.array(joint))
         assert (probability[1:] >= probability[:-1] * (1 - 1e-9)).all()
         assert ((probability > 0) & (probability < 1)).all()
@@ -117,11 +117,11 @@ def test_the_formula() -> None:
     boxes[0, 2:] = (40, 50)
     calibration = replace(
         NEUTRAL,
-        heatmap_factors=(2.0,) * JOINTS,
-        box_factors=(0.01,) * JOINTS,
+        heatmap_factors=(2.0,) * COCO17.joints,
+        box_factors=(0.01,) * COCO17.joints,
         spread_peaks=(0.0, 1.0),
         spread=(16.0, 1.0),
-        probability_shifts=(0.0, float(np.log(3)), *[0.0] * (JOINTS - 2)),
+        probability_shifts=(0.0, float(np.log(3)), *[0.0] * (COCO17.joints - 2)),
     )
     poses.valid[:] = True
     poses.scores[:] = 0.5
@@ -178,20 +178,23 @@ def test_files_of_before_the_evidence_are_read() -> None:
 
 
 def test_found_distance_is_where_the_oks_term_is_a_half() -> None:
-    for joint, distance in enumerate(FOUND_DISTANCES):
-        there = np.zeros((1, JOINTS, 2))
+    for joint, distance in enumerate(found_distances(COCO17)):
+        there = np.zeros((1, 17, 2))
         there[0, joint, 0] = distance * 30
-        counted = np.arange(JOINTS)[None] == joint
-        assert oks(there, np.zeros((1, JOINTS, 2)), [900.0], counted)[0] == pytest.approx(0.5)
+        counted = np.arange(COCO17.joints)[None] == joint
+        assert oks(there, np.zeros((1, 17, 2)), [900.0], counted)[0] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"heatmap_factors": (1.0,) * 16}, "heatmap_factors must have 17 numbers"),
-        ({"heatmap_factors": (-1.0,) * JOINTS}, "not be negative"),
-        ({"heatmap_factors": (0.0,) * JOINTS}, "box_factors must be above 0"),
-        ({"box_factors": (np.nan,) * JOINTS}, "box_factors must be finite"),
+        (
+            {"heatmap_factors": (1.0,) * 16},
+            "box_factors must have as many numbers as",
+        ),
+        ({"heatmap_factors": (-1.0,) * COCO17.joints}, "not be negative"),
+        ({"heatmap_factors": (0.0,) * COCO17.joints}, "box_factors must be above 0"),
+        ({"box_factors": (np.nan,) * COCO17.joints}, "box_factors must be finite"),
         ({"spread": (0.0,)}, "spread must be above 0"),
         ({"spread_peaks": (0.1, 0.9), "spread": (1.0, 2.0)}, "never increase"),
         ({"spread_peaks": (0.9, 0.1), "spread": (2.0, 1.0)}, "spread_peaks must be increasing"),
@@ -226,9 +229,11 @@ def test_a_model_carries_several() -> None:
     )
     again = ModelMetadata.from_properties(both.to_properties())
     assert again == both
-    assert find_calibration(again.calibrations, "quarter", False) == NEUTRAL
-    assert find_calibration(again.calibrations, "dark", True) == other
-    assert find_calibration(again.calibrations, "dark", False) is None
+    assert find_calibration(again.calibrations, "quarter", False, COCO17) == NEUTRAL
+    assert find_calibration(again.calibrations, "dark", True, COCO17) == other
+    assert find_calibration(again.calibrations, "dark", False, COCO17) is None
+    with pytest.raises(ValueError, match="of 17 joints, but 'mpii16' has 16"):
+        find_calibration(again.calibrations, "dark", True, find_skeleton("mpii16"))
     assert calibration_key("dark", True) == "dark+flip"
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.skeleton import JOINT_NAMES
+from hrnet_pose_ros.skeleton import COCO17
 
 ACROSS, DOWN = 3, 2  # persons of an image of `write_data`
 
@@ -43,7 +43,7 @@ def write_data(folder: Path, images: int) -> Path:
     content = {
         "images": [],
         "annotations": [],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(JOINT_NAMES)}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joint_names)}],
     }
     for image in range(images):
         part = crops[image * ACROSS * DOWN : (image + 1) * ACROSS * DOWN]

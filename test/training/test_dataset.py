@@ -14,7 +14,7 @@ from street_data import StreetData
 
 from hrnet_pose_ros.pose.boxes import image_to_crop
 from hrnet_pose_ros.pose.decoding import decode_heatmaps
-from hrnet_pose_ros.skeleton import MIRROR_PAIRS
+from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
@@ -82,7 +82,7 @@ def test_left_and_right_change_places_in_a_mirrored_crop(make: Make) -> None:
         mirrored.crops[0, :, 1:].float(), plain.crops[0, :, 1:].flip(1).float(), atol=8
     )
     order = list(range(17))
-    for left, right in MIRROR_PAIRS:
+    for left, right in COCO17.mirror_pairs:
         order[left], order[right] = right, left
     expected = plain.keypoints[0][order] * torch.tensor([-1.0, 1.0]) + torch.tensor([192.0, 0.0])
     torch.testing.assert_close(mirrored.keypoints[0], expected, atol=1e-3, rtol=0)

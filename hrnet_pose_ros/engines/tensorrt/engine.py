@@ -27,6 +27,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class TensorRtEngine(PoseEngine):
             input_height=self.metadata.input_height,
             flip_test=facts.flip_test,
             calibrated=self.calibration is not None,
+            skeleton=self.metadata.skeleton,
         )
 
     @property
@@ -109,7 +111,7 @@ class TensorRtEngine(PoseEngine):
         check_frame_and_boxes(frame, boxes)
         runner = self.runner  # also where nobody is to be seen: a closed engine says so
         if len(boxes) == 0:
-            return Poses.empty()
+            return Poses.empty(self.metadata.skeleton)
         transforms = crop_to_image(boxes, self.metadata.input_size)
         size = (frame.shape[1], frame.shape[0])
         try:
@@ -145,7 +147,7 @@ class TensorRtEngine(PoseEngine):
         for start in range(0, len(transforms), self._options.max_persons):
             group = transforms[start : start + self._options.max_persons]
             runner.start(group)
-            parts.append(poses_of(**runner.finish(len(group))))
+            parts.append(poses_of(**runner.finish(len(group)), skeleton=self.metadata.skeleton))
         return Poses.concatenate(parts)
 
     def _change_image_size(self, size: tuple[int, int]) -> None:
@@ -183,21 +185,32 @@ class TensorRtEngine(PoseEngine):
 
     def _loaded(self, plan: Plan) -> PlanRunner:
         return PlanRunner(
-            self._library, plan.data, self._options.image_size, self._options.max_persons
+            self._library,
+            plan.data,
+            self._options.image_size,
+            self._options.max_persons,
+            self.metadata.skeleton.joints,
         )
 
 
-def poses_of(keypoints: np.ndarray, scores: np.ndarray, covariances: np.ndarray) -> Poses:
+def poses_of(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    covariances: np.ndarray,
+    skeleton: SkeletonDefinition,
+) -> Poses:
     """The graph's outputs as poses: a joint is valid where its score is above 0.
 
     Parameters
     ----------
     keypoints
-        float32 ``[N, 17, 2]``.
+        float32 ``[N, J, 2]``.
     scores
-        float32 ``[N, 17]``.
+        float32 ``[N, J]``.
     covariances
-        float32 ``[N, 17, 3]``: var_x, cov_xy, var_y.
+        float32 ``[N, J, 3]``: var_x, cov_xy, var_y.
+    skeleton
+        The definition of the J joints.
     """
     valid = scores > 0
     matrices = covariances[..., [0, 1, 1, 2]].reshape(*scores.shape, 2, 2)
@@ -206,6 +219,7 @@ def poses_of(keypoints: np.ndarray, scores: np.ndarray, covariances: np.ndarray)
         scores=np.where(valid, scores, 0).astype(np.float32),
         covariances=np.where(valid[..., None, None], matrices, np.nan).astype(np.float32),
         valid=valid,
+        skeleton=skeleton,
     )
 
 

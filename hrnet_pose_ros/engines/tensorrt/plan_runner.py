@@ -17,7 +17,6 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
 )
 from hrnet_pose_ros.engines.tensorrt.library import TensorRt
 from hrnet_pose_ros.engines.tensorrt.plan_build import CROP_TO_IMAGE, IMAGE, INPUTS, OUTPUTS
-from hrnet_pose_ros.skeleton import JOINTS
 
 # float32 values a joint: x, y; score; var_x, cov_xy, var_y.
 VALUES = {"keypoints": 2, "scores": 1, "covariances": 3}
@@ -37,7 +36,12 @@ class PlanRunner:
     """
 
     def __init__(
-        self, library: TensorRt, plan: bytes, image_size: tuple[int, int], max_persons: int
+        self,
+        library: TensorRt,
+        plan: bytes,
+        image_size: tuple[int, int],
+        max_persons: int,
+        joints: int,
     ) -> None:
         """Load a plan and take its memory.
 
@@ -51,6 +55,8 @@ class PlanRunner:
             (width, height) of the frames that the plan was built for.
         max_persons
             Most persons in one run that it was built for.
+        joints
+            The number of joints that the graph gives.
 
         Raises
         ------
@@ -62,6 +68,7 @@ class PlanRunner:
         self._owned: list[Any] = []  # what has to be closed, in the order of making
         self._library = library
         self._max_persons = max_persons
+        self._joints = joints
         library.messages.take_errors()
         # The runtime has to live as long as the engine, and that as long as the context.
         self._runtime = library.module.Runtime(library.logger)
@@ -87,6 +94,9 @@ class PlanRunner:
         _, _, largest = engine.get_tensor_profile_shape(CROP_TO_IMAGE, 0)
         if (width, height) != image_size or tuple(largest) != (self._max_persons, 2, 3):
             raise PlanRejected(f"it is for {width}x{height} px and persons {tuple(largest)}")
+        joints = tuple(engine.get_tensor_shape("scores"))[-1]
+        if joints != self._joints:  # results would be read at wrong places
+            raise PlanRejected(f"it gives {joints} joints, expected {self._joints}")
 
     def _take_memory(self, image_size: tuple[int, int]) -> None:
         width, height = image_size
@@ -101,7 +111,7 @@ class PlanRunner:
         self._places: dict[str, slice] = {}
         end = 0
         for name in OUTPUTS:
-            size = 4 * self._max_persons * JOINTS * VALUES[name]
+            size = 4 * self._max_persons * self._joints * VALUES[name]
             self._places[name] = slice(end, end + size)
             end = math.ceil((end + size) / _ALIGNMENT) * _ALIGNMENT
         self._results = self._own(PinnedArray((end,), np.uint8)).array
@@ -161,13 +171,14 @@ class PlanRunner:
     def finish(self, count: int) -> dict[str, np.ndarray]:
         """Wait for the run and return copies of its outputs for ``count`` persons.
 
-        ``keypoints`` ``[N, 17, 2]``, ``scores`` ``[N, 17]`` and ``covariances`` ``[N, 17, 3]``,
+        ``keypoints`` ``[N, J, 2]``, ``scores`` ``[N, J]`` and ``covariances`` ``[N, J, 3]``,
         float32. CudaError where the run failed.
         """
         self.stream.synchronize()
         outputs = {}
         for name, place in self._places.items():
-            values = self._results[place].view(np.float32).reshape(self._max_persons, JOINTS, -1)
+            values = self._results[place].view(np.float32)
+            values = values.reshape(self._max_persons, self._joints, -1)
             outputs[name] = values[:count].copy()
         outputs["scores"] = outputs["scores"][..., 0]
         return outputs

@@ -12,13 +12,14 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hrnet_pose_ros.pose.camera import Camera
-from hrnet_pose_ros.pose.drawing import JOINT_COLOURS, LIMB_COLOURS
+from hrnet_pose_ros.pose.drawing import side_colours
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import LIMBS
 
 # Markers disappear by themselves when the node stops publishing.
 LIFETIME = Duration(sec=0, nanosec=500_000_000)
-_NAMESPACES = ("limbs", "joints", "label")
+_NAMESPACES = ("limbs", "joints", "details", "label")
+# Diameters in metres. Hands and face (the details of a skeleton) are smaller.
+LIMB_SIZE, JOINT_SIZE, DETAIL_SIZE = 0.03, 0.06, 0.01
 
 
 class SkeletonMarkers:
@@ -54,6 +55,8 @@ class SkeletonMarkers:
             Minimum score of a joint that is shown.
         """
         markers: list[Marker] = []
+        joint_colours, limb_colours = side_colours(poses.skeleton)
+        details = frozenset(poses.skeleton.details)
         for person in range(len(poses)):
             height = float(boxes[person, 3])
             points = camera.skeleton_points(poses.keypoints[person], height, person_height)
@@ -63,21 +66,23 @@ class SkeletonMarkers:
                 markers += self._deletions(header, person)
                 continue
             xyz = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
-            limbs = self._marker(header, "limbs", person, Marker.LINE_LIST, 0.03)
-            for limb, (a, b) in enumerate(LIMBS):
-                if shown[a] and shown[b]:
+            limbs = self._marker(header, "limbs", person, Marker.LINE_LIST, LIMB_SIZE)
+            fine = self._marker(header, "details", person, Marker.SPHERE_LIST, DETAIL_SIZE)
+            for limb, (a, b) in enumerate(poses.skeleton.limbs):
+                if shown[a] and shown[b] and not details.issuperset((a, b)):
                     limbs.points += [xyz[a], xyz[b]]
-                    limbs.colors += [_colour(LIMB_COLOURS[limb])] * 2
-            joints = self._marker(header, "joints", person, Marker.SPHERE_LIST, 0.06)
-            for joint in np.flatnonzero(shown):
-                joints.points.append(xyz[joint])
-                joints.colors.append(_colour(JOINT_COLOURS[joint]))
+                    limbs.colors += [_colour(limb_colours[limb])] * 2
+            joints = self._marker(header, "joints", person, Marker.SPHERE_LIST, JOINT_SIZE)
+            for joint in np.flatnonzero(shown).tolist():
+                marker = fine if joint in details else joints
+                marker.points.append(xyz[joint])
+                marker.colors.append(_colour(joint_colours[joint]))
             label = self._marker(header, "label", person, Marker.TEXT_VIEW_FACING, 0.2)
             top = points[shown][np.argmin(points[shown, 1])]
             label.pose.position = Point(x=top[0], y=top[1] - 0.25, z=top[2])
             label.text = labels[person]
             label.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-            markers += [limbs, joints, label]
+            markers += [limbs, joints, *([fine] if details else []), label]
         for gone in range(len(poses), self._shown):
             markers += self._deletions(header, gone)
         self._shown = len(poses)

@@ -33,6 +33,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.poses import Poses
+from hrnet_pose_ros.skeleton import COCO17
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,7 @@ def test_plan_without_a_gpu_is_rejected_in_words(library: TensorRt, compact: byt
     if device_count()[0]:
         pytest.skip("there is a CUDA device")
     with pytest.raises(PlanRejected, match=r"does not load it: .*(driver|CUDA)"):
-        PlanRunner(library, built(library, compact).plan, (320, 240), 4)
+        PlanRunner(library, built(library, compact).plan, (320, 240), 4, 17)
 
 
 def test_outputs_as_poses() -> None:
@@ -244,7 +245,7 @@ def test_outputs_as_poses() -> None:
     scores[0, 3] = 0.7
     keypoints = np.arange(68, dtype=np.float32).reshape(2, 17, 2)
     covariances = np.tile(np.array([4, 1, 9], np.float32), (2, 17, 1))
-    poses = poses_of(keypoints, scores, covariances)
+    poses = poses_of(keypoints, scores, covariances, COCO17)
     assert isinstance(poses, Poses)
     assert poses.valid.sum() == 1
     np.testing.assert_array_equal(poses.keypoints[0, 3], [6, 7])
