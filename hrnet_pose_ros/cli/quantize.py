@@ -13,6 +13,8 @@ from hrnet_pose_ros.cli.train import ANNOTATIONS, IMAGES, data_place
 if TYPE_CHECKING:
     import numpy as np
 
+    from hrnet_pose_ros.pose.boxes import CropRule
+
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 # Half of them calibrate, half judge; more than these change neither.
 MOST_PERSONS = 800
@@ -80,7 +82,7 @@ def _quantize(options: argparse.Namespace) -> None:
     file = ModelFile.read(options.model)
     for_tensorrt = file.kind == "end2end"
     model = file.end2end().model if for_tensorrt else file.heatmaps()
-    crops, pictures = _persons(options, model.input_size)
+    crops, pictures = _persons(options, model.input_size, model.crop)
     try:
         judges = split_persons(pictures)
     except ValueError as error:
@@ -100,7 +102,7 @@ def _quantize(options: argparse.Namespace) -> None:
 
 
 def _persons(
-    options: argparse.Namespace, input_size: tuple[int, int]
+    options: argparse.Namespace, input_size: tuple[int, int], crop: CropRule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops ``[N, H, W, 3]`` and which picture ``[N]`` each is from."""
     import numpy as np
@@ -114,7 +116,7 @@ def _persons(
     annotations, images = map(Path, data_place(options.data))
     if not images.is_dir():
         raise ValueError(f"--data '{options.data}': there is no folder '{images}'")
-    return person_crops(read_annotations(annotations), images, input_size, MOST_PERSONS)
+    return person_crops(read_annotations(annotations), images, input_size, MOST_PERSONS, crop)
 
 
 def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
@@ -40,6 +41,8 @@ class EngineInfo:
         Whether every crop is also run mirrored.
     calibrated
         Whether scores are calibrated probabilities and covariances calibrated.
+    crop
+        ``reference`` or ``udp``: the crop rule of the model (`hrnet_pose_ros.pose.boxes.CropRule`).
     """
 
     model: str
@@ -52,6 +55,7 @@ class EngineInfo:
     input_height: int
     flip_test: bool = False
     calibrated: bool = False
+    crop: CropRule = "reference"
 
 
 class PoseEngine(ABC):

@@ -37,10 +37,11 @@ class HeatmapEngine(PoseEngine):
     def __init__(
         self, *, metadata: ModelMetadata, info: EngineInfo, decoding: Method, max_batch: int
     ) -> None:
-        """``info.flip_test`` asks for the flip test; ``info.calibrated`` is found out here."""
+        """``info.flip_test`` asks for the flip test; ``info.calibrated`` is found out here, and
+        ``info.crop`` is the model's."""
         self.metadata = metadata
         self.calibration = calibration_of(metadata, decoding, info.flip_test)
-        self._info = replace(info, calibrated=self.calibration is not None)
+        self._info = replace(info, calibrated=self.calibration is not None, crop=metadata.crop)
         self._decoding: Method = decoding
         self._max_batch = max_batch
         self._met: set[int] = set()  # numbers of crops that the network has run
@@ -60,7 +61,7 @@ class HeatmapEngine(PoseEngine):
 
     def crops(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut the persons out: uint8 ``[N, H, W, 3]`` and the transforms ``[N, 2, 3]`` back."""
-        transforms = crop_to_image(boxes, self.metadata.input_size)
+        transforms = crop_to_image(boxes, self.metadata.input_size, self.metadata.crop)
         return warp_crops(frame, transforms, self.metadata.input_size), transforms
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
@@ -107,6 +108,7 @@ class HeatmapEngine(PoseEngine):
             self.metadata.input_size,
             self._decoding,
             self.metadata.target_sigma,
+            self.metadata.crop,
         )
 
     def warm_up(self) -> None:
@@ -133,8 +135,9 @@ def mirrored_back(heatmaps: np.ndarray, shift: bool) -> np.ndarray:
     """Heatmaps ``[N, 17, h, w]`` of mirrored crops as those of the crops (HRNet reference).
 
     Columns are reversed and left and right joints exchanged. With ``shift`` the result moves one
-    column to the right, its column 0 staying as it is: strided convolutions do not commute with
-    mirroring, and weights trained without UDP are aligned better so.
+    column to the right, its column 0 staying as it is. By the reference's crop rule a mirrored
+    crop's middle W/2 lies one crop pixel beside that of the crop, and strided convolutions do not
+    commute with mirroring: such weights are aligned better so. UDP's need no shift.
     """
     back = heatmaps[:, MIRRORED, :, ::-1]
     return np.concatenate([back[..., :1], back[..., :-1]], axis=-1) if shift else back

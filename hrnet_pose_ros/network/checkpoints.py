@@ -125,6 +125,13 @@ def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
             f"'{path}' holds {what}: usable as pretraining, not as a pose model "
             "(it has no 'final_layer.weight')"
         )
+    if final.shape[0] == 3 * JOINTS:
+        raise CheckpointError(
+            f"'{path}' is a UDP model with offset regression (CombinedTarget: {3 * JOINTS} maps, "
+            f"for each of {JOINTS} joints one of the class and two of offsets), which this package "
+            "does not decode: use UDP weights with Gaussian heatmaps, such as "
+            "mmpose_hrnet_w32_udp_256x192"
+        )
     if final.shape[0] != JOINTS:
         raise CheckpointError(
             f"'{path}' is a pose model of {final.shape[0]} joints, expected COCO's {JOINTS}"

@@ -23,6 +23,7 @@ from hrnet_pose_ros.network.onnx_files import (
     traced_model,
 )
 from hrnet_pose_ros.network.pose_networks import PoseNetwork, check_stride, usual_colour_order
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.version import VERSION
 
 # Largest difference between an engine's float32 heatmaps and PyTorch's on the same crop
@@ -38,8 +39,9 @@ def export_onnx(
     input_size: tuple[int, int] = (192, 256),
     configuration: str | None = None,
     target_sigma: float | None = None,
-    flip_shift: bool = True,
+    flip_shift: bool | None = None,
     colour_order: str | None = None,
+    crop: CropRule = "reference",
     calibrated: ModelMetadata | None = None,
     run: Callable[[Path, np.ndarray], np.ndarray] | None = None,
 ) -> ModelMetadata:
@@ -65,10 +67,13 @@ def export_onnx(
     target_sigma
         Sigma of the training targets in heatmap cells; None takes the reference's for this size.
     flip_shift
-        Whether a flip test shifts the mirrored map, a property of the weights.
+        Whether a flip test shifts the mirrored map, a property of the weights. None: yes by the
+        reference's crop rule; not allowed otherwise, as UDP needs no shift.
     colour_order
         Order of the channels that the weights were trained on; for "bgr" the graph turns them.
         None: "rgb" for an HRNet, not allowed for a SimpleBaseline.
+    crop
+        The crop rule that the weights were trained with; a checkpoint does not say it.
     calibrated
         An earlier file's facts: its calibrations are taken over where it is of the same weights
         (`ModelMetadata.with_calibrations_of`).
@@ -80,15 +85,15 @@ def export_onnx(
     CheckpointError
         The checkpoint is not what it should be.
     ModelError
-        The input size, the sigma or the colour order is not possible, or the network's heatmaps
-        are not a quarter of the crop.
+        The input size, the sigma, the colour order, the crop rule or the flip rule is not
+        possible, or the network's heatmaps are not a quarter of the crop.
     ExportError
         The file's heatmaps differ from PyTorch's by more than 1e-4.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     network = load_pose_network(checkpoint, configuration)
     metadata = metadata_of(
-        checkpoint, network, output.stem, input_size, target_sigma, flip_shift, colour_order
+        checkpoint, network, output.stem, input_size, target_sigma, flip_shift, colour_order, crop
     ).with_calibrations_of(calibrated)
     heatmap_network = HeatmapNetwork(network, metadata.colour_order).eval()
     crops = resized(crops, input_size)
@@ -107,8 +112,9 @@ def metadata_of(
     name: str,
     input_size: tuple[int, int],
     target_sigma: float | None,
-    flip_shift: bool,
+    flip_shift: bool | None,
     colour_order: str | None,
+    crop: CropRule,
 ) -> ModelMetadata:
     """What an exported file says of its model; None stands for what is usual (`export_onnx`)."""
     check_stride(network)
@@ -118,10 +124,11 @@ def metadata_of(
         input_width=input_size[0],
         input_height=input_size[1],
         target_sigma=usual_target_sigma(input_size) if target_sigma is None else target_sigma,
-        flip_shift=flip_shift,
+        flip_shift=crop == "reference" if flip_shift is None else flip_shift,
         checkpoint_sha256=sha256_of(checkpoint),
         package_version=VERSION,
         colour_order=colour_order or usual_colour_order(network),
+        crop=crop,
     )
 
 

@@ -18,12 +18,7 @@ from torch import Tensor, nn
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.folders import END2END
-from hrnet_pose_ros.model_files.metadata import (
-    STRIDE,
-    End2EndGraphMetadata,
-    ModelError,
-    ModelMetadata,
-)
+from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError, ModelMetadata
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.end2end_graph import End2EndGraph, GraphStages
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
@@ -33,7 +28,7 @@ from hrnet_pose_ros.network.onnx_files import (
     traced_model,
 )
 from hrnet_pose_ros.network.onnx_running import INPUTS, OUTPUTS, onnx_session
-from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
+from hrnet_pose_ros.pose.boxes import PADDING, CropRule, cell_pitch, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
 from hrnet_pose_ros.skeleton import JOINTS
@@ -67,8 +62,9 @@ def export_end2end_graph(
     input_size: tuple[int, int] = (192, 256),
     configuration: str | None = None,
     target_sigma: float | None = None,
-    flip_shift: bool = True,
+    flip_shift: bool | None = None,
     colour_order: str | None = None,
+    crop: CropRule = "reference",
     calibrated: ModelMetadata | None = None,
     run: RunStages | None = None,
 ) -> End2EndGraphMetadata:
@@ -81,7 +77,8 @@ def export_end2end_graph(
 
     Parameters
     ----------
-    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, calibrated
+    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, crop,
+    calibrated
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_end2end*.onnx`` so that engines find it beside the model
@@ -118,7 +115,7 @@ def export_end2end_graph(
     network = load_pose_network(checkpoint, configuration)
     metadata = End2EndGraphMetadata(
         model=metadata_of(
-            checkpoint, network, name, input_size, target_sigma, flip_shift, colour_order
+            checkpoint, network, name, input_size, target_sigma, flip_shift, colour_order, crop
         ).with_calibrations_of(calibrated),
         precision=precision,
         decoding=decoding,
@@ -177,7 +174,7 @@ def check_end2end_graph(
     """
     image, boxes = image_of_crops(crops, metadata.image_size)
     size = metadata.model.input_size
-    transforms = crop_to_image(boxes, size)
+    transforms = crop_to_image(boxes, size, metadata.model.crop)
     stages = run(path, image, transforms.astype(np.float32))
 
     expected = warp_crops(image, transforms, size).transpose(0, 3, 1, 2)
@@ -199,9 +196,15 @@ def check_end2end_graph(
         )
 
     poses = poses_from_heatmaps(
-        stages.heatmaps, transforms, size, metadata.decoding, metadata.model.target_sigma
+        stages.heatmaps,
+        transforms,
+        size,
+        metadata.decoding,
+        metadata.model.target_sigma,
+        metadata.model.crop,
     )
-    cells = STRIDE * transforms[:, 0, 0, None]
+    pitch = cell_pitch(size, metadata.model.heatmap_size, metadata.model.crop)
+    cells = pitch[0] * transforms[:, 0, 0, None]
     off = np.abs(stages.keypoints - poses.keypoints).max(axis=-1) / cells
     spread = poses.covariances.reshape(-1, JOINTS, 4)[..., [0, 1, 3]]
     largest = np.abs(spread).max(axis=-1, keepdims=True)

@@ -133,6 +133,7 @@ def _found(path: Path, metadata: ModelMetadata, crops: np.ndarray) -> tuple[np.n
             metadata.input_size,
             "quarter",
             metadata.target_sigma,
+            metadata.crop,
         )
         for part in np.split(crops, range(_AT_A_TIME, len(crops), _AT_A_TIME))
     ]

@@ -96,6 +96,7 @@ class TensorRtEngine(PoseEngine):
             input_height=self.metadata.input_height,
             flip_test=facts.flip_test,
             calibrated=self.calibration is not None,
+            crop=self.metadata.crop,
         )
 
     @property
@@ -110,7 +111,7 @@ class TensorRtEngine(PoseEngine):
         runner = self.runner  # also where nobody is to be seen: a closed engine says so
         if len(boxes) == 0:
             return Poses.empty()
-        transforms = crop_to_image(boxes, self.metadata.input_size)
+        transforms = crop_to_image(boxes, self.metadata.input_size, self.metadata.crop)
         size = (frame.shape[1], frame.shape[0])
         try:
             if size != self._options.image_size:
