@@ -128,6 +128,7 @@ def _export(options: argparse.Namespace) -> None:
     print(
         f"{output}: {made}{metadata.configuration}, "
         f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.colour_order} weights, "
-        f"{metadata.crop} crops, sigma {metadata.target_sigma:g}, checked against PyTorch"
+        + ("udp crops, " if metadata.crop == "udp" else "")
+        + f"sigma {metadata.target_sigma:g}, checked against PyTorch"
         + (f"; calibrated for {', '.join(metadata.calibrations)}" if metadata.calibrations else "")
     )
