@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 
 import numpy as np
@@ -16,6 +17,8 @@ from hrnet_pose_ros.model_files.zoo import ZooEntry, entry_of
 from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.version import VERSION
+
+_log = logging.getLogger(__name__)
 
 
 class TorchEngine(HeatmapEngine):
@@ -92,6 +95,11 @@ class TorchEngine(HeatmapEngine):
             input_size = input_size or (192, 256)
             colour_order = colour_order or usual_colour_order(network)
             crop = crop or "reference"
+            _log.warning(
+                "neither the zoo nor an exported file beside it knows '%s': it is taken for a "
+                "network of %dx%d (HxW), %s pictures and crop rule '%s'",
+                *(file.path, input_size[1], input_size[0], colour_order, crop),
+            )
         else:
             input_size = input_size or known.input_size
             colour_order = colour_order or known.colour_order
