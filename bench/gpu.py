@@ -69,7 +69,7 @@ def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> EngineRow:
     frame, boxes = scene(persons, IMAGE_SIZE)
     latency = timed(lambda: engine.estimate(frame, boxes), repetitions)
     runner = engine.runner
-    transforms = crop_to_image(boxes, engine.metadata.input_size)
+    transforms = crop_to_image(boxes, engine.metadata.input_size, engine.metadata.crop)
     parts = np.array([_device_ms(runner, frame, transforms) for _ in range(repetitions)])
     copies, kernels = parts[:, 0] + parts[:, 2], parts[:, 1]
     info, up = engine.info, runner.bytes_up

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from udp_model import udp_model
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.results import coco_results
@@ -46,6 +47,30 @@ def test_a_picture(street_frames: list[np.ndarray], tmp_path: Path) -> None:
     drawn = cv2.imread(str(output / "000042_pose.png"))
     assert drawn.shape == (576, 768, 3)
     assert (drawn != cv2.imread(str(picture))).any(axis=2).sum() > 1000
+
+
+def test_a_udp_model_is_drawn_where_the_persons_are(
+    street_frames: list[np.ndarray], tmp_path: Path
+) -> None:
+    picture = _write(tmp_path / "42.png", street_frames[2])
+    checkpoint, exported = udp_model(tmp_path)
+    models = {"reference": "hrnet_w16_small", "openvino": str(exported), "torch": str(checkpoint)}
+    points, drawn = {}, {}
+    for name, model in models.items():
+        engine = "torch" if name == "torch" else "openvino"
+        options = ["--engine", engine, "--precision", "float32"]
+        assert main(["estimate", str(picture), "-o", str(tmp_path / name), "--model", model,
+                     *options]) == 0  # fmt: skip
+        joints = np.array([one["keypoints"] for one in _results(tmp_path / name)]).reshape(-1, 3)
+        points[name] = joints
+        drawn[name] = cv2.imread(str(tmp_path / name / "42_pose.png"))
+    # The checkpoint's rule is known from the file that was exported beside it.
+    near = np.abs(points["torch"] - points["openvino"])[:, :2].max(axis=1) < 0.05
+    assert near.mean() > 0.99
+    seen = points["reference"][:, 2] > 0.5
+    moved = np.linalg.norm(points["openvino"] - points["reference"], axis=1)[seen]
+    assert 0 < np.median(moved) < 2
+    assert (drawn["openvino"] != cv2.imread(str(picture))).any(axis=2).sum() > 1000
 
 
 def test_a_folder_keeps_what_can_be_read(

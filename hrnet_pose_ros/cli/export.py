@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from hrnet_pose_ros.cli.arguments import Verbs, height_x_width
 from hrnet_pose_ros.cli.engine_options import add_parameter_option
 
 # Options of `export` that say more than the zoo knows, or otherwise.
-EXPORT_FACTS = ("configuration", "input_size", "target_sigma", "flip_shift", "colour_order")
+EXPORT_FACTS = (
+    *("configuration", "input_size", "target_sigma", "flip_shift", "colour_order", "crop"),
+)
 END2END_OPTIONS = ("precision", "decoding", "flip_test", "image_size")
 
 
 def add_export(verbs: Verbs) -> None:
     """``hrnet_pose export MODEL [-o FILE.onnx]``"""
     from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, TARGET_SIGMAS
+    from hrnet_pose_ros.pose.boxes import CropRule
 
     parser = verbs.add_parser(
         "export",
@@ -44,6 +48,12 @@ def add_export(verbs: Verbs) -> None:
         "--colour-order", choices=COLOUR_ORDERS, help="of the images the weights were trained on"
     )
     parser.add_argument(
+        "--crop",
+        choices=get_args(CropRule),
+        help="crop rule that the weights were trained with: the HRNet reference's, or udp for "
+        "unbiased data processing (default: as published, or reference)",
+    )
+    parser.add_argument(
         "--target-sigma", type=float, choices=TARGET_SIGMAS, help="of the training targets, cells"
     )
     parser.add_argument(
@@ -56,7 +66,7 @@ def add_export(verbs: Verbs) -> None:
         "--flip-shift",
         action=argparse.BooleanOptionalAction,
         help="whether a flip test shifts the mirrored heatmap one column (default: as published, "
-        "or yes)",
+        "or yes; with --crop udp always no)",
     )
     end2end = parser.add_argument_group(
         "with --graph end2end", "what TensorRT compiles: from the camera image to key points"
@@ -128,6 +138,7 @@ def _export(options: argparse.Namespace) -> None:
         f"{output}: {made}{metadata.configuration}, "
         f"{metadata.input_height}x{metadata.input_width} (HxW), {metadata.skeleton.joints} joints "
         f"({metadata.skeleton.name}), {metadata.colour_order} weights, "
-        f"sigma {metadata.target_sigma:g}, checked against PyTorch"
+        + ("udp crops, " if metadata.crop == "udp" else "")
+        + f"sigma {metadata.target_sigma:g}, checked against PyTorch"
         + (f"; calibrated for {', '.join(metadata.calibrations)}" if metadata.calibrations else "")
     )

@@ -11,8 +11,8 @@ from typing import Any
 from hrnet_pose_ros.cli.arguments import Verbs
 
 COLUMNS = (
-    *("model", "input", "params", "GFLOPs", "GMAC", "AP", "colours", "sigma", "flip shift"),
-    *("decoding", "sha256", "source", "present"),
+    *("model", "input", "params", "GFLOPs", "GMAC", "AP", "colours", "sigma", "crop"),
+    *("flip shift", "decoding", "sha256", "source", "present"),
 )
 LEGEND = (
     "input: height x width. params: millions. GFLOPs: the paper's rule, multiply-adds / 1024³ with "
@@ -80,6 +80,7 @@ def _row(entry: Any) -> tuple[str, ...]:
         "-" if entry.ap is None else f"{entry.ap:.3f}",
         entry.colour_order,
         f"{entry.target_sigma:g}",
+        entry.crop,
         "yes" if entry.flip_shift else "no",
         entry.decoding,
         entry.sha256 or "-",

@@ -115,7 +115,7 @@ def _persons(options: argparse.Namespace, model: ModelMetadata) -> tuple[np.ndar
     if not images.is_dir():
         raise ValueError(f"--data '{options.data}': there is no folder '{images}'")
     labelled = read_annotations(annotations, model.skeleton)
-    return person_crops(labelled, images, model.input_size, MOST_PERSONS)
+    return person_crops(labelled, images, model.input_size, MOST_PERSONS, model.crop)
 
 
 def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:

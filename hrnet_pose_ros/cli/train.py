@@ -61,7 +61,8 @@ def _train(options: argparse.Namespace) -> None:
     given = {name: value for name, value in given.items() if value is not None}
     best = train(dataclasses.replace(config, **given), options.output)
     if os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks
-        print(f"best weights: {best} (hrnet_pose export {best} -o NAME.onnx)")
+        rule = "" if config.crop == "reference" else f" --crop {config.crop}"
+        print(f"best weights: {best} (hrnet_pose export {best} -o NAME.onnx{rule})")
 
 
 def with_paths(

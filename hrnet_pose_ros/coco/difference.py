@@ -9,7 +9,7 @@ import numpy as np
 
 from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.model_files.metadata import STRIDE
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import cell_pitch, crop_to_image
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 
@@ -46,7 +46,9 @@ def pose_difference(a: DatasetPoses, b: DatasetPoses) -> dict[str, Any]:
     moved = np.linalg.norm(
         a.poses.keypoints.astype(np.float64) - b.poses.keypoints.astype(np.float64), axis=-1
     )
-    cell_px = STRIDE * crop_to_image(a.boxes.boxes, a.input_size)[:, 0, 0]
+    heatmap_size = (a.input_size[0] // STRIDE, a.input_size[1] // STRIDE)
+    pitch = cell_pitch(a.input_size, heatmap_size, a.crop)
+    cell_px = pitch[0] * crop_to_image(a.boxes.boxes, a.input_size, a.crop)[:, 0, 0]
     px, cells = moved[both], (moved / cell_px[:, None])[both]
     counted = a.poses.valid & (a.poses.scores > PERSON_SCORE_THRESHOLD)
     areas = PERSON_TO_BOX * a.boxes.boxes[:, 2:].prod(axis=1)

@@ -17,6 +17,7 @@ from hrnet_pose_ros.coco.nms import oks_nms, padded_areas
 from hrnet_pose_ros.coco.person_boxes import PersonBoxes
 from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
 
@@ -31,6 +32,7 @@ class DatasetPoses:
     boxes: PersonBoxes
     poses: Poses
     input_size: tuple[int, int]
+    crop: CropRule = "reference"
 
     def scores(self) -> np.ndarray:
         """float64 ``[M]``: the person scores, from raw peaks and box scores."""
@@ -78,7 +80,7 @@ def estimate_dataset(
     for frame, start, end in zip(bar, places, [*places[1:], len(boxes)], strict=True):
         parts.append(engine.raw_poses(frame, boxes.boxes[start:end]))
     size = (engine.info.input_width, engine.info.input_height)
-    return DatasetPoses(boxes, Poses.concatenate(parts), size)
+    return DatasetPoses(boxes, Poses.concatenate(parts), size, engine.info.crop)
 
 
 def read_images(

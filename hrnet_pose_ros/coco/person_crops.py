@@ -10,13 +10,17 @@ import numpy as np
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.estimate_dataset import read_images
 from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.progress import progress
 
 
 def person_crops(
-    annotations: PersonAnnotations, images: Path, input_size: tuple[int, int], most: int
+    annotations: PersonAnnotations,
+    images: Path,
+    input_size: tuple[int, int],
+    most: int,
+    crop: CropRule = "reference",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops of the annotated boxes (`ground_truth_boxes`), image by image.
 
@@ -29,6 +33,8 @@ def person_crops(
     most
         Limit on the number of persons: from a larger data set, images spread evenly over it are
         used until the limit is reached.
+    crop
+        The crop rule of the model that the crops are for.
 
     Returns
     -------
@@ -51,6 +57,6 @@ def person_crops(
     crops = [np.zeros((0, *input_size[::-1], 3), np.uint8)]
     frames = read_images(annotations, images, taken)
     for image, frame in zip(taken, progress("cropping", "image", len(taken), frames), strict=True):
-        transforms = crop_to_image(boxes.boxes[boxes.image_index == image], input_size)
+        transforms = crop_to_image(boxes.boxes[boxes.image_index == image], input_size, crop)
         crops.append(warp_crops(frame, transforms, input_size))
     return np.concatenate(crops), boxes.image_index[np.isin(boxes.image_index, taken)]

@@ -71,6 +71,7 @@ def _facts(file: Any) -> dict[str, Any]:
     if (model := file.model) is not None:
         facts["model"] = model.name
         facts["input"] = f"{model.input_height}x{model.input_width} (HxW)"
+        facts["crop"] = "UDP crops" if model.crop == "udp" else ""
     return facts
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
@@ -43,6 +44,8 @@ class EngineInfo:
         Whether scores are calibrated probabilities and covariances calibrated.
     skeleton
         The definition of the joints.
+    crop
+        ``reference`` or ``udp``: the crop rule of the model (`hrnet_pose_ros.pose.boxes.CropRule`).
     """
 
     model: str
@@ -56,6 +59,7 @@ class EngineInfo:
     flip_test: bool = False
     calibrated: bool = False
     skeleton: SkeletonDefinition = COCO17
+    crop: CropRule = "reference"
 
 
 class PoseEngine(ABC):

@@ -36,12 +36,15 @@ class HeatmapEngine(PoseEngine):
     def __init__(
         self, *, metadata: ModelMetadata, info: EngineInfo, decoding: Method, max_batch: int
     ) -> None:
-        """``info.flip_test`` asks for the flip test; ``info.calibrated`` and ``info.skeleton`` are
-        found out here."""
+        """``info.flip_test`` asks for the flip test; ``info.calibrated`` is found out here, and
+        ``info.skeleton`` and ``info.crop`` are the model's."""
         self.metadata = metadata
         self.calibration = calibration_of(metadata, decoding, info.flip_test)
         self._info = replace(
-            info, calibrated=self.calibration is not None, skeleton=metadata.skeleton
+            info,
+            calibrated=self.calibration is not None,
+            skeleton=metadata.skeleton,
+            crop=metadata.crop,
         )
         self._decoding: Method = decoding
         self._max_batch = max_batch
@@ -62,7 +65,7 @@ class HeatmapEngine(PoseEngine):
 
     def crops(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut the persons out: uint8 ``[N, H, W, 3]`` and the transforms ``[N, 2, 3]`` back."""
-        transforms = crop_to_image(boxes, self.metadata.input_size)
+        transforms = crop_to_image(boxes, self.metadata.input_size, self.metadata.crop)
         return warp_crops(frame, transforms, self.metadata.input_size), transforms
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
@@ -114,6 +117,7 @@ class HeatmapEngine(PoseEngine):
             self._decoding,
             self.metadata.target_sigma,
             self.metadata.skeleton,
+            self.metadata.crop,
         )
 
     def warm_up(self) -> None:
@@ -140,9 +144,10 @@ def mirrored_back(heatmaps: np.ndarray, shift: bool, mirrored: np.ndarray) -> np
     """Heatmaps ``[N, J, h, w]`` of mirrored crops as those of the crops (HRNet reference).
 
     Columns are reversed and left and right joints exchanged: joint j becomes ``mirrored[j]``. With
-    ``shift`` the result moves one column to the right, its column 0 staying as it is: strided
-    convolutions do not commute with mirroring, and weights trained without UDP are aligned better
-    so.
+    ``shift`` the result moves one column to the right, its column 0 staying as it is. By the
+    reference's crop rule a mirrored crop's middle W/2 lies one crop pixel beside that of the crop,
+    and strided convolutions do not commute with mirroring: such weights are aligned better so.
+    UDP's need no shift.
     """
     back = heatmaps[:, mirrored, :, ::-1]
     return np.concatenate([back[..., :1], back[..., :-1]], axis=-1) if shift else back

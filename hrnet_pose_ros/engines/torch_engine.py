@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 
 import numpy as np
@@ -12,17 +13,21 @@ from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH, HeatmapEngi
 from hrnet_pose_ros.model_files.find import metadata_beside
 from hrnet_pose_ros.model_files.metadata import ModelMetadata, usual_target_sigma
 from hrnet_pose_ros.model_files.model_file import ModelFile
-from hrnet_pose_ros.model_files.zoo import entry_of
+from hrnet_pose_ros.model_files.zoo import ZooEntry, entry_of
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.skeleton import SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
+
+_log = logging.getLogger(__name__)
 
 
 class TorchEngine(HeatmapEngine):
     """Runs a checkpoint in float32.
 
-    A checkpoint cannot hold a calibration: that of ``NAME.onnx`` beside ``NAME.pth`` is applied
-    where it is of the same weights.
+    A checkpoint holds weights alone. What else belongs to them is known from the zoo, or from
+    ``NAME.onnx`` beside ``NAME.pth`` where it was exported from that very file; its calibration is
+    applied where it is of the same weights.
     """
 
     def __init__(
@@ -32,6 +37,7 @@ class TorchEngine(HeatmapEngine):
         input_size: tuple[int, int] | None = None,
         colour_order: str | None = None,
         skeleton: SkeletonDefinition | None = None,
+        crop: CropRule | None = None,
         decoding: Method = "quarter",
         flip_test: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
@@ -44,14 +50,17 @@ class TorchEngine(HeatmapEngine):
         file
             A pose checkpoint in any layout that `load_pose_network` reads.
         input_size
-            (width, height) of the crops in pixels: a checkpoint does not say it. None takes what
-            the zoo knows of the file, else 256x192 (height x width).
+            (width, height) of the crops in pixels. None takes what the zoo or the exported file
+            says, else 256x192 (height x width).
         colour_order
-            Order of the channels that the weights were trained on. None takes what the zoo knows
-            of the file, else "rgb" for an HRNet.
+            Order of the channels that the weights were trained on. None takes what the zoo or the
+            exported file says, else "rgb" for an HRNet.
         skeleton
-            The definition of the joints. None takes what the zoo or ``NAME.onnx`` beside the file
-            knows, or else what the file contains, or COCO's for 17 joints.
+            The definition of the joints. None takes what the zoo or the exported file says, else
+            what the checkpoint contains, or COCO's for 17 joints.
+        crop
+            Crop rule that the weights were trained with. None takes what the zoo or the exported
+            file says, else "reference".
         decoding
             How key points are read from heatmaps.
         flip_test
@@ -87,17 +96,25 @@ class TorchEngine(HeatmapEngine):
 
         network = load_pose_network(file.path)
         check_stride(network)
-        known = entry_of(file)
+        beside = metadata_beside(file.path)
+        known: ZooEntry | ModelMetadata | None = entry_of(file)
+        if known is None and beside is not None and beside.checkpoint_sha256 == file.checksum:
+            known = beside
         if known is None:
             input_size = input_size or (192, 256)
             colour_order = colour_order or usual_colour_order(network)
+            crop = crop or "reference"
+            _log.warning(
+                "neither the zoo nor an exported file beside it knows '%s': it is taken for a "
+                "network of %dx%d (HxW), %s pictures and crop rule '%s'",
+                *(file.path, input_size[1], input_size[0], colour_order, crop),
+            )
         else:
             input_size = input_size or known.input_size
             colour_order = colour_order or known.colour_order
-            skeleton = skeleton or known.definition
-        beside = metadata_beside(file.path)
-        if skeleton is None and beside is not None and beside.checkpoint_sha256 == file.checksum:
-            skeleton = beside.skeleton
+            crop = crop or known.crop
+            said = known.definition if isinstance(known, ZooEntry) else known.skeleton
+            skeleton = skeleton or said
         skeleton = checkpoint_skeleton(file.path, joints_of(network), skeleton)
         if threads:
             torch.set_num_threads(threads)
@@ -110,11 +127,12 @@ class TorchEngine(HeatmapEngine):
                 input_width=input_size[0],
                 input_height=input_size[1],
                 target_sigma=known.target_sigma if known else usual_target_sigma(input_size),
-                flip_shift=known.flip_shift if known else True,
+                flip_shift=crop == "reference" and (known.flip_shift if known else True),
                 checkpoint_sha256=file.checksum,
                 package_version=VERSION,
                 colour_order=colour_order,
                 skeleton=skeleton,
+                crop=crop,
             ).with_calibrations_of(beside),
             decoding=decoding,
             max_batch=max_batch,

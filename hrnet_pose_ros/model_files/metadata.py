@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition, SkeletonError
 
 # Raised when a key changes its meaning; engines refuse other formats.
@@ -97,7 +98,7 @@ class ModelMetadata:
     target_sigma
         Sigma of the Gaussian targets in heatmap cells; DARK decoding depends on it.
     flip_shift
-        Whether a mirrored heatmap is shifted one column right in a flip test.
+        Whether a mirrored heatmap is shifted one column right in a flip test; never with UDP.
     checkpoint_sha256
         Checksum of the checkpoint that the weights came from.
     package_version
@@ -115,6 +116,9 @@ class ModelMetadata:
     skeleton
         The definition of the joints, in the order of the heatmaps. A file without it, as earlier
         versions wrote, has COCO's joints.
+    crop
+        The crop rule that the weights were trained with: it places crops and heatmap cells, and
+        says which form of DARK decodes them.
     """
 
     name: str
@@ -130,6 +134,7 @@ class ModelMetadata:
     quantized: bool = False
     int8_judgement: Int8Judgement | None = None
     skeleton: SkeletonDefinition = COCO17
+    crop: CropRule = "reference"
 
     def __post_init__(self) -> None:
         if min(self.input_size) < 32 or self.input_width % 32 or self.input_height % 32:
@@ -144,6 +149,15 @@ class ModelMetadata:
         if self.colour_order not in COLOUR_ORDERS:
             raise ModelError(
                 f"colour order must be one of {', '.join(COLOUR_ORDERS)}; got {self.colour_order!r}"
+            )
+        if self.crop not in get_args(CropRule):
+            raise ModelError(
+                f"crop rule must be one of {', '.join(get_args(CropRule))}; got {self.crop!r}"
+            )
+        if self.crop == "udp" and self.flip_shift:
+            raise ModelError(
+                "weights of UDP need no shift in a flip test (their crops and heatmaps have the "
+                "same middle as their mirror images): say flip_shift false, --no-flip-shift"
             )
 
     @property
@@ -160,7 +174,7 @@ class ModelMetadata:
         """These facts with the calibrations of another file of the same weights.
 
         Unchanged where ``other`` is None or differs in anything that moves a key point or a
-        peak: weights, input size, sigma, flip rule, colour order, 8 bits.
+        peak: weights, input size, crop rule, sigma, flip rule, colour order, 8 bits.
         """
         if other is None:
             return self
@@ -184,6 +198,7 @@ class ModelMetadata:
             "std": STD,
             "target_sigma": self.target_sigma,
             "flip_shift": self.flip_shift,
+            "crop": self.crop,
             "checkpoint_sha256": self.checkpoint_sha256,
             "package_version": self.package_version,
         }
@@ -222,6 +237,8 @@ class ModelMetadata:
         calibrated = KEY_PREFIX + "calibrations" in properties
         calibrations = _read(properties, "calibrations", dict) if calibrated else {}
         quantized = KEY_PREFIX + "quantized" in properties and _read(properties, "quantized", bool)
+        # Files without the key are older than the key: all of them follow the reference's rule.
+        ruled = KEY_PREFIX + "crop" in properties
         judged = KEY_PREFIX + "int8_judgement" in properties
         judgement = _read(properties, "int8_judgement", dict) if judged else None
         return cls(
@@ -238,6 +255,7 @@ class ModelMetadata:
             quantized=quantized,
             int8_judgement=None if judgement is None else _judgement(judgement),
             skeleton=_skeleton(properties),
+            crop=_read(properties, "crop", str) if ruled else "reference",
         )
 
 

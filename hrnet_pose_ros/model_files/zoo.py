@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The zoo: what is known of published models beyond their weights (models/zoo.yaml).
 
-A checkpoint holds weights only. Input size, colour order, sigma and flip rule belong to them and
-stand in the zoo, so that no user has to know them.
+A checkpoint holds weights only. Input size, crop rule, colour order, sigma and flip rule belong to
+them and stand in the zoo, so that no user has to know them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from hrnet_pose_ros.model_files.folders import files_of, find_bundled_file
 from hrnet_pose_ros.model_files.metadata import COLOUR_ORDERS, TARGET_SIGMAS, ModelError
 from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.decoding import Method
 from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError, find_skeleton
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
@@ -85,6 +86,8 @@ class ZooEntry:
         Published figures on other data than COCO val2017, in words.
     sha256
         The first 8 hexadecimal digits of the file's SHA-256; None where they are not published.
+    crop
+        The crop rule that the weights were trained with.
     """
 
     name: str
@@ -103,12 +106,14 @@ class ZooEntry:
     sha256: str | None = None
     skeleton: str = "coco17"
     figures: str = ""
+    crop: CropRule = "reference"
 
     def __post_init__(self) -> None:
         for key, value, choices in (
             ("colour_order", self.colour_order, COLOUR_ORDERS),
             ("target_sigma", self.target_sigma, TARGET_SIGMAS),
             ("decoding", self.decoding, typing.get_args(Method)),
+            ("crop", self.crop, typing.get_args(CropRule)),
         ):
             if value not in choices:
                 known = ", ".join(map(str, choices))
@@ -142,6 +147,7 @@ class ZooEntry:
             "flip_shift": self.flip_shift,
             "colour_order": self.colour_order,
             "skeleton": self.definition,
+            "crop": self.crop,
         }
 
     def check(self, checksum: str, origin: str | Path) -> None:

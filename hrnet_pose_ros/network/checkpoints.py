@@ -94,6 +94,8 @@ def checkpoint_skeleton(
                 skeleton = SkeletonDefinition.from_json(values)
             except SkeletonError as error:
                 raise CheckpointError(f"'{path}': {error}; {way_out}") from None
+        elif joints == 3 * COCO17.joints:
+            raise _offset_regression(path, COCO17)
         elif joints != COCO17.joints:
             raise CheckpointError(
                 f"'{path}' is a pose model of {joints} joints, expected COCO's {COCO17.joints}; "
@@ -101,12 +103,23 @@ def checkpoint_skeleton(
             )
         else:
             return COCO17
+    if joints == 3 * skeleton.joints:
+        raise _offset_regression(path, skeleton)
     if skeleton.joints != joints:
         raise CheckpointError(
             f"'{path}' is a pose model of {joints} joints, but the skeleton '{skeleton.name}' has "
             f"{skeleton.joints}; {way_out}"
         )
     return skeleton
+
+
+def _offset_regression(path: Path, skeleton: SkeletonDefinition) -> CheckpointError:
+    return CheckpointError(
+        f"'{path}' is a UDP model with offset regression (CombinedTarget: {3 * skeleton.joints} "
+        f"maps, for each of {skeleton.joints} joints one of the class and two of offsets), which "
+        "this package does not decode: use UDP weights with Gaussian heatmaps, such as "
+        "mmpose_hrnet_w32_udp_256x192"
+    )
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class End2EndGraph(nn.Module):
     """Image and transforms in, key points out; the mathematics is that of ``pose/``.
 
     ``forward`` takes ``image`` uint8 ``[H, W, 3]`` RGB and ``crop_to_image`` float32 ``[N, 2, 3]``
-    (`hrnet_pose_ros.pose.boxes.crop_to_image`) and returns `GraphPoints`.
+    (`hrnet_pose_ros.pose.boxes.crop_to_image` by the model's crop rule) and returns `GraphPoints`.
 
     Only the network computes in the precision asked for. With float16 its last convolution still
     is float32: in 11 bits a peak and its neighbour are often equal, and the key point moves by
@@ -68,7 +68,9 @@ class End2EndGraph(nn.Module):
             network.final_layer = nn.Identity()  # its weights stay as they are
             network.half().final_layer = _InFloat32(final)
         self.network = network
-        self.decoder = HeatmapDecoder(model.heatmap_size, metadata.decoding, model.target_sigma)
+        self.decoder = HeatmapDecoder(
+            model.heatmap_size, metadata.decoding, model.target_sigma, model.crop
+        )
         self.register_buffer("channels", torch.tensor([2, 1, 0]))
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))

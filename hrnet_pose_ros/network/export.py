@@ -28,6 +28,7 @@ from hrnet_pose_ros.network.pose_networks import (
     joints_of,
     usual_colour_order,
 )
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.skeleton import SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
 
@@ -44,9 +45,10 @@ def export_onnx(
     input_size: tuple[int, int] = (192, 256),
     configuration: str | None = None,
     target_sigma: float | None = None,
-    flip_shift: bool = True,
+    flip_shift: bool | None = None,
     colour_order: str | None = None,
     skeleton: SkeletonDefinition | None = None,
+    crop: CropRule = "reference",
     calibrated: ModelMetadata | None = None,
     run: Callable[[Path, np.ndarray], np.ndarray] | None = None,
 ) -> ModelMetadata:
@@ -72,13 +74,16 @@ def export_onnx(
     target_sigma
         Sigma of the training targets in heatmap cells; None takes the reference's for this size.
     flip_shift
-        Whether a flip test shifts the mirrored map, a property of the weights.
+        Whether a flip test shifts the mirrored map, a property of the weights. None: yes by the
+        reference's crop rule; not allowed otherwise, as UDP needs no shift.
     colour_order
         Order of the channels that the weights were trained on; for "bgr" the graph turns them.
         None: "rgb" for an HRNet, not allowed for a SimpleBaseline.
     skeleton
         The definition of the J joints; None takes what the checkpoint contains, or COCO's for 17
         joints (`checkpoint_skeleton`).
+    crop
+        The crop rule that the weights were trained with; a checkpoint does not say it.
     calibrated
         An earlier file's facts: its calibrations are taken over where it is of the same weights
         (`ModelMetadata.with_calibrations_of`).
@@ -90,8 +95,8 @@ def export_onnx(
     CheckpointError
         The checkpoint is not what it should be, or does not have the skeleton's joints.
     ModelError
-        The input size, the sigma or the colour order is not possible, or the network's heatmaps
-        are not a quarter of the crop.
+        The input size, the sigma, the colour order, the crop rule or the flip rule is not
+        possible, or the network's heatmaps are not a quarter of the crop.
     ExportError
         The file's heatmaps differ from PyTorch's by more than 1e-4.
     """
@@ -106,6 +111,7 @@ def export_onnx(
         flip_shift,
         colour_order,
         skeleton,
+        crop,
     ).with_calibrations_of(calibrated)
     heatmap_network = HeatmapNetwork(network, metadata.colour_order).eval()
     crops = resized(crops, input_size)
@@ -124,9 +130,10 @@ def metadata_of(
     name: str,
     input_size: tuple[int, int],
     target_sigma: float | None,
-    flip_shift: bool,
+    flip_shift: bool | None,
     colour_order: str | None,
     skeleton: SkeletonDefinition | None,
+    crop: CropRule,
 ) -> ModelMetadata:
     """What an exported file says of its model; None stands for what is usual (`export_onnx`)."""
     check_stride(network)
@@ -136,11 +143,12 @@ def metadata_of(
         input_width=input_size[0],
         input_height=input_size[1],
         target_sigma=usual_target_sigma(input_size) if target_sigma is None else target_sigma,
-        flip_shift=flip_shift,
+        flip_shift=crop == "reference" if flip_shift is None else flip_shift,
         checkpoint_sha256=sha256_of(checkpoint),
         package_version=VERSION,
         colour_order=colour_order or usual_colour_order(network),
         skeleton=checkpoint_skeleton(checkpoint, joints_of(network), skeleton),
+        crop=crop,
     )
 
 

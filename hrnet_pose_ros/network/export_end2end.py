@@ -18,12 +18,7 @@ from torch import Tensor, nn
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.folders import END2END
-from hrnet_pose_ros.model_files.metadata import (
-    STRIDE,
-    End2EndGraphMetadata,
-    ModelError,
-    ModelMetadata,
-)
+from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError, ModelMetadata
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.end2end_graph import End2EndGraph, GraphStages
 from hrnet_pose_ros.network.export import HEATMAP_TOLERANCE, metadata_of
@@ -33,7 +28,7 @@ from hrnet_pose_ros.network.onnx_files import (
     traced_model,
 )
 from hrnet_pose_ros.network.onnx_running import INPUTS, OUTPUTS, onnx_session
-from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
+from hrnet_pose_ros.pose.boxes import PADDING, CropRule, cell_pitch, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
 from hrnet_pose_ros.skeleton import SkeletonDefinition
@@ -67,9 +62,10 @@ def export_end2end_graph(
     input_size: tuple[int, int] = (192, 256),
     configuration: str | None = None,
     target_sigma: float | None = None,
-    flip_shift: bool = True,
+    flip_shift: bool | None = None,
     colour_order: str | None = None,
     skeleton: SkeletonDefinition | None = None,
+    crop: CropRule = "reference",
     calibrated: ModelMetadata | None = None,
     run: RunStages | None = None,
 ) -> End2EndGraphMetadata:
@@ -83,6 +79,7 @@ def export_end2end_graph(
     Parameters
     ----------
     checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, skeleton,
+    crop,
     calibrated
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
@@ -128,6 +125,7 @@ def export_end2end_graph(
             flip_shift,
             colour_order,
             skeleton,
+            crop,
         ).with_calibrations_of(calibrated),
         precision=precision,
         decoding=decoding,
@@ -187,7 +185,7 @@ def check_end2end_graph(
     """
     image, boxes = image_of_crops(crops, metadata.image_size)
     size = metadata.model.input_size
-    transforms = crop_to_image(boxes, size)
+    transforms = crop_to_image(boxes, size, metadata.model.crop)
     stages = run(path, image, transforms.astype(np.float32))
 
     expected = warp_crops(image, transforms, size).transpose(0, 3, 1, 2)
@@ -215,8 +213,10 @@ def check_end2end_graph(
         metadata.decoding,
         metadata.model.target_sigma,
         metadata.model.skeleton,
+        metadata.model.crop,
     )
-    cells = STRIDE * transforms[:, 0, 0, None]
+    pitch = cell_pitch(size, metadata.model.heatmap_size, metadata.model.crop)
+    cells = pitch[0] * transforms[:, 0, 0, None]
     off = np.abs(stages.keypoints - poses.keypoints).max(axis=-1) / cells
     spread = poses.covariances.reshape(*poses.scores.shape, 4)[..., [0, 1, 3]]
     largest = np.abs(spread).max(axis=-1, keepdims=True)

@@ -14,24 +14,28 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_pose_ros.model_files.metadata import STRIDE
+from hrnet_pose_ros.pose.boxes import CropRule, cell_pitch
 from hrnet_pose_ros.pose.decoding import (
     BLUR_KERNELS,
     CELL_VARIANCE,
-    LOG_FLOOR,
+    LOG_FLOORS,
     MAX_STEP,
     MOMENT_KEPT,
+    REACHES,
     WEIGHT_FLOOR,
     Method,
     blur_matrix,
 )
 
-# Cells that a decoding looks at beside the peak: (right, down). DARK's are its 5x5 stencil.
+# Cells that a decoding looks at beside the peak: (right, down). DARK's are in its 5x5 stencil; in
+# UDP's form of it they are the 3x3 ones.
 _NEIGHBOURS = {
     "quarter": [(1, 0), (-1, 0), (0, 1), (0, -1)],
     "dark": [
         *[(0, 0), (1, 0), (-1, 0), (2, 0), (-2, 0), (0, 1), (0, -1), (0, 2), (0, -2)],
         *[(1, 1), (1, -1), (-1, 1), (-1, -1)],
     ],
+    "dark of udp": [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)],
 }
 
 _LARGEST = torch.finfo(torch.float32).max
@@ -64,16 +68,25 @@ class HeatmapDecoder(nn.Module):
     blur_rows: Tensor
     blur_columns: Tensor
 
-    def __init__(self, heatmap_size: tuple[int, int], method: Method, sigma: float) -> None:
+    def __init__(
+        self,
+        heatmap_size: tuple[int, int],
+        method: Method,
+        sigma: float,
+        crop: CropRule = "reference",
+    ) -> None:
         """``heatmap_size`` is (width, height) in cells; ``sigma`` the target's, for ``"dark"``."""
         super().__init__()
         self.method = method
+        self.crop = crop
         self.size = heatmap_size
         w, h = heatmap_size
+        self.pitch: list[float] = cell_pitch((STRIDE * w, STRIDE * h), heatmap_size, crop).tolist()
+        near = _NEIGHBOURS["dark of udp" if (method, crop) == ("dark", "udp") else method]
         self.register_buffer("columns", torch.arange(w, dtype=torch.float32))
         self.register_buffer("rows", torch.arange(h, dtype=torch.float32))
         self.register_buffer("cells", torch.arange(h * w, dtype=torch.float32))
-        self.register_buffer("neighbours", torch.tensor(_NEIGHBOURS[method], dtype=torch.float32))
+        self.register_buffer("neighbours", torch.tensor(near, dtype=torch.float32))
         kernel = BLUR_KERNELS[int(sigma)]
         self.register_buffer("blur_rows", torch.from_numpy(blur_matrix(h, kernel)))
         self.register_buffer("blur_columns", torch.from_numpy(blur_matrix(w, kernel)))
@@ -100,7 +113,7 @@ class HeatmapDecoder(nn.Module):
             dx, dy = self._taylor(relative.unflatten(2, (h, w)), x, y, peaks)
         x, y = x + dx, y + dy
         moments = self._second_moments(relative.unflatten(2, (h, w)), x, y)
-        keypoints, covariances = _to_image(x, y, moments, crop_to_image)
+        keypoints, covariances = _to_image(x, y, moments, crop_to_image, self.pitch)
         return GraphPoints(
             torch.where(valid[..., None], keypoints, 0.0),
             peaks,
@@ -135,17 +148,24 @@ class HeatmapDecoder(nn.Module):
         restored = self._near(blurred, x, y) * (
             peaks / torch.where(highest > 0, highest, 1.0)
         ).unsqueeze(2)
-        at = torch.log(restored.clamp_min(LOG_FLOOR)).unbind(2)
-        dx, dy = (at[1] - at[2]) / 2, (at[5] - at[6]) / 2
-        dxx = (at[3] - 2 * at[0] + at[4]) / 4
-        dyy = (at[7] - 2 * at[0] + at[8]) / 4
-        dxy = (at[9] - at[10] - at[11] + at[12]) / 4
+        at = torch.log(restored.clamp_min(LOG_FLOORS[self.crop])).unbind(2)
+        if self.crop == "udp":
+            dx, dy = (at[1] - at[2]) / 2, (at[3] - at[4]) / 2
+            dxx = at[1] - 2 * at[0] + at[2]
+            dyy = at[3] - 2 * at[0] + at[4]
+            dxy = (at[5] + at[6] + 2 * at[0] - (at[1] + at[3] + at[2] + at[4])) / 2
+        else:
+            dx, dy = (at[1] - at[2]) / 2, (at[5] - at[6]) / 2
+            dxx = (at[3] - 2 * at[0] + at[4]) / 4
+            dyy = (at[7] - 2 * at[0] + at[8]) / 4
+            dxy = (at[9] - at[10] - at[11] + at[12]) / 4
         determinant = dxx * dyy - dxy * dxy
         peaked = (highest > 0) & (dxx < 0) & (determinant > 0)
         divisor = torch.where(peaked, determinant, 1.0)
         step_x = (dxy * dy - dyy * dx) / divisor
         step_y = (dxy * dx - dxx * dy) / divisor
-        inside = (x > 1) & (x < w - 2) & (y > 1) & (y < h - 2)
+        far = REACHES[self.crop]
+        inside = (x > far - 1) & (x < w - far) & (y > far - 1) & (y < h - far)
         short = (step_x.abs() <= MAX_STEP) & (step_y.abs() <= MAX_STEP)
         taken = inside & peaked & short
         return torch.where(taken, step_x, 0.0), torch.where(taken, step_y, 0.0)
@@ -165,13 +185,20 @@ class HeatmapDecoder(nn.Module):
 
 
 def _to_image(
-    x: Tensor, y: Tensor, moments: tuple[Tensor, ...], crop_to_image: Tensor
+    x: Tensor,
+    y: Tensor,
+    moments: tuple[Tensor, ...],
+    crop_to_image: Tensor,
+    pitch: list[float],
 ) -> tuple[Tensor, Tensor]:
-    """Points ``[N, J, 2]`` and covariances ``[N, J, 3]`` from cells to image pixels."""
+    """Points ``[N, J, 2]`` and covariances ``[N, J, 3]`` from cells to image pixels.
+
+    ``pitch`` is a cell's width and height in crop pixels (`cell_pitch`).
+    """
     xx, xy, yy = moments
     a, b, shift_x = (crop_to_image[:, 0, i].view(-1, 1) for i in range(3))
     c, d, shift_y = (crop_to_image[:, 1, i].view(-1, 1) for i in range(3))
-    a, b, c, d = STRIDE * a, STRIDE * b, STRIDE * c, STRIDE * d
+    a, b, c, d = pitch[0] * a, pitch[1] * b, pitch[0] * c, pitch[1] * d
     keypoints = torch.stack([(a * x + b * y) + shift_x, (c * x + d * y) + shift_y], dim=2)
     var_x = a * a * xx + 2 * a * b * xy + b * b * yy
     cov_xy = a * c * xx + (a * d + b * c) * xy + b * d * yy

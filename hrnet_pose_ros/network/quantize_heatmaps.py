@@ -135,6 +135,7 @@ def _found(path: Path, metadata: ModelMetadata, crops: np.ndarray) -> tuple[np.n
             "quarter",
             metadata.target_sigma,
             metadata.skeleton,
+            metadata.crop,
         )
         for part in np.split(crops, range(_AT_A_TIME, len(crops), _AT_A_TIME))
     ]

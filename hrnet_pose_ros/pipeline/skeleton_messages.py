@@ -121,7 +121,7 @@ def skeleton_info(
         device=info.device,
         precision=info.precision,
         decoding=info.decoding,
-        crop=CROP_REFERENCE,
+        crop=info.crop,
         checksum=info.checksum,
         input_width=info.input_width,
         input_height=info.input_height,

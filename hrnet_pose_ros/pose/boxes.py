@@ -8,6 +8,7 @@ position of the crop depends on the whole box. A size is always ``(width, height
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +23,12 @@ PADDING = 1.25
 # resolves 1/128 px at 1e5. The crop of a box within the limits stays below 4e5 px.
 MIN_SIDE_PX = 1.0
 MAX_PX = 1e5
+
+# What the sides of a box are mapped to, a property of the weights. ``reference`` (HRNet): to 0 and
+# W, as if a picture were W pixels wide; heatmap cell i lies at crop pixel 4·i. ``udp`` (Huang et
+# al., CVPR 2020): to 0 and W-1, the centres of the outermost pixels, and likewise to 0 and w-1 of
+# the heatmap, so that crop, heatmap and their mirror images all have the same middle.
+CropRule = Literal["reference", "udp"]
 
 
 def _checked_boxes(boxes: ArrayLike, columns: str = "x, y, width, height") -> np.ndarray:
@@ -76,10 +83,60 @@ def usable_boxes(boxes: ArrayLike, image_size: tuple[float, float]) -> np.ndarra
     return usable
 
 
+def _extent(name: str, size: tuple[float, float], crop: CropRule) -> np.ndarray:
+    """Return the sides ``[2]`` of a crop or heatmap as its rule measures them."""
+    if crop not in get_args(CropRule):
+        raise ValueError(f"crop must be one of {', '.join(get_args(CropRule))}; got {crop!r}")
+    extent = np.array(_checked_size(name, size))
+    if crop == "udp":
+        extent -= 1
+        if extent.min() <= 0:
+            raise ValueError(f"{name} must be larger than 1 on both sides with udp, got {size!r}")
+    return extent
+
+
+def crop_middle(input_size: tuple[float, float], crop: CropRule = "reference") -> np.ndarray:
+    """Return where the centre of a box lies in its crop: float64 ``[2]``, crop pixels.
+
+    ``W/2, H/2`` by the reference's rule, ``(W-1)/2, (H-1)/2`` by UDP's.
+    """
+    return _extent("input_size", input_size, crop) / 2
+
+
+def cell_pitch(
+    input_size: tuple[float, float],
+    heatmap_size: tuple[float, float],
+    crop: CropRule = "reference",
+) -> np.ndarray:
+    """Return the distance between the centres of neighbouring heatmap cells.
+
+    Cell (0, 0) lies at crop pixel (0, 0) by either rule, so that cell times pitch is a crop pixel.
+
+    Parameters
+    ----------
+    input_size, heatmap_size
+        ``(width, height)`` of a crop in pixels and of its heatmap in cells.
+    crop
+        The crop rule of the weights.
+
+    Returns
+    -------
+    float64 ``[2]``, crop pixels on x and y: ``W/w`` and ``H/h`` (4 for HRNet) by the reference's
+    rule, ``(W-1)/(w-1)`` and ``(H-1)/(h-1)`` by UDP's.
+
+    Raises
+    ------
+    ValueError
+        A size is not a positive pair, or is 1 with UDP; or the rule is unknown.
+    """
+    extent = _extent("input_size", input_size, crop)
+    return extent / _extent("heatmap_size", heatmap_size, crop)
+
+
 def _centres_and_scales(
-    boxes: ArrayLike, input_size: tuple[float, float]
+    boxes: ArrayLike, input_size: tuple[float, float], crop: CropRule
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the crops' centres ``[N, 2]``, scales ``[N]`` and the middle of a crop ``[2]``.
+    """Return the crops' centres ``[N, 2]``, scales ``[N, 2]`` and the middle of a crop ``[2]``.
 
     They are in image pixels, in image pixels per crop pixel, and in crop pixels.
     """
@@ -95,22 +152,29 @@ def _centres_and_scales(
         )
     centres = array[:, :2] + array[:, 2:] / 2
     crop_width = PADDING * np.maximum(array[:, 2], array[:, 3] * (width / height))
-    return centres, crop_width / width, np.array([width / 2, height / 2])
+    extent = _extent("input_size", input_size, crop)
+    # By the reference's rule the last factor is exactly 1 on both axes.
+    scales = (crop_width / width)[:, None] * (np.array([width, height]) / extent)
+    return centres, scales, extent / 2
 
 
 def _scale_and_shift(scales: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     transform = np.zeros((len(scales), 2, 3))
-    transform[:, 0, 0] = transform[:, 1, 1] = scales
+    transform[:, 0, 0], transform[:, 1, 1] = scales.T
     transform[:, :, 2] = shifts
     return transform
 
 
-def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
-    """Return affine transforms from crop pixels to image pixels, as in the HRNet reference.
+def crop_to_image(
+    boxes: ArrayLike, input_size: tuple[float, float], crop: CropRule = "reference"
+) -> np.ndarray:
+    """Return affine transforms from crop pixels to image pixels.
 
     The box is extended about its centre to the aspect ratio of the input, then both sides are
-    multiplied by 1.25. The scale is the same on both axes, and the centre of the box is mapped to
-    ``W/2, H/2`` of the crop (not ``(W-1)/2``; weights trained with UDP follow another rule).
+    multiplied by 1.25. By the reference's rule the scale is the same on both axes, ``bw / W``, and
+    the centre of the box is mapped to ``W/2, H/2`` of the crop. By UDP's rule the scales are
+    ``bw / (W-1)`` and ``bh / (H-1)``, which differ by 0.1 %, and the centre is mapped to
+    ``(W-1)/2, (H-1)/2`` (``get_udp_warp_matrix`` of MMPose).
 
     Parameters
     ----------
@@ -118,6 +182,8 @@ def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarr
         float ``[N, 4]``: x, y, width, height in image pixels, unclipped.
     input_size
         ``(W, H)``: width and height of the network's input, in pixels.
+    crop
+        The crop rule of the weights.
 
     Returns
     -------
@@ -127,19 +193,21 @@ def crop_to_image(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarr
     ------
     ValueError
         ``boxes`` is not ``[N, 4]``, or one of them is outside the limits of this module; the
-        message names its index and value.
+        message names its index and value. Or the rule is unknown.
     """
-    centres, scales, middle = _centres_and_scales(boxes, input_size)
-    return _scale_and_shift(scales, centres - scales[:, None] * middle)
+    centres, scales, middle = _centres_and_scales(boxes, input_size, crop)
+    return _scale_and_shift(scales, centres - scales * middle)
 
 
-def image_to_crop(boxes: ArrayLike, input_size: tuple[float, float]) -> np.ndarray:
+def image_to_crop(
+    boxes: ArrayLike, input_size: tuple[float, float], crop: CropRule = "reference"
+) -> np.ndarray:
     """Return affine transforms from image pixels to crop pixels, the inverse of `crop_to_image`.
 
     Arguments, shape and errors are those of `crop_to_image`.
     """
-    centres, scales, middle = _centres_and_scales(boxes, input_size)
-    return _scale_and_shift(1 / scales, middle - centres / scales[:, None])
+    centres, scales, middle = _centres_and_scales(boxes, input_size, crop)
+    return _scale_and_shift(1 / scales, middle - centres / scales)
 
 
 def rotated_box_bounds(rotated_boxes: ArrayLike) -> np.ndarray:

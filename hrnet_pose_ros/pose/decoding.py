@@ -2,7 +2,8 @@
 """Decodes heatmaps to key points with scores and covariances, for all persons and joints at once.
 
 Positions are first computed in heatmap cells (cell centres at integers), then mapped to image
-pixels by the transform of the crop. One cell is ``stride`` crop pixels wide.
+pixels by the transform of the crop. How wide a cell is depends on the weights' crop rule
+(`hrnet_pose_ros.pose.boxes.cell_pitch`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import cv2
 import numpy as np
 
+from hrnet_pose_ros.pose.boxes import CropRule, cell_pitch
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
@@ -21,11 +23,15 @@ Method = Literal["quarter", "dark"]
 # kernel follows from its size by OpenCV's rule, as in the DARK reference.
 BLUR_KERNELS = {2: 11, 3: 17}
 
-# Values are clipped to this minimum before DARK takes their logarithm (DARK reference).
-LOG_FLOOR = 1e-10
+# Values are clipped to this minimum before DARK takes their logarithm: in DARK's reference, and in
+# UDP's form of it.
+LOG_FLOORS: dict[CropRule, float] = {"reference": 1e-10, "udp": 1e-3}
 
-# A DARK step longer than this on either axis, in cells, is rejected: it would leave the 5x5 stencil
-# to which the quadratic was fitted.
+# How far DARK's differences reach from the peak, in cells: its step applies where they fit.
+REACHES: dict[CropRule, int] = {"reference": 2, "udp": 1}
+
+# A DARK step longer than this on either axis, in cells, is rejected: it would leave the cells to
+# which the quadratic was fitted.
 MAX_STEP = 2.0
 
 # The weights of the covariance are the excess over this fraction of the peak. This truncation
@@ -51,7 +57,9 @@ class HeatmapPoints(NamedTuple):
     valid: np.ndarray
 
 
-def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> HeatmapPoints:
+def decode_heatmaps(
+    heatmaps: np.ndarray, method: Method, sigma: float = 2, crop: CropRule = "reference"
+) -> HeatmapPoints:
     """Decode the key point of each heatmap, with its score and covariance.
 
     A joint is valid if its heatmap is finite and its peak is above 0.
@@ -68,16 +76,23 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
         ``MAX_STEP`` on an axis.
     sigma
         The target sigma of the network's training, 2 or 3 cells; used by ``"dark"``.
+    crop
+        The crop rule of the weights. With ``"udp"``, ``"dark"`` is the form that UDP's authors and
+        MMPose gave it (``post_dark_udp``): differences over 3x3 cells instead of 5x5, taken if
+        ``0 < px < w-1`` and ``0 < py < h-1``, of values of at least 1e-3. Theirs also steps at the
+        border, always half a cell outwards; here the argmax is kept.
 
     Raises
     ------
     ValueError
-        The heatmaps have another shape or are not floats, or method or sigma is unknown.
+        The heatmaps have another shape or are not floats, or method, sigma or crop is unknown.
     """
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {get_args(Method)}, got {method!r}")
     if sigma not in BLUR_KERNELS:
         raise ValueError(f"sigma must be one of {tuple(BLUR_KERNELS)} (cells), got {sigma!r}")
+    if crop not in get_args(CropRule):
+        raise ValueError(f"crop must be one of {get_args(CropRule)}, got {crop!r}")
     if heatmaps.ndim != 4 or 0 in heatmaps.shape[1:]:
         raise ValueError(f"heatmaps must have shape (N, joints, h, w), got {heatmaps.shape}")
     if not np.issubdtype(heatmaps.dtype, np.floating):
@@ -99,7 +114,8 @@ def decode_heatmaps(heatmaps: np.ndarray, method: Method, sigma: float = 2) -> H
         if method == "quarter":
             offsets = _quarter_offsets(maps, cells)
         else:
-            offsets = _taylor_offsets(relative, cells, peaks[chosen], BLUR_KERNELS[int(sigma)])
+            kernel = BLUR_KERNELS[int(sigma)]
+            offsets = _taylor_offsets(relative, cells, peaks[chosen], kernel, crop)
         decoded = cells + offsets
         second_moments = _covariances(relative, decoded)
 
@@ -122,6 +138,7 @@ def poses_from_heatmaps(
     method: Method,
     sigma: float = 2,
     skeleton: SkeletonDefinition = COCO17,
+    crop: CropRule = "reference",
 ) -> Poses:
     """Decode heatmaps and map the key points and covariances to image pixels.
 
@@ -135,8 +152,8 @@ def poses_from_heatmaps(
     input_size
         ``(width, height)`` of the network's input; ``width / w`` and ``height / h`` must be equal:
         the stride (4 for HRNet).
-    method, sigma
-        As for `decode_heatmaps`.
+    method, sigma, crop
+        As for `decode_heatmaps`; ``crop`` also says how wide a cell is.
     skeleton
         The definition of the J joints.
 
@@ -158,16 +175,15 @@ def poses_from_heatmaps(
         )
     if not np.isfinite(transforms).all():
         raise ValueError("crop_to_image must be finite; compute it with boxes.crop_to_image()")
-    points, scores, covariances, valid = decode_heatmaps(heatmaps, method, sigma)
+    points, scores, covariances, valid = decode_heatmaps(heatmaps, method, sigma, crop)
     h, w = heatmaps.shape[2:]
-    stride = input_size[0] / w
-    if input_size[1] / h != stride:
+    if input_size[0] / w != input_size[1] / h:
         raise ValueError(
             f"input_size {input_size} and heatmap size {(w, h)} (width, height) give different "
             "strides on the two axes"
         )
 
-    cell_to_image = stride * transforms[:, None, :, :2]
+    cell_to_image = cell_pitch(input_size, (w, h), crop) * transforms[:, None, :, :2]
     keypoints = (cell_to_image @ points[..., None])[..., 0] + transforms[:, None, :, 2]
     spread = cell_to_image @ covariances @ cell_to_image.swapaxes(-1, -2)
     spread[..., 1, 0] = spread[..., 0, 1]  # rounding must not leave it asymmetric
@@ -186,7 +202,11 @@ def _quarter_offsets(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 
 def _taylor_offsets(
-    relative: np.ndarray, cells: np.ndarray, peaks: np.ndarray, kernel_size: int
+    relative: np.ndarray,
+    cells: np.ndarray,
+    peaks: np.ndarray,
+    kernel_size: int,
+    crop: CropRule,
 ) -> np.ndarray:
     """Return DARK's offsets ``[M, 2]`` of the peaks at ``cells [M, 2]``.
 
@@ -195,7 +215,8 @@ def _taylor_offsets(
     """
     h, w = relative.shape[1:]
     offsets = np.zeros(cells.shape)
-    fits = np.flatnonzero(((cells > 1) & (cells < (w - 2, h - 2))).all(axis=1))
+    far = REACHES[crop]
+    fits = np.flatnonzero(((cells > far - 1) & (cells < (w - far, h - far))).all(axis=1))
     if not fits.size:
         return offsets
     if len(fits) < len(relative):
@@ -203,7 +224,7 @@ def _taylor_offsets(
     blurred = _blur(relative, kernel_size)
     highest = blurred.reshape(len(blurred), h * w).max(axis=1).astype(np.float64)
 
-    reach = np.arange(-2, 3)
+    reach = np.arange(-far, far + 1)
     x, y = cells.T
     stencil = blurred[
         np.arange(len(blurred))[:, None, None],
@@ -212,12 +233,18 @@ def _taylor_offsets(
     ]
     with np.errstate(all="ignore"):  # a map that blurs to zero gives NaN: the argmax is kept
         restored = stencil * (peaks / highest)[:, None, None]
-        log = np.log(np.maximum(restored, LOG_FLOOR))
-        dx = (log[:, 2, 3] - log[:, 2, 1]) / 2
-        dy = (log[:, 3, 2] - log[:, 1, 2]) / 2
-        dxx = (log[:, 2, 4] - 2 * log[:, 2, 2] + log[:, 2, 0]) / 4
-        dyy = (log[:, 4, 2] - 2 * log[:, 2, 2] + log[:, 0, 2]) / 4
-        dxy = (log[:, 3, 3] - log[:, 1, 3] - log[:, 3, 1] + log[:, 1, 1]) / 4
+        log = np.log(np.maximum(restored, LOG_FLOORS[crop]))
+        places = range(-far, far + 1)
+        at = {(i, j): log[:, far + j, far + i] for i in places for j in places}  # right, down
+        dx = (at[1, 0] - at[-1, 0]) / 2
+        dy = (at[0, 1] - at[0, -1]) / 2
+        dxx = (at[far, 0] - 2 * at[0, 0] + at[-far, 0]) / far**2
+        dyy = (at[0, far] - 2 * at[0, 0] + at[0, -far]) / far**2
+        if crop == "udp":  # the two corners on one diagonal, as published
+            across = at[1, 0] + at[0, 1] + at[-1, 0] + at[0, -1]
+            dxy = (at[1, 1] + at[-1, -1] + 2 * at[0, 0] - across) / 2
+        else:
+            dxy = (at[1, 1] - at[1, -1] - at[-1, 1] + at[-1, -1]) / 4
         determinant = dxx * dyy - dxy * dxy
         step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=1) / determinant[:, None]
         peaked = (highest > 0) & (dxx < 0) & (determinant > 0)

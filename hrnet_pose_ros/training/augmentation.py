@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hrnet_pose_ros.pose.boxes import PADDING, crop_to_image
+from hrnet_pose_ros.pose.boxes import PADDING, CropRule, crop_middle, crop_to_image
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 HALF_BODY_MIN_JOINTS = 8  # half bodies need more labelled joints than this (reference)
@@ -85,6 +85,7 @@ def place_crop(
     config: AugmentationConfig,
     random: np.random.Generator,
     skeleton: SkeletonDefinition = COCO17,
+    crop: CropRule = "reference",
 ) -> Placement:
     """Choose the crop of a person: box, scale, rotation, mirroring (in the order of the reference).
 
@@ -98,6 +99,8 @@ def place_crop(
         (width, height) of the crop in pixels.
     skeleton
         The definition of the J joints. One without joints of the lower body has no half bodies.
+    crop
+        The crop rule that the network is trained with.
     """
     halves = 0 < len(skeleton.lower_body) < skeleton.joints
     enough = halves and labelled.sum() > HALF_BODY_MIN_JOINTS
@@ -109,8 +112,9 @@ def place_crop(
         r = config.rotation_deg
         angle = float(np.clip(random.normal(0, r), -2 * r, 2 * r))
     mirrored = bool(random.random() < config.flip)
-    change = _about_centre(scale, angle, mirrored, input_size)
-    return Placement(crop_to_image(box[None], input_size)[0] @ change, mirrored)
+    plain = crop_to_image(box[None], input_size, crop)[0]
+    change = _about_centre(scale, angle, mirrored, crop_middle(input_size, crop), np.diag(plain))
+    return Placement(plain @ change, mirrored)
 
 
 def _half_body(
@@ -139,13 +143,17 @@ def _half_body(
 
 
 def _about_centre(
-    scale: float, angle_deg: float, mirrored: bool, input_size: tuple[int, int]
+    scale: float, angle_deg: float, mirrored: bool, middle: np.ndarray, pixel: np.ndarray
 ) -> np.ndarray:
-    """``[3, 3]`` transform about the crop centre W/2, H/2; the mirror image of x is W - x."""
-    x, y = input_size[0] / 2, input_size[1] / 2
+    """``[3, 3]`` transform of a crop about its middle; the mirror image of x is 2·middle - x.
+
+    ``pixel`` is a crop pixel's width and height in the image, in which the rotation is one.
+    """
+    x, y = middle
     cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
     side = -1.0 if mirrored else 1.0
     linear = scale * np.array([[cos * side, -sin], [sin * side, cos]])
+    linear *= pixel / pixel[:, None]  # all 1 by the reference's crop rule, whose pixels are square
     matrix = np.eye(3)
     matrix[:2, :2] = linear
     matrix[:2, 2] = (x, y) - linear @ (x, y)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hrnet_pose_ros.installed import installed_folders
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError, find_skeleton
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
@@ -207,6 +208,9 @@ class TrainingConfig:
         Crops per epoch; null: as many as there are persons.
     augmentation
         Augmentation of the crops.
+    crop
+        The crop rule: reference, or udp for unbiased data processing (UDP), which needs
+        subpixel_centre in every stage. Export the weights with the same rule.
     precision
         bf16-mixed, 16-mixed (GPUs without bfloat16) or 32.
     seed
@@ -226,6 +230,7 @@ class TrainingConfig:
     skeleton: str = "coco17"
     epoch_crops: int | None = None
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    crop: CropRule = "reference"
     precision: Precision = "bf16-mixed"
     seed: int = 1
     checkpoint_steps: int = 200
@@ -248,6 +253,12 @@ class TrainingConfig:
         require(
             self.pretraining is None or self.start is None,
             "pretraining and start exclude each other: remove one of them",
+        )
+        rounded = [stage.name for stage in self.stages if not stage.subpixel_centre]
+        require(
+            self.crop != "udp" or not rounded,
+            "the targets of udp keep their sub-cell position: set subpixel_centre: true in stage "
+            + ", ".join(rounded),
         )
         require(
             self.epoch_crops is None or self.epoch_crops >= 1,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.training.augmentation import AugmentationConfig, change_pixels, place_crop
 from hrnet_pose_ros.training.crop_cache import CropCache
@@ -40,7 +41,8 @@ class TrainingSet:
 class CropDataset(torch.utils.data.Dataset[Batch]):
     """Generates the crops of a list of samples, one batch at a time.
 
-    ``augmentation`` lists the augmentation of each epoch; later epochs use the last one.
+    ``augmentation`` lists the augmentation of each epoch; later epochs use the last one. ``crop``
+    is the crop rule that the network is trained with.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
         input_size: tuple[int, int],
         augmentation: Sequence[AugmentationConfig],
         seed: int,
+        crop: CropRule = "reference",
     ) -> None:
         # A crop is too small for several threads, and OpenCV's threads do not survive a fork.
         cv2.setNumThreads(1)
@@ -56,6 +59,7 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
         self.input_size = input_size
         self.augmentation = list(augmentation)
         self.seed = seed
+        self.crop: CropRule = crop
 
     def __getitem__(self, samples: Sequence[CropSample]) -> Batch:
         made = [self._crop(sample) for sample in samples]
@@ -84,6 +88,7 @@ class CropDataset(torch.utils.data.Dataset[Batch]):
             augmentation,
             random,
             source.annotations.skeleton,
+            self.crop,
         )
         to_patch = patch.image_to_patch @ square(placement.crop_to_image)
         crop = warp_crops(patch.pixels, to_patch[None], self.input_size)[0]

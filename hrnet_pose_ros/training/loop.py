@@ -22,6 +22,7 @@ from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.network.checkpoints import SKELETON_KEY
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
+from hrnet_pose_ros.pose.boxes import cell_pitch
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.training.config import StageConfig
@@ -70,7 +71,9 @@ class StageTraining:
         self.fabric, self.stage, self.data = fabric, stage, data
         self.folder, self.curves, self.checkpoint_steps = folder, curves, checkpoint_steps
         self.skeleton = data.validation.annotations.skeleton
-        self.stride = network.configuration.stride
+        stride = network.configuration.stride
+        self.heatmap_size = (stage.size[0] // stride, stage.size[1] // stride)
+        self.pitch = cell_pitch(stage.size, self.heatmap_size, data.crops.crop).tolist()
         self.joint_weights = torch.tensor(
             [stage.joint_weights.get(joint, 1.0) for joint in self.skeleton.joint_names],
             device=fabric.device,
@@ -148,14 +151,13 @@ class StageTraining:
         crops, keypoints, weights = (
             part.to(self.fabric.device, non_blocking=True) for part in batch
         )
-        width, height = stage.size
         targets, weights = target_heatmaps(
             keypoints,
             weights,
-            (width // self.stride, height // self.stride),
+            self.heatmap_size,
             stage.sigma,
             stage.subpixel_centre,
-            self.stride,
+            self.pitch,
         )
         losses = joint_losses(self.whole(crops), targets, weights, stage.peak_weight)
         loss = heatmap_loss(losses, stage.hardest_joints, self.joint_weights)

@@ -38,6 +38,8 @@ SETTINGS = "settings.json"
 # The epochs and hold of a stage may change too, which extends it.
 CHANGEABLE = ("workers", "checkpoint_steps", "pretraining", "start")
 CHANGEABLE_IN_STAGES = ("epochs", "hold", "validate_epochs")
+# Of settings that a training of an earlier version did not have yet.
+DEFAULTS = {"crop": "reference"}
 
 
 def train(config: TrainingConfig, folder: Path) -> Path:
@@ -70,7 +72,9 @@ def train(config: TrainingConfig, folder: Path) -> Path:
     curves = LearningCurves(folder)
     for stage in config.stages:
         data = StageData(
-            CropDataset(sources, stage.size, augmentation_of(config, stage), config.seed),
+            CropDataset(
+                sources, stage.size, augmentation_of(config, stage), config.seed, config.crop
+            ),
             order,
             ValidationCrops(
                 validation,
@@ -78,6 +82,7 @@ def train(config: TrainingConfig, folder: Path) -> Path:
                 stage.size,
                 fabric.global_rank,
                 fabric.world_size,
+                config.crop,
             ),
             config.workers,
         )
@@ -162,7 +167,7 @@ def _check_folder(config: TrainingConfig, folder: Path) -> None:
     settings = json.loads(json.dumps(dataclasses.asdict(config)))
     path = folder / SETTINGS
     if path.is_file():
-        changed = _differences(settings, json.loads(path.read_text()))
+        changed = _differences(settings, DEFAULTS | json.loads(path.read_text()))
         if changed:
             raise ConfigError(
                 f"'{folder}' contains a training with different settings ({', '.join(changed)}): "

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ def target_heatmaps(
     heatmap_size: tuple[int, int],
     sigma: float,
     subpixel: bool,
-    stride: int = 4,
+    pitch: Sequence[float] = (4, 4),
 ) -> tuple[Tensor, Tensor]:
     """Gaussian targets and the weights of the joints that lie on the heatmap.
 
@@ -31,7 +33,9 @@ def target_heatmaps(
         Standard deviation in cells.
     subpixel
         False: the centre is rounded to a cell, ``int(x / 4 + 0.5)`` (HRNet reference). True: it
-        is not rounded (DARK).
+        is not rounded (DARK, UDP).
+    pitch
+        Width and height of a cell in crop pixels, `hrnet_pose_ros.pose.boxes.cell_pitch`.
 
     Returns
     -------
@@ -40,7 +44,9 @@ def target_heatmaps(
     zeros and is not used by the loss.
     """
     width, height = heatmap_size
-    centres = keypoints.float() / stride
+    centres = keypoints.float() / torch.tensor(
+        list(pitch), dtype=torch.float32, device=keypoints.device
+    )
     # The reference's int() truncates towards zero, which differs from floor only left of the map.
     cells = torch.trunc(centres + 0.5)
     reach = CUT_SIGMAS * sigma

@@ -14,7 +14,7 @@ from torch import nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.evaluation import evaluate_results
 from hrnet_pose_ros.coco.results import coco_results
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
 from hrnet_pose_ros.training.crop_cache import read_image, trainable_persons
@@ -42,9 +42,11 @@ class ValidationCrops:
         input_size: tuple[int, int],
         rank: int = 0,
         processes: int = 1,
+        crop: CropRule = "reference",
     ) -> None:
         self.annotations = annotations
         self.input_size = input_size
+        self.crop: CropRule = crop
         persons = trainable_persons(annotations)
         order = np.argsort(annotations.image_index[persons], kind="stable")
         found, crops = [], []
@@ -60,7 +62,7 @@ class ValidationCrops:
                     )
             if image is not None:
                 box = annotations.boxes[person][None]
-                crops += list(warp_crops(image, crop_to_image(box, input_size), input_size))
+                crops += list(warp_crops(image, crop_to_image(box, input_size, crop), input_size))
                 found.append(person)
         if not found:
             raise ValueError(
@@ -80,10 +82,11 @@ class ValidationCrops:
                 heatmaps = network(torch.from_numpy(self.crops[part]).to(fabric.device))
             poses = poses_from_heatmaps(
                 heatmaps.float().cpu().numpy(),
-                crop_to_image(boxes[part], self.input_size),
+                crop_to_image(boxes[part], self.input_size, self.crop),
                 self.input_size,
                 "quarter",
                 skeleton=self.annotations.skeleton,
+                crop=self.crop,
             )
             records = coco_results(poses, np.ones(len(poses)))
             results += [

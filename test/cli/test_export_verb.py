@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from udp_model import udp_model
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
@@ -21,6 +22,22 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "128x96 (HxW)" in capsys.readouterr().out
     metadata = OpenVinoEngine(ModelFile.read(path), precision="float32").metadata
     assert (metadata.name, metadata.input_size) == ("small_128", (96, 128))
+
+
+def test_export_of_udp_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As if the bundled weights were another's: a path that the zoo does not know."""
+    checkpoint = udp_model(tmp_path)[0]
+    small = ("--input-size", "64x64", "--crop", "udp")
+    for graph, name in (("heatmaps", "a.onnx"), ("end2end", "a_end2end.onnx")):
+        path = tmp_path / name
+        assert main(["export", str(checkpoint), "-o", str(path), "--graph", graph, *small]) == 0
+        assert "rgb weights, udp crops, sigma 2, checked" in capsys.readouterr().out
+        model = ModelFile.read(path).model
+        assert model is not None
+        assert (model.crop, model.flip_shift) == ("udp", False)
+    shifted = ["export", str(checkpoint), "-o", str(tmp_path / "b.onnx"), *small, "--flip-shift"]
+    assert main(shifted) == 2
+    assert "weights of UDP need no shift in a flip test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from structured_weights import w32_with_structure
+from udp_model import udp_model
 
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
@@ -57,11 +58,13 @@ class Reference(NamedTuple):
     dark: Poses
 
 
-@pytest.fixture(scope="module", params=["hrnet_w16_small", "hrnet_w32"])
+@pytest.fixture(scope="module", params=["hrnet_w16_small", "hrnet_w32", "udp"])
 def model(request, tmp_path_factory) -> tuple[Path, Path]:
     """Checkpoint and ONNX file of a model."""
     if request.param == "hrnet_w16_small":
         return MODELS / "hrnet_w16_small.pth", MODELS / "hrnet_w16_small.onnx"
+    if request.param == "udp":
+        return udp_model(tmp_path_factory.mktemp("udp"))
     folder = tmp_path_factory.mktemp("w32")
     torch.save(w32_with_structure(), folder / "hrnet_w32.pth")
     export_onnx(folder / "hrnet_w32.pth", folder / "hrnet_w32.onnx", crops=load_check_crops())

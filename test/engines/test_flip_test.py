@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,8 @@ from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelMetadata
 from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.network.export import export_onnx
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.skeleton import COCO17
 
 ORDER = COCO17.mirrored
@@ -110,3 +115,42 @@ def test_openvino_runs_both_sides() -> None:
     expected = (plain.heatmaps(crops) + mirrored_back(mirrored, True, ORDER)) / 2
     np.testing.assert_allclose(flip.heatmaps(crops), expected, rtol=0, atol=1e-5)
     assert np.abs(expected - plain.heatmaps(crops)).max() > 0.01  # it makes a difference
+
+
+def symmetric_frame() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A person, the mirrored picture, and the boxes in both.
+
+    One crop pixel of UDP's crop is half a pixel wide: crops are sampled on the grid of 1/32 px.
+    """
+    crop = load_check_crops()[0]
+    frame = np.ascontiguousarray(crop[40:200, 20:180])
+    box = np.array([[0.0, 0.0, 191 / 2 / 1.25, 60.0]])
+    box[:, 0] = 79.25 - box[:, 2] / 2
+    box[:, 1] = 60.0
+    other = box.copy()
+    other[:, 0] = frame.shape[1] - 1 - 79.25 - box[:, 2] / 2
+    return frame, np.ascontiguousarray(frame[:, ::-1]), box, other
+
+
+@pytest.mark.parametrize("crop", get_args(CropRule))
+def test_a_mirrored_picture_gives_mirrored_heatmaps_by_udp_alone(
+    crop: CropRule, tmp_path: Path
+) -> None:
+    """The real network with a flip test: exactly symmetric by UDP's rule, not by the reference's,
+    whose mirrored crop is one crop pixel beside the crop."""
+    path = tmp_path / "model.onnx"
+    export_onnx(
+        find_bundled_file("hrnet_w16_small.pth"), path, crops=load_check_crops()[:1], crop=crop
+    )
+    engine = OpenVinoEngine(ModelFile.read(path), precision="float32", flip_test=True)
+    frame, turned, box, other = symmetric_frame()
+    heatmaps = engine.heatmaps(engine.crops(frame, box)[0])
+    mirrored = mirrored_back(engine.heatmaps(engine.crops(turned, other)[0]), False, ORDER)
+    difference = np.abs(heatmaps - mirrored).max()
+    if crop == "reference":
+        assert difference > 0.02
+        return
+    assert difference < 1e-5  # float32's rounding of the sums
+    poses, swapped = engine.raw_poses(frame, box), engine.raw_poses(turned, other)
+    points = swapped.keypoints[:, ORDER] * (-1, 1) + (frame.shape[1] - 1, 0)
+    np.testing.assert_allclose(points, poses.keypoints, rtol=0, atol=1e-3)

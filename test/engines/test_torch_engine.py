@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from udp_model import udp_model
 
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
@@ -30,6 +32,23 @@ def test_another_input_size() -> None:
     assert engine.heatmaps(np.zeros((1, 384, 288, 3), np.uint8)).shape == (1, 17, 96, 72)
     with pytest.raises(ModelError, match="multiples of 32"):
         TorchEngine(ModelFile.read(CHECKPOINT), input_size=(100, 256))
+
+
+def test_what_the_exported_file_says_of_a_checkpoint_that_nobody_knows(tmp_path: Path) -> None:
+    checkpoint, exported = udp_model(tmp_path)
+    metadata = TorchEngine(ModelFile.read(checkpoint)).metadata
+    assert (metadata.crop, metadata.flip_shift) == ("udp", False)
+    info = TorchEngine(ModelFile.read(checkpoint), crop="reference").info
+    assert info.crop == "reference"
+    exported.unlink()
+    assert TorchEngine(ModelFile.read(checkpoint)).info.crop == "reference"
+
+
+def test_an_exported_file_of_other_weights_says_nothing(tmp_path: Path) -> None:
+    checkpoint, _ = udp_model(tmp_path)
+    other = torch.load(checkpoint, weights_only=True)["state_dict"]
+    torch.save(other, checkpoint)
+    assert TorchEngine(ModelFile.read(checkpoint)).info.crop == "reference"
 
 
 def test_wrong_file_is_named() -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from street import RULES, agreement, street
 from tensorrt_fixtures import end2end_graph_file
+from udp_model import udp_model
 
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import find_device, free_memory
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 
 MODEL = "hrnet_w16_small"
@@ -64,16 +66,23 @@ def test_auto_takes_it(plans: str, engine: TensorRtEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "decoding", "flip_test"),
+    ("precision", "decoding", "flip_test", "crop"),
     [
-        ("float32", "quarter", False),  # the bundled graphs
-        ("float16", "quarter", False),
-        ("float32", "dark", False),  # exported here
-        ("float16", "dark", True),
+        ("float32", "quarter", False, "reference"),  # the bundled graphs
+        ("float16", "quarter", False, "reference"),
+        ("float32", "dark", False, "reference"),  # exported here
+        ("float16", "dark", True, "reference"),
+        ("float32", "dark", True, "udp"),
     ],
 )
 def test_same_key_points_as_openvino(
-    precision: str, decoding: str, flip_test: bool, plans: str, clip: list, tmp_path: Path
+    precision: str,
+    decoding: str,
+    flip_test: bool,
+    crop: CropRule,
+    plans: str,
+    clip: list,
+    tmp_path: Path,
 ) -> None:
     """By the design's rules. ONNX Runtime keeps them on the bundled graphs and these images.
 
@@ -83,9 +92,10 @@ def test_same_key_points_as_openvino(
     graph: str | Path = MODEL
     if decoding == "dark":
         pytest.importorskip("torch", reason="exporting the graph needs PyTorch")
-        graph = end2end_graph_file(tmp_path, MODEL, precision, decoding, flip_test)
+        graph = end2end_graph_file(tmp_path, MODEL, precision, decoding, flip_test, crop=crop)
+    model = udp_model(tmp_path)[1] if crop == "udp" else MODEL
     how: dict = {"decoding": decoding, "flip_test": flip_test}
-    cpu = make_engine(MODEL, engine="openvino", precision="float32", **how)
+    cpu = make_engine(model, engine="openvino", precision="float32", **how)
     gpu = make_engine(graph, engine="tensorrt", precision=precision, tensorrt=options(plans), **how)
     ours, theirs = all_poses(gpu, clip), all_poses(cpu, clip)
     gpu.close()

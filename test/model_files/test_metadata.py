@@ -11,15 +11,22 @@ import pytest
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata, usual_target_sigma
 
 METADATA = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "ab" * 32, "0.1.0")
+UDP = dataclasses.replace(METADATA, crop="udp", flip_shift=False)
 
 # Not read, or absent from the files of earlier versions.
-OPTIONAL = ("mean", "std", "skeleton_definition")
+OPTIONAL = ("mean", "std", "skeleton_definition", "crop")
 
 
 def test_round_trip() -> None:
     foreign = {"author": "someone", "hrnet_pose.new_key": "anything"}
-    for metadata in (METADATA, dataclasses.replace(METADATA, colour_order="bgr")):
+    for metadata in (METADATA, dataclasses.replace(METADATA, colour_order="bgr"), UDP):
         assert ModelMetadata.from_properties(metadata.to_properties() | foreign) == metadata
+
+
+def test_a_file_older_than_the_crop_rule_follows_the_references() -> None:
+    properties = METADATA.to_properties()
+    del properties["hrnet_pose.crop"]
+    assert ModelMetadata.from_properties(properties) == METADATA
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,9 @@ def test_missing_key_is_named(key: str) -> None:
         ("input_size", "[100, 256]", "multiples of 32.*100x256"),
         ("target_sigma", '"two"', "unreadable"),
         ("target_sigma", "5", "sigma"),
+        ("crop", '"dark"', "crop rule must be one of reference, udp; got 'dark'"),
+        ("crop", '"udp"', "UDP need no shift in a flip test"),  # the file shifts
+        ("crop", "1", "crop.* is unreadable: '1'"),
         ("name", "not JSON", "unreadable.*not JSON"),
     ],
 )
@@ -62,6 +72,7 @@ def test_wrong_value_is_named(key: str, text: str, words: str) -> None:
         ({"target_sigma": 3.0}, False),
         ({"flip_shift": False}, False),
         ({"colour_order": "bgr"}, False),
+        ({"crop": "udp", "flip_shift": False}, False),
         ({"quantized": True}, False),
     ],
 )

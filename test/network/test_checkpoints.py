@@ -176,6 +176,10 @@ WRONG = [
     ),
     (without_head, ["without a heatmap head", "final_layer"]),
     (lambda w: joints(w, 14), ["14 joints", "17"]),
+    (
+        lambda w: joints(w, 51),  # a map of the class and two of offsets for each joint
+        ["UDP model with offset regression", "CombinedTarget", "mmpose_hrnet_w32_udp_256x192"],
+    ),
     (lambda w: width_18(), ["width 18", "hrnet_w32 (32)"]),
     (lambda w: without_head(resnet(50)) | {"fc.weight": torch.zeros(1)}, ["an ImageNet class"]),
     (lambda w: without_head(resnet(50)), ["a ResNet alone", "final_layer"]),

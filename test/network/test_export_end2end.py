@@ -57,6 +57,8 @@ CASES = [
     ("hrnet_w16_small", {"precision": "float16"}),
     ("hrnet_w16_small", {"precision": "float16", "decoding": "dark", "flip_test": True}),
     ("hrnet_w16_small", {"precision": "float32", "flip_test": True, "image_size": (1280, 720)}),
+    ("hrnet_w16_small", {"precision": "float32", "crop": "udp"}),
+    ("hrnet_w16_small", {"precision": "float16", "decoding": "dark", "crop": "udp"}),
     ("hrnet_w32", {"precision": "float32"}),
     ("hrnet_w32", {"precision": "float16", "decoding": "dark"}),
 ]
@@ -82,7 +84,8 @@ def exported(request, w32: Path, tmp_path_factory: pytest.TempPathFactory) -> Ex
 
 def poses_of(graph: Path, image: np.ndarray, boxes: np.ndarray) -> Poses:
     """What the file says, as an engine reads it."""
-    transforms = crop_to_image(boxes, ModelFile.read(graph).end2end().model.input_size)
+    model = ModelFile.read(graph).end2end().model
+    transforms = crop_to_image(boxes, model.input_size, model.crop)
     keypoints, scores, covariances = onnx_session(str(graph)).run(
         None, {"image": image, "crop_to_image": transforms.astype(np.float32)}
     )
@@ -95,6 +98,7 @@ def reference_poses(exported: Exported, image: np.ndarray, boxes: np.ndarray) ->
     metadata = exported.metadata
     engine = TorchEngine(
         ModelFile.read(exported.checkpoint),
+        crop=metadata.model.crop,
         decoding=metadata.decoding,
         flip_test=metadata.flip_test,
     )

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from hrnet_pose_ros.network.graph_crops import sample_crops, sampling_grid
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 
 SIZE = (96, 128)
@@ -45,10 +47,11 @@ def in_graph(image: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     return sampled.permute(0, 2, 3, 1).numpy()
 
 
+@pytest.mark.parametrize("crop", get_args(CropRule))
 @pytest.mark.parametrize("index", range(len(BOXES)))
-def test_crops_are_those_of_warp_affine(index: int) -> None:
+def test_crops_are_those_of_warp_affine(index: int, crop: CropRule) -> None:
     image = smooth(72, 96)
-    transforms = crop_to_image(BOXES[index : index + 1], SIZE)
+    transforms = crop_to_image(BOXES[index : index + 1], SIZE, crop)
     crops, expected = in_graph(image, transforms), warp_crops(image, transforms, SIZE)
     # A place that float32 and OpenCV's integers round to different steps of 1/32 px: at the
     # frame's edge the step to black is 255 levels a pixel, on both axes, and a level of rounding.

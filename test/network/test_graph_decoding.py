@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from hrnet_pose_ros.network.graph_decoding import HeatmapDecoder
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
 
 W, H = 48, 64
@@ -34,14 +35,20 @@ def realistic(seed: int, n: int) -> np.ndarray:
     return maps.reshape(n, 17, H, W).astype(np.float32)
 
 
-def compare(heatmaps: np.ndarray, method: str, sigma: float = 2, boxes: np.ndarray = BOXES) -> None:
+def compare(
+    heatmaps: np.ndarray,
+    method: str,
+    sigma: float = 2,
+    boxes: np.ndarray = BOXES,
+    crop: CropRule = "reference",
+) -> None:
     """Key points within 1e-3 cell (the design's bound for the same heatmap), the rest by its
     float32 rounding."""
     n, _, h, w = heatmaps.shape
     size = (4 * w, 4 * h)
-    transforms = crop_to_image(boxes[:n], size)
-    expected = poses_from_heatmaps(heatmaps, transforms, size, method, sigma)
-    decoder = HeatmapDecoder((w, h), method, sigma)
+    transforms = crop_to_image(boxes[:n], size, crop)
+    expected = poses_from_heatmaps(heatmaps, transforms, size, method, sigma, crop)
+    decoder = HeatmapDecoder((w, h), method, sigma, crop)
     with torch.inference_mode():
         decoded = decoder(
             torch.from_numpy(heatmaps), torch.from_numpy(transforms.astype(np.float32))
@@ -67,14 +74,16 @@ def compare(heatmaps: np.ndarray, method: str, sigma: float = 2, boxes: np.ndarr
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("sigma", [2, 3])
 @pytest.mark.parametrize("seed", range(3))
-def test_same_heatmaps_same_points(method: str, sigma: float, seed: int) -> None:
-    compare(realistic(seed, 4), method, sigma)
+@pytest.mark.parametrize("crop", get_args(CropRule))
+def test_same_heatmaps_same_points(method: str, sigma: float, seed: int, crop: CropRule) -> None:
+    compare(realistic(seed, 4), method, sigma, crop=crop)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e4, 1e30])
-def test_very_small_and_very_large_maps(method: str, scale: float) -> None:
-    compare(realistic(3, 2) * np.float32(scale), method)
+@pytest.mark.parametrize("crop", get_args(CropRule))
+def test_very_small_and_very_large_maps(method: str, scale: float, crop: CropRule) -> None:
+    compare(realistic(3, 2) * np.float32(scale), method, crop=crop)
 
 
 PLACES = [(x, y) for x in (0, 1, 2, 3, 20, W - 3, W - 2, W - 1) for y in (0, 1, 2, H - 2, H - 1)]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from rclpy.serialization import deserialize_message
 from ros_robot import nanoseconds
 from sensor_msgs.msg import CompressedImage
+from udp_model import udp_model
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
@@ -43,10 +45,14 @@ def clip(root: Path) -> list[tuple[int, Any, Any]]:
     return rows[:FRAMES]
 
 
+@pytest.mark.parametrize("model", ["bundled", "udp"])
 def test_live_against_offline(
-    robot: Any, start: Callable[..., Any], root: Path, tmp_path: Path
+    model: str, robot: Any, start: Callable[..., Any], root: Path, tmp_path: Path
 ) -> None:
-    node = start(**SETTINGS, max_age_ms=10000.0)
+    given = {**SETTINGS}
+    if model == "udp":
+        given |= {"model": str(udp_model(tmp_path)[1]), "decoding": "dark", "flip_test": True}
+    node = start(**given, max_age_ms=10000.0)
     robot.wait(lambda: "active" in node.log or node.process.poll() is not None, 60)
     voices = (robot.compressed, robot.detections)
     robot.wait(lambda: all(voice.get_subscription_count() for voice in voices), 20)
@@ -68,7 +74,7 @@ def test_live_against_offline(
         time.sleep(0.01)
     assert len(answers) >= FRAMES - 2
 
-    settings = settings_of(None, SETTINGS)
+    settings = settings_of(None, given)
     replay(root / "demo" / "street_bag", tmp_path / "out", settings)
     compared = 0
     with BagReader(tmp_path / "out") as bag:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 from hrnet_pose_ros.pose.boxes import (
     MAX_PX,
     MIN_SIDE_PX,
+    CropRule,
     boxes_from_detector_size,
+    cell_pitch,
+    crop_middle,
     crop_to_image,
     image_to_crop,
     rotated_box_bounds,
@@ -94,6 +98,35 @@ def test_crop_rule_of_the_reference(
     np.testing.assert_allclose(transform, expected, rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [(192, 256), (288, 384), (64, 32)])
+@pytest.mark.parametrize("box", [(100, 100, 60, 200), (100, 100, 300, 200), (-40.5, -60, 60, 7)])
+def test_crop_rule_of_udp(box: tuple[float, ...], size: tuple[int, int]) -> None:
+    """The sides of the padded box are the centres of the outermost pixels, 0 and W-1."""
+    x, y, w, h = box
+    width = 1.25 * max(w, h * size[0] / size[1])
+    sides = np.array([width, width * size[1] / size[0]])
+    centre = np.array([x + w / 2, y + h / 2])
+    (transform,) = crop_to_image(np.array([box]), size, "udp")
+    last = np.array(size) - 1
+    np.testing.assert_allclose(transform @ (0, 0, 1), centre - sides / 2, atol=1e-9)
+    np.testing.assert_allclose(transform @ (*last, 1), centre + sides / 2, atol=1e-9)
+    np.testing.assert_allclose(transform @ (*crop_middle(size, "udp"), 1), centre, atol=1e-9)
+    # Its two scales and shifts as UDP's authors write them, without rotation.
+    scale_x, scale_y = last / sides
+    expected = [
+        [scale_x, 0, scale_x * (-centre[0] + sides[0] / 2)],
+        [0, scale_y, scale_y * (-centre[1] + sides[1] / 2)],
+    ]
+    (there,) = image_to_crop(np.array([box]), size, "udp")
+    np.testing.assert_allclose(there, expected, rtol=1e-12, atol=1e-9)
+
+
+def test_pitch_of_a_cell() -> None:
+    assert cell_pitch((192, 256), (48, 64)).tolist() == [4, 4]
+    assert cell_pitch((192, 256), (24, 32)).tolist() == [8, 8]
+    assert cell_pitch((192, 256), (48, 64), "udp").tolist() == [191 / 47, 255 / 63]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_centre_of_the_box_is_the_middle_of_the_crop(size: tuple[int, int]) -> None:
     boxes = np.array([[10, 20, 30, 90], [-70, 500.5, 400, 90]], np.float32)
@@ -111,12 +144,16 @@ side = st.floats(MIN_SIDE_PX, MAX_PX)
     boxes=st.lists(st.tuples(coordinate, coordinate, side, side), min_size=1, max_size=4),
     points=st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=4),
     size=st.sampled_from(SIZES),
+    crop=st.sampled_from(get_args(CropRule)),
 )
 def test_image_to_crop_and_back_is_identity(
-    boxes: list[tuple[float, ...]], points: list[tuple[float, float]], size: tuple[int, int]
+    boxes: list[tuple[float, ...]],
+    points: list[tuple[float, float]],
+    size: tuple[int, int],
+    crop: CropRule,
 ) -> None:
     array = np.array(boxes)
-    there, back = image_to_crop(array, size), crop_to_image(array, size)
+    there, back = image_to_crop(array, size, crop), crop_to_image(array, size, crop)
     pixels = np.broadcast_to(np.array(points), (len(array), len(points), 2))
     # 1e-3 px: far below what a key point resolves, far above float64's rounding at 1e5 px.
     np.testing.assert_allclose(apply(back, apply(there, pixels)), pixels, rtol=0, atol=1e-3)
@@ -164,6 +201,9 @@ def test_a_box_without_a_crop_is_named(function, bad: tuple[float, ...]) -> None
         (lambda: usable_boxes(np.zeros((0, 4)), (1, 2, 3)), "image_size"),
         (lambda: crop_to_image(np.zeros((3, 2)), (192, 256)), r"\(N, 4\).*\(3, 2\)"),
         (lambda: crop_to_image(np.zeros((0, 4)), (192, -1)), "input_size"),
+        (lambda: crop_to_image(np.zeros((0, 4)), (192, 256), "dark"), "reference, udp; got 'dark'"),
+        (lambda: crop_to_image(np.zeros((0, 4)), (1, 256), "udp"), r"larger than 1.*\(1, 256\)"),
+        (lambda: cell_pitch((192, 256), (48, 1), "udp"), r"heatmap_size.*larger than 1"),
         (lambda: rotated_box_bounds(np.zeros((3, 4))), r"\(N, 5\).*\(3, 4\)"),
         (
             lambda: boxes_from_detector_size(np.zeros((3, 3)), (64, 64), IMAGE, True),

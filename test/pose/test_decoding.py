@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.decoding import MAX_STEP, decode_heatmaps, poses_from_heatmaps
 
 METHODS = ["quarter", "dark"]
@@ -65,7 +66,9 @@ def quarter_loop(heatmap: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
-def dark_step(heatmap: np.ndarray, kernel: int) -> tuple[np.ndarray, np.ndarray]:
+def dark_step(
+    heatmap: np.ndarray, kernel: int, crop: CropRule = "reference"
+) -> tuple[np.ndarray, np.ndarray]:
     """The unbounded Taylor step at the argmax, and the Hessian's eigenvalues, ascending."""
     py, px = np.unravel_index(np.argmax(heatmap), heatmap.shape)
     r = kernel // 2
@@ -73,25 +76,36 @@ def dark_step(heatmap: np.ndarray, kernel: int) -> tuple[np.ndarray, np.ndarray]
     padded[r:-r, r:-r] = heatmap
     blurred = cv2.GaussianBlur(padded, (kernel, kernel), 0)[r:-r, r:-r]
     blurred *= heatmap.max() / blurred.max()
-    log = np.log(np.maximum(blurred, 1e-10))
+    log = np.log(np.maximum(blurred, 1e-10 if crop == "reference" else 1e-3))
     dx = 0.5 * (log[py, px + 1] - log[py, px - 1])
     dy = 0.5 * (log[py + 1, px] - log[py - 1, px])
-    dxx = 0.25 * (log[py, px + 2] - 2 * log[py, px] + log[py, px - 2])
-    dyy = 0.25 * (log[py + 2, px] - 2 * log[py, px] + log[py - 2, px])
-    dxy = 0.25 * (
-        log[py + 1, px + 1] - log[py - 1, px + 1] - log[py + 1, px - 1] + log[py - 1, px - 1]
-    )
+    if crop == "udp":
+        dxx = log[py, px + 1] - 2 * log[py, px] + log[py, px - 1]
+        dyy = log[py + 1, px] - 2 * log[py, px] + log[py - 1, px]
+        # The mean of the mixed differences towards the lower right and towards the upper left.
+        lower_right = log[py + 1, px + 1] - log[py, px + 1] - log[py + 1, px] + log[py, px]
+        upper_left = log[py, px] - log[py, px - 1] - log[py - 1, px] + log[py - 1, px - 1]
+        dxy = 0.5 * (lower_right + upper_left)
+    else:
+        dxx = 0.25 * (log[py, px + 2] - 2 * log[py, px] + log[py, px - 2])
+        dyy = 0.25 * (log[py + 2, px] - 2 * log[py, px] + log[py - 2, px])
+        dxy = 0.25 * (
+            log[py + 1, px + 1] - log[py - 1, px + 1] - log[py + 1, px - 1] + log[py - 1, px - 1]
+        )
     hessian = np.array([[dxx, dxy], [dxy, dyy]])
     return -np.linalg.pinv(hessian) @ (dx, dy), np.linalg.eigvalsh(hessian)
 
 
-def dark_loop(heatmap: np.ndarray, kernel: int) -> tuple[float, float, float, bool]:
+def dark_loop(
+    heatmap: np.ndarray, kernel: int, crop: CropRule = "reference"
+) -> tuple[float, float, float, bool]:
     """The position, how far the decision to step was from tipping over, whether it stepped."""
     h, w = heatmap.shape
     py, px = np.unravel_index(np.argmax(heatmap), heatmap.shape)
-    if not (1 < px < w - 2 and 1 < py < h - 2):
+    far = 2 if crop == "reference" else 1
+    if not (far - 1 < px < w - far and far - 1 < py < h - far):
         return px, py, math.inf, False
-    step, eigenvalues = dark_step(heatmap, kernel)
+    step, eigenvalues = dark_step(heatmap, kernel, crop)
     length = np.abs(step).max()
     clear = min(abs(eigenvalues[1]), abs(length - MAX_STEP))
     if eigenvalues[1] >= 0 or length > MAX_STEP:
@@ -156,22 +170,28 @@ def test_equal_neighbours_give_no_quarter_offset() -> None:
         (3, 17, 1),
         (2, 11, 1e3),
         (2, 11, 1.2e-10),  # the logarithm's floor of 1e-10 cuts into the restored peak
+        (2, 11, 1.2e-3),  # so does UDP's
     ],
 )
-def test_dark_equals_the_loop(sigma: float, kernel: int, scale: float) -> None:
+@pytest.mark.parametrize("crop", get_args(CropRule))
+def test_dark_equals_the_loop(sigma: float, kernel: int, scale: float, crop: CropRule) -> None:
     heatmaps = realistic(np.random.default_rng(2), 12) * np.float32(scale)
-    decoded = decode_heatmaps(heatmaps, "dark", sigma)
+    decoded = decode_heatmaps(heatmaps, "dark", sigma, crop)
     stepped, stayed = 0, 0
     for person, joint in np.ndindex(12, 17):
-        x, y, clear, step = dark_loop(heatmaps[person, joint], kernel)
+        x, y, clear, step = dark_loop(heatmaps[person, joint], kernel, crop)
         if clear < 1e-4:
             continue  # float32 may decide the other way
         # 1e-3 cell: the design's bound for decoding the same heatmap.
         np.testing.assert_allclose(decoded.points[person, joint], (x, y), rtol=0, atol=1e-3)
         stepped += step
         stayed += not step
-    assert stepped > 50
-    assert stayed > 5
+    if (crop, scale) == ("udp", 1.2e-10):  # all of it below the floor: nothing to step on
+        assert stepped == 0
+        np.testing.assert_array_equal(decoded.points, np.rint(decoded.points))
+    else:
+        assert stepped > 50
+        assert stayed > (5 if crop == "reference" else 2)
 
 
 def saddle() -> np.ndarray:
@@ -245,9 +265,10 @@ def test_centre_of_a_gaussian_is_found(seed: int, sigma: int) -> None:
     margin = 3 * math.hypot(sigma, sigma)
     heatmaps, centres = rendered(np.random.default_rng(seed), 1, sigma, margin)
     for method, tolerance in (("quarter", 0.3), ("dark", 0.05)):
-        decoded = decode_heatmaps(heatmaps, method, sigma)
-        assert decoded.valid.all()
-        assert np.abs(decoded.points - centres).max() <= tolerance, method
+        for crop in get_args(CropRule):
+            decoded = decode_heatmaps(heatmaps, method, sigma, crop)
+            assert decoded.valid.all()
+            assert np.abs(decoded.points - centres).max() <= tolerance, (method, crop)
 
 
 @settings(deadline=None, max_examples=40)

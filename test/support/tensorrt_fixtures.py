@@ -14,6 +14,7 @@ from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt, find_li
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import Built
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
+from hrnet_pose_ros.pose.boxes import CropRule
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPACT = ROOT / "models" / "hrnet_w16_small_end2end_float16.onnx"
@@ -87,6 +88,7 @@ def end2end_graph_file(
     decoding: str,
     flip_test: bool,
     input_size: tuple[int, int] = (192, 256),
+    crop: CropRule = "reference",
 ) -> Path:
     """Export an end-to-end graph of the compact model, or of a W32 with seeded weights."""
     import torch
@@ -108,5 +110,6 @@ def end2end_graph_file(
         decoding="dark" if decoding == "dark" else "quarter",
         flip_test=flip_test,
         input_size=input_size,
+        crop=crop,
     )
     return path

@@ -75,6 +75,21 @@ def test_a_mirrored_crop_is_the_mirror_image_about_its_middle() -> None:
     )
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_augmented_crops_of_udp_turn_scale_and_mirror_the_picture(seed: int) -> None:
+    """Whatever is drawn, the crop's middle (W-1)/2 stays, and the picture is turned without shear
+    though a crop pixel of UDP is no square."""
+    config = AugmentationConfig(flip=0.5, rotation_probability=1, half_body=0)
+    made = place_crop(BOX, points(), FEW, INPUT, config, np.random.default_rng(seed), "udp")
+    np.testing.assert_allclose(made.crop_to_image @ (95.5, 127.5, 1), (140, 150), atol=1e-9)
+    plain = crop_to_image(BOX[None], INPUT, "udp")[0]
+    # From the plain crop's place in the picture to the augmented one's: a similarity.
+    change = made.crop_to_image[:, :2] @ np.linalg.inv(plain[:, :2])
+    side = -1 if made.mirrored else 1
+    np.testing.assert_allclose(change[:, 0] * side, (change[1, 1], -change[0, 1]), atol=1e-12)
+    assert 0.65 - 1e-9 <= np.hypot(*change[:, 1]) <= 1.35 + 1e-9
+
+
 def test_half_bodies_are_crops_about_the_upper_or_the_lower_joints() -> None:
     everything = np.ones(17, bool)
     config = AugmentationConfig(

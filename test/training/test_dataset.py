@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from street_data import StreetData
 
-from hrnet_pose_ros.pose.boxes import image_to_crop
+from hrnet_pose_ros.pose.boxes import CropRule, cell_pitch, image_to_crop
 from hrnet_pose_ros.pose.decoding import decode_heatmaps
 from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
@@ -32,8 +33,11 @@ MIRRORED = AugmentationConfig(0, 0, 0, 1, 0)
 def make(street: StreetData, tmp_path: Path) -> Make:
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
 
-    def dataset(augmentation: AugmentationConfig, seed: int = 1) -> CropDataset:
-        return CropDataset([TrainingSet(street.annotations, cache)], INPUT, [augmentation], seed)
+    def dataset(
+        augmentation: AugmentationConfig, seed: int = 1, crop: CropRule = "reference"
+    ) -> CropDataset:
+        sources = [TrainingSet(street.annotations, cache)]
+        return CropDataset(sources, INPUT, [augmentation], seed, crop)
 
     return dataset
 
@@ -91,20 +95,30 @@ def test_left_and_right_change_places_in_a_mirrored_crop(make: Make) -> None:
     assert not torch.allclose(mirrored.keypoints[0], plain.keypoints[0], atol=5)
 
 
-def test_targets_decode_to_the_labels(make: Make) -> None:
-    batch = make(AugmentationConfig(half_body=0))[draws(*range(8))]
-    targets, weights = target_heatmaps(batch.keypoints, batch.weights, (48, 64), 2.0, True)
-    found = decode_heatmaps(targets.numpy(), "dark", 2)
-    kept = (weights > 0).numpy()
-    inside = (
-        kept
-        & ((batch.keypoints / 4 > 3) & (batch.keypoints / 4 < torch.tensor([44, 60])))
-        .all(-1)
-        .numpy()
+def test_a_mirrored_crop_of_udp_is_the_mirror_image(make: Make) -> None:
+    plain, mirrored = (make(a, crop="udp")[draws(0)] for a in (NOTHING, MIRRORED))
+    # Every column has a partner. A sample between two steps of 1/32 px may take either.
+    difference = (mirrored.crops[0].float() - plain.crops[0].flip(1).float()).abs()
+    assert difference.max() <= 8
+    assert (difference <= 1).float().mean() > 0.99
+    order = COCO17.mirrored
+    expected = plain.keypoints[0][order] * torch.tensor([-1.0, 1.0]) + torch.tensor([191.0, 0.0])
+    torch.testing.assert_close(mirrored.keypoints[0], expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("crop", get_args(CropRule))
+def test_targets_decode_to_the_labels(make: Make, crop: CropRule) -> None:
+    batch = make(AugmentationConfig(half_body=0), crop=crop)[draws(*range(8))]
+    pitch = cell_pitch(INPUT, (48, 64), crop)
+    targets, weights = target_heatmaps(
+        batch.keypoints, batch.weights, (48, 64), 2.0, True, pitch.tolist()
     )
+    found = decode_heatmaps(targets.numpy(), "dark", 2, crop)
+    cells = batch.keypoints.numpy() / pitch
+    inside = (weights > 0).numpy() & ((cells > 3) & (cells < (44, 60))).all(-1)
     assert inside.sum() > 60
     # DARK's step on a whole Gaussian: 0.1 cell.
-    np.testing.assert_allclose(found.points[inside], batch.keypoints.numpy()[inside] / 4, atol=0.1)
+    np.testing.assert_allclose(found.points[inside], cells[inside], atol=0.1)
 
 
 def test_a_crop_is_a_function_of_seed_epoch_and_place(make: Make) -> None:

@@ -117,3 +117,18 @@ def test_joint_weights_count_a_joint_so_many_times() -> None:
     assert float(heatmap_loss(losses, None, weights)) == pytest.approx((1 + 10 + 2 + 8) / 8)
     # The hardest joints are chosen by what counts.
     assert float(heatmap_loss(losses, 1, weights)) == pytest.approx((10 + 8) / 2)
+
+
+def test_a_target_of_udp_lies_where_udp_decodes_it() -> None:
+    """Cell c is crop pixel c·(W-1)/(w-1): the outermost pixels are the outermost cells."""
+    pitch = (95 / 23, 127 / 31)
+    keypoints = torch.full((1, 17, 2), 40.0)
+    keypoints[0, :4] = torch.tensor([[0.0, 0.0], [95.0, 127.0], [47.5, 63.5], [33.3, 71.9]])
+    heatmaps, weights = target_heatmaps(keypoints, torch.ones(1, 17), SIZE, 2.0, True, pitch)
+    assert weights.all()
+    assert heatmaps[0, 0, 0, 0] == 1
+    assert heatmaps[0, 1, 31, 23] == pytest.approx(1)
+    middle = heatmaps[0, 2]  # between cells 11 and 12, and 15 and 16
+    torch.testing.assert_close(middle, middle.flip(0, 1))
+    dx, dy = 8 - 33.3 / pitch[0], 18 - 71.9 / pitch[1]
+    assert heatmaps[0, 3, 18, 8] == pytest.approx(math.exp(-(dx**2 + dy**2) / 8), abs=1e-6)

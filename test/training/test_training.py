@@ -195,6 +195,44 @@ def test_a_folder_of_another_training_is_refused(street: StreetData, tmp_path: P
         train(other, tmp_path)
 
 
+def test_a_training_with_udp(street: StreetData, tmp_path: Path) -> None:
+    """From the bundled weights, which find these persons: crops, targets and validation agree."""
+    bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+    stage = replace(
+        STAGE,
+        epochs=1,
+        validate_epochs=1,
+        subpixel_centre=True,
+        input_size="256x192",
+        learning_rate=1e-6,
+    )
+    gentle = AugmentationConfig(scale=0, rotation_deg=0, flip=0, half_body=0)
+    with pytest.raises(ConfigError, match=r"udp keep .* subpixel_centre: true in stage only"):
+        config_of(street, replace(stage, subpixel_centre=False), crop="udp")
+    found = {}
+    for crop in ("reference", "udp"):
+        config = config_of(street, stage, crop=crop, start=str(bundled), augmentation=gentle)
+        train(config, tmp_path / crop)
+        loss, accuracy = (
+            [float(row[name]) for row in rows(tmp_path / crop) if row[name]]
+            for name in ("loss", "AP")
+        )
+        found[crop] = loss[-1], accuracy[-1]
+        # What a folder of an earlier version lacks is the reference's rule.
+        settings = json.loads((tmp_path / crop / "settings.json").read_text())
+        del settings["crop"]
+        (tmp_path / crop / "settings.json").write_text(json.dumps(settings))
+        if crop == "reference":
+            train(config, tmp_path / crop)
+        else:
+            with pytest.raises(ConfigError, match=r"different settings \(crop\)"):
+                train(config, tmp_path / crop)
+    # The rules place crops less than a pixel apart: weights for one fit the other nearly as well,
+    # but crops of one with targets of the other would not.
+    assert found["udp"] == pytest.approx(found["reference"], rel=0.2)
+    assert found["udp"][1] > 0.2
+
+
 def test_a_start_from_another_network_is_refused(street: StreetData, tmp_path: Path) -> None:
     bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
     with pytest.raises(ValueError, match=r"contains hrnet_w16_small, expected hrnet_w32"):

@@ -98,6 +98,7 @@ class TensorRtEngine(PoseEngine):
             flip_test=facts.flip_test,
             calibrated=self.calibration is not None,
             skeleton=self.metadata.skeleton,
+            crop=self.metadata.crop,
         )
 
     @property
@@ -112,7 +113,7 @@ class TensorRtEngine(PoseEngine):
         runner = self.runner  # also where nobody is to be seen: a closed engine says so
         if len(boxes) == 0:
             return Poses.empty(self.metadata.skeleton)
-        transforms = crop_to_image(boxes, self.metadata.input_size)
+        transforms = crop_to_image(boxes, self.metadata.input_size, self.metadata.crop)
         size = (frame.shape[1], frame.shape[0])
         try:
             if size != self._options.image_size:

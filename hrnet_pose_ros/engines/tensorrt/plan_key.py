@@ -22,7 +22,7 @@ class PlanKey:
     model
         The model's name.
     onnx_sha256
-        Checksum of the ONNX file, which holds weights, decoding and flip test.
+        Checksum of the ONNX file, which holds weights, crop rule, decoding and flip test.
     precision
         What the network computes with.
     image_size

@@ -32,6 +32,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import COCO17
 
@@ -52,14 +53,15 @@ def built(library: TensorRt, onnx_file: bytes, watch: Heard | None = None, **key
 
 
 @pytest.mark.parametrize(
-    ("network", "precision", "decoding", "flip_test", "input_size", "megabytes"),
+    ("network", "precision", "decoding", "flip_test", "input_size", "crop", "megabytes"),
     [
         # Weights of W32: 28.5 million, 2 or 4 bytes each. Its float16 graph is for small crops:
         # PyTorch takes a minute to trace the large one on a CPU.
-        ("hrnet_w32", "float32", "quarter", False, (192, 256), (114, 123)),
-        ("hrnet_w32", "float16", "dark", True, (64, 64), (57, 66)),
-        ("hrnet_w16_small", "float32", "quarter", True, (192, 256), (6, 12)),
-        ("hrnet_w16_small", "float16", "dark", False, (96, 128), (3, 9)),
+        ("hrnet_w32", "float32", "quarter", False, (192, 256), "reference", (114, 123)),
+        ("hrnet_w32", "float16", "dark", True, (64, 64), "reference", (57, 66)),
+        ("hrnet_w16_small", "float32", "quarter", True, (192, 256), "reference", (6, 12)),
+        ("hrnet_w16_small", "float16", "dark", False, (96, 128), "reference", (3, 9)),
+        ("hrnet_w16_small", "float16", "dark", True, (96, 128), "udp", (3, 9)),
     ],
 )
 def test_graphs_build(
@@ -68,11 +70,12 @@ def test_graphs_build(
     decoding: str,
     flip_test: bool,
     input_size: tuple[int, int],
+    crop: CropRule,
     megabytes: tuple[int, int],
     library: TensorRt,
     tmp_path: Path,
 ) -> None:
-    path = end2end_graph_file(tmp_path, network, precision, decoding, flip_test, input_size)
+    path = end2end_graph_file(tmp_path, network, precision, decoding, flip_test, input_size, crop)
     plan = built(library, path.read_bytes(), image_size=(1280, 720), persons=(1, 5, 20)).plan
     least, most = megabytes
     assert least < len(plan) / 1e6 < most
