@@ -17,7 +17,6 @@ from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
 
 NO_DETECTION = 4294967295  # Skeleton.NO_DETECTION
-CROP_REFERENCE = "reference"  # SkeletonInfo.CROP_REFERENCE
 IDS_DETECTOR = "detector"  # SkeletonInfo.IDS_DETECTOR
 
 
