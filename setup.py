@@ -66,6 +66,7 @@ setup(
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
     package_data={
+        "hrnet_pose_ros": ["skeletons/*.yaml"],
         "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
         "hrnet_pose_ros.recipes": ["*.yaml"],
         "hrnet_pose_ros.msg": ["*.msg"],

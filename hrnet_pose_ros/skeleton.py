@@ -256,6 +256,11 @@ class _SkeletonFile:
 
     def definition(self) -> SkeletonDefinition:
         names = tuple(joint.name for joint in self.joints)
+        for joint, name in enumerate(names):  # before any name is looked up
+            if (first := names.index(name)) != joint:
+                raise SkeletonError(
+                    f"skeleton '{self.name}': joints {first} and {joint} are both called '{name}'"
+                )
 
         def place(name: str, what: str) -> int:
             if name not in names:

@@ -34,6 +34,7 @@ NEED_TORCH = (
     "engines/tensorrt/test_plan_build.py",
     "engines/test_torch_engine.py",
     "cli",
+    "skeletons",
 )
 collect_ignore: list[str] = []
 if importlib.util.find_spec("torch") is None and not os.environ.get("HRNET_POSE_ALL_TESTS"):

@@ -11,7 +11,7 @@ from typing import Any
 from hrnet_pose_ros.cli.arguments import Verbs
 
 COLUMNS = (
-    *("model", "input", "params", "GFLOPs", "GMAC", "AP", "colours", "sigma", "crop"),
+    *("model", "skeleton", "input", "params", "GFLOPs", "GMAC", "AP", "colours", "sigma", "crop"),
     *("flip shift", "decoding", "sha256", "source", "present"),
 )
 LEGEND = (
@@ -46,6 +46,9 @@ def _models(options: argparse.Namespace) -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
     print(f"\n{LEGEND}")
+    for entry in entries:
+        if entry.figures:
+            print(f"{entry.name}: published {entry.figures}")
     for source in dict.fromkeys(entry.source for entry in entries):
         address = f"; files from {source.address}" if source.address else ""
         print(f"{source.name}: {source.title}, {source.page}; {source.licence}{address}")
@@ -73,6 +76,7 @@ def _row(entry: Any) -> tuple[str, ...]:
     present = [path.name.removeprefix(entry.name) for path in files_of(entry.name)]
     return (
         entry.name,
+        entry.skeleton,
         entry.size_text,
         f"{entry.parameters / 1e6:.1f}",
         f"{entry.paper_gflops:.2f}",

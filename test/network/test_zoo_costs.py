@@ -11,22 +11,28 @@ from hrnet_pose_ros.network.cost import NetworkCost, network_cost
 from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, pose_network
 
 ENTRIES = list(read_zoo().values())
+Measured = tuple[str, tuple[int, int], int]
+
+
+def measured(entry: ZooEntry) -> Measured:
+    """Network, input size and number of joints."""
+    return entry.network, entry.input_size, entry.definition.joints
 
 
 @pytest.fixture(scope="module")
-def costs() -> dict[tuple[str, tuple[int, int]], NetworkCost]:
-    """Of each network at each input size, once."""
+def costs() -> dict[Measured, NetworkCost]:
+    """Of each network at each input size and number of joints, once."""
     found = {}
-    for network, size in sorted({(entry.network, entry.input_size) for entry in ENTRIES}):
+    for network, size, joints in sorted({measured(entry) for entry in ENTRIES}):
         with torch.device("meta"):
-            found[network, size] = network_cost(pose_network(network), size)
+            found[network, size, joints] = network_cost(pose_network(network, joints), size)
     return found
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_figures(entry: ZooEntry, costs: dict[tuple[str, tuple[int, int]], NetworkCost]) -> None:
+def test_figures(entry: ZooEntry, costs: dict[Measured, NetworkCost]) -> None:
     assert entry.network in POSE_NETWORKS
-    cost = costs[entry.network, entry.input_size]
+    cost = costs[measured(entry)]
     assert entry.parameters == cost.parameters
     # Two decimals in the file.
     assert entry.paper_gflops == pytest.approx(cost.paper_gflops, abs=0.0051)
