@@ -33,7 +33,7 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_zoo() -> None:
     zoo = read_zoo()
-    assert len(zoo) == 24
+    assert len(zoo) == 35
     assert [entry.name for entry in zoo.values()] == list(zoo)
     assert len({entry.file for entry in zoo.values()}) == len(zoo)
     for entry in zoo.values():
@@ -165,7 +165,7 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         ("target_sigma", 2.5, "target_sigma must be one of 2.0, 3.0; got 2.5"),
         ("crop", "dark", "crop must be one of reference, udp; got 'dark'"),
         ("decoding", "udp", "decoding must be one of quarter, dark; got 'udp'"),
-        ("source", "nobody", "source must be one of bundled, mmpose, reference; got 'nobody'"),
+        ("source", "nobody", "source must be one of bundled, mmpose, mmpose_top_down, reference; got 'nobody'"),
         ("sha256", "81C58E40", "sha256 must be 8 hexadecimal digits, got '81C58E40'"),
         ("ap", 74.4, "ap must be between 0 and 1, got 74.4"),
     ],

@@ -47,7 +47,7 @@ def compare(
     n, _, h, w = heatmaps.shape
     size = (4 * w, 4 * h)
     transforms = crop_to_image(boxes[:n], size, crop)
-    expected = poses_from_heatmaps(heatmaps, transforms, size, method, sigma, crop)
+    expected = poses_from_heatmaps(heatmaps, transforms, size, method, sigma, crop=crop)
     decoder = HeatmapDecoder((w, h), method, sigma, crop)
     with torch.inference_mode():
         decoded = decoder(

@@ -40,7 +40,7 @@ def found(frame: np.ndarray, box: np.ndarray, rule: CropRule, method: Method) ->
     """The spot's place in the picture, by crop and decoding of a rule."""
     transform = crop_to_image(box, INPUT, rule)
     heatmaps = cells_of(warp_crops(frame, transform, INPUT)[0], rule)
-    poses = poses_from_heatmaps(heatmaps, transform, INPUT, method, 2, rule)
+    poses = poses_from_heatmaps(heatmaps, transform, INPUT, method, 2, crop=rule)
     assert poses.valid.all()
     return poses.keypoints[0, 0].astype(np.float64)
 

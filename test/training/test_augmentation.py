@@ -80,7 +80,7 @@ def test_augmented_crops_of_udp_turn_scale_and_mirror_the_picture(seed: int) -> 
     """Whatever is drawn, the crop's middle (W-1)/2 stays, and the picture is turned without shear
     though a crop pixel of UDP is no square."""
     config = AugmentationConfig(flip=0.5, rotation_probability=1, half_body=0)
-    made = place_crop(BOX, points(), FEW, INPUT, config, np.random.default_rng(seed), "udp")
+    made = place_crop(BOX, points(), FEW, INPUT, config, np.random.default_rng(seed), crop="udp")
     np.testing.assert_allclose(made.crop_to_image @ (95.5, 127.5, 1), (140, 150), atol=1e-9)
     plain = crop_to_image(BOX[None], INPUT, "udp")[0]
     # From the plain crop's place in the picture to the augmented one's: a similarity.
