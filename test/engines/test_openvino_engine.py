@@ -123,7 +123,7 @@ def test_foreign_model_is_named(
     message = str(caught.value)
     assert f"'{path}': it was not exported by this package" in message
     assert f"it has {found}, expected crops uint8 [N, H, W, 3] -> " in message
-    assert "heatmaps float32 [N, 17, H/4, W/4]; make one from its checkpoint" in message
+    assert "heatmaps float32 [N, J, H/4, W/4]; make one from its checkpoint" in message
 
 
 def test_a_graph_that_contradicts_its_metadata_is_named(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_the_zoo() -> None:
     assert len({entry.file for entry in zoo.values()}) == len(zoo)
     for entry in zoo.values():
         # Everything published at 384x288 was trained with a sigma of 3 cells.
-        assert (entry.input_size, entry.target_sigma) in [((192, 256), 2), ((288, 384), 3)]
+        sizes = {(192, 256): 2, (256, 256): 2, (288, 384): 3}
+        assert entry.target_sigma == sizes[entry.input_size]
         assert entry.size_text in entry.name or entry.name == "hrnet_w16_small"
         # The reference's SimpleBaselines alone want BGR, the DARK and UDP models alone DARK's
         # decoding; UDP models alone want another crop and no shift.
@@ -114,12 +115,24 @@ def test_verb_models(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     (user_folder / "mmpose_hrnet_w32_256x192.pth").write_bytes(b"")
     assert main(["models"]) == 0
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
-    assert lines["mmpose_hrnet_w32_256x192"][1:12] == [
-        *("256x192", "28.5", "7.12", "7.65", "0.749", "rgb", "2", "reference", "yes", "quarter"),
+    assert lines["mmpose_hrnet_w32_256x192"][1:13] == [
+        *(
+            "coco17",
+            "256x192",
+            "28.5",
+            "7.12",
+            "7.65",
+            "0.749",
+            "rgb",
+            "2",
+            "reference",
+            "yes",
+            "quarter",
+        ),
         "81c58e40",
     ]
-    assert lines["mmpose_hrnet_w48_udp_384x288"][1:12] == [
-        *("384x288", "63.6", "32.88", "35.31", "0.773", "rgb", "3", "udp", "no", "dark"),
+    assert lines["mmpose_hrnet_w48_udp_384x288"][1:13] == [
+        *("coco17", "384x288", "63.6", "32.88", "35.31", "0.773", "rgb", "3", "udp", "no", "dark"),
         "70d7ab01",
     ]
     assert lines["mmpose_hrnet_w32_256x192"][-1] == ".pth"
@@ -165,7 +178,11 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         ("target_sigma", 2.5, "target_sigma must be one of 2.0, 3.0; got 2.5"),
         ("crop", "dark", "crop must be one of reference, udp; got 'dark'"),
         ("decoding", "udp", "decoding must be one of quarter, dark; got 'udp'"),
-        ("source", "nobody", "source must be one of bundled, mmpose, mmpose_top_down, reference; got 'nobody'"),
+        (
+            "source",
+            "nobody",
+            "source must be one of bundled, mmpose, mmpose_top_down, reference; got 'nobody'",
+        ),
         ("sha256", "81C58E40", "sha256 must be 8 hexadecimal digits, got '81C58E40'"),
         ("ap", 74.4, "ap must be between 0 and 1, got 74.4"),
     ],

@@ -16,9 +16,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hrnet_pose_ros.network.checkpoints import CheckpointError, load_pose_network
+from hrnet_pose_ros.network.checkpoints import (
+    SKELETON_KEY,
+    CheckpointError,
+    checkpoint_skeleton,
+    load_pose_network,
+)
 from hrnet_pose_ros.network.hrnet import CONFIGURATIONS, HRNet, HRNetConfiguration
-from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, pose_network
+from hrnet_pose_ros.network.pose_networks import POSE_NETWORKS, joints_of, pose_network
+from hrnet_pose_ros.skeleton import COCO17, find_skeleton
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 State = dict[str, Tensor]
@@ -175,15 +181,17 @@ WRONG = [
         ["ImageNet classifier"],
     ),
     (without_head, ["without a heatmap head", "final_layer"]),
+<<<<<<< HEAD
     (lambda w: joints(w, 14), ["14 joints", "17"]),
     (
         lambda w: joints(w, 51),  # a map of the class and two of offsets for each joint
         ["UDP model with offset regression", "CombinedTarget", "mmpose_hrnet_w32_udp_256x192"],
     ),
+=======
+>>>>>>> skel
     (lambda w: width_18(), ["width 18", "hrnet_w32 (32)"]),
     (lambda w: without_head(resnet(50)) | {"fc.weight": torch.zeros(1)}, ["an ImageNet class"]),
     (lambda w: without_head(resnet(50)), ["a ResNet alone", "final_layer"]),
-    (lambda w: joints(resnet(50), 16, width=256), ["16 joints", "17"]),
     (  # as deep as a ResNet-34
         lambda w: {
             key: value
@@ -226,6 +234,39 @@ WRONG = [
         ["argparse.Namespace", "untrusted"],
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("content", "joints_there", "words"),
+    [
+        (lambda w: joints(w, 14), 14, "--skeleton crowdpose14 or --skeleton FILE.yaml"),
+        (lambda w: joints(resnet(50), 16, width=256), 16, "--skeleton mpii16 or --skeleton FILE"),
+        (lambda w: joints(w, 5), 5, "it has: --skeleton FILE.yaml"),
+    ],
+)
+def test_other_joints_need_a_skeleton(
+    content, joints_there: int, words: str, weights: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(content(copy.copy(weights)), path)
+    assert joints_of(load_pose_network(path)) == joints_there
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint_skeleton(path, joints_there)
+    assert f"of {joints_there} joints, expected COCO's 17" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_skeletons_of_checkpoints(weights: State, tmp_path: Path) -> None:
+    path, mpii = tmp_path / "own.pth", find_skeleton("mpii16")
+    torch.save(weights, path)
+    assert checkpoint_skeleton(path, 17) == COCO17
+    with pytest.raises(CheckpointError, match="of 17 joints, but the skeleton 'mpii16' has 16"):
+        checkpoint_skeleton(path, 17, mpii)
+    torch.save({"state_dict": joints(weights, 16), SKELETON_KEY: mpii.to_json()}, path)
+    assert checkpoint_skeleton(path, 16) == mpii
+    torch.save({"state_dict": weights, SKELETON_KEY: {"name": "mine"}}, path)
+    with pytest.raises(CheckpointError, match=r"must contain.*--skeleton coco17 or"):
+        checkpoint_skeleton(path, 17)
 
 
 @pytest.mark.parametrize(("content", "words"), WRONG, ids=[w[1][0] for w in WRONG])

@@ -63,7 +63,7 @@ class SkeletonMarkers:
             shown = poses.valid[person] & (poses.scores[person] >= min_score)
             shown &= np.isfinite(points).all(axis=1)
             if not shown.any():
-                markers += self._deletions(header, person)
+                markers += self._deletions(header, person, bool(details))
                 continue
             xyz = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
             limbs = self._marker(header, "limbs", person, Marker.LINE_LIST, LIMB_SIZE)
@@ -84,14 +84,15 @@ class SkeletonMarkers:
             label.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
             markers += [limbs, joints, *([fine] if details else []), label]
         for gone in range(len(poses), self._shown):
-            markers += self._deletions(header, gone)
+            markers += self._deletions(header, gone, bool(details))
         self._shown = len(poses)
         return MarkerArray(markers=markers)
 
-    def _deletions(self, header: Any, person: int) -> list[Marker]:
+    def _deletions(self, header: Any, person: int, with_details: bool) -> list[Marker]:
         return [
             Marker(header=header, ns=namespace, id=person, action=Marker.DELETE)
             for namespace in _NAMESPACES
+            if with_details or namespace != "details"
         ]
 
     def _marker(self, header: Any, namespace: str, person: int, kind: int, size: float) -> Marker:
