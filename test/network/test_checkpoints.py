@@ -181,14 +181,6 @@ WRONG = [
         ["ImageNet classifier"],
     ),
     (without_head, ["without a heatmap head", "final_layer"]),
-<<<<<<< HEAD
-    (lambda w: joints(w, 14), ["14 joints", "17"]),
-    (
-        lambda w: joints(w, 51),  # a map of the class and two of offsets for each joint
-        ["UDP model with offset regression", "CombinedTarget", "mmpose_hrnet_w32_udp_256x192"],
-    ),
-=======
->>>>>>> skel
     (lambda w: width_18(), ["width 18", "hrnet_w32 (32)"]),
     (lambda w: without_head(resnet(50)) | {"fc.weight": torch.zeros(1)}, ["an ImageNet class"]),
     (lambda w: without_head(resnet(50)), ["a ResNet alone", "final_layer"]),
@@ -360,3 +352,14 @@ def test_simple_baseline_loads(layout: str, tmp_path: Path) -> None:
     loaded = network.state_dict()
     assert set(loaded) == set(weights)
     assert [k for k, v in loaded.items() if not torch.all(v == weights[k].flatten()[0])] == []
+
+
+def test_offset_regression_is_named(weights: State, tmp_path: Path) -> None:
+    """UDP's other kind of head: a map of the class and two of offsets for each joint."""
+    path = tmp_path / "model.pth"
+    torch.save(joints(weights, 51), path)
+    mpii = find_skeleton("mpii16")
+    with pytest.raises(CheckpointError, match=r"offset regression .*_hrnet_w32_udp_256x192"):
+        checkpoint_skeleton(path, 51)
+    with pytest.raises(CheckpointError, match="CombinedTarget: 48 maps, for each of 16 joints"):
+        checkpoint_skeleton(path, 48, mpii)
