@@ -64,7 +64,7 @@ def skeleton_array(
     keypoint = types.Keypoint
     skeletons = [
         types.Skeleton(
-            id="" if detection is None else detection.id,
+            id=persons.ids[n],
             detection_index=NO_DETECTION if detection is None else persons.indices[n],
             class_id=persons.class_ids[n],
             score=person_scores[n],
@@ -101,9 +101,20 @@ def skeleton_info(
     info: EngineInfo,
     *,
     image_rectified: bool,
+    assigned_ids: bool,
     fallback: bool = False,
 ) -> Any:
-    """Make the SkeletonInfo of an engine; ``fallback``: the engine replaces one that failed."""
+    """Make the SkeletonInfo of an engine.
+
+    Parameters
+    ----------
+    image_rectified
+        The parameter of this name.
+    assigned_ids
+        Whether this package assigns the ids that the detector does not give (`assign_ids`).
+    fallback
+        Whether the engine replaces one that failed.
+    """
     return types.SkeletonInfo(
         header=header,
         skeleton=SKELETON,
@@ -120,6 +131,7 @@ def skeleton_info(
         calibrated=info.calibrated,
         fallback=fallback,
         image_rectified=image_rectified,
+        # HERE: the field that says whose ids they are, from `assigned_ids`.
         joint_names=list(JOINT_NAMES),
         oks_sigmas=OKS_SIGMAS.astype(np.float32),
         limbs=[joint for limb in LIMBS for joint in limb],
