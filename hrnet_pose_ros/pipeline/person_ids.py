@@ -9,6 +9,8 @@ The rules
   jump or a change of the engine.
 * Assigned ids cannot collide with the detector's: if the detector itself reports an id of this
   form, later numbers are above it, and a person who has the id already gets another one.
+* The person of an image without detections, who stands for the whole image, has no id: every such
+  image has the same box, whoever is in it.
 * All persons are tracked, also those with an id from the detector, so that a person whose detector
   loses and finds an id comes back to the same assigned id. As long as the detector has given an id
   to everybody, nothing is tracked.
@@ -58,7 +60,7 @@ class PersonIds:
 
     def complete(self, persons: Persons, poses: Poses, pair: Pair, settings: Settings) -> Persons:
         """Return the persons of a pair with the ids that the detector did not give."""
-        if settings.assign_ids == IDS_NEVER:
+        if settings.assign_ids == IDS_NEVER or pair.detections is None:
             return persons
         ids = self.assign(pair.image.stamp, pair.epoch, persons.ids, persons.boxes, poses)
         return dataclasses.replace(persons, ids=ids)

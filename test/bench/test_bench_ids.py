@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from bench.ids import IDENTITIES, IdScore, Identified, mean_score, ours, scenarios, score, street
+from bench.ids import IDENTITIES, Identified, IdScore, mean_score, ours, scenarios, score, street
 
 
 @pytest.fixture(scope="module")
