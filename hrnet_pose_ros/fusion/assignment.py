@@ -63,12 +63,16 @@ def _cheapest_columns(cost: np.ndarray) -> np.ndarray:
     rows, columns = cost.shape
     cheapest = cost.argmin(axis=1)
     row_price = cost[np.arange(rows), cheapest]
-    taken, first = np.unique(cheapest, return_index=True)
     # The search begins at an additional column, which belongs to the row to place.
     column_price = np.zeros(columns + 1)
     row_of = np.full(columns + 1, -1)
-    row_of[taken] = first
-    for row in np.setdiff1d(np.arange(rows), first).tolist():
+    left = []
+    for row, column in enumerate(cheapest.tolist()):
+        if row_of[column] < 0:
+            row_of[column] = row
+        else:
+            left.append(row)
+    for row in left:
         row_of[-1], column = row, columns
         distance = np.full(columns + 1, np.inf)
         previous = np.zeros(columns + 1, np.int64)

@@ -17,7 +17,7 @@ The parts have the names of the tracking field. For each frame
   are often false detections, after `MAX_COAST_ONCE`.
 
 There is no model of appearance: who comes back later than that is a new person. The figures were
-chosen on the bundled clip and with simulated walkers; docs/tracking.md has the measurements.
+chosen on the bundled clip and with simulated walkers; docs/ids.md has the measurements.
 """
 
 from __future__ import annotations
@@ -219,7 +219,9 @@ class ImageTracker:
         """The tracks that are still remembered, at this stamp, with this number of joints."""
         unseen = (stamp - self._tracks.seen) * 1e-9
         limit = np.where(self._tracks.times > 1, MAX_COAST, MAX_COAST_ONCE)
-        tracks = self._tracks.select(unseen <= limit)
+        tracks, kept = self._tracks, unseen <= limit
+        if not kept.all():
+            tracks = tracks.select(kept)
         seconds = 0.0 if self._stamp is None else (stamp - self._stamp) * 1e-9
         self._stamp = stamp
         size = tracks.sizes.max(axis=1, keepdims=True)
@@ -284,8 +286,9 @@ def _begun(stamp: int, first: int, places: np.ndarray, measured: _Measured) -> _
 
 def _associated(tracks: _Tracks, measured: _Measured, stamp: int) -> np.ndarray:
     """The associator: int64 ``[K, 2]``, places of tracks and of persons."""
-    away = np.linalg.norm(measured.boxes[None, :, 0] - tracks.value[:, None, 0], axis=-1)
-    near = away <= MAX_DISTANCE * tracks.sizes.max(axis=1, keepdims=True)
+    away = measured.boxes[None, :, 0] - tracks.value[:, None, 0]
+    reach = MAX_DISTANCE * tracks.sizes.max(axis=1, keepdims=True)
+    near = np.hypot(away[..., 0], away[..., 1]) <= reach
     pairs = [_named_pairs(tracks.name, measured.name, near)]
     near[pairs[0][:, 0]] = False
     near[:, pairs[0][:, 1]] = False

@@ -27,7 +27,7 @@ def test_the_identities_fit_the_clip(clip: list[Identified]) -> None:
     assert listed - found < 10  # a run may contain images in which the detector missed the person
 
 
-# Measured: 0, 0.5, 0.7 and 1.7 switches (docs/tracking.md).
+# Measured: 0, 0.5, 0.7 and 1.7 switches (docs/ids.md).
 @pytest.mark.parametrize(
     ("detections", "switches", "idf1"),
     [
