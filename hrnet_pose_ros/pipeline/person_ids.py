@@ -31,7 +31,8 @@ from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pose.poses import Poses
 
 PREFIX = "hrnet_"
-_ASSIGNED = re.compile(re.escape(PREFIX) + r"([0-9]+)")
+# Numbers with more digits are never reached.
+_ASSIGNED = re.compile(re.escape(PREFIX) + r"([0-9]{1,15})")
 
 
 class PersonIds:
@@ -91,10 +92,10 @@ class PersonIds:
         if epoch != self._epoch:
             self._epoch = epoch
             self._tracker.reset()
+        self._keep_clear_of(ids)
         self._tracking |= "" in ids
         if not self._tracking:
             return list(ids)
-        self._keep_clear_of(ids)
         tracks = self._tracker.step(stamp_ns, boxes, poses, ids).tolist()
         alive = self._tracker.numbers
         self._number_of = {one: n for one, n in self._number_of.items() if one in alive}

@@ -75,6 +75,10 @@ def test_a_detector_that_uses_the_form_of_assigned_ids() -> None:
     now = ids.assign(SECOND // 10, 0, ["", "", "hrnet_2"], BOXES)
     assert now == ["hrnet_1", "hrnet_3", "hrnet_2"]
 
+    ids = PersonIds()  # also before anybody had to be tracked
+    assert ids.assign(0, 0, ["hrnet_1", "hrnet_" + 5000 * "9"], BOXES[:2])[0] == "hrnet_1"
+    assert ids.assign(SECOND // 10, 0, ["", "a"], BOXES[:2]) == ["hrnet_2", "a"]
+
 
 def test_after_a_time_jump_nobody_is_recognised() -> None:
     ids = PersonIds()
