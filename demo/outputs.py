@@ -13,10 +13,9 @@ import numpy as np
 
 from demo.clips import Clip
 from demo.play import RECORDED_TYPES, Recording
-from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of, skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
-from hrnet_pose_ros.pose.boxes import PADDING
+from hrnet_pose_ros.pose.boxes import PADDING, iou
 from hrnet_pose_ros.pose.drawing import draw_close_up, draw_poses
 from hrnet_pose_ros.pose.oks import oks
 from hrnet_pose_ros.pose.poses import Poses

@@ -5,7 +5,8 @@
 The images are 12.5 s of vtest.avi (768x576, 10 Hz), which Debian's package opencv-doc installs in
 /usr/share/doc/opencv-doc/examples/data. The boxes are from `PersonDetector`; the bundled bag was
 created with a version that preferred boxes from tiles over those from the whole frame regardless of
-their score. The same video, library versions and CPU type reproduce the same bytes.
+their score, and that assigned ids by the overlap of consecutive boxes alone. The same video,
+library versions and CPU type reproduce the same bytes.
 
     PYTHONPATH=. python dev/make_street_bag.py VTEST_AVI [--out demo/street_bag]
 """
@@ -21,8 +22,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
+from hrnet_pose_ros.fusion.image_tracker import ImageTracker
 from hrnet_pose_ros.pipeline.stamps import time_fields
 from hrnet_pose_ros.replay.bags import BagWriter
 from hrnet_pose_ros.replay.definitions import typestore
@@ -121,7 +122,7 @@ def detection_array(
 
 def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any]]:
     """``(recorded ns, topic, message)`` in order of recording."""
-    detector, box_ids = PersonDetector(tiles=TILES, overlap=OVERLAP), BoxIds()
+    detector, tracker = PersonDetector(tiles=TILES, overlap=OVERLAP), ImageTracker()
     image_topic, info_topic, detections_topic = TOPICS
     for index, frame in enumerate(frames_of(video)):
         stamp = START_NS + index * PERIOD_NS
@@ -137,7 +138,8 @@ def messages(video: Path, types: dict[str, Any]) -> Iterator[tuple[int, str, Any
         seen = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
         assert seen is not None
         boxes, scores = detector.detect(seen)
-        found = detection_array(types, header, boxes, scores, box_ids.assign(boxes, stamp))
+        ids = [str(number) for number in tracker.step(stamp, boxes)]
+        found = detection_array(types, header, boxes, scores, ids)
 
         arrival = stamp + CAMERA_DELAY_NS
         height, width = frame.shape[:2]

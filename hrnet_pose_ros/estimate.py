@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.results import coco_results
-from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.fusion.image_tracker import ImageTracker
 from hrnet_pose_ros.pose.boxes import usable_boxes
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
@@ -43,7 +44,9 @@ def whole_frame(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32)
 
 
-def estimate_path(path: Path, output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
+def estimate_path(
+    path: Path, output: Path, engine: PoseEngine, detect: Detect, *, rate: float | None = None
+) -> Estimates:
     """Estimate poses in an image, a video or a folder of images, and write the results.
 
     Images with skeletons are written under their own name with ``_pose`` appended, videos as H.264,
@@ -51,25 +54,36 @@ def estimate_path(path: Path, output: Path, engine: PoseEngine, detect: Detect) 
     name if all file names are numbers (as in COCO), otherwise a sequential number; for a video, it
     is the frame number, from 0. In addition to COCO's fields there are ``file_name`` and ``box``,
     the detector's box: x, y, width, height in image pixels (not called ``bbox``, see
-    `coco_results`).
+    `coco_results`). The persons of a video are followed from frame to frame (`ImageTracker`):
+    ``track_id``, from 1, says who is who.
+
+    Parameters
+    ----------
+    rate
+        Images per second of a folder that contains a sequence; its persons are then followed like
+        those of a video, in the order of the file names. None: the images have nothing to do with
+        each other.
 
     Raises
     ------
     ValueError
-        The path is neither an image nor a video, or a folder contains no readable image.
+        The path is neither an image nor a video, a folder contains no readable image, or the rate
+        is not above 0 or given for something else than a folder.
     FileNotFoundError
         The path does not exist.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    if rate is not None and not (path.is_dir() and 0 < rate < math.inf):
+        raise ValueError(f"a rate ({rate} images/s) must be above 0, and is for a folder of images")
     output.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         if not paths:
             raise ValueError(f"'{path}' contains no image files ({', '.join(IMAGE_SUFFIXES)})")
-        estimates = _images(paths, output, engine, detect)
+        estimates = _images(paths, output, engine, detect, rate)
     elif path.suffix.lower() in IMAGE_SUFFIXES:
-        estimates = _images([path], output, engine, detect)
+        estimates = _images([path], output, engine, detect, None)
     else:
         estimates = _video(path, output, engine, detect)
     if not estimates.images:
@@ -78,8 +92,10 @@ def estimate_path(path: Path, output: Path, engine: PoseEngine, detect: Detect) 
     return estimates
 
 
-def _images(paths: list[Path], output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
-    estimates = Estimates()
+def _images(
+    paths: list[Path], output: Path, engine: PoseEngine, detect: Detect, rate: float | None
+) -> Estimates:
+    estimates, tracker = Estimates(), None if rate is None else ImageTracker()
     names = [path.stem for path in paths]
     numbered = all(name.isdigit() for name in names) and len({*map(int, names)}) == len(names)
     for place, path in enumerate(progress("estimating", "image", len(paths), paths)):
@@ -89,23 +105,29 @@ def _images(paths: list[Path], output: Path, engine: PoseEngine, detect: Detect)
             continue
         frame = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         image_id = int(path.stem) if numbered else place
-        boxes, poses = _estimate(frame, engine, detect, estimates, image_id, path.name)
-        draw_poses(frame, poses, boxes, [""] * len(poses))
+        stamp = 0 if rate is None else round(place / rate * 1e9)
+        boxes, poses, names = _estimate(
+            frame, engine, detect, estimates, image_id, path.name, tracker, stamp
+        )
+        draw_poses(frame, poses, boxes, names)
         drawn = output / f"{path.stem}_pose{path.suffix}"
         cv2.imwrite(str(drawn), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     return estimates
 
 
 def _video(path: Path, output: Path, engine: PoseEngine, detect: Detect) -> Estimates:
-    estimates, ids = Estimates(), BoxIds()
+    estimates, tracker = Estimates(), ImageTracker()
     reader = VideoReader(path)
     with VideoWriter(output / f"{path.stem}_pose.mp4", reader.rate) as video:
         for number, (seconds, frame) in enumerate(
             progress("estimating", "image", reader.frames, reader)
         ):
             drawn = np.ascontiguousarray(frame)
-            boxes, poses = _estimate(drawn, engine, detect, estimates, number, path.name)
-            draw_poses(drawn, poses, boxes, ids.assign(boxes, round(seconds * 1e9)))
+            stamp = round(seconds * 1e9)
+            boxes, poses, names = _estimate(
+                drawn, engine, detect, estimates, number, path.name, tracker, stamp
+            )
+            draw_poses(drawn, poses, boxes, names)
             video.write(drawn)
     return estimates
 
@@ -117,14 +139,16 @@ def _estimate(
     estimates: Estimates,
     image_id: int,
     file_name: str,
-) -> tuple[np.ndarray, Poses]:
-    """Boxes and poses of one frame; adds its results."""
+    tracker: ImageTracker | None,
+    stamp: int,
+) -> tuple[np.ndarray, Poses, list[str]]:
+    """Boxes, poses and names of one frame; adds its results."""
     boxes, scores = detect(frame)
     usable = usable_boxes(boxes, (frame.shape[1], frame.shape[0]))
     boxes, scores = boxes[usable], scores[usable]
     poses = engine.estimate(frame, boxes)
     estimates.images += 1
-    estimates.results += [
+    results = [
         {
             "image_id": image_id,
             "file_name": file_name,
@@ -133,4 +157,10 @@ def _estimate(
         }
         for result, box in zip(coco_results(poses, scores), boxes, strict=True)
     ]
-    return boxes, poses
+    estimates.results += results
+    if tracker is None:
+        return boxes, poses, [""] * len(boxes)
+    numbers = tracker.step(stamp, boxes, poses).tolist()
+    for result, number in zip(results, numbers, strict=True):
+        result["track_id"] = number
+    return boxes, poses, [str(number) for number in numbers]

@@ -134,8 +134,37 @@ def test_a_video(street_frames: list[np.ndarray], tmp_path: Path) -> None:
             writer.write(frame)
     assert main(["estimate", str(video), "-o", str(tmp_path / "out")]) == 0
     assert {r["image_id"] for r in _results(tmp_path / "out")} == {0, 1, 2}
+    for image in range(3):
+        tracks = [r["track_id"] for r in _results(tmp_path / "out") if r["image_id"] == image]
+        assert len(set(tracks)) == len(tracks) > 3
     drawn = [frame for _, frame in VideoReader(tmp_path / "out" / "walk_pose.mp4")]
     assert len(drawn) == 3 and drawn[0].shape == (576, 768, 3)
+
+
+def test_a_folder_with_a_sequence(street_frames: list[np.ndarray], tmp_path: Path) -> None:
+    """With a rate, persons are followed in the order of the names; without one, they are not."""
+    for name in ("0.png", "1.png"):
+        _write(tmp_path / "in" / name, street_frames[0])
+    for rate in ((), ("--rate", "10")):
+        assert main(["estimate", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *rate]) == 0
+        results = _results(tmp_path / "out")
+        tracks = [[r.get("track_id") for r in results if r["image_id"] == n] for n in (0, 1)]
+        assert tracks[0] == tracks[1]
+        assert set(tracks[0]) == (set(range(1, len(tracks[0]) + 1)) if rate else {None})
+
+
+@pytest.mark.parametrize(("name", "rate"), [("a.png", "10"), (".", "0"), (".", "inf")])
+def test_a_rate_that_cannot_be(
+    name: str,
+    rate: str,
+    street_frames: list[np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _write(tmp_path / "a.png", street_frames[0][:100, :100])
+    words = ["estimate", str(tmp_path / name), "-o", str(tmp_path / "out"), "--rate", rate]
+    assert main([*words, "--whole-image"]) == 2
+    assert "must be above 0, and is for a folder of images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "noise.png", "noise.mp4", "empty"])

@@ -38,6 +38,13 @@ def add_estimate(verbs: Verbs) -> None:
             "picture; 1 and 1: none, fastest (default 4 columns, 2 rows)",
         )
     parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="HZ",
+        help="the folder contains a sequence of so many images per second: persons get a track_id, "
+        "as those of a video do",
+    )
+    parser.add_argument(
         "--whole-image", action="store_true", help="no detector: each picture is one person"
     )
     parser.set_defaults(run=_estimate)
@@ -50,7 +57,7 @@ def _estimate(options: argparse.Namespace) -> None:
         raise FileNotFoundError(f"{options.input} does not exist")
     detect = _detect(options)
     engine = EngineChoice.of(options).make()
-    estimates = estimate_path(options.input, options.output, engine, detect)
+    estimates = estimate_path(options.input, options.output, engine, detect, rate=options.rate)
     for skipped in estimates.skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
     print(

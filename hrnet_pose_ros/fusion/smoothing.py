@@ -3,8 +3,8 @@
 
 The rules
 ---------
-* The detector's id identifies a person. Persons without an id, and persons who have the same id in
-  the same image, are passed through unchanged.
+* The id identifies a person, whether the detector or `PersonIds` gave it. Persons without an id,
+  and persons who have the same id in the same image, are passed through unchanged.
 * A joint is initialized by its first valid measurement, and again after 0.5 s without one. An id
   that has not been seen for 0.5 s is forgotten. A stamp that goes back, or another skeleton, resets
   everything.
@@ -77,7 +77,7 @@ class SkeletonSmoother:
         stamp_ns
             The image's stamp, nanoseconds.
         ids
-            N ids from the detector; an empty string means that there is none.
+            N ids; an empty string means that there is none.
         poses
             N poses; their covariances are the measurement noise.
         boxes

@@ -24,8 +24,8 @@ from vision_msgs.msg import (
     Pose2D,
 )
 
-from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
+from hrnet_pose_ros.fusion.image_tracker import ImageTracker
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.images import ImageError
 from hrnet_pose_ros.pipeline.parameter import Change, ParameterSet, parameter
@@ -81,7 +81,7 @@ class PersonDetectorNode(Node):
             threads=settings.threads,
             tiles=(settings.tile_columns, settings.tile_rows),
         )
-        self._ids = BoxIds()
+        self._tracker = ImageTracker()
         self._stopping = threading.Event()
         self._images = image_input(self, TRANSPORTS[settings.image_transport])
         overridable = QoSOverridingOptions.with_default_policies()
@@ -105,7 +105,7 @@ class PersonDetectorNode(Node):
         try:
             frame = self._images.transport.read(message)
             boxes, scores = self._detector.detect(frame)
-            ids = self._ids.assign(boxes, stamp_of(message))
+            ids = [str(number) for number in self._tracker.step(stamp_of(message), boxes)]
             self._detections.publish(
                 detection_array(message.header, boxes.tolist(), scores.tolist(), ids)
             )

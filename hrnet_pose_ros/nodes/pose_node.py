@@ -41,7 +41,7 @@ from hrnet_pose_ros.nodes.pose.publishers import create_publishers
 from hrnet_pose_ros.pipeline.gate import EXPIRY_PERIOD, FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
-from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
@@ -179,12 +179,14 @@ class PoseNode(RobustLifecycleMixin, Node):
 
     def _publish_info(self, info: EngineInfo, fallback: bool) -> None:
         """Publish the latched SkeletonInfo of a new engine."""
+        settings = self._parameter_server.current()
         self._outputs.skeleton_info.publish(
             skeleton_info(
                 rclpy_types(),
                 Header(stamp=self._node_clock.stamp()),
                 info,
-                image_rectified=self._parameter_server.current().image_rectified,
+                image_rectified=settings.image_rectified,
+                assigned_ids=settings.assign_ids != IDS_NEVER,
                 fallback=fallback,
             )
         )
@@ -193,7 +195,8 @@ class PoseNode(RobustLifecycleMixin, Node):
 
     def _apply(self, before: Settings, after: Settings) -> None:
         self._intake.apply(after)
-        if after.image_rectified != before.image_rectified:
+        told = ("image_rectified", "assign_ids")  # in SkeletonInfo
+        if any(getattr(after, name) != getattr(before, name) for name in told):
             self._engine_thread.call(self._engine.announce)
 
     # --- lifecycle -------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class Persons:
         N Detection2D messages; None for a person without a detection (the whole image).
     indices
         N indices into the detection array.
+    ids
+        N ids; from the detector until `PersonIds` has assigned those that are missing ("").
     class_ids, scores
         Class and score of each detection's best accepted hypothesis.
     boxes
@@ -39,6 +41,7 @@ class Persons:
 
     detections: list[Any]
     indices: list[int]
+    ids: list[str]
     class_ids: list[str]
     scores: list[float]
     boxes: np.ndarray
@@ -49,7 +52,7 @@ class Persons:
 def whole_image(image_size: tuple[int, int]) -> Persons:
     """Return one person that fills the image."""
     box = np.array([[0.0, 0.0, *image_size]])
-    return Persons([None], [], [""], [0.0], box, 0, {})
+    return Persons([None], [], [""], [""], [0.0], box, 0, {})
 
 
 def select_persons(
@@ -106,6 +109,7 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
     return Persons(
         detections=[message.detections[indices[place]] for place in places],
         indices=[indices[place] for place in places],
+        ids=[message.detections[indices[place]].id for place in places],
         class_ids=[hypotheses[place][0] for place in places],
         scores=[hypotheses[place][1] for place in places],
         boxes=boxes[chosen],

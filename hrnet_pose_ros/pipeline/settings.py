@@ -26,6 +26,8 @@ from hrnet_pose_ros.pipeline.parameter import (
 
 # What replaces a GPU engine that fails.
 FALLBACKS = ("cpu", "none")
+# Whose ids the skeletons have (pipeline/person_ids.py).
+IDS_WHEN_MISSING, IDS_NEVER = "when_missing", "never"
 _PLAN = TensorRtOptions()
 
 
@@ -212,6 +214,13 @@ class Settings(ParameterSet):
     whole_image_as_person: bool = parameter(
         False,
         "Process images without detections as one person that fills the image.",
+    )
+    assign_ids: str = parameter(
+        IDS_WHEN_MISSING,
+        "`when_missing` follows persons over time and assigns ids (`hrnet_1`, `hrnet_2` and so on) "
+        "to those for whom the detector gives none; `never` leaves their ids empty. Ids of the "
+        "detector are kept.",
+        choices=(IDS_WHEN_MISSING, IDS_NEVER),
     )
     image_rectified: bool = parameter(
         False,

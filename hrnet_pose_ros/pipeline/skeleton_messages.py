@@ -17,7 +17,7 @@ from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 from hrnet_pose_ros.version import VERSION
 
 NO_DETECTION = 4294967295  # Skeleton.NO_DETECTION
-IDS_DETECTOR = "detector"  # SkeletonInfo.IDS_DETECTOR
+IDS_DETECTOR, IDS_ASSIGNED = "detector", "assigned"  # SkeletonInfo.IDS_*
 
 
 class SkeletonMismatch(ValueError):
@@ -70,7 +70,7 @@ def skeleton_array(
     keypoint = types.Keypoint
     skeletons = [
         types.Skeleton(
-            id="" if detection is None else detection.id,
+            id=persons.ids[n],
             detection_index=NO_DETECTION if detection is None else persons.indices[n],
             class_id=persons.class_ids[n],
             score=person_scores[n],
@@ -107,9 +107,20 @@ def skeleton_info(
     info: EngineInfo,
     *,
     image_rectified: bool,
+    assigned_ids: bool,
     fallback: bool = False,
 ) -> Any:
-    """Make the SkeletonInfo of an engine; ``fallback``: the engine replaces one that failed."""
+    """Make the SkeletonInfo of an engine.
+
+    Parameters
+    ----------
+    image_rectified
+        The parameter of this name.
+    assigned_ids
+        Whether this package assigns the ids that the detector does not give (`assign_ids`).
+    fallback
+        Whether the engine replaces one that failed.
+    """
     skeleton = info.skeleton
     return types.SkeletonInfo(
         header=header,
@@ -128,7 +139,7 @@ def skeleton_info(
         calibrated=info.calibrated,
         fallback=fallback,
         image_rectified=image_rectified,
-        ids=IDS_DETECTOR,
+        ids=IDS_ASSIGNED if assigned_ids else IDS_DETECTOR,
         joint_names=list(skeleton.joint_names),
         oks_sigmas=skeleton.sigmas.astype(np.float32),
         mirror_pairs=np.array(skeleton.mirror_pairs, np.uint16).ravel(),

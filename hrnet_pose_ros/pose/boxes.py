@@ -274,3 +274,14 @@ def boxes_from_detector_size(
     bars = (detector - image * scale) / 2
     with np.errstate(invalid="ignore", over="ignore"):
         return np.concatenate([(array[:, :2] - bars) / scale, array[:, 2:] / scale], axis=1)
+
+
+def iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """Return the IoU ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]`` (xywh); 0 for empty boxes."""
+    low = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
+    ends_a, ends_b = boxes_a[:, :2] + boxes_a[:, 2:], boxes_b[:, :2] + boxes_b[:, 2:]
+    high = np.minimum(ends_a[:, None], ends_b[None])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    areas_a, areas_b = np.prod(boxes_a[:, 2:], axis=1), np.prod(boxes_b[:, 2:], axis=1)
+    union = areas_a[:, None] + areas_b[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

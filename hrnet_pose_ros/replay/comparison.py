@@ -18,10 +18,13 @@ from functools import cached_property
 
 import numpy as np
 
-from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
+from hrnet_pose_ros.pose.boxes import iou
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD
 from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame
+
+# Minimum overlap (IoU) of the boxes of the same person in the two runs.
+MIN_IOU = 0.3
 
 
 @dataclass(frozen=True)

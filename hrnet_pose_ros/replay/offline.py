@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the node's processing on a bag without ROS and without a real clock: bag in, skeletons out.
 
-Pairing, conversion, engine and messages are the node's own code. The differences are:
+Pairing, conversion, engine, ids and messages are the node's own code. The differences are:
 
 * The log times of the bag are the clock, and stamps are not compared with it: nothing is dropped
   because of its age or because of a clock offset.
@@ -27,7 +27,8 @@ from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
 from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.pairing import Pair
-from hrnet_pose_ros.pipeline.settings import Settings
+from hrnet_pose_ros.pipeline.person_ids import PersonIds
+from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_array, skeleton_info
 from hrnet_pose_ros.pipeline.stamps import seconds_text, time_fields
 from hrnet_pose_ros.progress import progress
@@ -151,6 +152,7 @@ class _Run:
         self._types = message_types()
         self._drops = Drops()
         self._clock = LogClock()
+        self._ids = PersonIds()
         self._gate = FrameGate(
             settings,
             self._clock,
@@ -228,6 +230,7 @@ class _Run:
                 f"{error}"
             ) from None
         poses = self._engine.estimate(rgb, persons.boxes)
+        persons = self._ids.complete(persons, poses, pair, self._settings)
         array = skeleton_array(
             self._types,
             image=pair.image.message,
@@ -246,8 +249,13 @@ class _Run:
         self._first = first
         stamp = self._types.Time(**time_fields(first))
         header = self._types.Header(stamp=stamp, frame_id="")
-        rectified = self._settings.image_rectified
-        info = skeleton_info(self._types, header, self._engine.info, image_rectified=rectified)
+        info = skeleton_info(
+            self._types,
+            header,
+            self._engine.info,
+            image_rectified=self._settings.image_rectified,
+            assigned_ids=self._settings.assign_ids != IDS_NEVER,
+        )
         self._write(INFO, info)
 
     def _write(self, topic: tuple[str, str], message: Any) -> None:

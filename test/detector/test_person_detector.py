@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from street import clip_frames
 
-from hrnet_pose_ros.detector.box_ids import iou
 from hrnet_pose_ros.detector.person_detector import (
     INSTALL,
     CandidateBoxes,
@@ -15,6 +14,7 @@ from hrnet_pose_ros.detector.person_detector import (
     suppress_duplicates,
 )
 from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.pose.boxes import iou
 
 # Persons of whole frames of the street clip, boxed by eye: x, y, width, height.
 PERSONS = {

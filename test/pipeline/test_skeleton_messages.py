@@ -122,7 +122,9 @@ def test_info_says_the_crop_rule_where_the_message_does() -> None:
 
 def test_info() -> None:
     info = EngineInfo("m", "openvino", "a CPU", "float32", "dark", "ab" * 32, 192, 256)
-    message = skeleton_info(rclpy_types(), header(STAMP), info, image_rectified=True)
+    message = skeleton_info(
+        rclpy_types(), header(STAMP), info, image_rectified=True, assigned_ids=True
+    )
     assert (message.model, message.decoding, message.input_height) == ("m", "dark", 256)
     assert message.image_rectified and not message.fallback
     assert message.oks_sigmas[16] == np.float32(0.089)

@@ -20,6 +20,7 @@ from hrnet_pose_ros.pose.boxes import (
     crop_middle,
     crop_to_image,
     image_to_crop,
+    iou,
     rotated_box_bounds,
     usable_boxes,
 )
@@ -268,3 +269,10 @@ def test_bounds_of_a_box_that_is_not_finite_are_not_usable() -> None:
 def test_boxes_in_the_detectors_pixels(detector, image, letterbox, box, expected) -> None:
     mapped = boxes_from_detector_size(np.array([box], np.float32), detector, image, letterbox)
     np.testing.assert_allclose(mapped, [expected], atol=1e-9)
+
+
+def test_iou_of_boxes() -> None:
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [20, 20, 0, 0]], float)
+    third = 50 / 150
+    expected = [[1, third, 0], [third, 1, 0], [0, 0, 0]]
+    np.testing.assert_allclose(iou(boxes, boxes), expected)

@@ -13,9 +13,9 @@ from golden_run import STEP, changed, frame_at, selected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.detector.box_ids import MIN_IOU, iou
+from hrnet_pose_ros.pose.boxes import iou
 from hrnet_pose_ros.replay.answers import Answers, SkeletonFrame, skeleton_topic
-from hrnet_pose_ros.replay.comparison import compare, match_persons
+from hrnet_pose_ros.replay.comparison import MIN_IOU, compare, match_persons
 
 A, B, FAR = [0.0, 0, 40, 80], [10.0, 0, 40, 80], [500.0, 0, 40, 80]
 

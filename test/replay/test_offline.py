@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,28 @@ def test_two_cameras_need_a_choice(
         capsys.readouterr().err
     )
     assert main([*arguments, "--image", "/rear/compressed"]) == 0
+
+
+def test_ids_that_the_detector_does_not_give_are_assigned(rows: list[Row], tmp_path: Path) -> None:
+    """The first detection of every image, another person each time, has an id from the detector."""
+
+    def forget(message: Any) -> None:
+        for detection in message.detections[1:]:
+            detection.id = ""
+
+    partly = [changed(row, forget) if row[0] == DETECTIONS else row for row in rows]
+    (tmp_path / "assigned").mkdir()
+    _, found = run(partly, tmp_path / "assigned")
+    ids = [[one.id for one in answer.skeletons] for answer in found]
+    with BagReader(tmp_path / "assigned" / "in") as reader:
+        given = [m.message.detections[0].id for m in reader.messages([DETECTIONS])]
+    assert [here[0] for here in ids] == given
+    assert all(re.fullmatch(r"hrnet_[0-9]+", one) for here in ids for one in here[1:])
+    assert all(len(set(here)) == len(here) for here in ids)
+    # Six persons, and a second box on one of them in the third image.
+    assert len({one for here in ids for one in here[1:]}) == 7
+    (tmp_path / "never").mkdir()
+    _, found = run(partly, tmp_path / "never", assign_ids="never")
+    assert [[one.id for one in answer.skeletons[1:]] for answer in found] == [
+        [""] * len(here[1:]) for here in ids
+    ]

@@ -15,6 +15,7 @@ from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.images import ImageError, size_of
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
+from hrnet_pose_ros.pipeline.person_ids import PersonIds
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import Times, skeleton_array
 from hrnet_pose_ros.pipeline.stamps import seconds_text
@@ -60,6 +61,7 @@ class FrameProcessor:
         self._health = health
         self._warnings = warnings
         self._types = rclpy_types()
+        self._ids = PersonIds()
 
     def process(self, frame: PairedFrame) -> None:
         """Publish the skeletons of one pair, or count why there are none. Does not raise."""
@@ -97,6 +99,7 @@ class FrameProcessor:
         age = gate.age(image.stamp)
         if reason := gate.stale_reason(pair, age):
             return reason
+        persons = self._ids.complete(persons, poses, pair, settings)
         times = Times(
             arrival=frame.arrival,
             pairing=frame.paired - image.arrived,

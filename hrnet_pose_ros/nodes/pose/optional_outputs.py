@@ -51,8 +51,7 @@ class OptionalOutputs:
         """Publish the outputs with subscribers; ``make_array`` makes a SkeletonArray of poses."""
         publishers, header = self._publishers, image.message.header
         if settings.smoothing and publishers.skeletons_smoothed.get_subscription_count():
-            ids = _labels(persons)
-            smoothed = self._smoother.step(image.stamp, ids, poses, persons.boxes)
+            smoothed = self._smoother.step(image.stamp, persons.ids, poses, persons.boxes)
             publishers.skeletons_smoothed.publish(make_array(smoothed))
         if publishers.overlay.get_subscription_count():
             publishers.overlay.publish(_overlay(header, rgb, persons, poses, settings))
@@ -82,7 +81,7 @@ class OptionalOutputs:
             header,
             poses,
             persons.boxes,
-            _labels(persons),
+            persons.ids,
             camera,
             person_height=settings.person_height_m,
             min_score=settings.draw_min_score,
@@ -93,7 +92,7 @@ def _overlay(
     header: Any, rgb: np.ndarray, persons: Persons, poses: Poses, settings: Settings
 ) -> Image:
     drawn = rgb.copy()
-    draw_poses(drawn, poses, persons.boxes, _labels(persons), settings.draw_min_score)
+    draw_poses(drawn, poses, persons.boxes, persons.ids, settings.draw_min_score)
     width, height = size_of(drawn)
     return Image(
         header=header,
@@ -103,7 +102,3 @@ def _overlay(
         step=3 * width,
         data=array("B", drawn.tobytes()),
     )
-
-
-def _labels(persons: Persons) -> list[str]:
-    return ["" if detection is None else detection.id for detection in persons.detections]
