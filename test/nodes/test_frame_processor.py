@@ -40,7 +40,7 @@ def test_a_result_that_became_too_old_is_not_published(bench: Bench) -> None:
 
 def test_a_result_of_another_time_is_not_published(bench: Bench) -> None:
     def jump() -> None:
-        for age in (0.0, 2.0):
+        for age in (0.0, 2.0, 1.9, 1.8):
             bench.gate.image(bench.frame(age).pair.image.message)
 
     bench.engines[0].fault = jump
