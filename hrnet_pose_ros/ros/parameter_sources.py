@@ -11,10 +11,12 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from rclpy.node import Node
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 PARAMETERS_KEY = "ros__parameters"
 _FILE_OPTION = "--params-file"
