@@ -141,3 +141,18 @@ def test_simulated_time(inject: Callable[..., Injector]) -> None:
     injector.wait_until_received()
     pair(begin + 1)
     injector.reckon()
+
+
+def test_a_short_bag_in_a_loop_with_its_clock(inject: Callable[..., Injector]) -> None:
+    injector = inject("-p", "use_sim_time:=true")
+    clock = SimulatedClock(injector.robot)
+    begin = 1_700_000_000 * S
+    for _ in range(2):
+        for number in range(3):
+            stamp = begin + number * S // 10
+            clock.set(stamp)
+            injector.robot.heard["skeletons"].clear()
+            injector.image(stamp)
+            injector.detections(stamp)
+            assert injector.answer_to(stamp).times.age == 0
+    injector.reckon()
