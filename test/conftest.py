@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import importlib.util
+import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,13 +40,79 @@ NEED_TORCH = (
     "cli",
     "skeletons",
 )
-collect_ignore: list[str] = []
-if importlib.util.find_spec("torch") is None and not os.environ.get("HRNET_POSE_ALL_TESTS"):
-    collect_ignore += NEED_TORCH
+# Libraries for which there is no rosdep key. A module must not skip itself when it is imported:
+# launch_testing's plugin imports every module, and a skip there ends the whole collection.
+OPTIONAL = ("torch", "onnx", "onnxruntime", "nncf", "cuda", "matplotlib", "tensorrt_rtx")
+
+
+def _imported(path: Path, seen: set[Path]) -> set[str]:
+    """The libraries that a module needs to be imported; those of helper modules as well."""
+    if path in seen:
+        return set()
+    seen.add(path)
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        for name in names:
+            inside = Path(*name.split(".")).with_suffix(".py")
+            own = [
+                place for place in (ROOT / "test" / "support", ROOT) if (place / inside).exists()
+            ]
+            found |= _imported(own[0] / inside, seen) if own else {name.partition(".")[0]}
+    return found
+
+
+def _left_out() -> list[str]:
+    """The files and folders that cannot be run without the libraries that are missing here."""
+    missing = {name for name in OPTIONAL if importlib.util.find_spec(name) is None}
+    if not missing or os.environ.get("HRNET_POSE_ALL_TESTS"):
+        return []
+    names = list(NEED_TORCH) if "torch" in missing else []
+    here = ROOT / "test"
+    for path in sorted(here.rglob("test_*.py")):
+        if _imported(path, set()) & missing:
+            names.append(str(path.relative_to(here)))
+    return names
+
+
+collect_ignore: list[str] = _left_out()
 
 
 def pytest_report_header() -> str:
-    return f"without torch, not collected: {', '.join(collect_ignore)}" if collect_ignore else ""
+    if not collect_ignore:
+        return ""
+    return f"not collected, because libraries are missing: {', '.join(collect_ignore)}"
+
+
+def _let_our_log_through() -> None:
+    """Make the package's loggers propagate, which `caplog` needs, whatever plugins are loaded.
+
+    ``launch.logging`` replaces the class of all new loggers by one that does not propagate, and a
+    full ROS 2 installation loads it with launch_testing's plugin.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("launch.logging")  # now, so that it is not later
+    logging.root.setLevel(logging.WARNING)  # as it is without launch, which takes INFO
+    former: Any = logging.getLoggerClass()
+
+    class PropagatingLogger(former):
+        def __init__(self, name: str, *arguments: Any) -> None:
+            super().__init__(name, *arguments)
+            if name.partition(".")[0] in ("hrnet_pose_ros", "bench", "demo"):
+                self.propagate = True
+
+    logging.setLoggerClass(PropagatingLogger)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("hrnet_pose_ros") and isinstance(logger, logging.Logger):
+            logger.propagate = True
+
+
+_let_our_log_through()
 
 
 @pytest.fixture(scope="session")

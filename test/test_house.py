@@ -36,7 +36,12 @@ LIBRARIES = {
 }
 
 # rosdep keys of Python packages that are imported under another name.
-ROSDEP_KEYS = {"numpy": "python3-numpy", "cv2": "python3-opencv", "tqdm": "python3-tqdm"}
+ROSDEP_KEYS = {
+    "numpy": "python3-numpy",
+    "cv2": "python3-opencv",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
 
 SOURCE_SUFFIXES = {
     ".py",

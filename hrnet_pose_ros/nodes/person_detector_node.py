@@ -13,7 +13,6 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from vision_msgs.msg import (
     BoundingBox2D,
     Detection2D,
@@ -33,6 +32,7 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import image_input
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
+from hrnet_pose_ros.ros.topics import create_publisher, create_subscription
 
 CLASS_ID = "person"
 STOP_TIMEOUT = 10.0
@@ -84,20 +84,19 @@ class PersonDetectorNode(Node):
         self._tracker = ImageTracker()
         self._stopping = threading.Event()
         self._images = image_input(self, TRANSPORTS[settings.image_transport])
-        overridable = QoSOverridingOptions.with_default_policies()
-        self._detections = self.create_publisher(
+        self._detections = create_publisher(
+            self,
             Detection2DArray,
             "detections",
             QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE),
-            qos_overriding_options=overridable,
         )
         self._thread: EngineThread[Any] = EngineThread(self._process)
-        self.create_subscription(
+        create_subscription(
+            self,
             self._images.message_class,
             self._images.topic,
             self._thread.put,
             qos_profile_sensor_data,
-            qos_overriding_options=overridable,
         )
         self.get_logger().info(f"detecting persons on {self._images.topic}")
 

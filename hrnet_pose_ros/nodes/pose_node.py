@@ -18,11 +18,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -43,6 +41,7 @@ from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
 from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
+from hrnet_pose_ros.ros.diagnostic_status import StatusLog
 from hrnet_pose_ros.ros.engine_thread import EngineThread
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
 from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
@@ -50,10 +49,13 @@ from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.node_clock import NodeClock
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
 from hrnet_pose_ros.ros.qos import incompatible_peers
+from hrnet_pose_ros.ros.topics import create_subscription
 
 NODE_NAME = "hrnet_pose"
 DIAGNOSTICS_PERIOD = 1.0
 STOP_TIMEOUT = 10.0
+# The parameters that decide which detections are persons.
+CHOICE_OF_PERSONS = ("class_ids", "min_detection_score", "detector_size", "detector_letterbox")
 
 # One second of detections at 30 Hz. With a depth of 10, detections were lost when the process did
 # not get the CPU for 0.3 s.
@@ -83,6 +85,7 @@ class PoseNode(RobustLifecycleMixin, Node):
         self._stopping = threading.Event()
         self._node_clock = NodeClock(self.get_clock())
         self._health = Health()
+        self._status_log = StatusLog(self.get_logger())
         self._warnings = ThrottledWarnings(self.get_logger())
         self._outputs = create_publishers(self)
         self._optional_outputs = OptionalOutputs(self._outputs, self._warnings)
@@ -92,7 +95,7 @@ class PoseNode(RobustLifecycleMixin, Node):
             self._node_clock,
             images.transport,
             self._health.drops.add,
-            refused=refusal_warnings(self._warnings, images.topic),
+            refused=refusal_warnings(self._warnings, images.topic, self._health.refused),
         )
         self._build = BuildProgress(self._health, self._stopping)
         self._engine = EngineSupervisor(
@@ -128,15 +131,14 @@ class PoseNode(RobustLifecycleMixin, Node):
         def subscription(
             kind: Any, topic: str, name: str, callback: Callable[[Any], None], qos: QoSProfile
         ) -> Any:
-            return self.create_subscription(
+            return create_subscription(
+                self,
                 kind,
                 topic,
                 self._guarded(callback),
                 qos,
-                event_callbacks=SubscriptionEventCallbacks(
-                    message_lost=lambda info: self._health.lost(name, info.total_count_change)
-                ),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                lost=lambda count: self._health.lost(name, count),
+                take_all=kind is Detection2DArray,
             )
 
         sensor, intake = qos_profile_sensor_data, self._intake
@@ -195,6 +197,8 @@ class PoseNode(RobustLifecycleMixin, Node):
 
     def _apply(self, before: Settings, after: Settings) -> None:
         self._intake.apply(after)
+        if any(getattr(before, name) != getattr(after, name) for name in CHOICE_OF_PERSONS):
+            self._health.judge_persons_anew()
         told = ("image_rectified", "assign_ids")  # in SkeletonInfo
         if any(getattr(after, name) != getattr(before, name) for name in told):
             self._engine_thread.call(self._engine.announce)
@@ -283,6 +287,7 @@ class PoseNode(RobustLifecycleMixin, Node):
 
     def _publish_diagnostics(self) -> None:
         self._last_statuses = self._statuses()
+        self._status_log.report(self._last_statuses)
         header = Header(stamp=self._node_clock.stamp())
         self._outputs.diagnostics.publish(
             DiagnosticArray(header=header, status=self._last_statuses)

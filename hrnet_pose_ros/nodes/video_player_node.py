@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from array import array
@@ -12,15 +13,16 @@ from pathlib import Path
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hrnet_pose_ros.pipeline.parameter import Change, ParameterError, ParameterSet, parameter
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
+from hrnet_pose_ros.ros.topics import create_publisher
 from hrnet_pose_ros.video import VideoError, VideoReader
 
 STOP_TIMEOUT = 10.0
+_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class PlayerSettings(ParameterSet):
     frame_id: str = parameter(
         "camera_optical_frame", "The frame_id in the image headers.", Change.START
     )
+    field_of_view_deg: float = parameter(
+        60.0,
+        "The horizontal field of view of the camera that recorded the video, in degrees; "
+        "`camera_info` follows from it, without distortion.",
+        Change.START,
+        minimum=1.0,
+        maximum=170.0,
+    )
 
     def __post_init__(self) -> None:
         if not self.video:
@@ -41,6 +51,7 @@ class PlayerSettings(ParameterSet):
 class VideoPlayerNode(Node):
     """Publishes the frames on `image` at the video's rate, stamped with the time of publication.
 
+    Each has a CameraInfo on `camera_info`, of a camera with the given field of view.
     After the last frame of a video that is played once, the node keeps running without publishing.
     `PlayerSettings` describes the parameters.
     """
@@ -51,12 +62,9 @@ class VideoPlayerNode(Node):
         self._loop, self._frame_id = settings.loop, settings.frame_id
         self._path = Path(settings.video).expanduser()
         reader = VideoReader(self._path)
-        self._images = self.create_publisher(
-            Image,
-            "image",
-            QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        self._field_of_view = math.radians(settings.field_of_view_deg)
+        self._images = create_publisher(self, Image, "image", _QOS)
+        self._camera_info = create_publisher(self, CameraInfo, "camera_info", _QOS)
         self.get_logger().info(
             f"playing {self._path} on {self._images.topic_name}, {reader.rate:g} images per second"
         )
@@ -85,7 +93,11 @@ class VideoPlayerNode(Node):
             origin = max(origin, now - seconds)  # a late frame delays the rest: no bursts
             if self._stopping.wait(origin + seconds - now):
                 return False
-            self._images.publish(self._message(frame))
+            message = self._message(frame)
+            self._camera_info.publish(
+                camera_info(message.header, message.width, message.height, self._field_of_view)
+            )
+            self._images.publish(message)
             played = True
         if not played:
             raise VideoError(f"{self._path} contains no frames")
@@ -107,6 +119,25 @@ class VideoPlayerNode(Node):
         self._stopping.set()
         self._thread.join(STOP_TIMEOUT)
         return not self._thread.is_alive()
+
+
+def camera_info(header: Header, width: int, height: int, field_of_view: float) -> CameraInfo:
+    """Make the CameraInfo of an ideal camera: square pixels, no distortion, axis in the middle.
+
+    ``field_of_view`` is horizontal, in radians; pixel centres are at integers.
+    """
+    focal = width / 2 / math.tan(field_of_view / 2)
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    return CameraInfo(
+        header=header,
+        width=width,
+        height=height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
 
 
 def make_node() -> VideoPlayerNode:

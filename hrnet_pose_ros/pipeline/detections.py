@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Persons:
         Number of accepted persons that were left out: degenerate box, or over ``max_persons``.
     drops
         Number of detections that were left out, by reason.
+    other_classes
+        The classes of the detections that were left out because of their class.
     """
 
     detections: list[Any]
@@ -47,6 +49,7 @@ class Persons:
     boxes: np.ndarray
     omitted: int
     drops: dict[Reason, int]
+    other_classes: set[str] = field(default_factory=set)
 
 
 def whole_image(image_size: tuple[int, int]) -> Persons:
@@ -78,12 +81,14 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
     """
     wanted = {class_id.lower() for class_id in settings.class_ids}
     drops = dict.fromkeys(Reason, 0)
+    other_classes: set[str] = set()
     indices: list[int] = []
     hypotheses: list[tuple[str, float]] = []
     for index, detection in enumerate(message.detections):
         best = _best_accepted(detection.results, wanted)
         if best is None:
             drops[Reason.CLASS_NOT_WANTED] += 1
+            other_classes.update(result.hypothesis.class_id for result in detection.results)
         elif not best[1] >= settings.min_detection_score:  # NaN counts as too low
             drops[Reason.SCORE_TOO_LOW] += 1
         else:
@@ -115,6 +120,7 @@ def persons_of(message: Any, image_size: tuple[int, int], settings: Settings) ->
         boxes=boxes[chosen],
         omitted=len(boxes) - len(places),
         drops={reason: count for reason, count in drops.items() if count},
+        other_classes=other_classes,
     )
 
 

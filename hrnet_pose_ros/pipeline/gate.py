@@ -20,6 +20,12 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 # A stamp that differs from the clock by more than this comes from another clock.
 CLOCK_LIMIT_NS = 10_000_000_000
+# A clock that goes back by more than this has jumped: a bag has started again, or the time was set.
+CLOCK_JUMP_NS = 10_000_000
+# For so many seconds after a jump, messages from before it still arrive.
+AFTER_JUMP = 2.0
+# Stamps below this (1 March 1973) do not count from 1970: from the start of a camera or computer.
+EARLIEST_NS = 100_000_000 * 1_000_000_000
 # Period at which `FrameGate.expire` is called, seconds.
 EXPIRY_PERIOD = 0.05
 
@@ -81,8 +87,8 @@ class FrameGate:
         drop
             Called as ``drop(subject, reason)`` for each message that is not used.
         refused
-            Also called for faulty messages, with an explanation: images that cannot be read, and
-            stamps from another clock.
+            Also called, with an explanation, for images that cannot be read or are too old, and
+            for stamps from another clock.
         check_times
             Whether stamps are compared with the clock (``clock_differs``, ``too_old``).
         """
@@ -92,6 +98,8 @@ class FrameGate:
         self._drop = drop
         self._refused = refused
         self._check_times = check_times
+        self._last_now: int | None = None
+        self._jump_from, self._jump_time = 0, -AFTER_JUMP  # on the clock; on the steady clock
         self._pairing = Pairing(tolerance=0, max_wait=1.0, pass_unpaired_images=False, drop=drop)
         self.apply(settings)
 
@@ -132,12 +140,16 @@ class FrameGate:
             self._drop(subject, Reason.ENGINE_NOT_READY)
             return []
         if self._check_times:
-            ahead = stamp - self._clock.now()
+            now = self._clock.now()
+            self._watch_clock(now)
+            ahead = stamp - now
             if ahead > self._clock_tolerance or ahead < -CLOCK_LIMIT_NS:
-                side = "ahead of" if ahead > 0 else "behind"
-                distance = f"{abs(ahead) / 1e9:.3f} s {side} this node's clock"
-                text = f"the stamp of {subject.value} is {distance}"
-                self._refuse(subject, Reason.CLOCK_DIFFERS, text)
+                after_jump = arrived - self._jump_time < AFTER_JUMP
+                if ahead > 0 and after_jump and stamp <= self._jump_from + self._clock_tolerance:
+                    self._drop(subject, Reason.TIME_JUMP)
+                else:
+                    text = _clock_text(subject, stamp, now)
+                    self._refuse(subject, Reason.CLOCK_DIFFERS, text)
                 return []
         pairing = self._pairing
         add = pairing.add_image if subject is Subject.IMAGE else pairing.add_detections
@@ -145,6 +157,8 @@ class FrameGate:
 
     def expire(self) -> list[PairedFrame]:
         """Release messages that have waited too long; call it every `EXPIRY_PERIOD` seconds."""
+        if self._check_times:
+            self._watch_clock(self._clock.now())
         return self._frames(self._pairing.expire(self._clock.steady()))
 
     def age(self, stamp: int) -> float:
@@ -166,14 +180,45 @@ class FrameGate:
         paired = self._clock.steady()
         for pair in pairs:
             age = self.age(pair.image.stamp)
-            if self._check_times and age > self._max_age:
-                self._drop(Subject.IMAGE, Reason.TOO_OLD)
-                continue
             arrival = max(age - (paired - pair.image.arrived), 0.0)
+            if self._check_times and age > self._max_age:
+                text = (
+                    f"an image is {age:.3f} s old when it is paired, {arrival:.3f} s of which "
+                    f"passed before it arrived; max_age_ms is {self._max_age * 1e3:g}"
+                )
+                self._refuse(Subject.IMAGE, Reason.TOO_OLD, text)
+                continue
             frames.append(PairedFrame(pair, arrival, paired))
         return frames
+
+    def _watch_clock(self, now: int) -> None:
+        """Drop what waits if the clock has jumped back: the stamps will follow it."""
+        before, self._last_now = self._last_now, now
+        if before is not None and now < before - CLOCK_JUMP_NS:
+            self._jump_from, self._jump_time = before, self._clock.steady()
+            self._pairing.clear()
 
     def _refuse(self, subject: Subject, reason: Reason, text: str) -> None:
         self._drop(subject, reason)
         if self._refused is not None:
             self._refused(subject, reason, text)
+
+
+def _clock_text(subject: Subject, stamp: int, now: int) -> str:
+    """Return what is wrong with a stamp from another clock, and probably why."""
+    if now == 0:
+        return (
+            f"the stamp of {subject.value} cannot be compared with this node's clock, which is 0: "
+            "use_sim_time is set, but no /clock has arrived"
+        )
+    if stamp == 0:
+        return f"the stamp of {subject.value} is 0: their publisher does not set it"
+    ahead = stamp - now
+    side = "ahead of" if ahead > 0 else "behind"
+    text = f"the stamp of {subject.value} is {abs(ahead) / 1e9:.3f} s {side} this node's clock"
+    if stamp < 0:
+        return f"{text}, and before 1970"
+    if stamp < EARLIEST_NS <= now:
+        origin = "the start of the camera or its computer"
+        return f"{text}: it does not count from 1970, but probably from {origin}"
+    return text

@@ -8,15 +8,13 @@ invented), and a size that the data cannot contain (a few bytes could claim giga
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 JPEG = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 PNG = b"\x89PNG\r\n\x1a\n"
 
-# The end marker of a JPEG is searched in this many bytes from the end, because some cameras send
-# buffers of fixed size.
-MAX_PADDING = 4096
 # Markers before the scan; an image with an ICC profile and EXIF data has fewer than 300.
 MAX_MARKERS = 1000
 # libpng writes chunks of 8 KB: enough for 800 MB.
@@ -30,6 +28,20 @@ PNG_BYTES_PER_BYTE = 1032
 
 # Samples per pixel of the PNG colour types (PNG specification, 11.2.2).
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# How data of other formats starts, and their names.
+_OTHER_SIGNATURES = (
+    (b"BM", "a BMP image"),
+    (b"GIF8", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (b"\x00\x00\x00\x01", "a video stream (H.264 or H.265)"),
+    (b"\x00\x00\x01", "a video stream (H.264 or H.265)"),
+    (b"\x12\x00", "a video stream (AV1)"),
+)
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -57,12 +69,32 @@ def encoded_size(data: memoryview) -> tuple[int, int]:
         width, height, bits = _png_size(data)
         most = len(data) * PNG_BYTES_PER_BYTE * 8 // bits
     else:
-        raise ImageHeaderError("it starts with neither signature")
+        raise ImageHeaderError(_other_format(data))
     if width == 0 or height == 0:
         raise ImageHeaderError(f"its width x height is {width}x{height}")
     if width * height > most:
         raise ImageHeaderError(f"it claims {width}x{height} pixels, more than its data can contain")
     return width, height
+
+
+def _other_format(data: memoryview) -> str:
+    """Return what the data probably is, for the message."""
+    start, neither = bytes(data[:64]), "it starts with neither signature"
+    if not start:
+        return "it is empty"
+    for signature, name in _OTHER_SIGNATURES:
+        if start.startswith(signature):
+            return f"{neither}; it is probably {name}"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return f"{neither}; it is a WebP image"
+    if start[4:8] == b"ftyp":
+        return f"{neither}; it is an AVIF, HEIF or MP4 file"
+    if PNG in start:
+        return (
+            f"{neither}; a PNG begins after other bytes, as in compressedDepth: subscribe to the "
+            "colour image"
+        )
+    return neither
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int]:
@@ -72,7 +104,9 @@ def _jpeg_size(data: memoryview) -> tuple[int, int]:
         if marker in _START_OF_FRAME and end - start >= 5:
             size = _number(data[start + 3 : start + 5]), _number(data[start + 1 : start + 3])
         if marker == _START_OF_SCAN and size is not None:
-            if JPEG_END not in bytes(data[max(end, len(data) - MAX_PADDING) :]):
+            # Anywhere: some drivers (usb_cam) send their whole buffer, padded with zeros or with
+            # the rest of an older image. Within a scan, the encoder stuffs every 0xff.
+            if re.compile(JPEG_END).search(data, end) is None:
                 raise ImageHeaderError("it ends too early")
             return size
     raise ImageHeaderError("its header ends too early")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversion of image messages, from rclpy or from rosbags, to RGB frames.
 
-cv_bridge does the same but is not used in the hot path: it copies where a view suffices (reportedly
-16 ms for rgb8 to bgr8 at 720p; not measured here), and its compiled part does not work with NumPy
-2. Where it is installed, `test/pipeline/test_images.py` compares the two.
+cv_bridge does the same but is not used for the encodings that cameras usually have: it copies where
+a view suffices (reportedly 16 ms for rgb8 to bgr8 at 720p; not measured here), and its compiled
+part does not work with NumPy 2. Where it is installed, it converts rarer encodings, and
+`test/pipeline/test_images.py` compares the two.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.tensorrt.options import LARGEST_SIDE
+from hrnet_pose_ros.pipeline.cv_bridge_images import (
+    BRIDGED,
+    bridged_frame,
+    row_layout,
+    why_no_cv_bridge,
+)
 from hrnet_pose_ros.pipeline.image_headers import ImageHeaderError, encoded_size
 
 # encoding -> (bytes per pixel, OpenCV conversion to RGB; None: it is already RGB)
@@ -36,7 +43,9 @@ _PACKED: dict[str, tuple[int, int | None]] = {
     "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
 }
-_EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv21"}
+_EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv21", "nv12"}
+
+_DEPTH = {"16uc1", "16sc1", "32fc1", "32fc2", "64fc1"}
 
 ENCODINGS: tuple[str, ...] = (*_PACKED, "nv21")
 
@@ -60,13 +69,11 @@ def check_image(message: Any) -> None:
         raise ImageError(f"width x height is {width}x{height}")
     _check_sides(width, height)
     if encoding not in ENCODINGS:
-        raise ImageError(
-            f"encoding is {_quoted(message.encoding)}; known encodings are {', '.join(ENCODINGS)}"
-        )
+        _check_unknown_encoding(message.encoding)
     if encoding in _EVEN_WIDTH and width % 2:
         raise ImageError(f"width is {width}; {encoding} images have an even width")
-    if encoding == "nv21" and height % 2:
-        raise ImageError(f"height is {height}; nv21 images have an even height")
+    if encoding in ("nv21", "nv12") and height % 2:
+        raise ImageError(f"height is {height}; {encoding} images have an even height")
     pixel_bytes, rows = _row_layout(encoding, height)
     if step < width * pixel_bytes:
         raise ImageError(
@@ -99,6 +106,11 @@ def decode_image(message: Any) -> np.ndarray:
     """Return the frame as `rgb_frame` does, for a message that has passed `check_image`."""
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
+    if encoding in BRIDGED:
+        try:
+            return bridged_frame(message)
+        except ValueError as error:
+            raise ImageError(f"encoding is {_quoted(message.encoding)}; {error}") from None
     pixel_bytes, rows = _row_layout(encoding, height)
     data = np.frombuffer(message.data, np.uint8)
     if pixel_bytes == 1:
@@ -116,7 +128,22 @@ def decode_image(message: Any) -> np.ndarray:
 
 def _row_layout(encoding: str, height: int) -> tuple[int, int]:
     """Return bytes per pixel and the number of rows of data."""
+    if encoding in BRIDGED:
+        return row_layout(encoding, height)
     return (1, height * 3 // 2) if encoding == "nv21" else (_PACKED[encoding][0], height)
+
+
+def _check_unknown_encoding(encoding: str) -> None:
+    """Raise ImageError unless cv_bridge, where it is installed, may know the encoding."""
+    known = f"known encodings are {', '.join(ENCODINGS)}"
+    if encoding.lower() not in BRIDGED:
+        depth = encoding.lower() in _DEPTH
+        what = "a depth image; subscribe to the colour image: " if depth else ""
+        raise ImageError(f"encoding is {_quoted(encoding)}; {what}{known}")
+    if why := why_no_cv_bridge():
+        raise ImageError(
+            f"encoding is {_quoted(encoding)}, which only cv_bridge converts: {why}; {known}"
+        )
 
 
 def check_compressed(message: Any) -> None:

@@ -11,10 +11,12 @@ The rules
 * With a tolerance, a detection message takes the nearest image within the tolerance, but only once
   no nearer image can arrive: when an image newer than the detections has arrived, or ``max_wait``
   has passed. Each message is used once.
-* The stamps of a topic must increase. A stamp that repeats or goes back by less than a second is
-  late: the message is dropped and counted. A stamp that goes back by a second or more is a time
-  jump (a bag that restarts): all waiting messages are dropped and counted, and the message is the
-  first one after the jump.
+* The stamps of a topic must increase. A message whose stamp repeats or goes back is late: it is
+  dropped and counted.
+* Time jumps back when the caller says so (`Pairing.clear`), because its clock did, or when three
+  messages in a row are late and their stamps increase (a short bag that is repeated without its
+  clock, a camera that restarts): all waiting messages are dropped and counted, and the third
+  message is the first one after the jump. One stamp that is wrong, however far, changes nothing.
 * An image that found no detections in time is ``unmatched`` if the detector has answered a newer
   image, and ``no_detections_yet`` if it has not.
 """
@@ -28,7 +30,9 @@ from typing import Any
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 
-JUMP_NS = 1_000_000_000
+# So many late messages in a row, with increasing stamps, are a new time. A publisher with several
+# threads may send two messages in the wrong order; three newer ones after an older are none of it.
+JUMP_MESSAGES = 3
 # After the image stamps have jumped back, detections that are this far ahead of the newest image
 # are from before the jump: no detector can answer an image that the camera has not sent.
 STALE_AHEAD_NS = 500_000_000
@@ -57,6 +61,30 @@ class Pair:
     def detections_message(self) -> Any | None:
         """The detections message; None if there is none."""
         return None if self.detections is None else self.detections.message
+
+
+class _StampOrder:
+    """The order of the stamps of one topic."""
+
+    def __init__(self) -> None:
+        self.last: int | None = None  # of the newest message that was in order
+        self._last_late = 0
+        self._late_in_row = 0
+
+    def is_next(self, stamp: int) -> bool:
+        """Return whether a stamp is in order; then it is the last one."""
+        if self.last is not None and stamp <= self.last:
+            goes_on = self._late_in_row > 0 and stamp > self._last_late
+            self._late_in_row = self._late_in_row + 1 if goes_on else 1
+            self._last_late = stamp
+            return False
+        self.last = stamp
+        self._late_in_row = 0
+        return True
+
+    def has_jumped(self) -> bool:
+        """Return whether the last late messages are those of a new time."""
+        return self._late_in_row >= JUMP_MESSAGES
 
 
 class Pairing:
@@ -90,39 +118,35 @@ class Pairing:
         self._drop = drop
         self._images: deque[PendingMessage] = deque()
         self._detections: deque[PendingMessage] = deque()
-        self._last_image: int | None = None
-        self._last_detections: int | None = None
+        self._image_order, self._detections_order = _StampOrder(), _StampOrder()
         self._images_jumped = False
 
     def add_image(self, stamp: int, message: Any, now: float) -> list[Pair]:
         """Take an image and return the pairs that it completes, oldest first."""
-        if self._last_image is not None:
-            back = self._last_image - stamp
-            if back >= JUMP_NS:
-                self.clear()
-                self._images_jumped = True
-            elif back >= 0:
+        if not self._image_order.is_next(stamp):
+            if not self._image_order.has_jumped():
                 self._drop(Subject.IMAGE, Reason.LATE)
                 return []
-        self._last_image = stamp
+            self.clear()
+            self._images_jumped = True
+            self._image_order.is_next(stamp)
         self._images.append(PendingMessage(stamp, message, now))
         return self._pair_waiting(now)
 
     def add_detections(self, stamp: int, message: Any, now: float) -> list[Pair]:
         """Take a detection message and return the pairs that it completes, oldest first."""
-        if self._images_jumped and self._last_image is not None:
-            if stamp > self._last_image + STALE_AHEAD_NS:
+        newest_image = self._image_order.last
+        if self._images_jumped and newest_image is not None:
+            if stamp > newest_image + STALE_AHEAD_NS:
                 self._drop(Subject.DETECTIONS, Reason.TIME_JUMP)
                 return []
             self._images_jumped = False
-        if self._last_detections is not None:
-            back = self._last_detections - stamp
-            if back >= JUMP_NS:
-                self.clear()
-            elif back >= 0:
+        if not self._detections_order.is_next(stamp):
+            if not self._detections_order.has_jumped():
                 self._drop(Subject.DETECTIONS, Reason.LATE)
                 return []
-        self._last_detections = stamp
+            self.clear()
+            self._detections_order.is_next(stamp)
         self._detections.append(PendingMessage(stamp, message, now))
         return self._pair_waiting(now)
 
@@ -138,7 +162,7 @@ class Pairing:
             self._drop(Subject.DETECTIONS, reason)
         self._images.clear()
         self._detections.clear()
-        self._last_image = self._last_detections = None
+        self._image_order, self._detections_order = _StampOrder(), _StampOrder()
         self._images_jumped = False
         self.epoch += 1
 
@@ -156,7 +180,8 @@ class Pairing:
         )
         distance = None if nearest is None else abs(nearest.stamp - detections.stamp)
         if distance != 0:
-            newer_came = self._last_image is not None and self._last_image > detections.stamp
+            newest = self._image_order.last
+            newer_came = newest is not None and newest > detections.stamp
             if not newer_came and now - detections.arrived < self.max_wait:
                 return False
         if nearest is None or distance is None or distance > self.tolerance:
@@ -175,10 +200,7 @@ class Pairing:
             claimed = any(
                 abs(image.stamp - waiting.stamp) <= self.tolerance for waiting in self._detections
             )
-            served = (
-                self._last_detections is not None
-                and self._last_detections >= image.stamp + self.tolerance
-            )
+            served = self._served(image.stamp + self.tolerance)
             expired = now - image.arrived >= self.max_wait
             if len(self._images) <= MAX_WAITING and (claimed or not (served or expired)):
                 return
@@ -188,5 +210,10 @@ class Pairing:
         if self.pass_unpaired_images:
             pairs.append(Pair(image, None, self.epoch))
             return
-        served = self._last_detections is not None and self._last_detections >= image.stamp
+        served = self._served(image.stamp)
         self._drop(Subject.IMAGE, Reason.UNMATCHED if served else Reason.NO_DETECTIONS_YET)
+
+    def _served(self, stamp: int) -> bool:
+        """Return whether the detector has answered an image of this stamp or a newer one."""
+        newest = self._detections_order.last
+        return newest is not None and newest >= stamp

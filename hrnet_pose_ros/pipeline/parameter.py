@@ -34,7 +34,8 @@ class Parameter:
     """One parameter. The type of its default is its type: bool, int, float, str, or a list.
 
     Lists contain int or str. ``minimum`` and ``maximum`` bound a number, or each number of a list.
-    ``choices`` lists the allowed values of a string. ``length`` is a list's length (None: any).
+    ``choices`` lists the allowed values of a string. ``length`` is a list's length (None: any but
+    0, because an empty list has no type in ROS 2).
     """
 
     name: str
@@ -65,9 +66,17 @@ class Parameter:
     def checked(self, value: Any) -> Any:
         """Return the value, converted to the parameter's type, or raise ParameterError."""
         if isinstance(self.default, list):
+            kind = _TYPE_NAMES[type(self.default[0])]
+            if value is None:  # what rcl makes of [] in a parameter file
+                raise ParameterError(
+                    f"parameter {self.name} is empty or has no value; allowed: a list of {kind}, "
+                    "with at least one"
+                )
             if not isinstance(value, (list, tuple)) and not hasattr(value, "tolist"):
-                raise self._error(value, f"a list of {_TYPE_NAMES[type(self.default[0])]}")
+                raise self._error(value, f"a list of {kind}")
             values = list(value)
+            if self.length is None and not values:
+                raise self._error(value, f"a list of {kind}, with at least one")
             if self.length is not None and len(values) != self.length:
                 raise self._error(value, f"{self.length} values")
             return [self._checked_one(one, type(self.default[0])) for one in values]

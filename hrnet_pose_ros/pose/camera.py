@@ -7,18 +7,35 @@ of ``sensor_msgs/CameraInfo``; binning and region of interest follow ``image_geo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Allowed numbers of distortion coefficients for each model (CameraInfo; OpenCV).
+# Allowed numbers of distortion coefficients for each model (CameraInfo; OpenCV). Drivers pad with
+# zeros, or leave zeros out: such a calibration means the same.
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (4, 5),
     "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
+}
+# Names that drivers and calibration tools use for them, in lower case and with underscores.
+DISTORTION_NAMES = {
+    "": "plumb_bob",
+    "brown": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "pinhole": "plumb_bob",
+    "plumbbob": "plumb_bob",
+    "radtan": "plumb_bob",
+    "rational": "rational_polynomial",
+    "fisheye": "equidistant",
+    "kannala_brandt": "equidistant",
+    "kannala_brandt4": "equidistant",
+    "equi": "equidistant",
 }
 
 # A ray must project back to its pixel within this distance. Otherwise the pixel lies where the
@@ -92,7 +109,8 @@ class Camera:
         k, p, d
             The 9 numbers of K and the 12 of P (row-major), and the distortion coefficients.
         distortion_model
-            As in CameraInfo; not used if the image is rectified or ``d`` is empty or all zero.
+            As in CameraInfo, or one of `DISTORTION_NAMES`, in any case; not used if the image is
+            rectified or ``d`` is empty or all zero.
         size
             ``(width, height)`` of the full sensor to which the calibration refers.
         image_size
@@ -136,8 +154,7 @@ class Camera:
             fy=float(fy * scale_y),
             cx=float((cx - x_offset) * scale_x),
             cy=float((cy - y_offset) * scale_y),
-            distortion_model=distortion_model if distorted else "",
-            coefficients=tuple(float(value) for value in d) if distorted else (),
+            **(_distortion(distortion_model, d) if distorted else {}),
         )
 
     def rays(self, points: ArrayLike) -> np.ndarray:
@@ -241,3 +258,19 @@ def _seen(axis: str, full: int, roi: int, offset: int, binning: int) -> float:
     # The driver drops pixels that do not fill a whole binned pixel.
     binning = max(binning, 1)
     return max(seen // binning, 1) * binning
+
+
+def _distortion(name: str, d: Sequence[float]) -> dict[str, Any]:
+    """Return the model and its coefficients, with zeros added or removed to their usual number."""
+    plain = "_".join(re.findall("[a-z0-9]+", name.lower()))
+    model = DISTORTION_NAMES.get(plain, plain)
+    if model not in DISTORTION_MODELS:
+        return {"distortion_model": name, "coefficients": tuple(map(float, d))}  # refused by name
+    used = max((place for place, value in enumerate(d, 1) if value != 0), default=0)
+    counts = DISTORTION_MODELS[model]
+    if model == "plumb_bob" and used > counts[-1]:
+        # OpenCV, and so image_geometry, takes all coefficients, whatever the model is called.
+        model, counts = "rational_polynomial", DISTORTION_MODELS["rational_polynomial"]
+    count = next((count for count in counts if count >= max(used, min(len(d), counts[0]))), used)
+    coefficients = [*map(float, d[:count]), *[0.0] * (count - len(d))]
+    return {"distortion_model": model, "coefficients": tuple(coefficients)}

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -83,3 +84,32 @@ def diagnostic_status(
         hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+class StatusLog:
+    """Writes each change of a status's level to a node's log.
+
+    Parameters
+    ----------
+    logger
+        The logger of the node.
+    """
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+        self._levels: dict[str, DiagnosticLevel] = {}
+
+    def report(self, statuses: Iterable[DiagnosticStatus]) -> None:
+        """Log the statuses whose level has changed since the last report; at first all are OK."""
+        for status in statuses:
+            level = DiagnosticLevel(status.level[0])
+            if level is self._levels.get(status.name, DiagnosticLevel.OK):
+                continue
+            self._levels[status.name] = level
+            short = status.name.rsplit(": ", 1)[-1]
+            if level is DiagnosticLevel.OK:
+                self._logger.info(f"{short} is OK again: {status.message}")
+            elif level is DiagnosticLevel.WARN:
+                self._logger.warning(f"{short}: {status.message}")
+            else:
+                self._logger.error(f"{short}: {status.message}")

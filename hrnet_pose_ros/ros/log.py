@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any
 
+from rclpy.logging import LoggingSeverity
+
 WARNING_PERIOD = 5.0
 
 
@@ -35,10 +37,14 @@ def forward_package_log(logger: Any) -> None:
                 logger.error(text)
             elif record.levelno >= logging.WARNING:
                 logger.warning(text)
-            else:
+            elif record.levelno >= logging.INFO:
                 logger.info(text)
+            else:
+                logger.debug(text)
 
     package = logging.getLogger("hrnet_pose_ros")
-    package.setLevel(logging.INFO)
+    package.setLevel(
+        logging.DEBUG if logger.is_enabled_for(LoggingSeverity.DEBUG) else logging.INFO
+    )
     package.handlers = [Forward()]
     package.propagate = False

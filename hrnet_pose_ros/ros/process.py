@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a node as a process: start, spin, and a clean exit on SIGINT or SIGTERM at any time."""
+"""Runs a node as a process: start, spin, and a clean exit on a signal at any time."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Any
 
-TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def run(module: str) -> None:
@@ -18,7 +19,7 @@ def run(module: str) -> None:
     """
     # From here on the signals are blocked until sigtimedwait takes them, so that none interrupts an
     # import or a C++ call. Threads that start later inherit the mask.
-    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
+    signals = _block_termination_signals()
 
     import gc
     import importlib
@@ -29,27 +30,38 @@ def run(module: str) -> None:
     import rclpy
     from rclpy.exceptions import ParameterException
     from rclpy.executors import Executor, ExternalShutdownException
-    from rclpy.signals import SignalHandlerOptions
+    from rclpy.qos_overriding_options import InvalidQosOverridesError
 
     from hrnet_pose_ros.ros.executors import MessageExecutor, SlowExecutor
+    from hrnet_pose_ros.ros.parameter_sources import (
+        check_parameter_files,
+        ignored_parameters,
+        parameter_files,
+    )
+    from hrnet_pose_ros.ros.start import start_error, start_rclpy
 
     def finish(code: int) -> None:
         # Skips the interpreter's finalization: threads of the middleware or the engine that are
         # still in C++ code must not run while Python is being torn down.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
+                stream.flush()
         os._exit(code)
 
     make_node = importlib.import_module(module).make_node
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node: Any = None
+    expected = (ValueError, RuntimeError, OSError, ParameterException, InvalidQosOverridesError)
     try:
+        check_parameter_files(sys.argv)
+        start_rclpy()
         node = make_node()
-    except (ValueError, RuntimeError, ParameterException) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except expected as error:
+        print(f"error: {start_error(error)}", file=sys.stderr)
     if node is None:
         gc.collect()  # destroys a partly constructed node; its shared memory would remain
         finish(1)
+    for text in ignored_parameters(node, parameter_files(sys.argv)):
+        node.get_logger().warning(text)
     slow = getattr(node, "slow_callbacks", None)
     executors: list[Executor] = [MessageExecutor(node, slow)]
     if slow is not None:
@@ -72,7 +84,7 @@ def run(module: str) -> None:
     ]
     for thread in threads:
         thread.start()
-    while not failed.is_set() and signal.sigtimedwait(TERMINATION_SIGNALS, 0.2) is None:
+    while not failed.is_set() and not _signal_came(signals, 0.2):
         pass
     ending.set()
     stopped = node.stop()
@@ -86,3 +98,21 @@ def run(module: str) -> None:
         node.destroy_node()
         rclpy.try_shutdown()
     finish(1 if failed.is_set() else 0)
+
+
+def _block_termination_signals() -> set[signal.Signals]:
+    """Block the signals that end the node, and return them."""
+    signals = set(TERMINATION_SIGNALS)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # nohup: a blocked signal would be taken although it is ignored.
+        signals.remove(signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    return signals
+
+
+def _signal_came(signals: set[signal.Signals], seconds: float) -> bool:
+    """Wait for one of the signals, at most so many seconds, and return whether it came."""
+    # A process that is stopped and continued (SIGSTOP, SIGCONT) comes out of the system call
+    # without a signal. Python then returns a siginfo that nobody has filled: its number is 0.
+    info = signal.sigtimedwait(signals, seconds)
+    return info is not None and info.si_signo in signals

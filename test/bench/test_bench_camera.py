@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("rclpy")
-
 from bench.camera import CameraClip
 from hrnet_pose_ros.pipeline.stamps import nanoseconds
 

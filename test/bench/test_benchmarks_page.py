@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy")
-
 from bench.benchmarks_page import Results, write_report
 from bench.cpu import BASELINE, CpuResults, CpuRow
 from bench.machine import has_amx, machine_table

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime  # noqa: F401  conftest.py: without it, this file is left out
 import pytest
 
 from bench.contenders import Contender, OnnxRuntimeEngine
@@ -17,8 +18,6 @@ from bench.rows import Spread, scene
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.model_file import ModelFile
-
-pytest.importorskip("onnxruntime")
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MODEL = BenchModel(

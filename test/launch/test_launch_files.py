@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
+from hrnet_pose_ros.cli.launch_check import arguments_parser
 from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +67,10 @@ PARAM = Tag(words("name value type"), words("name value type"))
 PARAM_FILE = Tag(words("from"), words("from"))
 REMAP = Tag(words("from to"), words("from to"))
 
-SUBSTITUTIONS = {"var", "env", "find-pkg-share", "equals"}
+SUBSTITUTIONS = {
+    *("var", "env", "equals", "eval", "command"),
+    *("find-pkg-share", "find-pkg-prefix"),
+}
 PARAMETER_TYPES = {"bool", "int", "float", "str"}
 
 # Executables and parameters of other packages' nodes.
@@ -81,7 +86,7 @@ OWN_PARAMETERS = {
     "person_detector_node": {
         *("image_transport", "min_score", "threads", "tile_columns", "tile_rows", "use_sim_time"),
     },
-    "video_player_node": {"video", "loop", "frame_id"},
+    "video_player_node": {"video", "loop", "frame_id", "field_of_view_deg"},
 }
 NOT_REQUIRED = {"usb_cam"}  # the demo's camera: the file's comment and docs/vehicle.md name it
 
@@ -187,7 +192,72 @@ def test_substitutions_are_known_and_variables_declared(path: Path) -> None:
         found = set(re.findall(r"\$\(var ([^)]*)\)", value))
         assert found <= names, f"{found - names} not declared: {value}"
         used |= found
-    assert names == used, f"declared and not used: {names - used}"
+    # The output of a check is not used: it ends the launch if it fails.
+    assert names - {"checked"} == used, f"declared and not used: {names - used}"
+
+
+def inner_commands(path: Path) -> list[list[str]]:
+    """The words of each command in a substitution, with defaults, or 1, for the arguments."""
+    root = parsed(path)
+    values = {arg.attrib["name"]: arg.get("default", "1") for arg in root.findall("arg")}
+    values |= {let.attrib["name"]: "1" for let in root.findall("let")}
+    found = []
+    for let in root.findall("let"):
+        if match := re.fullmatch(r"\$\(command '(.*)' warn\)", let.attrib["value"]):
+            text = match[1].replace(f"$(find-pkg-prefix {PACKAGE})", get_package_prefix(PACKAGE))
+            # launch splits the line after it has substituted.
+            found.append(shlex.split(re.sub(r"\$\(var (\w+)\)", lambda m: values[m[1]], text)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "checks"),
+    [
+        ("hrnet_pose", ["parameters"]),
+        ("replay", ["replay"]),
+        ("record", ["record"]),
+        ("camera_demo", []),  # the file that it includes has its own
+    ],
+)
+def test_checks_exist_and_take_their_arguments(name: str, checks: list[str]) -> None:
+    commands = inner_commands(ROOT / "launch" / f"{name}.launch.xml")
+    assert [words[1] for words in commands] == checks
+    for program, *arguments in commands:
+        assert os.access(program, os.X_OK), "run dev/setup.sh"
+        arguments_parser().parse_args(arguments)
+
+
+def test_the_logger_and_the_view_of_every_namespace_and_frame() -> None:
+    """As launch evaluates the expressions: the text, with its variables replaced, is Python."""
+    root = parsed(ROOT / "launch" / "hrnet_pose.launch.xml")
+
+    def evaluated(expression: str, **values: str) -> Any:
+        [text] = re.findall(r"\$\(eval '([^']*)'\)", expression)
+        return eval(re.sub(r"\$\(var (\w+)\)", lambda match: values[match[1]], text), {}, {})
+
+    [logger] = [let.attrib["value"] for let in root.findall("let") if let.get("name") == "logger"]
+    for namespace, name in (("", "hrnet_pose"), ("/front", "front.hrnet_pose")):
+        assert evaluated(logger, namespace=namespace) == name
+    assert evaluated(logger, namespace="/robot/rear") == "robot.rear.hrnet_pose"
+    [optical] = [let.attrib["if"] for let in root.findall("let") if "if" in let.attrib]
+    for view, frame, expected in (
+        ("auto", "camera_optical_frame", True),
+        ("auto", "base_link", False),
+        ("optical", "camera", True),
+        ("base", "camera_optical_frame", False),
+    ):
+        assert evaluated(optical, rviz_view=view, fixed_frame=frame) is expected
+
+
+@of_every_file
+def test_the_log_level_reaches_every_node_of_ours_and_no_other(path: Path) -> None:
+    for node in parsed(path).findall("node"):
+        ours = node.attrib["pkg"] == PACKAGE
+        assert ours == ("$(var log_level)" in node.get("ros_args", "")), node.attrib
+        if ours and node.attrib["name"] != "hrnet_pose":
+            namespace = node.get("namespace", "")
+            logger = f"{namespace}/{node.attrib['name']}".strip("/").replace("/", ".")
+            assert node.attrib["ros_args"] == f"--log-level {logger}:=$(var log_level)"
 
 
 @of_every_file
@@ -287,8 +357,12 @@ def test_demo_parameters_are_accepted() -> None:
     Settings.of(values)
 
 
-def test_rviz_classes_and_topics_are_known() -> None:
-    config = yaml.safe_load((ROOT / "config" / "hrnet_pose.rviz").read_text())
+RVIZ_FILES = ("hrnet_pose.rviz", "hrnet_pose_base.rviz")
+
+
+@pytest.mark.parametrize("name", RVIZ_FILES)
+def test_rviz_classes_and_topics_are_known(name: str) -> None:
+    config = yaml.safe_load((ROOT / "config" / name).read_text())
     manager = config["Visualization Manager"]
     found = {
         "Panels": config["Panels"],
@@ -305,11 +379,55 @@ def test_rviz_classes_and_topics_are_known() -> None:
     assert topics == {
         "rviz_default_plugins/Image": "/overlay",
         "rviz_default_plugins/MarkerArray": "/markers",
-        "rviz_default_plugins/Camera": "/camera/image_raw",
     }
+    assert all(display["Enabled"] for display in manager["Displays"]), "would be an empty panel"
     launch = parsed(ROOT / "launch" / "hrnet_pose.launch.xml")
     rviz = next(node for node in launch.findall("node") if node.get("pkg") == "rviz2")
-    assert set(topics.values()) <= {remap.attrib["from"] for remap in rviz.findall("remap")}
+    assert set(topics.values()) == {remap.attrib["from"] for remap in rviz.findall("remap")}
+
+
+@pytest.mark.parametrize("name", RVIZ_FILES)
+def test_rviz_shows_the_overlay_large_beside_the_view(name: str) -> None:
+    """In the state of Qt's docks, each dock has its name (UTF-16) and the panels their areas."""
+    geometry = yaml.safe_load((ROOT / "config" / name).read_text())["Window Geometry"]
+    state = bytes.fromhex(geometry["QMainWindow State"])
+    for dock in ("Displays", "Views", "Time", "Overlay", "Tools"):
+        assert dock.encode("utf-16-be") in state
+    # Version 0, then so many areas, each with number, width and height (QMainWindowLayout).
+    assert state[:6] == b"\0\0\0\xff\0\0" and state[8] == 0xFD
+    areas, at = {}, 13
+    for _ in range(int.from_bytes(state[9:13], "big")):
+        number, width, height = (
+            int.from_bytes(state[place : place + 4], "big") for place in (at, at + 4, at + 8)
+        )
+        areas[number] = (width, height)
+        following = [state.find(bytes([0, 0, 0, n]), at + 12) for n in (1, 3)]
+        at = min([place for place in following if place > 0 and place > at], default=len(state))
+    left, right = areas[0], areas[1]
+    assert left[0] < 0.2 * geometry["Width"]
+    assert right[0] >= 0.4 * geometry["Width"]
+
+
+def test_the_two_rviz_files_differ_in_the_frame_only() -> None:
+    first, second = (yaml.safe_load((ROOT / "config" / name).read_text()) for name in RVIZ_FILES)
+    frames, grounds = [], []
+    for config in (first, second):
+        manager = config["Visualization Manager"]
+        frames.append(manager["Global Options"].pop("Fixed Frame"))
+        ground = manager["Displays"][0]
+        grounds.append((ground.pop("Plane"), ground.pop("Offset")))
+        view = manager["Views"]["Current"]
+        yaw, pitch, focus = view.pop("Yaw"), view.pop("Pitch"), view.pop("Focal Point")
+        # RViz looks from the focal point plus the distance in this direction.
+        eye = np.array([focus["X"], focus["Y"], focus["Z"]]) + view["Distance"] * np.array(
+            [np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), np.sin(pitch)]
+        )
+        forward, up = (2, (1, -1)) if config is first else (0, (2, 1))
+        assert eye[forward] < -1, "from behind"
+        assert eye[up[0]] * up[1] > 1, "and from above"
+    assert first == second
+    assert frames == ["camera_optical_frame", "base_link"]
+    assert [plane for plane, _ in grounds] == ["XZ", "XY"]
 
 
 def test_foxglove_layout_places_its_panels_once() -> None:

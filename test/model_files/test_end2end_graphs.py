@@ -6,14 +6,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import onnx
 import pytest
 
 from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
 from hrnet_pose_ros.model_files.find import model_path
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError, ModelMetadata
 from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile
-
-onnx = pytest.importorskip("onnx", reason="the package onnx writes the graphs of these tests")
 
 MODEL = ModelMetadata("m", "hrnet_w32", 192, 256, 2.0, True, "ab" * 32, "0.1.0")
 

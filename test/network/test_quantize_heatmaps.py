@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import nncf  # noqa: F401  conftest.py: without it, this file is left out
 import numpy as np
 import onnx
 import pytest
@@ -29,8 +30,6 @@ from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized
 from hrnet_pose_ros.network.key_point_change import split_persons
 from hrnet_pose_ros.network.onnx_files import ExportError, save_model
 from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
-
-pytest.importorskip("nncf")
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FLOAT32 = MODELS / "hrnet_w16_small.onnx"

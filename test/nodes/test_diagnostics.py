@@ -5,6 +5,7 @@ import json
 import math
 import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -12,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, NodeStatus, status_line
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
-from hrnet_pose_ros.ros.diagnostic_status import HOLD
+from hrnet_pose_ros.ros.diagnostic_status import HOLD, StatusLog
 
 FINE = NodeStatus(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -175,3 +176,142 @@ def test_a_build_shows_its_progress(clock: Clock) -> None:
     assert values(status)["build_progress"] == "0.42" and values(status)["build_seconds"] == "7"
     health.engine(EngineState.READY, "a model")
     assert "build_progress" not in values(report(health)["engine"])
+
+
+def minutes_of(
+    health: Health, clock: Clock, reason: Reason, detail: str = "", seconds: int = 6
+) -> dict[str, DiagnosticStatus]:
+    """Images and detections at 10 Hz, every image dropped for a reason; a report each second."""
+    statuses = report(health)
+    for number in range(10 * seconds):
+        clock.now += 0.1
+        health.received("images", clock.now)
+        health.received("detections", clock.now)
+        health.drops.add(Subject.IMAGE, reason)
+        if reason in (Reason.UNREADABLE, Reason.LATE, Reason.CLOCK_DIFFERS):
+            health.drops.add(Subject.DETECTIONS, Reason.UNMATCHED)
+        if detail:
+            health.refused(reason, detail)
+        if number % 10 == 9:
+            statuses = report(health)
+    return statuses
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("reason", [r for r in Reason if r.name[:5] not in ("CLASS", "SCORE")][:9])
+def test_no_answers_are_an_error_with_the_reason(clock: Clock, reason: Reason, before: int) -> None:
+    health = healthy(clock, before)
+    statuses = minutes_of(health, clock, reason, "it is so")
+    assert statuses["output"].level == ERROR
+    assert "no answers for 6 s: 60 of 60 images were dropped as " + reason.value in (
+        statuses["output"].message
+    )
+    assert "(it is so); " in statuses["output"].message
+    if reason is not Reason.UNMATCHED:
+        assert "compare the stamps" not in statuses["input"].message
+    clock.now += HOLD + 0.1
+    health.received("images", clock.now)
+    health.received("detections", clock.now)
+    health.published(1, Times(), empty_frame_id=False)
+    assert report(health)["output"].level == OK
+
+
+def test_images_that_wait_or_an_inactive_node_are_no_missing_answers(clock: Clock) -> None:
+    health = healthy(clock)
+    for _ in range(6):
+        clock.now += 1
+        health.received("images", clock.now)
+        assert report(health)["output"].level == OK
+    for _ in range(6):
+        clock.now += 1
+        health.received("images", clock.now)
+        health.drops.add(Subject.IMAGE, Reason.ENGINE_NOT_READY)
+        assert report(health, replace(FINE, active=False))["output"].level == OK
+
+
+def test_a_detector_that_stops_is_said(clock: Clock) -> None:
+    health = healthy(clock)
+    for _ in range(6):
+        clock.now += 1
+        health.received("images", clock.now)
+    assert report(health)["input"].message == "detections have stopped"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason.CLASS_NOT_WANTED, "their classes are 'human'; add that of a person to class_ids"),
+        (Reason.SCORE_TOO_LOW, "below min_detection_score"),
+        (Reason.DEGENERATE_BOX, "set detector_size"),
+    ],
+)
+def test_detections_that_are_never_persons_warn(clock: Clock, reason: Reason, words: str) -> None:
+    health = Health("vehicle7", clock)
+    health.engine(EngineState.READY, "a model")
+    for _ in range(12):
+        clock.now += 0.1
+        for topic in ("images", "detections"):
+            health.received(topic, clock.now)
+        health.drops.add(Subject.PERSON, reason)
+        health.left_out({"human"} if reason is Reason.CLASS_NOT_WANTED else ())
+        health.published(0, Times(), empty_frame_id=False)
+    status = report(health)["output"]
+    assert status.level == WARN and words in status.message
+    assert "none of 12 detections is used as a person" in status.message
+
+
+def test_cars_beside_persons_are_no_fault_until_the_choice_of_persons_changes(
+    clock: Clock,
+) -> None:
+    health = healthy(clock)
+    for _ in range(30):
+        clock.now += 1
+        for topic in ("images", "detections"):
+            health.received(topic, clock.now)
+        health.drops.add(Subject.PERSON, Reason.CLASS_NOT_WANTED, 5)
+        health.published(0, Times(), empty_frame_id=False)
+        assert report(health)["output"].level == OK
+    health.judge_persons_anew()
+    health.drops.add(Subject.PERSON, Reason.CLASS_NOT_WANTED, 50)
+    assert report(health)["output"].level == WARN
+
+
+def test_boxes_that_become_degenerate_warn(clock: Clock) -> None:
+    health = healthy(clock)
+    for _ in range(12):
+        clock.now += 1
+        for topic in ("images", "detections"):
+            health.received(topic, clock.now)
+        health.drops.add(Subject.PERSON, Reason.DEGENERATE_BOX, 2)
+        health.published(0, Times(), empty_frame_id=False)
+        status = report(health)["output"]
+    assert status.level == WARN and "their boxes are degenerate" in status.message
+
+
+def test_lost_images_are_not_blamed_on_the_stamps(clock: Clock) -> None:
+    health = healthy(clock)
+    report(health)
+    for _ in range(10):
+        for topic in ("images", "detections"):
+            health.received(topic, clock.now)
+    health.drops.add(Subject.DETECTIONS, Reason.UNMATCHED, 8)
+    health.lost("images", 8)
+    message = report(health)["input"].message
+    assert "80% of the detections find no image: the middleware has lost 8 images" in message
+
+
+def test_levels_that_change_are_logged() -> None:
+    lines: list[tuple[str, str]] = []
+
+    class Logger:
+        def __getattr__(self, level: str) -> Any:
+            return lambda text: lines.append((level, text))
+
+    log = StatusLog(Logger())
+    for level, message in ((OK, "a"), (WARN, "b"), (WARN, "c"), (ERROR, "d"), (OK, "e")):
+        log.report([DiagnosticStatus(name="/node: input", level=level, message=message)])
+    assert lines == [
+        ("warning", "input: b"),
+        ("error", "input: d"),
+        ("info", "input is OK again: e"),
+    ]

@@ -43,14 +43,31 @@ def test_stamps_that_repeat_or_go_back_a_little_are_late(injector: Injector) -> 
     injector.reckon()
 
 
-def test_stamps_that_go_back_far_begin_a_new_time(injector: Injector) -> None:
-    for back in (S, 3 * S):
+def test_one_stamp_that_goes_back_far_loses_nothing_else(injector: Injector) -> None:
+    for back in (S, 3 * S, 9 * S):
+        injector.good()
+        stamp = injector.image()  # waits for detections
+        injector.wait_until_received()
+        injector.image(stamp - back, reason=Reason.LATE)
+        injector.detections(stamp - back, reason=Reason.LATE)
+        injector.wait_until_received()
+        injector.detections(stamp)
+        injector.answer_to(stamp)
+    injector.reckon()
+
+
+def test_stamps_that_stay_back_begin_a_new_time(injector: Injector) -> None:
+    """By less than a second: a short bag that is played again, without its clock."""
+    for back in (S // 2, 3 * S):
         injector.good()
         stamp = injector.image(reason=Reason.TIME_JUMP)  # waits for detections
         injector.wait_until_received()
-        injector.image(stamp - back)
-        injector.detections(stamp - back)
-        injector.answer_to(stamp - back)
+        for number in range(2):
+            injector.image(stamp - back + number, reason=Reason.LATE)
+        injector.image(stamp - back + 2)
+        injector.wait_until_received()
+        injector.detections(stamp - back + 2)
+        injector.answer_to(stamp - back + 2)
     injector.good()
     injector.reckon()
 
@@ -123,4 +140,19 @@ def test_simulated_time(inject: Callable[..., Injector]) -> None:
     injector.image(begin + HOUR + 1, reason=Reason.TIME_JUMP)  # waits when the bag begins again
     injector.wait_until_received()
     pair(begin + 1)
+    injector.reckon()
+
+
+def test_a_short_bag_in_a_loop_with_its_clock(inject: Callable[..., Injector]) -> None:
+    injector = inject("-p", "use_sim_time:=true")
+    clock = SimulatedClock(injector.robot)
+    begin = 1_700_000_000 * S
+    for _ in range(2):
+        for number in range(3):
+            stamp = begin + number * S // 10
+            clock.set(stamp)
+            injector.robot.heard["skeletons"].clear()
+            injector.image(stamp)
+            injector.detections(stamp)
+            assert injector.answer_to(stamp).times.age == 0
     injector.reckon()

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_robot import RELIABLE, nanoseconds
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
+from hrnet_pose_ros.pipeline.camera_info import camera_of
 from hrnet_pose_ros.video import VideoWriter
 
 RATE = 20.0
@@ -31,14 +32,25 @@ def video(tmp_path: Path) -> Path:
 
 def test_loops_at_the_rate_of_the_video(robot: Any, start: Callable[..., Any], video: Path) -> None:
     robot.listen(Image, "image", RELIABLE)
+    robot.listen(CameraInfo, "camera_info", RELIABLE)
     before = robot.now()
-    node = start(executable="video_player_node", video=str(video), frame_id="bumper")
+    node = start(
+        executable="video_player_node", video=str(video), frame_id="bumper", field_of_view_deg=90.0
+    )
     images = list(robot.wait_for("image", 2 * FRAMES + 5))
     assert {(m.width, m.height, m.encoding, m.step) for m in images} == {(64, 48, "rgb8", 192)}
     assert {m.header.frame_id for m in images} == {"bumper"}
     assert all(len(m.data) == 64 * 48 * 3 for m in images)
     stamps = [nanoseconds(m) for m in images]
     assert before < stamps[0] and stamps[-1] < robot.now()
+    infos = {nanoseconds(info): info for info in robot.wait_for("camera_info", len(images))}
+    assert set(stamps[1:]) <= set(infos)
+    info = infos[stamps[-1]]
+    assert info.header == images[-1].header and (info.width, info.height) == (64, 48)
+    camera = camera_of(info, (64, 48), rectified=False)
+    # At 90 degrees, the edges of the image (half a pixel outside of the centres) are at 45.
+    np.testing.assert_allclose(camera.rays([(-0.5, 23.5), (63.5, 23.5)])[:, 0], [-1, 1])
+    assert camera == camera_of(info, (64, 48), rectified=True)
     gaps = np.diff(stamps) * 1e-9
     assert gaps.min() > 0
     # 1/RATE each; the machine may be late, never early on the whole

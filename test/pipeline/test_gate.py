@@ -160,11 +160,63 @@ def test_images_that_cannot_be_read(transport: ImageTransport, fields: Any, word
     assert words in text
 
 
-def test_a_time_jump_makes_older_frames_stale() -> None:
+def test_one_wrong_stamp_changes_nothing_and_a_new_time_makes_older_frames_stale() -> None:
     entrance = Entrance(max_age_ms=10_000.0)
     [frame] = entrance.pair(-10)
-    entrance.pair(-2_000)
+    for ms in (-2_000, -1_900):
+        assert entrance.image(ms) == []
+        assert entrance.gate.stale_reason(frame.pair, 0.01) is None
+    assert entrance.drops == {"images.late": 2}
+    assert len(entrance.pair(-1_800)) == 1
     assert entrance.gate.stale_reason(frame.pair, 0.01) is Reason.TIME_JUMP
+
+
+@pytest.mark.parametrize("length", [300, 5_000])
+def test_a_clock_that_goes_back_begins_a_new_time_at_once(length: int) -> None:
+    """A bag that is repeated with its clock."""
+    entrance = Entrance()
+    for _ in range(3):
+        entrance.clock.ms = 0
+        for ms in range(0, length, 100):
+            entrance.clock.ms = ms
+            assert len(entrance.pair(ms)) == 1
+        entrance.clock.ms = length
+        entrance.image(length)  # waits for its detections
+        entrance.clock.ms = 0
+        entrance.gate.expire()
+        # What is still on the way was right before.
+        assert entrance.image(length) == [] and entrance.detections(length) == []
+    assert entrance.drops == {"images.time_jump": 6, "detections.time_jump": 3}
+    assert entrance.refused == []
+
+
+@pytest.mark.parametrize(
+    ("now", "stamp", "words"),
+    [
+        (START, 0, "the stamp of images is 0: their publisher does not set it"),
+        (START, 7 * 10**9, "it does not count from 1970, but probably from the start of the"),
+        (START, -1, "this node's clock, and before 1970"),
+        (START, START + 10**9, "the stamp of images is 1.000 s ahead of this node's clock"),
+        (0, START, "use_sim_time is set, but no /clock has arrived"),
+    ],
+)
+def test_a_stamp_of_another_clock_is_explained(now: int, stamp: int, words: str) -> None:
+    entrance = Entrance()
+    entrance.clock.now = lambda: now  # type: ignore[method-assign]
+    assert entrance.gate.admit(Subject.IMAGE, stamp, "image") == []
+    [(_, reason, text)] = entrance.refused
+    assert reason is Reason.CLOCK_DIFFERS and words in text
+
+
+def test_an_image_that_is_too_old_is_explained() -> None:
+    entrance = Entrance()
+    entrance.clock.ms = 700
+    entrance.image(0)
+    entrance.clock.ms = 750
+    assert entrance.detections(0) == []
+    [(_, reason, text)] = entrance.refused
+    assert reason is Reason.TOO_OLD
+    assert "0.750 s old when it is paired, 0.700 s of which passed before it arrived" in text
 
 
 def test_settings_apply_at_once_and_waiting_ends() -> None:

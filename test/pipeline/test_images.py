@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from array import array
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from encoded import TOLERANCES, encoded
 
+from hrnet_pose_ros.pipeline.cv_bridge_images import BRIDGED, why_no_cv_bridge
 from hrnet_pose_ros.pipeline.images import (
     ENCODINGS,
     ImageError,
@@ -130,6 +133,95 @@ def test_malformed_images_are_named(fields: dict[str, Any], words: str) -> None:
         rgb_frame(image)
 
 
+class StandInBridge:
+    """What cv_bridge does with two encodings; the real one is compiled, and part of ROS."""
+
+    def imgmsg_to_cv2(self, image: Any, desired: str) -> np.ndarray:
+        if image.encoding == "nv12":
+            raise TypeError("[nv12] is not\n known")
+        kind = np.uint16 if "16" in image.encoding else np.uint8
+        pixels = np.frombuffer(image.data, kind).reshape(image.height, image.width, -1)
+        assert image.step == image.width * pixels.shape[2] * pixels.itemsize
+        if image.encoding == "rgb16":
+            assert desired == "rgb8"
+            return (pixels >> 8).astype(np.uint8)
+        assert desired == "passthrough" and image.encoding.isupper()
+        return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+@pytest.fixture
+def bridge(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    package = SimpleNamespace(CvBridge=StandInBridge)
+    boost = SimpleNamespace(cv_bridge_boost=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "cv_bridge", package)
+    monkeypatch.setitem(sys.modules, "cv_bridge.boost", boost)
+    why_no_cv_bridge.cache_clear()
+    yield
+    why_no_cv_bridge.cache_clear()
+
+
+def bridged_message(encoding: str, pixels: np.ndarray) -> Any:
+    """An Image with padded rows of pixels ``[H, W, C]``."""
+    rows = pixels.reshape(len(pixels), -1).view(np.uint8)
+    padded = np.pad(rows, ((0, 0), (0, 5)), constant_values=77)
+    image = message("rgb8")
+    image.encoding, image.header = encoding, None
+    image.height, image.width, image.step = *pixels.shape[:2], padded.shape[1]
+    image.data = array("B", padded.tobytes())
+    return image
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pixels"),
+    [
+        ("8UC3", QUADRANTS[..., ::-1]),
+        ("8uc4", np.dstack([QUADRANTS[..., ::-1], QUADRANTS[..., 0]])),
+        ("8UC1", QUADRANTS[..., :1]),
+        ("16UC3", QUADRANTS[..., ::-1].astype(np.uint16) * 257),
+        ("rgb16", QUADRANTS.astype(np.uint16) * 257),
+    ],
+)
+def test_rarer_encodings_go_through_cv_bridge(
+    encoding: str, pixels: np.ndarray, bridge: None
+) -> None:
+    expected = QUADRANTS[..., [0, 0, 0]] if encoding == "8UC1" else QUADRANTS
+    image = bridged_message(encoding, np.ascontiguousarray(pixels))
+    np.testing.assert_array_equal(rgb_frame(image), expected)
+    image.data = image.data[:-6]
+    with pytest.raises(ImageError, match="data has"):
+        rgb_frame(image)
+
+
+def test_what_cv_bridge_refuses_is_named(bridge: None) -> None:
+    image = message("nv21")
+    image.encoding, image.header = "nv12", None
+    with pytest.raises(
+        ImageError, match=r"'nv12'; cv_bridge cannot convert it: \[nv12\] is not known"
+    ):
+        rgb_frame(image)
+
+
+@pytest.mark.parametrize("encoding", sorted(BRIDGED))
+def test_without_cv_bridge_rarer_encodings_are_refused_by_name(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    why_no_cv_bridge.cache_clear()
+    image = message("rgb8")
+    image.encoding = encoding
+    with pytest.raises(ImageError, match=f"'{encoding}', which only cv_bridge converts: cv_bridge"):
+        rgb_frame(image)
+    why_no_cv_bridge.cache_clear()
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_images_are_named(encoding: str) -> None:
+    image = message("rgb8")
+    image.encoding = encoding
+    with pytest.raises(ImageError, match="a depth image; subscribe to the colour image"):
+        rgb_frame(image)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_compressed(suffix: str, street_frames: list[np.ndarray]) -> None:
     frame = street_frames[0]
@@ -178,20 +270,43 @@ def test_a_thumbnails_end_is_not_the_pictures(street_frames: list[np.ndarray]) -
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-@pytest.mark.parametrize("padding", [0, 4000])
+@pytest.mark.parametrize("padding", [0, 4000, 4094, 4095, 4096, 2_000_000])
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\xff\xd8\x07"])
 def test_padding_after_the_end_is_allowed(
-    suffix: str, padding: int, street_frames: list[np.ndarray]
+    suffix: str, padding: int, filling: bytes, street_frames: list[np.ndarray]
 ) -> None:
-    data = cv2.imencode(suffix, street_frames[0])[1].tobytes() + bytes(padding)
-    assert rgb_frame_of_compressed(compressed(data)).shape == street_frames[0].shape
+    """usb_cam sends its whole buffer: zeros, or what is left of an older image."""
+    frame = street_frames[0][:96, :128]
+    whole = cv2.imencode(suffix, frame)[1].tobytes()
+    rest = (filling * padding)[:padding]
+    decoded = rgb_frame_of_compressed(compressed(whole + rest))
+    np.testing.assert_array_equal(decoded, rgb_frame_of_compressed(compressed(whole)))
+    with pytest.raises(ImageError, match=r"it ends too early|100000 chunks"):
+        check_compressed(compressed(whole[: len(whole) * 3 // 4] + bytes(padding)))
 
 
-@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff"])
-def test_other_formats_are_refused_on_arrival(suffix: str, street_frames: list[np.ndarray]) -> None:
-    """OpenCV could read them; cameras do not send them, and each is another door."""
-    data = cv2.imencode(suffix, street_frames[0])[1].tobytes()
-    with pytest.raises(ImageError, match="a complete JPEG or PNG image: it starts with neither"):
-        check_compressed(compressed(data))
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (".bmp", "a BMP image"),
+        (".webp", "a WebP image"),
+        (".tiff", "a TIFF image"),
+        (".jp2", "a JPEG 2000 image"),
+        (b"\0\0\0\1\x67\x42" + bytes(99), "a video stream"),
+        (bytes(12) + b"\x89PNG\r\n\x1a\n" + bytes(99), "as in compressedDepth: subscribe to"),
+        (b"", "it is empty"),
+    ],
+)
+def test_other_formats_are_refused_on_arrival(
+    data: str | bytes, words: str, street_frames: list[np.ndarray]
+) -> None:
+    """By what the data are. OpenCV could read some; each is another door."""
+    if isinstance(data, str):
+        data = cv2.imencode(data, street_frames[0])[1].tobytes()
+    message = compressed(data)
+    message.format = "rgb8; jpeg compressed bgr8"
+    with pytest.raises(ImageError, match=f"a complete JPEG or PNG image: .*{words}"):
+        check_compressed(message)
 
 
 @pytest.mark.parametrize(

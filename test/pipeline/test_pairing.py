@@ -122,31 +122,59 @@ def test_stamp_that_repeats_or_goes_back_a_little_is_late(back_ms: float) -> Non
     assert track.drops == {("images", "late"): 1, ("detections", "late"): 1}
 
 
-def test_a_bag_loop_clears_and_goes_on_at_once() -> None:
+@pytest.mark.parametrize("length", [500, 10_000])
+def test_a_repeated_bag_goes_on_with_the_third_image(length: int) -> None:
     track = Track()
-    for ms in range(0, 10_000, 100):
+    for ms in range(0, length, 100):
         track.image(ms)
         assert track.detections(ms) == [(ms, ms)]
-    track.image(10_000)
+    track.image(length)
     epoch = track.pairing.epoch
-    for ms in range(0, 10_000, 100):  # second round
+    for ms in range(0, length, 100):  # second round
         track.image(ms)
-        assert track.detections(ms) == [(ms, ms)]
+        assert track.detections(ms) == ([(ms, ms)] if ms >= 200 else [])
     assert track.pairing.epoch == epoch + 1
-    assert track.drops == {("images", "time_jump"): 1}
+    late = {("images", "late"): 2, ("detections", "late"): 2}
+    assert track.drops == {("images", "time_jump"): 1} | late
+
+
+def test_with_the_callers_word_it_goes_on_at_once() -> None:
+    track = Track()
+    assert track.image(500) == [] and track.detections(400) == []
+    track.pairing.clear()
+    assert track.image(0) == []
+    assert track.detections(0) == [(0, 0)]
+
+
+@pytest.mark.parametrize("back_ms", [0, 1, 500, 1_000, 5_000, 10_000])
+@pytest.mark.parametrize("in_row", [1, 2])
+def test_a_wrong_stamp_changes_nothing(back_ms: int, in_row: int) -> None:
+    track = Track()
+    for ms in range(20_000, 21_000, 100):
+        track.image(ms)
+        for number in range(in_row):  # also of two publishers, one of them behind
+            track.image(ms - back_ms + number)
+            track.detections(ms - 50 - back_ms - 100 + number)
+    late = track.drops[("images", "late")]
+    # Stamps that go on from the last one in order are in order.
+    assert late == 10 * in_row or back_ms < in_row
+    assert track.pairing.epoch == 0
+    assert track.detections(20_900) == [(20_900, 20_900)]
 
 
 def test_detections_of_before_the_jump_do_not_meet_images_after_it() -> None:
     track = Track()
     track.image(9_900)
     track.image(10_000)
-    track.image(0)
+    for ms in (0, 33, 66):
+        track.image(ms)
     assert track.detections(9_900) == []  # late answer of the detector to the old round
     assert track.detections(10_000) == []
-    track.image(33)
-    assert track.detections(0) == [(0, 0)]
-    assert track.detections(33) == [(33, 33)]
-    assert track.drops == {("images", "time_jump"): 2, ("detections", "time_jump"): 2}
+    track.image(99)
+    assert track.detections(66) == [(66, 66)]
+    assert track.detections(99) == [(99, 99)]
+    jump = {("images", "time_jump"): 2, ("detections", "time_jump"): 2}
+    assert track.drops == jump | {("images", "late"): 2}
 
 
 def test_whole_images_pass_without_detections() -> None:

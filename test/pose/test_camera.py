@@ -152,6 +152,39 @@ def test_wrong_calibration_is_named(changes, message: str) -> None:
         calibrated(**changes)
 
 
+ZEROS = (0.0,) * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "same_name", "same_d"),
+    [
+        *(("plumb_bob", PLUMB_BOB + ZEROS[: n - 5], "plumb_bob", PLUMB_BOB) for n in (8, 12, 14)),
+        ("plumb_bob", PLUMB_BOB[:2], "plumb_bob", (*PLUMB_BOB[:2], 0, 0)),
+        ("plumb_bob", RATIONAL, "rational_polynomial", RATIONAL),  # as image_geometry does
+        ("equidistant", (*EQUIDISTANT, 0.0), "equidistant", EQUIDISTANT),
+        ("equidistant", EQUIDISTANT + ZEROS, "equidistant", EQUIDISTANT),
+        ("equidistant", EQUIDISTANT[:2], "equidistant", (*EQUIDISTANT[:2], 0, 0)),
+        ("rational_polynomial", PLUMB_BOB, "plumb_bob", PLUMB_BOB),
+        ("rational_polynomial", PLUMB_BOB[:4], "plumb_bob", PLUMB_BOB[:4]),
+        ("rational_polynomial", RATIONAL + ZEROS[:6], "rational_polynomial", RATIONAL),
+        *(
+            (name, EQUIDISTANT, "equidistant", EQUIDISTANT)
+            for name in ("fisheye", "Fisheye", "kannala_brandt", "KANNALA-BRANDT", "EQUIDISTANT")
+        ),
+        *(
+            (name, PLUMB_BOB, "plumb_bob", PLUMB_BOB)
+            for name in ("Plumb_Bob", "plumb bob", "PLUMB_BOB", "radtan", "brown-conrady", "")
+        ),
+        ("Rational Polynomial", RATIONAL, "rational_polynomial", RATIONAL),
+    ],
+)
+def test_usual_ways_to_write_a_calibration(name, d, same_name, same_d) -> None:
+    points = [(300.0, 200.0), (900.0, 500.0)]
+    expected = calibrated(distortion_model=same_name, d=same_d).rays(points)
+    found = calibrated(distortion_model=name, d=d).rays(points)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("model", [None, *sorted(MODELS)])
 @pytest.mark.parametrize("shape", [(2,), (0, 2), (3, 2), (0, 17, 2), (2, 17, 2)])
 def test_shape_of_rays(model, shape) -> None:

@@ -153,8 +153,11 @@ class Trouble(Injector):
         self.settle()
         stamp = self.image(reason=Reason.TIME_JUMP)  # waits for detections
         time.sleep(0.05)
-        self.image(stamp - 2 * 10**9)
-        self.detections(stamp - 2 * 10**9, self.boxes(1))
+        for number in range(2):
+            self.image(stamp - 2 * 10**9 + number, reason=Reason.LATE)
+        self.image(stamp - 2 * 10**9 + 2)
+        time.sleep(0.05)
+        self.detections(stamp - 2 * 10**9 + 2, self.boxes(1))
         time.sleep(0.1)
 
     def new_publishers(self) -> None:

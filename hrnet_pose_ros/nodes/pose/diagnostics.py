@@ -7,13 +7,14 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from hrnet_pose_ros.nodes.pose.no_answers import NoAnswers, NodeCounts
 from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
 from hrnet_pose_ros.ros.diagnostic_status import (
@@ -30,14 +31,18 @@ WINDOW = 10.0
 PERCENTILES = (50, 95, 99)
 # The node warns when no image has arrived for this many seconds.
 SILENCE = 1.0
+# The node warns when no detections have arrived for this many seconds: a detector may be slow.
+DETECTOR_SILENCE = 5.0
 # The node warns when more than this fraction of the detection messages find no image. Images
 # without detections are normal: a detector slower than the camera skips most of them.
 MANY_UNMATCHED = 0.2
+# At most so many names of other classes are kept.
+OTHER_CLASSES = 20
 
-CLOCK_DIFFERS_TEXT = (
-    "camera clock differs: stamps are over 10 s from this node's clock or in the future; "
-    "synchronise the clocks, or set use_sim_time and play the bag with --clock"
-)
+CLOCK_DIFFERS = "stamps are over 10 s from this node's clock or in the future"
+SYNCHRONISE = "synchronise the clocks, or set use_sim_time and play the bag with --clock"
+# Images with one of these faults are not offered to detections.
+_NOT_PAIRED = (Reason.UNREADABLE, Reason.LATE, Reason.CLOCK_DIFFERS, Reason.ENGINE_NOT_READY)
 
 
 class EngineState(Enum):
@@ -61,6 +66,19 @@ class Build:
         """Return one line such as ``building a plan, 42 %, 35 s``."""
         done = "" if self.progress is None else f", {self.progress:.0%}".replace("%", " %")
         return f"{self.text}{done}, {now - self.since:.0f} s"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The counters at one time on the steady clock: what arrived, was lost, and came of it."""
+
+    time: float
+    received: Counter[str]
+    lost: Counter[str]
+    counts: NodeCounts
+
+
+NO_TOTALS = Totals(0.0, Counter(), Counter(), NodeCounts())
 
 
 @dataclass(frozen=True)
@@ -96,13 +114,16 @@ class Health:
         self._received: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self._last_image: float | None = None
+        self._last_detections: float | None = None
         self._published = 0
         self._persons = 0
         # (steady time, number of persons, times) of the recently published images
         self._recent: deque[tuple[float, int, Times]] = deque()
-        # (steady time, and the totals of detection messages received and unmatched, and of stamps
-        # from another clock)
-        self._counted: deque[tuple[float, int, int, int]] = deque()
+        self._totals: deque[Totals] = deque()  # of the last seconds
+        self._previous = NO_TOTALS  # those of the last report
+        self._no_answers = NoAnswers()
+        self._details: dict[Reason, str] = {}  # the last explanation of each reason
+        self._other_classes: set[str] = set()
         self._engine_state = EngineState.NONE
         self._engine_text = ""
         self._fallback = ""  # why the CPU replaces the GPU
@@ -118,6 +139,10 @@ class Health:
             self._received[topic] += 1
             if topic == Subject.IMAGE.value:
                 self._last_image = now
+            elif topic == Subject.DETECTIONS.value:
+                last, self._last_detections = self._last_detections, now
+                if last is not None and now - last > DETECTOR_SILENCE:
+                    self._judge_persons_anew()  # it may have been replaced by another one
 
     def lost(self, topic: str, count: int) -> None:
         """Count messages that the middleware lost."""
@@ -131,6 +156,29 @@ class Health:
             self._persons += persons
             self._empty_frame_id = empty_frame_id
             self._recent.append((self._steady(), persons, times))
+
+    def refused(self, reason: Reason, text: str) -> None:
+        """Remember the explanation of a drop, which diagnostics repeat if that is the rule."""
+        with self._lock:
+            self._details[reason] = text
+
+    def left_out(self, classes: Iterable[str]) -> None:
+        """Remember the classes of detections that were left out because of their class."""
+        with self._lock:
+            if len(self._other_classes) < OTHER_CLASSES:
+                self._other_classes.update(classes)
+
+    def judge_persons_anew(self) -> None:
+        """Forget that persons were accepted, because the parameters of their choice changed."""
+        with self._lock:
+            self._judge_persons_anew()
+
+    def _judge_persons_anew(self) -> None:
+        self._other_classes.clear()
+        self._no_answers.judge_persons_anew(self._counts())
+
+    def _counts(self) -> NodeCounts:
+        return NodeCounts(self._published, self._persons, self.drops.counts())
 
     def engine(self, state: EngineState, text: str = "", fallback: str = "") -> None:
         """Record the engine's state and a text; ``fallback``: why the CPU replaces the GPU."""
@@ -163,15 +211,21 @@ class Health:
 
         Call it once per second; each level is held for 3 s.
         """
-        drops = self.drops.counts()
         with self._lock:
             now = self._steady()
             while self._recent and self._recent[0][0] < now - WINDOW:
                 self._recent.popleft()
+            totals = Totals(now, self._received.copy(), self._lost.copy(), self._counts())
+            self._previous = self._totals[-1] if self._totals else NO_TOTALS
+            if self._images_have_stopped(now):
+                self._totals.clear()  # detections without images are nobody's fault
+            self._totals.append(totals)
+            while self._totals[0].time < now - WINDOW:
+                self._totals.popleft()
             return [
                 self._engine_status(name, node_status, now),
-                self._input_status(name, node_status, now, drops),
-                self._output_status(name, node_status, now),
+                self._input_status(name, node_status, now, totals.counts.drops),
+                self._output_status(name, node_status, now, totals.counts),
             ]
 
     def _engine_status(self, name: str, node_status: NodeStatus, now: float) -> DiagnosticStatus:
@@ -219,7 +273,7 @@ class Health:
         return conditions
 
     def _input_status(
-        self, name: str, node_status: NodeStatus, now: float, drops: dict[str, int]
+        self, name: str, node_status: NodeStatus, now: float, drops: Mapping[str, int]
     ) -> DiagnosticStatus:
         conditions = [
             DiagnosticCondition(f"incompatible_qos {place}", DiagnosticLevel.WARN, text)
@@ -230,53 +284,66 @@ class Health:
         if self._empty_frame_id:
             text = "images have an empty frame_id: TF cannot place the skeletons"
             conditions.append(DiagnosticCondition("empty_frame_id", DiagnosticLevel.WARN, text))
-        conditions += self._wrong_stamps(now, drops)
+        conditions += self._wrong_stamps()
         level, message = summary(self._held["input"].update(now, conditions), "ok")
         values = {f"received.{topic}": str(n) for topic, n in sorted(self._received.items())}
         values |= {f"lost.{topic}": str(n) for topic, n in sorted(self._lost.items())}
         values |= {f"dropped.{key}": str(n) for key, n in drops.items()}
         return self._status(f"{name}: input", level, message, values)
 
+    def _images_have_stopped(self, now: float) -> bool:
+        return self._last_image is None or now - self._last_image > SILENCE
+
     def _missing_input(self, now: float) -> list[DiagnosticCondition]:
         if self._last_image is None:
             text = "no images have arrived"
             return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, text)]
-        if now - self._last_image > SILENCE:
+        if self._images_have_stopped(now):
             return [DiagnosticCondition("no_images", DiagnosticLevel.WARN, "images have stopped")]
         if not self._received[Subject.DETECTIONS.value] and not self._recent:
             text = "no detections have arrived"
             return [DiagnosticCondition("no_detections", DiagnosticLevel.WARN, text)]
+        last = self._last_detections
+        answered = self._recent and now - self._recent[-1][0] < DETECTOR_SILENCE
+        if last is not None and now - last > DETECTOR_SILENCE and not answered:
+            text = "detections have stopped"
+            return [DiagnosticCondition("no_detections", DiagnosticLevel.WARN, text)]
         return []
 
-    def _wrong_stamps(self, now: float, drops: dict[str, int]) -> list[DiagnosticCondition]:
+    def _wrong_stamps(self) -> list[DiagnosticCondition]:
         """Return the conditions that follow from the counts of the last seconds."""
-        unmatched = drops.get(f"{Subject.DETECTIONS.value}.{Reason.UNMATCHED.value}", 0)
-        differing = sum(n for key, n in drops.items() if key.endswith(Reason.CLOCK_DIFFERS.value))
-        received = self._received[Subject.DETECTIONS.value]
-        self._counted.append((now, received, unmatched, differing))
-        while self._counted[0][0] < now - WINDOW:
-            self._counted.popleft()
-        _, received_before, unmatched_before, _ = self._counted[0]
-        differing_before = self._counted[-2][3] if len(self._counted) > 1 else 0
         conditions = []
-        if differing > differing_before:
-            conditions.append(
-                DiagnosticCondition("clock_differs", DiagnosticLevel.ERROR, CLOCK_DIFFERS_TEXT)
-            )
-        fraction = (unmatched - unmatched_before) / max(received - received_before, 1)
-        if fraction > MANY_UNMATCHED:
-            text = f"{min(fraction, 1):.0%} of the detections find no image: compare the stamps"
+        last, first = self._totals[-1], self._totals[0]
+        if any(
+            last.counts.dropped_since(self._previous.counts, subject).get(Reason.CLOCK_DIFFERS)
+            for subject in (Subject.IMAGE, Subject.DETECTIONS)
+        ):
+            text = self._details.get(Reason.CLOCK_DIFFERS, CLOCK_DIFFERS)
+            text = f"camera clock differs: {text}"
+            if "this node's clock" in text:
+                text += f"; {SYNCHRONISE}"
+            conditions.append(DiagnosticCondition("clock_differs", DiagnosticLevel.ERROR, text))
+        if text := _unmatched_detections(first, last):
             conditions.append(DiagnosticCondition("many_unmatched", DiagnosticLevel.WARN, text))
         return conditions
 
-    def _output_status(self, name: str, node_status: NodeStatus, now: float) -> DiagnosticStatus:
+    def _output_status(
+        self, name: str, node_status: NodeStatus, now: float, counts: NodeCounts
+    ) -> DiagnosticStatus:
         values = {"published": str(self._published), "persons": str(self._persons)}
         rate = 0.0
         if len(self._recent) > 1:
             rate = len(self._recent) / max(now - self._recent[0][0], 1e-3)
             values["persons_per_image"] = f"{np.mean([n for _, n, _ in self._recent]):.2f}"
         values["rate_hz"] = f"{rate:.2f}"
-        conditions = []
+        conditions = self._no_answers.conditions(
+            now,
+            node_status.active,
+            counts,
+            self._totals[0].counts,
+            self._details,
+            self._other_classes,
+        )
         for stage in fields(Times):
             samples = np.array([getattr(times, stage.name) for _, _, times in self._recent])
             samples = samples[np.isfinite(samples)]
@@ -296,6 +363,27 @@ class Health:
         self, name: str, level: DiagnosticLevel, message: str, values: dict[str, str]
     ) -> DiagnosticStatus:
         return diagnostic_status(name, level, message, values, self._hardware_id)
+
+
+def _unmatched_detections(first: Totals, last: Totals) -> str:
+    """Return what is wrong if many detections find no image; empty if that has other reasons.
+
+    Detections of images that could not be used, or were lost, have other reasons.
+    """
+    detections, images = Subject.DETECTIONS.value, Subject.IMAGE.value
+    received = last.received[detections] - first.received[detections]
+    unmatched = last.counts.dropped_since(first.counts, Subject.DETECTIONS)
+    count = unmatched.get(Reason.UNMATCHED, 0)
+    refused = last.counts.dropped_since(first.counts, Subject.IMAGE)
+    without_image = sum(refused.get(reason, 0) for reason in _NOT_PAIRED)
+    lost = last.lost[images] - first.lost[images]
+    if (count - without_image) / max(received, 1) <= MANY_UNMATCHED:
+        return ""
+    fraction = min(count / max(received, 1), 1)
+    text = f"{fraction:.0%} of the detections find no image"
+    if (count - without_image - lost) / max(received, 1) <= MANY_UNMATCHED:
+        return f"{text}: the middleware has lost {lost} images; check its shared memory"
+    return f"{text}: compare the stamps"
 
 
 def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:

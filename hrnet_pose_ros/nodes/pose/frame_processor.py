@@ -78,8 +78,9 @@ class FrameProcessor:
         settings, pair, gate = self._settings(), frame.pair, self._gate
         image = pair.image
         taken = time.monotonic()
-        if reason := gate.stale_reason(pair, gate.age(image.stamp)):
-            return reason
+        age = gate.age(image.stamp)
+        if reason := gate.stale_reason(pair, age):
+            return self._stale(reason, age, "while it waited for the engine")
         if not self._engine.ready():
             return Reason.ENGINE_NOT_READY
         try:
@@ -87,10 +88,12 @@ class FrameProcessor:
         except ImageError as error:
             place = f"{self._images.topic}, stamp {seconds_text(image.stamp)}"
             self._warnings.warn("image", f"{place}, dropped: {error}")
+            self._health.refused(Reason.UNREADABLE, str(error))
             return Reason.UNREADABLE
         converted = time.monotonic()
         image_size, detections = size_of(rgb), pair.detections_message
         persons = select_persons(detections, image_size, settings, self._health.drops)
+        self._health.left_out(persons.other_classes)
         poses = self._engine.estimate(rgb, persons.boxes)
         if poses is None:
             return Reason.ENGINE_NOT_READY
@@ -98,7 +101,7 @@ class FrameProcessor:
 
         age = gate.age(image.stamp)
         if reason := gate.stale_reason(pair, age):
-            return reason
+            return self._stale(reason, age, f"after {estimated - converted:.3f} s of inference")
         persons = self._ids.complete(persons, poses, pair, settings)
         times = Times(
             arrival=frame.arrival,
@@ -130,3 +133,11 @@ class FrameProcessor:
             text = f"smoothed skeletons, overlay or markers are missing: {what}: {error}"
             self._warnings.warn("optional outputs", text)
         return None
+
+    def _stale(self, reason: Reason, age: float, when: str) -> Reason:
+        """Explain an image that has become too old, and return the reason."""
+        if reason is Reason.TOO_OLD:
+            text = f"an image became too old {when}: {age:.3f} s"
+            self._warnings.warn("too old", f"{text}; dropped")
+            self._health.refused(reason, text)
+        return reason

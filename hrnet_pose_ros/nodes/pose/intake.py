@@ -74,11 +74,17 @@ class MessageIntake:
 
 
 def refusal_warnings(
-    warnings: ThrottledWarnings, image_topic: str
+    warnings: ThrottledWarnings,
+    image_topic: str,
+    remember: Callable[[Reason, str], None] = lambda reason, text: None,
 ) -> Callable[[Subject, Reason, str], None]:
-    """Return a function for ``refused`` of `FrameGate` that warns and names the topic or input."""
+    """Return a function for ``refused`` of `FrameGate` that warns and names the topic or input.
+
+    ``remember`` is also called, with the reason and the explanation.
+    """
 
     def refused(subject: Subject, reason: Reason, text: str) -> None:
+        remember(reason, text)
         if reason is Reason.UNREADABLE:
             warnings.warn("image", f"{image_topic}: image dropped: {text}")
         else:

@@ -80,9 +80,10 @@ class SkeletonMarkers:
             label = self._marker(header, "label", person, Marker.TEXT_VIEW_FACING, 0.2)
             top = points[shown][np.argmin(points[shown, 1])]
             label.pose.position = Point(x=top[0], y=top[1] - 0.25, z=top[2])
-            label.text = labels[person]
+            label.text = labels[person].strip()
             label.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-            markers += [limbs, joints, *([fine] if details else []), label]
+            shown = (limbs, joints, *([fine] if details else []), label)
+            markers += [_shown_or_deleted(marker) for marker in shown]
         for gone in range(len(poses), self._shown):
             markers += self._deletions(header, gone, bool(details))
         self._shown = len(poses)
@@ -101,6 +102,13 @@ class SkeletonMarkers:
         marker.pose.orientation.w = 1.0
         marker.scale.x = marker.scale.y = marker.scale.z = size
         return marker
+
+
+def _shown_or_deleted(marker: Marker) -> Marker:
+    """Return the marker, or its deletion if it shows nothing: RViz ends or complains about such."""
+    if marker.points or marker.text:
+        return marker
+    return Marker(header=marker.header, ns=marker.ns, id=marker.id, action=Marker.DELETE)
 
 
 def _colour(rgb: tuple[int, int, int]) -> ColorRGBA:

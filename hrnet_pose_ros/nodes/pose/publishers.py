@@ -9,11 +9,11 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.ros.topics import create_publisher
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(
@@ -42,10 +42,9 @@ class PosePublishers:
 
 def create_publishers(node: Node) -> PosePublishers:
     """Create the publishers on a node; parameters can override their QoS."""
-    overridable = QoSOverridingOptions.with_default_policies()
 
     def publisher(kind: Any, topic: str, qos: QoSProfile) -> Any:
-        return node.create_publisher(kind, topic, qos, qos_overriding_options=overridable)
+        return create_publisher(node, kind, topic, qos)
 
     return PosePublishers(
         skeletons=publisher(SkeletonArray, "skeletons", _RELIABLE),

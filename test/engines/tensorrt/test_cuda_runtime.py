@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cuda.bindings.runtime  # noqa: F401  conftest.py: without it, this file is left out
 import pytest
 
 from hrnet_pose_ros.engines.engine import EngineError
@@ -17,8 +18,6 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
     find_device,
     versions,
 )
-
-pytest.importorskip("cuda.bindings.runtime", reason="cuda-python is not installed")
 
 without_gpu = pytest.mark.skipif(device_count()[0] > 0, reason="there is a CUDA device")
 
