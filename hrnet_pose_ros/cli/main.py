@@ -57,7 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
+        _end_bars()
+        line = " ".join(str(error).split())
+        print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        _end_bars()
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="hrnet_pose", description="Human pose by HRNet: tools beside the ROS 2 node."
     )
@@ -68,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in [asked] if asked in VERBS else VERBS:
         VERBS[name](verbs)
     options = parser.parse_args(arguments)
-    try:
-        code = options.run(options)
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        line = " ".join(str(error).split())
-        print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    code: int | None = options.run(options)
     return code or 0
+
+
+def _end_bars() -> None:
+    """Only where the verb has shown a bar: the doctor runs without its library."""
+    bars = sys.modules.get("hrnet_pose_ros.progress")
+    if bars is not None:
+        bars.end_bars()

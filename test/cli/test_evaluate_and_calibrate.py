@@ -16,6 +16,7 @@ import pytest
 from pycocotools_scores import by_pycocotools
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
 from hrnet_pose_ros.coco.table import TEST_DEV, VAL2017
 from hrnet_pose_ros.engines.heatmap_engine import calibration_of
@@ -58,7 +59,7 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
     assert report["against"]["engine"]["flip_test"] is True
     assert set(report["scores"]) == set(METRICS)
     assert 0.1 < report["scores"]["AP50"] <= 1  # the bundled model sees these people
-    again = evaluate_results(street.annotations, results)
+    again = evaluate_results(read_annotations(street.annotations), results)
     assert again.values == pytest.approx(report["scores"], abs=1e-9)
     # As the HRNet reference writes them: a bbox would change APM and APL.
     assert {frozenset(result) for result in results} == {

@@ -13,9 +13,10 @@ import pytest
 from street_data import StreetData
 
 from hrnet_pose_ros.coco.annotations import read_annotations
+from hrnet_pose_ros.image_files import read_image_file
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
-from hrnet_pose_ros.training.crop_cache import PersonPatch, extract_patch, open_cache, read_image
+from hrnet_pose_ros.training.crop_cache import PersonPatch, extract_patch, open_cache
 
 INPUT = (96, 128)
 
@@ -37,7 +38,7 @@ def test_a_crop_from_the_cache_is_the_crop_from_the_image(
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
     assert sorted(cache.persons) == list(range(8))
     for number, person in enumerate(cache.persons):
-        image = read_image(
+        image = read_image_file(
             street.images / street.annotations.image_files[street.annotations.image_index[person]]
         )
         transforms = crop_to_image(street.annotations.boxes[person][None], INPUT)
@@ -80,7 +81,7 @@ def test_a_corrupt_image_is_left_out_and_named(
         assert sorted(cache.persons) == [p for p in range(8) if p not in lost]
         assert len(cache) == 6
         for name in (files[2], files[5]):
-            assert f"{name} cannot be read" in caplog.text
+            assert f"{name}' cannot be read" in caplog.text
 
 
 def test_crowds_and_persons_without_joints_or_box_are_left_out(
@@ -89,7 +90,7 @@ def test_crowds_and_persons_without_joints_or_box_are_left_out(
     data = copied(street, tmp_path)
     content = json.loads((data / "person_keypoints.json").read_text())
     content["annotations"][0]["iscrowd"] = 1
-    content["annotations"][1]["keypoints"] = [0] * 51
+    content["annotations"][1].update(keypoints=[0] * 51, num_keypoints=0)
     content["annotations"][2]["bbox"] = [10, 10, 0, 50]
     (data / "person_keypoints.json").write_text(json.dumps(content))
     annotations = read_annotations(data / "person_keypoints.json")
@@ -129,8 +130,7 @@ def test_an_image_is_read_as_rgb_and_not_turned(tmp_path: Path) -> None:
     image = np.zeros((8, 16, 3), np.uint8)
     image[:, :, 2] = 200  # OpenCV's red
     cv2.imwrite(str(tmp_path / "red.png"), image)
-    read = read_image(tmp_path / "red.png")
-    assert read is not None
+    read = read_image_file(tmp_path / "red.png")
     assert read[0, 0].tolist() == [200, 0, 0]
 
 

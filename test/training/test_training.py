@@ -20,6 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from street_data import StreetData
 
+from hrnet_pose_ros.image_files import read_image_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.pose.boxes import crop_to_image
@@ -31,7 +32,6 @@ from hrnet_pose_ros.training.config import (
     StageConfig,
     TrainingConfig,
 )
-from hrnet_pose_ros.training.crop_cache import read_image
 from hrnet_pose_ros.training.run import train
 from hrnet_pose_ros.training.validation import ValidationCrops, validate
 from hrnet_pose_ros.yaml_config import ConfigError
@@ -88,7 +88,9 @@ def test_training_on_eight_crops_learns_them(street: StreetData, tmp_path: Path)
     annotations = street.annotations
     distances = []
     for person in range(len(annotations)):
-        image = read_image(street.images / annotations.image_files[annotations.image_index[person]])
+        image = read_image_file(
+            street.images / annotations.image_files[annotations.image_index[person]]
+        )
         assert image is not None
         transform = crop_to_image(annotations.boxes[person][None], stage.size)
         with torch.inference_mode():
