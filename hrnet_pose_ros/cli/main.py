@@ -51,8 +51,8 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 or what the verb says (`compare`: 1 for a fail), 2
-    after an error of the user's, or 130 after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` finds a fail
+    or `estimate` could not read all of its input), 2 after a user error, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.

@@ -87,6 +87,8 @@ class VideoPlayerNode(Node):
                 return False
             self._images.publish(self._message(frame))
             played = True
+        if reader.loss:
+            self.get_logger().warning(reader.loss)
         if not played:
             raise VideoError(f"{self._path} contains no frames")
         return not self._stopping.wait(1.0 / reader.rate)  # the duration of the last frame
