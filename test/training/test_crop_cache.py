@@ -119,6 +119,35 @@ def test_an_interrupted_cache_is_made_again(street: StreetData, tmp_path: Path) 
     assert cache[7].pixels.any()
 
 
+@pytest.mark.parametrize("name", ["index.npz", "pixels.bin"])
+def test_a_damaged_cache_is_made_again(
+    name: str, street: StreetData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_cache(street.annotations, street.images, INPUT, tmp_path)
+    (place,) = tmp_path.iterdir()
+    content = (place / name).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"PK\x03\x04" + content[4:200]):
+        (place / name).write_bytes(damaged)
+        with caplog.at_level(logging.WARNING):
+            cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
+        assert "is damaged" in caplog.text and str(place) in caplog.text
+        assert len(cache) == 8 and cache[7].pixels.any()
+
+
+def test_a_truncated_image_is_left_out(
+    street: StreetData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = copied(street, tmp_path)
+    name = street.annotations.image_files[2]
+    content = (data / "images" / name).read_bytes()
+    (data / "images" / name).write_bytes(content[: len(content) // 4])
+    annotations = read_annotations(data / "person_keypoints.json")
+    with caplog.at_level(logging.WARNING):
+        cache = open_cache(annotations, data / "images", INPUT, tmp_path / "cache")
+    assert len(cache) == 7
+    assert f"{name}' cannot be read as an image: it ends too early" in caplog.text
+
+
 def test_data_without_a_readable_image_are_an_error(street: StreetData, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"contains no person to train on: 8 annotations.*8 images"
