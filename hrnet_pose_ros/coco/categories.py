@@ -43,10 +43,10 @@ def persons_of(categories: Any, annotations: list[Record], path: Path) -> tuple[
         one.integer("category_id") if only is None or "category_id" in one else only
         for one in annotations
     ]
+    chosen = _with_joints(known, {*used}, path)
     for annotation, number in zip(annotations, used, strict=True):
         if number not in known:
             raise annotation.error("category_id", f"the id of a category: {_listed(known)}")
-    chosen = _with_joints(known, {*used}, path)
     return chosen, [one for one, number in zip(annotations, used, strict=True) if number == chosen]
 
 
