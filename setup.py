@@ -96,5 +96,5 @@ setup(
         "tensorrt": ["cuda-python>=12"],
         "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],
     },
-    entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli.main:main"]},
+    entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli.command:command"]},
 )

@@ -62,6 +62,7 @@ class BagClip:
     image_transport = "compressed"
     image_topic = "/camera/image"
     has_detections = True
+    loss = ""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -94,6 +95,7 @@ class VideoClip:
     image_transport = "raw"
     image_topic = "/camera/image"
     has_detections = False
+    loss = ""  # of a damaged video, known when all frames were read
     start = 0
 
     def __init__(self, path: Path) -> None:
@@ -118,8 +120,10 @@ class VideoClip:
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """See `Clip.frames`."""
-        for seconds, frame in VideoReader(self._path):
+        reader = VideoReader(self._path)
+        for seconds, frame in reader:
             yield round(seconds * 1e9), frame
+        self.loss = reader.loss
 
 
 def time_message(stamp: int) -> Time:

@@ -13,6 +13,7 @@ import numpy as np
 
 from demo.clips import Clip
 from demo.play import RECORDED_TYPES, Recording
+from hrnet_pose_ros.image_files import write_image_file
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of, skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.pose.boxes import PADDING, iou
@@ -167,6 +168,7 @@ def write_video_and_sheet(clip: Clip, answers: dict[int, Answer], folder: Path) 
     sheet_stamps = {with_persons[i] for i in chosen.round().astype(int)}
     sightings = _typical_sightings(answers)
     images, close_ups = [], []
+    first: int | None = None
     with VideoWriter(folder / VIDEO, clip.rate) as video:
         for stamp, frame in progress("drawing", "image", clip.images, clip.frames()):
             answer = answers.get(stamp)
@@ -181,13 +183,13 @@ def write_video_and_sheet(clip: Clip, answers: dict[int, Answer], folder: Path) 
                     if at == stamp
                 ]
                 draw_poses(drawn, answer.poses, answer.boxes, answer.ids)
-            video.write(drawn)
+            first = stamp if first is None else first
+            video.write(drawn, (stamp - first) / 1e9)
             if stamp in sheet_stamps:
                 images.append(drawn.copy())
     if not images:
         return [VIDEO]
-    sheet = cv2.cvtColor(contact_sheet(images, close_ups), cv2.COLOR_RGB2BGR)
-    cv2.imwrite(str(folder / SHEET), sheet)
+    write_image_file(folder / SHEET, contact_sheet(images, close_ups))
     return [VIDEO, SHEET]
 
 

@@ -28,7 +28,7 @@ VIDEO_MAX_WAIT_MS = 2000.0
 def main() -> int:
     """Run the demo and return its exit code."""
     options = _options()
-    from demo.clips import BagClip, Clip, VideoClip
+    from demo.clips import BagClip, VideoClip
     from demo.outputs import (
         answers_of,
         figures,
@@ -42,7 +42,9 @@ def main() -> int:
     from hrnet_pose_ros.video import VideoError
 
     try:
-        clip: Clip = VideoClip(options.video) if options.video else BagClip(options.bag)
+        clip: VideoClip | BagClip = (
+            VideoClip(options.video) if options.video else BagClip(options.bag)
+        )
     except (VideoError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -80,7 +82,7 @@ def main() -> int:
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(_summary_text(summary))
     print(f"[demo] wrote {', '.join(written)}, summary.json and answers/ in {output}")
-    if problem := problem_of(summary):
+    if problem := problem_of(summary) or clip.loss:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     return 0
@@ -116,23 +118,23 @@ def _summary_text(summary: dict[str, Any]) -> str:
     """The summary for a terminal."""
     lines = [
         f"[demo] {summary['model']}, {summary['engine']}",
-        f"  images    {summary['frames_answered']} of {summary['frames_played']} answered",
-        f"  persons   {summary['persons']} ({summary['persons_per_second']} per second)",
+        f"  images      {summary['frames_answered']} of {summary['frames_played']} answered",
+        f"  persons     {summary['persons']} ({summary['persons_per_second']} per second)",
     ]
     for stage, percentiles in summary["times_ms"].items():
         values = "  ".join(f"{name} {value:7.1f}" for name, value in percentiles.items())
-        lines.append(f"  {stage:<10}{values} ms")
+        lines.append(f"  {stage:<12}{values} ms")
     drops = ", ".join(f"{reason} {count}" for reason, count in summary["drops"].items())
-    lines.append(f"  dropped   {drops or 'nothing'}")
+    lines.append(f"  dropped     {drops or 'nothing'}")
     if summary["valid_joints_inside_crop"] is not None:
         lines.append(
-            f"  joints    {summary['valid_joints']} valid, "
+            f"  joints      {summary['valid_joints']} valid, "
             f"{summary['valid_joints_inside_crop']:.1%} inside the enlarged box (1.25)"
         )
     if oks := summary.get("labelled_oks"):
         lines.append(
-            f"  OKS       mean {oks['mean']} on {oks['persons']} persons of {oks['frames']} frames "
-            f"labelled by hand (median {oks['median']}, {oks['above_0.5']:.0%} above 0.5)"
+            f"  OKS         mean {oks['mean']} on {oks['persons']} persons of {oks['frames']} "
+            f"frames labelled by hand (median {oks['median']}, {oks['above_0.5']:.0%} above 0.5)"
         )
     return "\n".join(lines)
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.fusion.image_tracker import ImageTracker
+from hrnet_pose_ros.image_files import ImageFileError, read_image_file, write_image_file
 from hrnet_pose_ros.pose.boxes import usable_boxes
 from hrnet_pose_ros.pose.drawing import draw_poses
 from hrnet_pose_ros.pose.poses import Poses
@@ -31,7 +32,7 @@ Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass
 class Estimates:
-    """COCO results, and error messages for the inputs that could not be read."""
+    """COCO results, and one sentence for each input that could not be read, or not completely."""
 
     results: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
@@ -71,6 +72,8 @@ def estimate_path(
         is not above 0 or given for something else than a folder.
     FileNotFoundError
         The path does not exist.
+    OSError
+        An image, the video or the results cannot be written.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
@@ -88,7 +91,7 @@ def estimate_path(
         estimates = _video(path, output, engine, detect)
     if not estimates.images:
         raise ValueError("; ".join(estimates.skipped) or f"'{path}' contains no images")
-    (output / RESULTS).write_text(json.dumps(estimates.results) + "\n")
+    write_file(output / RESULTS, json.dumps(estimates.results, allow_nan=False) + "\n")
     return estimates
 
 
@@ -97,21 +100,22 @@ def _images(
 ) -> Estimates:
     estimates, tracker = Estimates(), None if rate is None else ImageTracker()
     names = [path.stem for path in paths]
-    numbered = all(name.isdigit() for name in names) and len({*map(int, names)}) == len(names)
+    # Only 0 to 9: to Python, ² is a digit as well, but not one of a number.
+    numbered = all(name.isascii() and name.isdigit() for name in names)
+    numbered = numbered and len({*map(int, names)}) == len(names)
     for place, path in enumerate(progress("estimating", "image", len(paths), paths)):
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if bgr is None:
-            estimates.skipped.append(f"{path} cannot be read as an image")
+        try:
+            frame = read_image_file(path, upright=True)
+        except ImageFileError as error:
+            estimates.skipped.append(str(error))
             continue
-        frame = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         image_id = int(path.stem) if numbered else place
         stamp = 0 if rate is None else round(place / rate * 1e9)
         boxes, poses, names = _estimate(
             frame, engine, detect, estimates, image_id, path.name, tracker, stamp
         )
         draw_poses(frame, poses, boxes, names)
-        drawn = output / f"{path.stem}_pose{path.suffix}"
-        cv2.imwrite(str(drawn), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        write_image_file(output / f"{path.stem}_pose{path.suffix}", frame)
     return estimates
 
 
@@ -128,7 +132,9 @@ def _video(path: Path, output: Path, engine: PoseEngine, detect: Detect) -> Esti
                 drawn, engine, detect, estimates, number, path.name, tracker, stamp
             )
             draw_poses(drawn, poses, boxes, names)
-            video.write(drawn)
+            video.write(drawn, seconds)
+    if reader.loss:
+        estimates.skipped.append(reader.loss)
     return estimates
 
 

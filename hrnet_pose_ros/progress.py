@@ -16,3 +16,9 @@ def progress(what: str, unit: str, total: int, over: Iterable[Any] | None = None
     return tqdm(
         over, desc=what, total=total or None, unit=unit, mininterval=interval, dynamic_ncols=True
     )
+
+
+def end_bars() -> None:
+    """End the bars that an error has interrupted, so that the next output begins on a new line."""
+    for bar in list(getattr(tqdm, "_instances", ())):
+        bar.close()

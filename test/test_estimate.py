@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,7 +17,7 @@ from udp_model import udp_model
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.video import VideoError, VideoReader, VideoWriter
+from hrnet_pose_ros.video import VideoReader, VideoWriter
 
 
 def _write(path: Path, frame: np.ndarray) -> Path:
@@ -81,9 +84,15 @@ def test_a_folder_keeps_what_can_be_read(
         _write(folder / name, frame)
     (folder / "c.jpg").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("not looked at")
-    assert main(["estimate", str(folder), "-o", str(tmp_path / "out")]) == 0
+    cut = (folder / "a.jpg").read_bytes()
+    (folder / "d.jpg").write_bytes(cut[: len(cut) // 4])
+    assert main(["estimate", str(folder), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
-    assert "c.jpg cannot be read as an image" in said.err and "in 2 images" in said.out
+    assert "c.jpg' cannot be read as an image" in said.err
+    assert (
+        "d.jpg' cannot be read as an image: it ends too early" in said.err
+        and "in 2 images" in said.out
+    )
     assert {r["image_id"] for r in _results(tmp_path / "out")} == {0, 1}
     assert {r["file_name"] for r in _results(tmp_path / "out")} == {"a.jpg", "b.png"}
 
@@ -192,23 +201,58 @@ def test_results_hold_no_nan() -> None:
     assert result["keypoints"] == [0.0] * 51 and result["score"] == 0
 
 
-def test_video_frames_come_back_in_order_and_time(tmp_path: Path) -> None:
-    path = tmp_path / "grey.mp4"
-    levels = range(20, 240, 20)
-    with VideoWriter(path, 12.5) as writer:
-        for level in levels:
-            writer.write(np.full((49, 65, 3), level, np.uint8))  # odd sizes lose a row and a column
-    reader = VideoReader(path)
-    assert reader.rate == pytest.approx(12.5)
-    frames = list(reader)
-    assert [round(seconds, 3) for seconds, _ in frames] == [round(n * 0.08, 3) for n in range(11)]
-    for (_, frame), level in zip(frames, levels, strict=True):
-        assert frame.shape == (48, 64, 3)
-        assert abs(float(frame.mean()) - level) < 4  # lossy
+@pytest.mark.parametrize("name", ["²³.jpg"])
+def test_a_name_of_other_digits_is_no_number(
+    name: str, street_frames: list[np.ndarray], tmp_path: Path
+) -> None:
+    picture = _write(tmp_path / name, street_frames[2][320:480, 180:260])
+    assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
+    assert [r["image_id"] for r in _results(tmp_path / "out")] == [0]
 
 
-def test_a_file_that_is_no_video_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "text.mp4"
-    path.write_text("hello")
-    with pytest.raises(VideoError, match=r"text\.mp4"):
-        VideoReader(path)
+def test_a_photo_is_taken_upright(
+    street_frames: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stored lying, as phones do, with an EXIF orientation."""
+    frame = street_frames[2][320:480, 180:260]
+    lying = _write(tmp_path / "photo.jpg", np.ascontiguousarray(np.rot90(frame)))
+    block = b"II*\x00" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, 6, 0, 0)
+    exif = b"\xff\xe1" + struct.pack(">H", 8 + len(block)) + b"Exif\x00\x00" + block
+    data = lying.read_bytes()
+    lying.write_bytes(data[:2] + exif + data[2:])
+    assert main(["estimate", str(lying), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
+    (result,) = _results(tmp_path / "out")
+    assert result["box"] == [0, 0, 80, 160]
+    assert cv2.imread(str(tmp_path / "out" / "photo_pose.jpg")).shape == (160, 80, 3)
+
+
+def _estimate_with_file_limit(source: Path, output: Path, limit: int) -> tuple[int, str]:
+    """The verb in a process whose files may not grow beyond a limit, as on a full disk."""
+    code = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "from hrnet_pose_ros.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "estimate", str(source), "-o", str(output)]
+    done = subprocess.run(
+        [*command, "--whole-image"], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["png", "mp4"])
+def test_a_full_disk_is_an_error(
+    kind: str, street_frames: list[np.ndarray], tmp_path: Path
+) -> None:
+    if kind == "png":
+        source = _write(tmp_path / "street.png", street_frames[0])
+    else:
+        source = tmp_path / "street.mp4"
+        with VideoWriter(source, 10.0) as writer:
+            for frame in street_frames[:3]:
+                writer.write(frame)
+    code, said = _estimate_with_file_limit(source, tmp_path / "out", 20_000)
+    assert code == 2
+    assert f"street_pose.{kind}' cannot be written" in said.splitlines()[-1]
+    assert "Traceback" not in said

@@ -14,6 +14,9 @@ from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 if TYPE_CHECKING:
     from hrnet_pose_ros.estimate import Detect
 
+# Exit code where an input could not be read, or not completely.
+INCOMPLETE = 1
+
 DETECTOR_OPTIONS = ("min_score", "tile_columns", "tile_rows")
 
 
@@ -23,7 +26,8 @@ def add_estimate(verbs: Verbs) -> None:
         "estimate",
         help="find the persons of pictures or a video and their skeletons",
         description="Find persons and their skeletons without ROS; writes pictures with skeletons "
-        "and results.json in COCO's result format.",
+        "and results.json in COCO's result format. The exit code is 1 where a picture or a part of "
+        "a video could not be read.",
     )
     parser.add_argument("input", type=Path, metavar="IMAGE|VIDEO|FOLDER")
     parser.add_argument("-o", "--output", type=Path, default=Path("poses"), metavar="FOLDER")
@@ -50,7 +54,7 @@ def add_estimate(verbs: Verbs) -> None:
     parser.set_defaults(run=_estimate)
 
 
-def _estimate(options: argparse.Namespace) -> None:
+def _estimate(options: argparse.Namespace) -> int:
     from hrnet_pose_ros.estimate import RESULTS, estimate_path
 
     if not options.input.exists():  # before the engine takes its time
@@ -59,11 +63,12 @@ def _estimate(options: argparse.Namespace) -> None:
     engine = EngineChoice.of(options).make()
     estimates = estimate_path(options.input, options.output, engine, detect, rate=options.rate)
     for skipped in estimates.skipped:
-        print(f"skipped: {skipped}", file=sys.stderr)
+        print(f"incomplete: {skipped}", file=sys.stderr)
     print(
         f"{len(estimates.results)} persons in {estimates.images} images: pictures and {RESULTS} "
         f"in {options.output}"
     )
+    return INCOMPLETE if estimates.skipped else 0
 
 
 def _detect(options: argparse.Namespace) -> Detect:

@@ -51,13 +51,25 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 or what the verb says (`compare`: 1 for a fail), 2
-    after an error of the user's, or 130 after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` finds a fail
+    or `estimate` could not read all of its input), 2 after a user error, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
+        _end_bars()
+        line = " ".join(str(error).split())
+        print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        _end_bars()
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="hrnet_pose", description="Human pose by HRNet: tools beside the ROS 2 node."
     )
@@ -68,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in [asked] if asked in VERBS else VERBS:
         VERBS[name](verbs)
     options = parser.parse_args(arguments)
-    try:
-        code = options.run(options)
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        line = " ".join(str(error).split())
-        print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    code: int | None = options.run(options)
     return code or 0
+
+
+def _end_bars() -> None:
+    """Only where the verb has shown a bar: the doctor runs without its library."""
+    bars = sys.modules.get("hrnet_pose_ros.progress")
+    if bars is not None:
+        bars.end_bars()

@@ -128,6 +128,8 @@ def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:
     import cv2
     import numpy as np
 
+    from hrnet_pose_ros.image_files import read_image_file
+
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise ValueError(f"no pictures ({', '.join(sorted(PICTURES))}) in the folder '{folder}'")
@@ -135,8 +137,5 @@ def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:
         paths = [paths[i] for i in np.linspace(0, len(paths) - 1, MOST_PERSONS).round().astype(int)]
     crops = []
     for path in paths:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"'{path}' cannot be read as a picture")
-        crops.append(cv2.resize(picture, input_size)[:, :, ::-1])
+        crops.append(cv2.resize(read_image_file(path, upright=True), input_size))
     return np.stack(crops)

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
@@ -17,6 +16,7 @@ from hrnet_pose_ros.coco.nms import oks_nms, padded_areas
 from hrnet_pose_ros.coco.person_boxes import PersonBoxes
 from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.image_files import read_annotated_image
 from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.progress import progress
@@ -51,7 +51,9 @@ class DatasetPoses:
         """COCO results of the poses left by OKS-NMS."""
         kept = self.kept()
         image_ids = annotations.image_ids[self.boxes.image_index[kept]].tolist()
-        records = coco_results(self.poses.select(kept), self.boxes.scores[kept])
+        records = coco_results(
+            self.poses.select(kept), self.boxes.scores[kept], annotations.category_id
+        )
         return [{"image_id": i, **record} for i, record in zip(image_ids, records, strict=True)]
 
 
@@ -66,7 +68,7 @@ def estimate_dataset(
     ------
     ValueError
         There are no boxes, the annotations were read for another skeleton, or an image is missing,
-        unreadable, or not of the annotated size.
+        unreadable, truncated, turned, or not of the annotated size.
     """
     if not len(boxes):
         raise ValueError(f"there are no person boxes to estimate in '{annotations.path}'")
@@ -88,11 +90,13 @@ def read_images(
 ) -> Iterator[np.ndarray]:
     """The images at these indices of the annotations, uint8 RGB ``[H, W, 3]``, in this order.
 
-    Another thread decodes a few images ahead. Raises ValueError as `read_image` does.
+    Another thread decodes a few images ahead. Raises ValueError as `read_annotated_image` does.
     """
 
     def read(image: int) -> np.ndarray:
-        return read_image(folder / annotations.image_files[image], annotations.image_sizes[image])
+        return read_annotated_image(
+            folder / annotations.image_files[image], annotations.image_sizes[image]
+        )
 
     with ThreadPoolExecutor(1) as reader:
         waiting: deque[Future[np.ndarray]] = deque()
@@ -106,20 +110,3 @@ def read_images(
         finally:
             for left in waiting:
                 left.cancel()
-
-
-def read_image(path: Path, size: np.ndarray) -> np.ndarray:
-    """An image as uint8 RGB ``[H, W, 3]``; ValueError if it does not have this (width, height).
-
-    EXIF orientation is ignored: annotations refer to the stored pixels.
-    """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
-        what = "cannot be read as an image" if path.exists() else "does not exist"
-        raise ValueError(f"image '{path}' {what}; is --images the right folder?")
-    if bgr.shape[1::-1] != tuple(size):
-        raise ValueError(
-            f"image '{path}' is {bgr.shape[1]}x{bgr.shape[0]}, the annotations are for "
-            f"{size[0]}x{size[1]} (width x height)"
-        )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.coco.annotations import joints_in, labels_of
-from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
 
 # In the order in which COCO's evaluators return them.
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -45,17 +42,13 @@ class Scores:
     precisions: np.ndarray
 
 
-def evaluate_results(
-    annotation_file: str | Path,
-    results: list[dict[str, Any]],
-    skeleton: SkeletonDefinition = COCO17,
-) -> Scores:
-    """Compare results in COCO's format with an annotation file.
+def evaluate_results(annotations: PersonAnnotations, results: list[dict[str, Any]]) -> Scores:
+    """Compare results in COCO's format with the annotations of a data set.
 
     Parameters
     ----------
-    annotation_file
-        Key points in COCO's format, in a file that `read_annotations` accepts.
+    annotations
+        The persons as `read_annotations` read them.
     results
         Key point results in COCO's format; may be empty. If the first has a ``bbox``, all must
         have one, and COCO's evaluators use its area as the person's area (`coco_results`).
@@ -64,6 +57,8 @@ def evaluate_results(
 
     Raises
     ------
+    ValueError
+        A result is of another category or image than the annotations have.
     ImportError
         The evaluator is not installed.
     """
@@ -73,12 +68,13 @@ def evaluate_results(
         raise ImportError(
             f"the evaluation needs faster-coco-eval ({error}): pip install 'hrnet_pose_ros[coco]'"
         ) from error
+    _check(annotations, results)
     with contextlib.redirect_stdout(io.StringIO()):  # the evaluator prints
-        truth = COCO(_complete(Path(annotation_file), skeleton))
+        truth = COCO(_truth(annotations))
         # loadRes does not accept an empty list; precision and recall are 0 then.
         found = truth.loadRes([dict(one) for one in results]) if results else COCO()
         evaluation = COCOeval_faster(
-            truth, found, "keypoints", kpt_oks_sigmas=list(skeleton.oks_sigmas)
+            truth, found, "keypoints", kpt_oks_sigmas=list(annotations.skeleton.oks_sigmas)
         )
         evaluation.evaluate()
         evaluation.accumulate()
@@ -92,23 +88,40 @@ def evaluate_results(
     )
 
 
-def _complete(path: Path, skeleton: SkeletonDefinition) -> dict[str, Any]:
-    """The annotations of a skeleton's joints, with optional fields filled in.
+def _check(annotations: PersonAnnotations, results: list[dict[str, Any]]) -> None:
+    """The evaluators ignore results of another category in silence."""
+    images = {*annotations.image_ids.tolist()}
+    for number, one in enumerate(results):
+        if one["category_id"] != annotations.category_id or one["image_id"] not in images:
+            raise ValueError(
+                f"result number {number} has category_id {one['category_id']} and image_id "
+                f"{one['image_id']}; the persons of '{annotations.path}' have category_id "
+                f"{annotations.category_id}, and {len(images)} images are listed"
+            )
 
-    Those are the area of the box and the number of labels.
+
+def _truth(annotations: PersonAnnotations) -> dict[str, Any]:
+    """The persons in COCO's format.
+
+    They are numbered anew, from 1: the evaluators take an id of 0 for no match, and of two persons
+    with the same id they count one.
     """
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    names, fields = joints_in(content, skeleton)
-    if tuple(names) != skeleton.joint_names:
-        for person in content["annotations"]:
-            person["keypoints"] = labels_of(person, names, fields, skeleton)
-            person.pop("num_keypoints", None)
-    elif len(fields) > 1:
-        for person in content["annotations"]:
-            person["keypoints"] = [value for field in fields for value in person[field]]
-            person.pop("num_keypoints", None)
-    for person in content["annotations"]:
-        person.setdefault("area", person["bbox"][2] * person["bbox"][3])
-        person.setdefault("iscrowd", 0)
-        person.setdefault("num_keypoints", sum(v > 0 for v in person["keypoints"][2::3]))
-    return content
+    image_ids = annotations.image_ids
+    keypoints = np.concatenate([annotations.keypoints, annotations.visibility[..., None]], axis=2)
+    return {
+        "images": [{"id": image_id} for image_id in image_ids.tolist()],
+        "categories": [{"id": annotations.category_id, "name": "person"}],
+        "annotations": [
+            {
+                "id": person + 1,
+                "image_id": int(image_ids[annotations.image_index[person]]),
+                "category_id": annotations.category_id,
+                "bbox": annotations.boxes[person].tolist(),
+                "area": float(annotations.areas[person]),
+                "iscrowd": int(annotations.crowd[person]),
+                "keypoints": keypoints[person].ravel().tolist(),
+                "num_keypoints": int(annotations.labelled[person].sum()),
+            }
+            for person in range(len(annotations))
+        ],
+    }

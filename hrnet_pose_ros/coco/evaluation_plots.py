@@ -17,10 +17,12 @@ from hrnet_pose_ros.coco.error_diagnosis import (
     Matches,
     error_fractions,
 )
-from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses, read_image
+from hrnet_pose_ros.coco.estimate_dataset import DatasetPoses
 from hrnet_pose_ros.coco.evaluation import Scores
 from hrnet_pose_ros.coco.left_right import OUTCOMES, pair_names
 from hrnet_pose_ros.coco.measurement import Measurement
+from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.image_files import read_annotated_image, write_image_file
 from hrnet_pose_ros.pose.drawing import OUTLINE_COLOUR, TEXT_COLOUR, draw_close_up
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import SkeletonDefinition
@@ -160,7 +162,8 @@ def _plot_width(bars: int) -> float:
 
 
 def _saved(plt: Any, figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
     return path
 
@@ -177,7 +180,9 @@ def _worst(
     for number, row in enumerate(np.argsort(matches.oks, kind="stable")[:WORST_PERSONS], 1):
         person, pose = int(matches.persons[row]), int(matches.poses[row])
         index = annotations.image_index[person]
-        image = read_image(images / annotations.image_files[index], annotations.image_sizes[index])
+        image = read_annotated_image(
+            images / annotations.image_files[index], annotations.image_sizes[index]
+        )
         label = _labels(annotations, person)
         estimate = data.poses.select(np.array([pose]))
         panels_drawn = [
@@ -189,7 +194,7 @@ def _worst(
         for colour, width in ((OUTLINE_COLOUR, 3), (TEXT_COLOUR, 1)):
             cv2.putText(drawn, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width)
         path = folder / f"worst_{number:02d}.jpg"
-        cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        write_image_file(path, drawn)
         written.append(path)
     return written
 

@@ -50,7 +50,7 @@ def measure(
     return Measurement(
         info=engine.info,
         data=data,
-        scores=evaluate_results(annotations.path, data.results(annotations), annotations.skeleton),
+        scores=evaluate_results(annotations, data.results(annotations)),
         matches=matches,
         left_right=left_right(annotations, data, matches),
     )

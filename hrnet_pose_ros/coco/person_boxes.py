@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hrnet_pose_ros.coco.annotations import AnnotationError, PersonAnnotations
-from hrnet_pose_ros.coco.results import PERSON
+from hrnet_pose_ros.coco.annotations import PersonAnnotations
+from hrnet_pose_ros.coco.json_records import AnnotationError, read_json, records_of
 from hrnet_pose_ros.pose.boxes import usable_boxes
 
 
@@ -60,7 +60,8 @@ def read_detections(path: str | Path, annotations: PersonAnnotations) -> PersonB
     """Read detector boxes in the published format of COCO person detections.
 
     The format is a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
-    Only persons (category 1) in images of the annotations are used; degenerate boxes are skipped.
+    Only detections of the annotations' person category in images of the annotations are used;
+    degenerate boxes are skipped.
 
     Raises
     ------
@@ -69,36 +70,30 @@ def read_detections(path: str | Path, annotations: PersonAnnotations) -> PersonB
         an image of the annotations, which means that the two files do not belong together.
     """
     path = Path(path)
-    try:
-        records = json.loads(path.read_bytes())
-    except OSError as error:
-        raise AnnotationError(f"cannot read detections '{path}': {error.strerror}") from error
-    except ValueError as error:
-        raise AnnotationError(f"'{path}' is not a JSON file: {error}") from error
-    if not isinstance(records, list):
-        raise AnnotationError(
-            f"'{path}' must contain a list of detections, not {type(records).__name__}"
-        )
+    records = read_json(path, "detections")
     place = {int(image): index for index, image in enumerate(annotations.image_ids)}
+    categories: Counter[int] = Counter()
     images, boxes, scores = [], [], []
-    for number, record in enumerate(records):
-        try:
-            if record["category_id"] != PERSON or record["image_id"] not in place:
-                continue
-            x, y, width, height = (float(side) for side in record["bbox"])
-            scores.append(float(record["score"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise AnnotationError(
-                f"'{path}': detection number {number} must have image_id, category_id, bbox of "
-                f"4 numbers and score ({type(error).__name__}: {error})"
-            ) from None
-        images.append(place[record["image_id"]])
-        boxes.append((x, y, width, height))
+    for record in records_of(records, "detection", path):
+        category, image = record.integer("category_id"), record.integer("image_id")
+        box, score = record.numbers("bbox", 4), record.number_of("score")
+        if category == 0 != annotations.category_id:
+            raise record.error(
+                "category_id",
+                f"the numbering of '{annotations.path}', where persons have category_id "
+                f"{annotations.category_id}: in a file that counts from 0, 1 is another class",
+            )
+        categories[category] += image in place
+        if category == annotations.category_id and image in place:
+            images.append(place[image])
+            boxes.append(box)
+            scores.append(score)
     if not images:
+        found = ", ".join(f"{n} of category_id {c}" for c, n in categories.most_common(5) if n)
         raise AnnotationError(
-            f"'{path}' has no person detection in any image of '{annotations.path}': use "
-            "detections "
-            "of the same images"
+            f"'{path}' has no person detection (category_id {annotations.category_id}) in any "
+            f"image of '{annotations.path}' ({found or 'no detection at all'} in its images): use "
+            "detections of the same images with the same category_id"
         )
     image_index, box_array = np.array(images, np.int64), np.array(boxes, np.float64)
     taken = np.flatnonzero(_usable(annotations, image_index, box_array))

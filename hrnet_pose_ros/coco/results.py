@@ -13,7 +13,7 @@ from hrnet_pose_ros.pose.poses import Poses
 PERSON = 1  # COCO's category
 
 
-def coco_results(poses: Poses, box_scores: np.ndarray) -> Iterator[dict]:
+def coco_results(poses: Poses, box_scores: np.ndarray, category_id: int = PERSON) -> Iterator[dict]:
     """COCO key point results of N persons of one image, without ``image_id``.
 
     The person's score is the mean of its key point scores above 0.2 times the box's score (HRNet
@@ -30,13 +30,15 @@ def coco_results(poses: Poses, box_scores: np.ndarray) -> Iterator[dict]:
         N poses; for an evaluation, raw poses, whose scores are heatmap peaks.
     box_scores
         float ``[N]``.
+    category_id
+        The persons' category; for an evaluation, that of the annotations.
     """
     keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
     keypoints = np.where(poses.valid[..., None], keypoints, 0).astype(np.float64).round(3)
     scores = poses.person_scores() * box_scores
     for person in range(len(poses)):
         record: dict[str, Any] = {
-            "category_id": PERSON,
+            "category_id": category_id,
             "keypoints": keypoints[person].ravel().tolist(),
             "score": float(scores[person]),
         }

@@ -16,6 +16,7 @@ from hrnet_pose_ros.coco.uncertainty_report import (
     reliability,
 )
 from hrnet_pose_ros.coco.uncertainty_samples import HIDDEN
+from hrnet_pose_ros.files import replacing
 
 COLOURS = ("#bbbbbb", "#3b7dd8", "#b5509c")
 
@@ -63,7 +64,8 @@ def write_uncertainty_plots(
     axes.set(xlabel="score", ylabel="fraction found (OKS term 0.5)", xlim=(0, 1), ylim=(0, 1))
     axes.set_title(title)
     axes.legend(fontsize="small")
-    figure.savefig(folder / "scores.png", dpi=110)
+    with replacing(folder / "scores.png") as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
 
     nominal = np.linspace(0, 0.995, 200)
@@ -84,6 +86,7 @@ def write_uncertainty_plots(
     )
     axes.set_title(title)
     axes.legend(fontsize="small")
-    figure.savefig(folder / "ellipses.png", dpi=110)
+    with replacing(folder / "ellipses.png") as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
     return [folder / "scores.png", folder / "ellipses.png"]

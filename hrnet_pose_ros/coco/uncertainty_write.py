@@ -11,7 +11,12 @@ from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.find import model_path
 from hrnet_pose_ros.model_files.folders import END2END
 from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, OpenModelFile
+from hrnet_pose_ros.model_files.model_file import (
+    ONNX,
+    OpenModelFile,
+    is_checkpoint_path,
+    model_name,
+)
 from hrnet_pose_ros.model_files.quantized import INT8
 from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
 
@@ -29,7 +34,9 @@ def model_files(model: str) -> list[Path]:
     ModelError
         The model does not exist, or one of the files was not exported by this package.
     """
-    heatmap_graph = Path(model).with_suffix(ONNX) if model.endswith(CHECKPOINT) else model
+    heatmap_graph: str | Path = model
+    if is_checkpoint_path(model):
+        heatmap_graph = Path(model).with_name(model_name(Path(model)) + ONNX)
     path = model_path(heatmap_graph, ONNX)
     checkpoint = _model(path).checkpoint_sha256
     beside = sorted(path.parent.glob(f"{path.stem}{END2END}*{ONNX}"))

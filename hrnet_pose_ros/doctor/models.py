@@ -14,12 +14,12 @@ _SHOWN_DIGITS = 12
 def models() -> list[Finding]:
     """Every model file of the models folders: what it says of itself, and its checksum."""
     from hrnet_pose_ros.model_files.folders import models_folders
-    from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX
+    from hrnet_pose_ros.model_files.model_file import is_checkpoint_path, is_onnx_path
 
     paths: dict[Path, Path] = {}  # by what a link leads to: an install of links has each twice
     for folder in models_folders():
         for path in sorted(folder.iterdir()):
-            if path.suffix in (ONNX, CHECKPOINT) and path.is_file():
+            if (is_onnx_path(path) or is_checkpoint_path(path)) and path.is_file():
                 paths.setdefault(path.resolve(), path)
     if not paths:
         searched = ", ".join(str(folder) for folder in models_folders()) or "none exists"

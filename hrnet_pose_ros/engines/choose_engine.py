@@ -13,7 +13,7 @@ from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
 from hrnet_pose_ros.model_files.find import find_checkpoint, find_model
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
+from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile, is_checkpoint_path
 from hrnet_pose_ros.model_files.quantized import check_judged, find_quantized
 from hrnet_pose_ros.pose.decoding import Method
 
@@ -75,7 +75,7 @@ def choose_engine(
 
     ``auto`` takes
 
-    1. PyTorch for the path of a checkpoint (``.pth``): nothing else runs one,
+    1. PyTorch for the path of a checkpoint (``.pth``, ``.pt`` …): nothing else runs one,
     2. OpenVINO for ``bfloat16`` and TensorRT for ``float16``: nothing else computes in them,
     3. TensorRT where a CUDA device, a TensorRT library and the model's end-to-end graph are found,
     4. OpenVINO elsewhere. With a GPU and ``int8`` the graph in int8 must be there: the choice
@@ -119,7 +119,7 @@ def choose_engine(
     passed_over: dict[str, str] = {}
     why, unusable = f"the engine {engine} was asked for", ""
     file: ModelFile | None = None
-    if engine == "auto" and str(model).endswith(CHECKPOINT):
+    if engine == "auto" and is_checkpoint_path(model):
         engine, why = "torch", f"'{model}' is a checkpoint, which PyTorch alone runs"
     if engine != "auto" and precision not in ("auto", *PRECISIONS_OF[engine]):
         raise ValueError(

@@ -47,7 +47,8 @@ def make_engine(
     ----------
     model
         Name of a model in the models folders, or the path of its file: ``.onnx``, for the torch
-        engine ``.pth``. Nothing else runs a path that ends in ``.pth``, so ``auto`` takes it.
+        engine ``.pth`` or as checkpoints are called otherwise (`CHECKPOINT_SUFFIXES`). Nothing
+        else runs these, so ``auto`` takes it.
     engine
         One of `choose_engine.ENGINES`; ``auto`` takes TensorRT where a CUDA device, a TensorRT
         library and the model's end-to-end graph are found, and OpenVINO elsewhere; `choose_engine`

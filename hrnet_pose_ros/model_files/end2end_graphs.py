@@ -17,7 +17,15 @@ from hrnet_pose_ros.model_files.folders import (
     user_models_folder,
 )
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
-from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile, OpenModelFile
+from hrnet_pose_ros.model_files.model_file import (
+    CHECKPOINT,
+    ONNX,
+    ModelFile,
+    OpenModelFile,
+    is_checkpoint_path,
+    is_onnx_path,
+    model_name,
+)
 
 # The order in which "auto" takes the precisions of end-to-end graphs; int8 only when asked for.
 AUTO_PRECISIONS = ("float16", "float32")
@@ -65,10 +73,11 @@ def find_end2end_graph(
     wanted = AUTO_PRECISIONS if precision == "auto" else (precision,)
     if is_path(model):
         path = Path(text).expanduser()
-        if path.suffix not in (ONNX, CHECKPOINT) or not path.is_file():
+        known = is_onnx_path(path) or is_checkpoint_path(path)
+        if not known or not path.is_file():
             raise ModelError(f"no model at '{path.absolute()}' ({ONNX} or {CHECKPOINT})")
-        name, folders, elsewhere = path.stem, [path.parent], []
-        if path.suffix == ONNX:
+        name, folders, elsewhere = model_name(path), [path.parent], []
+        if is_onnx_path(path):
             with OpenModelFile(path) as opened:
                 if opened.header.kind == "end2end":
                     return _fitting_itself(opened, wanted, decoding, flip_test)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from hrnet_pose_ros.model_files.folders import available, find_bundled_file, is_path
 from hrnet_pose_ros.model_files.metadata import ModelError, ModelMetadata
-from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile, OpenModelFile
+from hrnet_pose_ros.model_files.model_file import (
+    CHECKPOINT,
+    ONNX,
+    ModelFile,
+    OpenModelFile,
+    is_onnx_path,
+    model_name,
+)
 from hrnet_pose_ros.model_files.zoo import ZooEntry, entry_of, read_zoo, way_to
 
 
@@ -17,8 +24,8 @@ def find_model(model: str | Path, suffix: str) -> ModelFile:
     Parameters
     ----------
     model
-        A path (it holds a separator or ends in ``.onnx`` or ``.pth``), or a bare name, which is
-        looked for in `folders.models_folders`.
+        A path (`folders.is_path`), or a bare name, which is looked for in
+        `folders.models_folders`.
     suffix
         Kind of file wanted: `ONNX` or `CHECKPOINT`.
 
@@ -42,10 +49,14 @@ def model_path(model: str | Path, suffix: str) -> Path:
             raise ModelError(
                 f"no model at '{path.absolute()}'; by name there are {available(suffix)}"
             )
-        if path.suffix != suffix:
-            way_out = "; make one with 'hrnet_pose export'" if suffix == ONNX else ""
-            raise ModelError(f"'{path}' is not the {suffix} file that this engine needs{way_out}")
-        return path
+        if suffix == ONNX and not is_onnx_path(path):
+            raise ModelError(
+                f"'{path}' is not the {suffix} file that this engine needs; make one with "
+                "'hrnet_pose export'"
+            )
+        if suffix == CHECKPOINT and is_onnx_path(path):
+            raise ModelError(f"'{path}' is not the {suffix} file that this engine needs")
+        return path  # the content of a checkpoint decides, whatever it is called
     try:
         return find_bundled_file(text + suffix)
     except ModelError as error:
@@ -83,7 +94,7 @@ def metadata_beside(path: Path) -> ModelMetadata | None:
     there, is damaged, or is not a heatmap graph that this package exported.
     """
     try:
-        with OpenModelFile(path.with_suffix(ONNX)) as opened:
+        with OpenModelFile(path.with_name(model_name(path) + ONNX)) as opened:
             return opened.header.heatmaps()
     except ModelError:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hrnet_pose_ros.installed import installed_folders
 from hrnet_pose_ros.model_files.metadata import ModelError
-from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX
+from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, is_checkpoint_path, is_onnx_path
 
 END2END = "_end2end"  # an end-to-end graph of NAME is called NAME_end2end*.onnx
 
@@ -63,7 +63,6 @@ def available(suffix: str) -> str:
 def is_path(model: str | Path) -> bool:
     """Whether a user's word for a model is a path, not a name.
 
-    A path holds a separator or ends in ``.onnx`` or ``.pth``.
+    A path holds a separator or ends in ``.onnx`` or as checkpoints do (`CHECKPOINT_SUFFIXES`).
     """
-    text = str(model)
-    return os.sep in text or text.endswith((ONNX, CHECKPOINT))
+    return os.sep in str(model) or is_onnx_path(model) or is_checkpoint_path(model)

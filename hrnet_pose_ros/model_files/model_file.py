@@ -21,10 +21,30 @@ from hrnet_pose_ros.model_files.metadata import (
 from hrnet_pose_ros.model_files.onnx_properties import read_properties
 
 ONNX = ".onnx"
-CHECKPOINT = ".pth"
+CHECKPOINT = ".pth"  # of checkpoints that are found by name
+# What others call theirs. A zip archive or a pickle can be in any of them: the content decides.
+CHECKPOINT_SUFFIXES = (".pth.tar", CHECKPOINT, ".pt", ".ckpt", ".safetensors")
 
 # A file for PyTorch, the two graphs that `hrnet_pose export` writes, an ONNX file of another tool.
 Kind = Literal["checkpoint", "heatmaps", "end2end", "foreign"]
+
+
+def is_onnx_path(path: str | Path) -> bool:
+    """Whether a file is called ``NAME.onnx``, in capitals as well."""
+    return str(path).lower().endswith(ONNX)
+
+
+def is_checkpoint_path(path: str | Path) -> bool:
+    """Whether a file has one of the names that checkpoints have, in capitals as well."""
+    return str(path).lower().endswith(CHECKPOINT_SUFFIXES)
+
+
+def model_name(path: Path) -> str:
+    """The name of a model's file without its suffix, ``NAME`` of ``NAME.pth.tar``."""
+    for suffix in (ONNX, *CHECKPOINT_SUFFIXES):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
 
 
 @dataclass(frozen=True)
@@ -148,7 +168,7 @@ class OpenModelFile(AbstractContextManager["OpenModelFile"]):
 
 
 def _header(path: Path, file: IO[bytes]) -> ModelHeader:
-    if path.suffix != ONNX:
+    if not is_onnx_path(path):
         return ModelHeader(path, "checkpoint", None)
     properties = read_properties(file, path)
     if not any(key.startswith(KEY_PREFIX) for key in properties):

@@ -66,11 +66,17 @@ def read_checkpoint_file(path: Path) -> Mapping[str, object]:
         raise CheckpointError(f"no checkpoint at '{path}': no such file")
     with path.open("rb") as file:
         head = file.read(16)
+    if head[8:10] == b'{"':  # the length of a JSON header, then the header
+        raise CheckpointError(
+            f"'{path}' is a safetensors file: make a checkpoint of it with "
+            "torch.save(safetensors.torch.load_file(FILE), 'NAME.pth')"
+        )
     if head.startswith(b"PK"):  # a zip archive, PyTorch 1.6 and later
-        if not zipfile.is_zipfile(path):
-            raise CheckpointError(f"'{path}' is truncated: fetch it again")
-        with zipfile.ZipFile(path) as archive:
-            members = {name.rpartition("/")[2] for name in archive.namelist()}
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = {name.rpartition("/")[2] for name in archive.namelist()}
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise CheckpointError(f"'{path}' is truncated or damaged: fetch it again") from error
         if "constants.pkl" in members:
             raise CheckpointError(
                 f"'{path}' is a TorchScript archive, not a checkpoint: save the module's state_dict"
@@ -109,7 +115,16 @@ def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor
             break
     if not isinstance(inner, Mapping) or not inner:
         raise CheckpointError(f"'{path}' contains no weights")
-    foreign = [str(key) for key, value in inner.items() if not isinstance(value, Tensor)]
+    foreign = [
+        str(key)
+        for key, value in inner.items()
+        if not isinstance(value, Tensor) or not isinstance(key, str)
+    ]
+    if {"network", "average", "optimizer"} <= {*foreign}:
+        raise CheckpointError(
+            f"'{path}' is the state of a training, to resume it; its best weights are in "
+            "'best.pth' beside it"
+        )
     if foreign:
         raise CheckpointError(
             f"'{path}' contains no state dict: not tensors are {shortened(foreign)}; expected "

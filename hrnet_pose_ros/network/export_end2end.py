@@ -197,9 +197,8 @@ def check_end2end_graph(
     with torch.inference_mode():
         heatmaps = exact.heatmaps(torch.from_numpy(stages.crops)).numpy()
     difference = float(np.abs(stages.heatmaps - heatmaps).max())
-    allowed = HEATMAP_TOLERANCE
-    if metadata.precision != "float32":
-        allowed = FLOAT16_TOLERANCE * float(np.abs(heatmaps).max())
+    tolerance = HEATMAP_TOLERANCE if metadata.precision == "float32" else FLOAT16_TOLERANCE
+    allowed = tolerance * float(np.abs(heatmaps).max())
     if not difference <= allowed:  # also where it is NaN
         raise ExportError(
             f"{path.name} was not kept: its heatmaps differ from PyTorch's by {difference:.2g}, "

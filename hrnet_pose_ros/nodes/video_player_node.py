@@ -99,6 +99,8 @@ class VideoPlayerNode(Node):
             )
             self._images.publish(message)
             played = True
+        if reader.loss:
+            self.get_logger().warning(reader.loss)
         if not played:
             raise VideoError(f"{self._path} contains no frames")
         return not self._stopping.wait(1.0 / reader.rate)  # the duration of the last frame

@@ -10,6 +10,9 @@ from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.topics import CAMERA_INFO, DETECTIONS
 
+# Part of the images that may be missing without advice.
+MISSING = 0.02
+
 
 def advice_of(report: BagReport, settings: Settings) -> list[str]:
     """Problems that the node would have with the bag, each with a fix; empty if there are none."""
@@ -38,6 +41,16 @@ def _topic_advice(topic: TopicReport) -> list[str]:
     advice = []
     if topic.unreadable:
         advice.append(f"{topic.name}: {topic.unreadable} messages cannot be read.")
+    if topic.gaps and topic.type in (*TRANSPORT_OF_TYPE, DETECTIONS):
+        advice.append(
+            f"{topic.name}: {topic.gaps} gaps, the longest is {topic.longest_gap_s:g} s. The "
+            "recorder, the network or the sender lost messages or stood still."
+        )
+    if topic.missing > MISSING * (topic.count + topic.missing):
+        advice.append(
+            f"{topic.name}: about {topic.missing} of {topic.count + topic.missing} images "
+            f"({topic.missing / (topic.count + topic.missing):.0%}) are missing, by their stamps."
+        )
     if topic.frame_ids.get("") and topic.type != DETECTIONS:
         advice.append(
             f"{topic.name}: frame_id is empty, so its data cannot be transformed with TF."

@@ -35,6 +35,8 @@ from hrnet_pose_ros.replay.topics import (
 
 # A pause longer than this many median periods between two messages counts as a gap.
 GAP_PERIODS = 3.0
+# Messages are in bursts if the median pause between them is below this part of the mean.
+BURST = 0.25
 INTERESTING = (*TRANSPORT_OF_TYPE, CAMERA_INFO, DETECTIONS)
 
 
@@ -51,6 +53,7 @@ class _Series:
     def __init__(self, report: TopicReport) -> None:
         self.report = report
         self.times: list[int] = []
+        self.stamps: list[int] = []
         self.delays: list[int] = []
         self.last_stamp: int | None = None
         self.formats: Counter[str] = Counter()
@@ -67,6 +70,7 @@ class _Series:
             self.report.unreadable += 1
             return None
         stamp = stamp_of(content)
+        self.stamps.append(stamp)
         self.delays.append(message.time - stamp)
         self.report.stamps_out_of_order += self.last_stamp is not None and stamp <= self.last_stamp
         self.last_stamp = stamp
@@ -92,12 +96,19 @@ class _Series:
     def finish(self) -> TopicReport:
         """Compute the report."""
         report = self.report
-        pauses = np.diff(np.array(self.times, np.int64)).astype(float) / 1e9
+        report.count = len(self.times)
+        of_stamps, pauses = _pauses(self.stamps), _pauses(self.times)
+        if _in_bursts(pauses) and len(of_stamps):
+            pauses = of_stamps
         if len(pauses):
-            period = float(np.median(pauses))
-            report.rate_hz = round(1 / period, 2) if period > 0 else None
-            report.gaps = int((pauses > GAP_PERIODS * period).sum())
+            in_bursts = _in_bursts(pauses)
+            period = float(pauses.mean() if in_bursts else np.median(pauses))
+            report.rate_hz = round(1 / period, 2)
+            report.gaps = 0 if in_bursts else int((pauses > GAP_PERIODS * period).sum())
             report.longest_gap_s = round(float(pauses.max()), 3)
+        if report.type in TRANSPORT_OF_TYPE and len(of_stamps) and not _in_bursts(of_stamps):
+            periods = np.round(of_stamps / float(np.median(of_stamps)))
+            report.missing = int(np.maximum(periods - 1, 0).sum())
         if self.delays:
             report.delay_ms = round(float(np.median(self.delays)) / 1e6, 1)
         report.formats, report.frame_ids = dict(self.formats), dict(self.frame_ids)
@@ -201,7 +212,8 @@ def bag_info(
         first = last = None
         for message in progress("bag-info", "message", count, reader.messages()):
             seen = series[message.topic].take(message)
-            first, last = message.time if first is None else first, message.time
+            first = message.time if first is None else first
+            last = message.time
             if simulation is not None:
                 simulation.take(message.topic, message.time, seen)
         report = BagReport(
@@ -225,6 +237,17 @@ def _distances(images: np.ndarray, detections: np.ndarray) -> np.ndarray:
     after = np.searchsorted(detections, images).clip(0, len(detections) - 1)
     before = (after - 1).clip(0)
     return np.minimum(abs(detections[after] - images), abs(detections[before] - images))
+
+
+def _pauses(times: list[int]) -> np.ndarray:
+    """The pauses between times of ns, in seconds; times that repeat or go back have none."""
+    pauses = np.diff(np.array(times, np.int64)).astype(float) / 1e9
+    return pauses[pauses > 0]
+
+
+def _in_bursts(pauses: np.ndarray) -> bool:
+    """Whether most pauses are far shorter than the mean one, as after a stalled recorder."""
+    return bool(len(pauses)) and float(np.median(pauses)) < BURST * float(pauses.mean())
 
 
 def _fraction(values: np.ndarray) -> float:

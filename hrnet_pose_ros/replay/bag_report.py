@@ -13,10 +13,15 @@ class TopicReport:
 
     Attributes
     ----------
+    count
+        Messages that were read.
     rate_hz
-        Messages per second, from the median period; None with fewer than two messages.
+        Messages per second, from the median period; None with fewer than two messages. If the
+        messages were recorded in bursts, the periods of their stamps, or the mean period, count.
     gaps, longest_gap_s
         Number of pauses longer than three periods, and the longest pause.
+    missing
+        For images: how many are missing at a constant rate, from the pauses between stamps.
     stamps_out_of_order
         Stamps that repeat or go back.
     delay_ms
@@ -31,6 +36,7 @@ class TopicReport:
     rate_hz: float | None = None
     gaps: int = 0
     longest_gap_s: float = 0.0
+    missing: int = 0
     unreadable: int = 0
     stamps_out_of_order: int = 0
     delay_ms: float | None = None

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,6 +52,9 @@ class IndexedStorage:
             raise
         except Exception as error:  # the underlying libraries raise errors of their own
             self.loss = f"reading stopped after {found} of {expected} messages: {error}"
+            return
+        if found < expected:
+            self.loss = f"{expected - found} of {expected} messages that it counts are not there"
 
 
 class UnindexedMcap:
@@ -71,5 +75,18 @@ class UnindexedMcap:
 
 
 def is_unindexed(storage: Any) -> bool:
-    """Whether this is an mcap file without chunks, which rosbags cannot read in time order."""
-    return getattr(storage, "chunks", None) == [] and storage.metadata.message_count > 0
+    """Whether this is an mcap file that rosbags reads only in part: messages outside of chunks, or
+    in chunks without a message index."""
+    chunks = getattr(storage, "chunks", None)
+    if chunks is None:
+        return False
+    if any(not chunk.channel_count and chunk.uncompressed_size for chunk in chunks):
+        return True
+    indexed: int = sum(sum(chunk.channel_count.values()) for chunk in chunks)
+    return bool(indexed != storage.metadata.message_count)
+
+
+def in_order_of_time(storages: Sequence[Any]) -> bool:
+    """Whether the files of a split bag, which rosbags reads one after the other, do not overlap."""
+    used = [one.metadata for one in storages if one.metadata.message_count]
+    return all(a.end_time <= b.start_time + 1 for a, b in pairwise(used))

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,12 +33,15 @@ from hrnet_pose_ros.replay.bag_sources import (
     BagStorage,
     IndexedStorage,
     UnindexedMcap,
+    in_order_of_time,
     is_unindexed,
 )
 from hrnet_pose_ros.replay.definitions import BagError, BagTypes, typestore
+from hrnet_pose_ros.yaml_config import read_yaml
 
 STORAGES = (".mcap", ".db3")
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message starts with these bytes
+METADATA_VERSION = 9  # the newest that rosbags reads; also that of written bags
 LATCHED_TYPES = {"hrnet_pose_ros/msg/SkeletonInfo"}
 _NO_LIMIT = QosTime(9223372036, 854775807)  # rosbag2's infinite duration: the largest int64 of ns
 
@@ -68,7 +73,7 @@ class BagMessage:
 class BagReader:
     """A rosbag2: a folder with or without metadata.yaml, or a single ``.mcap`` or ``.db3`` file.
 
-    Used as a context manager. Files of a split bag are read one after the other.
+    Used as a context manager. The messages of a split bag's files are merged by time.
 
     Attributes
     ----------
@@ -127,15 +132,15 @@ class BagReader:
         wanted = set(self.topics if topics is None else topics)
         if unknown := sorted(wanted - set(self.topics)):
             raise BagError(f"'{self.path}' has no topic {unknown[0]}; it has {self._topic_list()}")
-        for source in self._sources:
-            for topic, type_name, time, data in source.messages(wanted):
-                if data[:4] == ZSTD_MAGIC:  # message compression not declared in metadata.yaml
-                    try:
-                        data = zstd.decompress(data)
-                    except zstd.ZstdError:
-                        self._notes.append(f"a message of {topic} cannot be decompressed")
-                        continue
-                yield BagMessage(topic, type_name, time, bytes(data), self._types)
+        merged = heapq.merge(*(one.messages(wanted) for one in self._sources), key=itemgetter(2))
+        for topic, type_name, time, data in merged:
+            if data[:4] == ZSTD_MAGIC:  # message compression not declared in metadata.yaml
+                try:
+                    data = zstd.decompress(data)
+                except zstd.ZstdError:
+                    self._notes.append(f"a message of {topic} cannot be decompressed")
+                    continue
+            yield BagMessage(topic, type_name, time, bytes(data), self._types)
 
     def _topic_list(self) -> str:
         return ", ".join(self.topics) or "none"
@@ -144,8 +149,7 @@ class BagReader:
         if not self.path.exists():
             raise BagError(f"there is no bag at '{self.path.absolute()}'")
         if not (self.path.is_dir() and self._open_by_metadata()):
-            for file in self._files():
-                self._sources.append(self._source(file))
+            self._open_files()
         topics: dict[str, TopicInfo] = {}
         for source in self._sources:
             for topic, type_name, count, definition, type_hash in source.topics():
@@ -154,9 +158,22 @@ class BagReader:
                 self._types.add(type_name, definition, type_hash)
         self.topics = dict(sorted(topics.items()))
 
+    def _open_files(self) -> None:
+        """Open each file by itself; of a split bag, those that can be read."""
+        failed = []
+        for file in self._files():
+            try:
+                self._sources.append(self._source(file))
+            except BagError as error:
+                failed.append(error)
+        if failed and not self._sources:
+            raise failed[0]
+        self._notes += map(str, failed)
+
     def _open_by_metadata(self) -> bool:
-        """Whether rosbags can read the folder; a bag with truncated files is read file by file."""
-        if not (self.path / "metadata.yaml").is_file():
+        """Whether rosbags can read the folder; a bag with truncated files is read file by file, as
+        is one whose files are not in order of time or whose metadata are of a newer version."""
+        if not (self.path / "metadata.yaml").is_file() or self._is_newer():
             return False
         reader = Reader(self.path)
         try:
@@ -165,10 +182,19 @@ class BagReader:
             self._notes.append(f"metadata.yaml does not match the files ({error})")
             return False
         self._stack.callback(reader.close)
-        if any(is_unindexed(storage) for storage in getattr(reader.storage, "storages", [])):
+        storages = getattr(reader.storage, "storages", [])
+        if any(map(is_unindexed, storages)) or not in_order_of_time(storages):
             return False
         self._sources.append(IndexedStorage(reader))
         return True
+
+    def _is_newer(self) -> bool:
+        """Whether metadata.yaml is of a version that rosbags does not know."""
+        try:
+            content = read_yaml(self.path / "metadata.yaml", "metadata")
+            return int(content["rosbag2_bagfile_information"]["version"]) > METADATA_VERSION
+        except Exception:  # of any other content, rosbags says what is wrong
+            return False
 
     def _files(self) -> list[Path]:
         """The storage files, decompressed if necessary; BagError if there are none."""
@@ -177,6 +203,11 @@ class BagReader:
         else:
             files = sorted(self.path.iterdir(), key=_natural_order)
         found = [file for file in files if file.name.removesuffix(".zstd").endswith(STORAGES)]
+        if not found and any(file.suffix == ".bag" for file in files):
+            raise BagError(
+                f"'{self.path}' contains a ROS 1 bag: convert it with rosbags-convert (pip install "
+                "rosbags)"
+            )
         if not found:
             raise BagError(
                 f"'{self.path}' does not contain a bag: there is no {' or '.join(STORAGES)} file "
@@ -196,6 +227,8 @@ class BagReader:
 
     def _source(self, file: Path) -> BagStorage:
         """The file read by its index or, if that fails, record by record."""
+        if not file.stat().st_size:
+            raise BagError(f"'{file}' is empty (0 bytes)")
         try:
             reader = Reader(file)
             reader.open()
@@ -229,7 +262,9 @@ class BagWriter:
         self.path = Path(path)
         self._connections: dict[tuple[str, str], Connection] = {}
         try:
-            self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer = Writer(
+                self.path, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP
+            )
         except WriterError:
             raise BagError(
                 f"'{self.path}' already exists and will not be overwritten; remove it or choose "

@@ -65,7 +65,7 @@ class McapStream:
     Raises
     ------
     BagError
-        The file is not an mcap file.
+        The file is not an mcap file, or has no messages of ROS 2.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,6 +73,7 @@ class McapStream:
         self._damaged_chunks = self._orphans = 0
         self._cut_at: int | None = None
         self._declared: set[int] = set()
+        self._foreign: set[str] = set()
         self._schemas: dict[int, tuple[str, MessageDefinition]] = {}
         self.channels: dict[int, Channel] = {}
         self.counts: Counter[str] = Counter()
@@ -83,6 +84,12 @@ class McapStream:
         # The earliest time of this block and all later ones.
         for place in range(len(earliest) - 2, -1, -1):
             earliest[place] = min(earliest[place], earliest[place + 1])
+        if self._foreign and not self.channels:
+            raise BagError(
+                f"'{path}' has no messages of ROS 2: their encoding is "
+                f"{', '.join(sorted(self._foreign))}, expected cdr"
+                + ("; convert it with rosbags-convert" if "ros1" in self._foreign else "")
+            )
         self._earliest = earliest
         self.loss = self._loss()
 
@@ -177,7 +184,9 @@ class McapStream:
             elif kind == CHANNEL:
                 (number, schema), (topic, encoding) = _strings(content, "<HH", 2)
                 self._declared.add(number)
-                if encoding == "cdr" and schema in self._schemas:
+                if encoding != "cdr":
+                    self._foreign.add(encoding)
+                elif schema in self._schemas:
                     self.channels[number] = Channel(topic, *self._schemas[schema])
             elif kind == MESSAGE:
                 channel, _, time, _ = struct.unpack_from("<HIQQ", content)

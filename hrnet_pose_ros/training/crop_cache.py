@@ -24,11 +24,12 @@ import numpy as np
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.image_files import ImageFileError, UnfitImageError, read_annotated_image
 from hrnet_pose_ros.pose.boxes import crop_to_image, usable_boxes
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.training.augmentation import MAX_SCALE
 
-FORMAT = 1
+FORMAT = 2
 # Range of the scale augmentation.
 SMALLEST, LARGEST = 1 - MAX_SCALE, 1 + MAX_SCALE
 # Number of images that are decoded ahead of the writer.
@@ -46,6 +47,10 @@ class PersonPatch:
     image_to_patch: np.ndarray
 
 
+class CropCacheError(ValueError):
+    """The files of a cache are damaged; the message names them."""
+
+
 class CropCache:
     """The patches of the usable persons of an annotation file.
 
@@ -55,18 +60,32 @@ class CropCache:
         int64 ``[M]``: indices of the persons in the annotations, by image. Crowds, persons without
         a labelled joint or usable box, and corrupt images are left out.
     skipped
-        Paths of the images that could not be read.
+        Why images could not be read, one sentence each with the path.
+
+    Raises
+    ------
+    CropCacheError
+        A file of the cache is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        index = np.load(folder / "index.npz")
-        self.skipped: tuple[str, ...] = tuple(index["skipped"].tolist())
-        self.persons: np.ndarray = index["persons"]
-        self._starts: np.ndarray = index["starts"]
-        self._shapes: np.ndarray = index["shapes"]
-        self._transforms: np.ndarray = index["transforms"]
-        self._pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="r")
+        try:
+            with np.load(folder / "index.npz") as index:
+                self.skipped: tuple[str, ...] = tuple(index["skipped"].tolist())
+                self.persons: np.ndarray = index["persons"]
+                self._starts: np.ndarray = index["starts"]
+                self._shapes: np.ndarray = index["shapes"]
+                self._transforms: np.ndarray = index["transforms"]
+            self._pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="r")
+        except Exception as error:  # a damaged archive raises whatever its bytes lead to
+            raise CropCacheError(f"the crop cache '{folder}' is damaged: {error}") from error
+        needed = 3 * int(self._shapes.prod(axis=1).sum())
+        if len(self._pixels) != needed or len(self._transforms) != len(self.persons):
+            raise CropCacheError(
+                f"the crop cache '{folder}' is damaged: 'pixels.bin' has {len(self._pixels)} "
+                f"bytes, expected {needed}"
+            )
 
     def __reduce__(self) -> tuple[type[CropCache], tuple[Path]]:
         return CropCache, (self._folder,)  # another process maps the file again
@@ -92,14 +111,26 @@ def open_cache(
     """The cache of a data set for crops up to ``input_size``, created if it does not exist.
 
     It is stored in a sub-folder of ``folder`` whose name depends on all inputs. Images that cannot
-    be read are skipped and logged.
+    be read are skipped and logged. A damaged cache is made again.
+
+    Raises
+    ------
+    ValueError
+        An image is not of the annotated size or turned (`read_annotated_image`), or no person can
+        be used.
     """
     place = folder / _name(annotations, images, input_size)
-    if not (place / "index.npz").is_file():
+    cache = None
+    if (place / "index.npz").is_file():
+        try:
+            cache = CropCache(place)
+        except CropCacheError as error:
+            log.warning("%s; it is made again", error)
+    if cache is None:
         _make(annotations, images, input_size, place, threads or os.cpu_count() or 1)
-    cache = CropCache(place)
-    for path in cache.skipped:
-        log.warning("%s cannot be read: its persons are skipped", path)
+        cache = CropCache(place)
+    for reason in cache.skipped:
+        log.warning("%s; its persons are skipped", reason)
     return cache
 
 
@@ -129,9 +160,12 @@ def _make(
 
     def patches_of(image: int) -> list[tuple[int, PersonPatch]]:
         path = images / annotations.image_files[image]
-        pixels = read_image(path)
-        if pixels is None:
-            skipped.append(str(path))
+        try:
+            pixels = read_annotated_image(path, annotations.image_sizes[image])
+        except UnfitImageError:  # of another size or turned: the data set does not fit together
+            raise
+        except ImageFileError as error:
+            skipped.append(str(error))
             return []
         boxes = annotations.boxes
         return [(p, extract_patch(pixels, boxes[p], input_size)) for p in by_image[image]]
@@ -195,14 +229,6 @@ def trainable_persons(annotations: PersonAnnotations) -> np.ndarray:
         bool,
     )
     return np.flatnonzero(usable & ~annotations.crowd & annotations.labelled.any(axis=1))
-
-
-def read_image(path: Path) -> np.ndarray | None:
-    """uint8 ``[H, W, 3]`` RGB; None if the file is missing or not an image."""
-    if not path.is_file():
-        return None
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def extract_patch(image: np.ndarray, box: np.ndarray, input_size: tuple[int, int]) -> PersonPatch:

@@ -27,11 +27,22 @@ class LearningCurves:
         self.plot_file = folder / "curves.png"
 
     def rows(self) -> list[dict[str, str]]:
-        """All rows, oldest first; an incomplete row after an interruption is left out."""
+        """All rows, oldest first; an incomplete row after an interruption is left out.
+
+        Raises ValueError if the file is damaged.
+        """
         if not self.table.is_file():
             return []
-        whole, _, _ = self.table.read_text().rpartition("\n")
-        return list(csv.DictReader(whole.splitlines()))
+        try:
+            whole, _, _ = self.table.read_text(encoding="utf-8").rpartition("\n")
+            rows = list(csv.DictReader(whole.splitlines()))
+            for row in rows:
+                _ = row["stage"], int(row["step"])
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ValueError(
+                f"'{self.table}' is damaged ({error}): remove it to resume without the rows so far"
+            ) from None
+        return rows
 
     def truncate_after(self, stage: str, step: int) -> None:
         """Remove the rows after ``step`` of ``stage``.

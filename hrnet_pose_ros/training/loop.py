@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hrnet_pose_ros.files import replacing
+from hrnet_pose_ros.network.checkpoint_files import CheckpointError
 from hrnet_pose_ros.network.checkpoints import SKELETON_KEY
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.network.pose_networks import PoseNetwork
@@ -98,6 +99,10 @@ class StageTraining:
         ------
         RuntimeError
             The loss is no longer finite.
+        CheckpointError
+            The checkpoint in ``folder`` is damaged.
+        ValueError
+            The validation data have no labelled person.
         """
         self._restore()
         if self.fabric.is_global_zero:
@@ -251,15 +256,21 @@ class StageTraining:
         path = self.folder / LAST
         if not path.is_file():
             return
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.network.network.load_state_dict(state["average"])
-        self.average.updates = state["updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.step, self.best = state["step"], state["best"]
-        self.loss.fill_(state["loss"])
-        self.counted = state["counted"]
+        try:
+            state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.network.network.load_state_dict(state["average"])
+            self.average.updates = state["updates"]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
+            self.step, self.best = state["step"], state["best"]
+            self.loss.fill_(state["loss"])
+            self.counted = state["counted"]
+        except Exception as error:  # a damaged file raises whatever its bytes lead to
+            raise CheckpointError(
+                f"'{path}' cannot be resumed from, it is damaged or of another network "
+                f"({type(error).__name__}); remove it to train stage {self.stage.name!r} anew"
+            ) from error
 
 
 def weights_of(whole: HeatmapNetwork) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
 from hrnet_pose_ros.training.crop_cache import open_cache
 from hrnet_pose_ros.training.dataset import CropDataset, TrainingSet
 from hrnet_pose_ros.training.learning_curves import LearningCurves
-from hrnet_pose_ros.training.loop import BEST, StageData, StageTraining
+from hrnet_pose_ros.training.loop import BEST, LAST, StageData, StageTraining
 from hrnet_pose_ros.training.pretraining import load_pretraining
 from hrnet_pose_ros.training.sampling import CropSchedule
 from hrnet_pose_ros.training.validation import ValidationCrops
@@ -40,6 +40,7 @@ CHANGEABLE = ("workers", "checkpoint_steps", "pretraining", "start")
 CHANGEABLE_IN_STAGES = ("epochs", "hold", "validate_epochs")
 # Of settings that a training of an earlier version did not have yet.
 DEFAULTS = {"crop": "reference"}
+_WAY_OUT = "to resume without them, remove this file; to begin anew, choose another folder (-o)"
 
 
 def train(config: TrainingConfig, folder: Path) -> Path:
@@ -51,6 +52,8 @@ def train(config: TrainingConfig, folder: Path) -> Path:
     ------
     ConfigError, AnnotationError, CheckpointError, ValueError
         Settings or data are invalid; nothing was trained.
+    RuntimeError
+        The loss is no longer finite, or there are no best weights.
     """
     configure_malloc()
     fabric = _fabric(config)
@@ -90,7 +93,13 @@ def train(config: TrainingConfig, folder: Path) -> Path:
             fabric, network, stage, data, folder / stage.name, curves, config.checkpoint_steps
         )
         network = _network_with(config, training.run())
-    return folder / config.stages[-1].name / BEST
+    best = folder / config.stages[-1].name / BEST
+    if fabric.is_global_zero and not best.is_file():
+        raise RuntimeError(
+            f"the training has ended, but there is no '{best}': it was removed, and no validation "
+            f"was better since; the weights are in '{best.with_name(LAST)}'"
+        )
+    return best
 
 
 def augmentation_of(config: TrainingConfig, stage: StageConfig) -> list[AugmentationConfig]:
@@ -167,7 +176,7 @@ def _check_folder(config: TrainingConfig, folder: Path) -> None:
     settings = json.loads(json.dumps(dataclasses.asdict(config)))
     path = folder / SETTINGS
     if path.is_file():
-        changed = _differences(settings, DEFAULTS | json.loads(path.read_text()))
+        changed = _differences(settings, DEFAULTS | _saved_settings(path))
         if changed:
             raise ConfigError(
                 f"'{folder}' contains a training with different settings ({', '.join(changed)}): "
@@ -175,6 +184,17 @@ def _check_folder(config: TrainingConfig, folder: Path) -> None:
                 "another folder (-o), or resume it with its original settings"
             )
     write_file(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _saved_settings(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"'{path}' is damaged: {error}; {_WAY_OUT}") from None
+    stages = saved.get("stages") if isinstance(saved, dict) else None
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise ConfigError(f"'{path}' does not contain the settings of a training; {_WAY_OUT}")
+    return saved
 
 
 def _differences(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

@@ -14,10 +14,11 @@ from torch import nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations
 from hrnet_pose_ros.coco.evaluation import evaluate_results
 from hrnet_pose_ros.coco.results import coco_results
+from hrnet_pose_ros.image_files import ImageFileError, UnfitImageError, read_annotated_image
 from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import poses_from_heatmaps
-from hrnet_pose_ros.training.crop_cache import read_image, trainable_persons
+from hrnet_pose_ros.training.crop_cache import trainable_persons
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,13 @@ class ValidationCrops:
             index = int(annotations.image_index[person])
             if index != last:
                 path = images / annotations.image_files[index]
-                last, image = index, read_image(path)
-                if image is None:
-                    log.warning(
-                        "%s cannot be read: its persons are left out of the validation", path
-                    )
+                last, image = index, None
+                try:
+                    image = read_annotated_image(path, annotations.image_sizes[index])
+                except UnfitImageError:
+                    raise
+                except ImageFileError as error:
+                    log.warning("%s; its persons are left out of the validation", error)
             if image is not None:
                 box = annotations.boxes[person][None]
                 crops += list(warp_crops(image, crop_to_image(box, input_size, crop), input_size))
@@ -88,7 +91,7 @@ class ValidationCrops:
                 skeleton=self.annotations.skeleton,
                 crop=self.crop,
             )
-            records = coco_results(poses, np.ones(len(poses)))
+            records = coco_results(poses, np.ones(len(poses)), self.annotations.category_id)
             results += [
                 {"image_id": int(image), **record}
                 for image, record in zip(images[part], records, strict=True)
@@ -99,11 +102,17 @@ class ValidationCrops:
 def validate(
     network: nn.Module, data: ValidationCrops, fabric: Fabric, batch: int
 ) -> dict[str, float]:
-    """AP, AP50 and AP75 over the data of all processes; the result is the same in each of them."""
+    """AP, AP50 and AP75 over the data of all processes; the result is the same in each of them.
+
+    Raises ValueError if the annotations have no labelled person, for which there is no AP.
+    """
     results = data.results(network, fabric, batch)
     if fabric.world_size > 1:
         parts: list[list[dict]] = [[] for _ in range(fabric.world_size)]
         torch.distributed.all_gather_object(parts, results)
         results = [record for part in parts for record in part]
-    scores = evaluate_results(data.annotations.path, results, data.annotations.skeleton)
-    return {name: scores.values[name] for name in ("AP", "AP50", "AP75")}
+    scores = evaluate_results(data.annotations, results)
+    found = {name: scores.values[name] for name in ("AP", "AP50", "AP75")}
+    if found["AP"] < 0:
+        raise ValueError(f"'{data.annotations.path}' has no person to validate on: there is no AP")
+    return found

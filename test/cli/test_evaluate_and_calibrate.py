@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import pytest
 from pycocotools_scores import by_pycocotools
 from udp_model import udp_model
 
+from hrnet_pose_ros.cli.engine_options import EngineChoice
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
 from hrnet_pose_ros.coco.table import TEST_DEV, VAL2017
 from hrnet_pose_ros.engines.heatmap_engine import calibration_of
@@ -59,7 +62,7 @@ def test_report_and_results(street: Any, evaluated: Path) -> None:
     assert report["against"]["engine"]["flip_test"] is True
     assert set(report["scores"]) == set(METRICS)
     assert 0.1 < report["scores"]["AP50"] <= 1  # the bundled model sees these people
-    again = evaluate_results(street.annotations, results)
+    again = evaluate_results(read_annotations(street.annotations), results)
     assert again.values == pytest.approx(report["scores"], abs=1e-9)
     # As the HRNet reference writes them: a bbox would change APM and APL.
     assert {frozenset(result) for result in results} == {
@@ -182,7 +185,68 @@ def test_a_missing_image_is_named(
     next(iter(sorted(copied.iterdir()))).unlink()
     data = ("--annotations", str(street.annotations), "--images", str(copied))
     assert main(["evaluate", *PLAIN, *data]) == 2
-    assert "000000.png' does not exist" in capsys.readouterr().err
+    assert (
+        "000000.png' cannot be read as an image: there is no such file" in capsys.readouterr().err
+    )
+
+
+def _person_without(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["annotations"][3].update({field: value})
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "calibrate"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_person_without("bbox", None), "'bbox' of annotation number 3 (id 4) is null"),
+        (_person_without("area", 0), "'area' of annotation number 3 (id 4) is 0"),
+        (_person_without("image_id", {}), "'image_id' of annotation number 3 (id 4) is {}"),
+        (lambda content: content.update(categories=[]), "no category with COCO's 17 joints"),
+        (lambda content: content.update(images=None), "must contain a list of images, not null"),
+    ],
+)
+def test_a_data_set_that_is_wrong_ends_before_any_inference(
+    verb: str,
+    change: Callable[[dict[str, Any]], None],
+    words: str,
+    street: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def no_engine(self: EngineChoice) -> None:
+        raise AssertionError("an engine was made")
+
+    monkeypatch.setattr(EngineChoice, "make", no_engine)
+    content = json.loads(street.annotations.read_text())
+    change(content)
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(content))
+    assert main([verb, *PLAIN, "--annotations", str(path), "--images", str(street.images)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"'{path}'" in line and words in line
+
+
+def test_another_numbering_gives_the_same_figures(
+    street: Any, evaluated: Path, tmp_path: Path
+) -> None:
+    """Persons are category 0 beside another one, and their ids begin at 0 or repeat."""
+    content = json.loads(street.annotations.read_text())
+    for number, person in enumerate(content["annotations"]):
+        person.update(category_id=0, id=number // 2)
+    content["categories"][0]["id"] = 0
+    content["categories"].append({"id": 1, "name": "dog", "keypoints": ["nose", "tail"]})
+    content["annotations"].append(
+        {"id": 7, "image_id": content["images"][0]["id"], "category_id": 1, "keypoints": [1, 2, 2]}
+    )
+    path, report = tmp_path / "from_0.json", tmp_path / "report.json"
+    path.write_text(json.dumps(content))
+    results = tmp_path / "results.json"
+    data = ("--annotations", str(path), "--images", str(street.images))
+    assert main(["evaluate", *PLAIN, *data, "--json", str(report), "--results", str(results)]) == 0
+    expected = json.loads((evaluated / "all.json").read_text())["scores"]
+    assert json.loads(report.read_text())["scores"] == pytest.approx(expected, abs=1e-9)
+    assert {result["category_id"] for result in json.loads(results.read_text())} == {0}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from hrnet_pose_ros.cli.arguments import Verbs
 from hrnet_pose_ros.cli.main import VERBS, main
+from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.version import VERSION
 
 
@@ -58,3 +60,43 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
         main(arguments)
     assert done.value.code == 2
     assert "usage: hrnet_pose" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_modules_are_loaded() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'hrnet_pose_ros.cli.train':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from hrnet_pose_ros.cli.command import command\n"
+        "sys.exit(command())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("error", [ValueError("no\nway"), KeyboardInterrupt()])
+def test_an_error_begins_on_a_line_of_its_own(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a progress bar is shown, which stays on its line."""
+
+    def run(options: object) -> None:
+        for _ in progress("working", "image", 3, range(3)):
+            raise error
+
+    def add_verb(verbs: Verbs) -> None:
+        verbs.add_parser("doctor").set_defaults(run=run)
+
+    monkeypatch.setitem(VERBS, "doctor", add_verb)
+    code = main(["doctor"])
+    said = capsys.readouterr().err
+    assert "working" in said
+    if isinstance(error, KeyboardInterrupt):
+        assert code == 130 and said.endswith("\n")
+    else:
+        assert code == 2 and said.splitlines()[-1] == "hrnet_pose: no way"

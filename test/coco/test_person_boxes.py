@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hrnet_pose_ros.coco.annotations import AnnotationError, PersonAnnotations, read_annotations
 from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes, read_detections
@@ -82,10 +84,31 @@ def test_published_detections(tmp_path: Path) -> None:
     [
         ("{", "is not a JSON file"),
         ("{}", "must contain a list"),
-        ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "number 0 must"),
-        ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "KeyError: 'score'"),
-        ("[7]", "number 0 must have image_id"),
-        ("[]", "no person detection in any image"),
+        (
+            '[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]',
+            "number 0 has 3 numbers in 'bbox'",
+        ),
+        ('[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "number 0 has no 'score'"),
+        ("[7]", "number 0 is 7, expected an object"),
+        ("[]", r"no person detection \(category_id 1\) in any image .*no detection at all"),
+        (
+            '[{"image_id": 9, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 1}]',
+            "1 of category_id 2 in its images",
+        ),
+        (
+            '[{"image_id": 9, "category_id": 0, "bbox": [1, 2, 3, 4], "score": 1}]',
+            "'category_id' of detection number 0 is 0, expected the numbering",
+        ),
+        (
+            '[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4], "score": NaN}]',
+            "'score' of detection number 0 is NaN, expected a finite number",
+        ),
+        (
+            '[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, Infinity], "score": 1}]',
+            "has Infinity in 'bbox'",
+        ),
+        ('[{"image_id": 9, "category_id": 1, "bbox": null, "score": 1}]', "is null, expected"),
+        ('[{"image_id": "9", "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]', "image_id"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -98,3 +121,24 @@ def test_other_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"cannot read detections .*nowhere"):
         read_detections(tmp_path / "nowhere.json", annotations_of(tmp_path))
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+@given(field=st.sampled_from(("image_id", "category_id", "bbox", "score")), value=ANY_JSON)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_value_is_read_or_refused_in_one_line(field: str, value: Any, tmp_path: Path) -> None:
+    good = {"image_id": 9, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9}
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps([good, {**good, field: value}]))
+    try:
+        boxes = read_detections(path, annotations_of(tmp_path))
+    except AnnotationError as error:
+        assert f"'{path}'" in str(error) and field in str(error)
+        return
+    assert np.isfinite(boxes.boxes).all() and np.isfinite(boxes.scores).all()

@@ -10,8 +10,8 @@ import pytest
 from many_persons import write_data
 
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
-from hrnet_pose_ros.coco.estimate_dataset import read_image
 from hrnet_pose_ros.coco.person_crops import person_crops
+from hrnet_pose_ros.image_files import read_annotated_image
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 
@@ -30,7 +30,9 @@ def test_crops_are_those_of_the_vehicle(data: tuple[PersonAnnotations, Path]) ->
     np.testing.assert_array_equal(image_index, annotations.image_index)
     person = 20
     index = annotations.image_index[person]
-    frame = read_image(images / annotations.image_files[index], annotations.image_sizes[index])
+    frame = read_annotated_image(
+        images / annotations.image_files[index], annotations.image_sizes[index]
+    )
     transforms = crop_to_image(annotations.boxes[person : person + 1], (96, 128))
     np.testing.assert_array_equal(crops[person], warp_crops(frame, transforms, (96, 128))[0])
 

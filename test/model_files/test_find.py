@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from hrnet_pose_ros import installed
-from hrnet_pose_ros.model_files.find import find_model, model_path
+from hrnet_pose_ros.coco.uncertainty_write import model_files
+from hrnet_pose_ros.engines.choose_engine import choose_engine
+from hrnet_pose_ros.model_files.find import (
+    find_checkpoint,
+    find_model,
+    metadata_beside,
+    model_path,
+)
 from hrnet_pose_ros.model_files.folders import models_folders, user_models_folder
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX
@@ -83,6 +91,28 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_model_is_named(model: str | Path, suffix: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         model_path(model, suffix)
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.pt", "a.ckpt", "a.pth.tar", "a.PTH", "A.Pt"])
+def test_checkpoints_have_many_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(MODELS / "hrnet_w16_small.pth", tmp_path / name)
+    shutil.copy(MODELS / "hrnet_w16_small.onnx", tmp_path / f"{name[0]}.onnx")
+    monkeypatch.chdir(tmp_path)  # a word without a separator is a path as well
+    assert find_model(name, CHECKPOINT).kind == "checkpoint"
+    assert find_checkpoint(name)[0].path.samefile(tmp_path / name)
+    assert choose_engine(name).engine == "torch"
+    beside = metadata_beside(tmp_path / name)
+    assert beside is not None and beside.name == "hrnet_w16_small"
+    assert model_files(name) == [tmp_path / f"{name[0]}.onnx"] or model_files(name) == [
+        Path(f"{name[0]}.onnx")
+    ]
+
+
+def test_an_onnx_file_in_capitals(tmp_path: Path) -> None:
+    shutil.copy(MODELS / "hrnet_w16_small.onnx", tmp_path / "MODEL.ONNX")
+    assert find_model(tmp_path / "MODEL.ONNX", ONNX).kind == "heatmaps"
 
 
 def test_no_models_folder_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

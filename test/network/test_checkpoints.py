@@ -303,6 +303,43 @@ def test_foreign_file_is_named(content: bytes, tmp_path: Path) -> None:
         load_pose_network(path)
 
 
+def test_a_safetensors_file_is_named_with_the_way_out(tmp_path: Path) -> None:
+    header = b'{"conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(CheckpointError, match=r"safetensors file: .*torch\.save"):
+        load_pose_network(path)
+
+
+def test_the_state_of_a_training_is_named(weights: State, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"network": weights, "average": weights, "optimizer": {}, "step": 7}, path)
+    with pytest.raises(CheckpointError, match=r"its best weights are in 'best\.pth'"):
+        load_pose_network(path)
+
+
+def test_weights_whose_names_are_no_texts(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.pth"
+    torch.save({7: torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="not tensors are 7"):
+        load_pose_network(path)
+
+
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.98, 0.9999])
+def test_a_damaged_file_is_named(place: float, weights: State, tmp_path: Path) -> None:
+    """Its end is there, so it is not truncated; damaged weights alone cannot be known."""
+    path = tmp_path / "damaged.pth"
+    torch.save(weights, path)
+    content = bytearray(path.read_bytes())
+    begin = int(len(content) * place)
+    content[begin : begin + 100] = np.random.default_rng(3).bytes(len(content[begin : begin + 100]))
+    path.write_bytes(content)
+    try:
+        load_pose_network(path)
+    except CheckpointError as error:
+        assert "damaged.pth" in str(error)
+
+
 def test_torchscript_archive_is_named(tmp_path: Path) -> None:
     path = tmp_path / "script.pth"
     torch.jit.save(torch.jit.trace(nn.ReLU(), torch.zeros(1)), path)

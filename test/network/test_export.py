@@ -123,6 +123,15 @@ def test_check_heatmaps_refuses(actual: np.ndarray, words: str) -> None:
         check_heatmaps(actual, np.zeros((1, 17, 2, 2)), "x.onnx")
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 255.0, 1e5])
+def test_check_heatmaps_is_relative(scale: float) -> None:
+    """Float32 rounds large values by more: the heatmaps of some networks have peaks of 255."""
+    expected = scale * np.linspace(0, 1, 4, dtype=np.float32).reshape(1, 1, 2, 2)
+    check_heatmaps(expected * np.float32(1 + 9e-5), expected, "x.onnx")
+    with pytest.raises(ExportError, match="of the largest value"):
+        check_heatmaps(expected * np.float32(1 + 2e-4), expected, "x.onnx")
+
+
 def test_wrong_arguments_write_nothing(tmp_path: Path) -> None:
     crops = load_check_crops()[:1]
     with pytest.raises(CheckpointError, match="expected hrnet_w32"):

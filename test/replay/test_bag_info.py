@@ -99,6 +99,30 @@ def test_gap(rows: list[Row], tmp_path: Path) -> None:
     assert (topic(report, IMAGES).gaps, topic(report, IMAGES).longest_gap_s) == (1, 0.5)
 
 
+def test_images_that_are_missing(tmp_path: Path) -> None:
+    """By gaps, and one by one."""
+    kept = [row for n, row in enumerate(clip_rows(90)) if not (12 <= n < 24 or n in (60, 61, 62))]
+    report = report_of(kept, tmp_path)
+    images = topic(report, IMAGES)
+    assert (images.gaps, images.missing, images.rate_hz) == (1, 5, 10.0)
+    said = " ".join(report.advice)
+    assert f"{IMAGES}: 1 gaps, the longest is 0.5 s" in said
+    assert f"{IMAGES}: about 5 of 30 images (17%)" in said
+    assert "/detections: 1 gaps" in said
+
+
+def test_messages_recorded_in_bursts(rows: list[Row], tmp_path: Path) -> None:
+    """A recorder that stands still and then writes what has waited: the stamps have the rate."""
+    begin = rows[0][2]
+    late = [
+        (topic, kind, begin + (n // 15 + 1) * 500_000_000 + n % 15 * 3000, data)
+        for n, (topic, kind, _, data) in enumerate(rows)
+    ]
+    images = topic(report_of(late, tmp_path), IMAGES)
+    assert images.rate_hz == pytest.approx(10, abs=0.1)
+    assert (images.gaps, images.missing) == (0, 0)
+
+
 def test_clock_and_age(rows: list[Row], tmp_path: Path) -> None:
     report = report_of([shifted(row, 60_000) for row in rows], tmp_path)
     assert report.pairing is not None

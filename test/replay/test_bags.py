@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import struct
 import tracemalloc
 from pathlib import Path
@@ -301,3 +303,159 @@ def test_memory_does_not_grow_with_the_bag(whole: bool, tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 10e6  # a few chunks of 1 MB
     finally:
         tracemalloc.stop()
+
+
+def split_bag(folder: Path, parts: list[list[Row]], storage: StoragePlugin = MCAP) -> Path:
+    """A bag of several files, named as rosbag2 does, with the metadata of all."""
+    folder.mkdir()
+    informations = []
+    for number, part in enumerate(parts):
+        one = write_bag(folder.parent / f"{folder.name}_part_{number}", part, storage)
+        content = yaml.safe_load((one / "metadata.yaml").read_text())
+        informations.append(content["rosbag2_bagfile_information"])
+        [file] = (path for path in one.iterdir() if path.suffix != ".yaml")
+        file.rename(folder / f"{folder.name}_{number}{file.suffix}")
+    merged = informations[0]
+    files = sorted(path.name for path in folder.iterdir())
+    merged["relative_file_paths"] = files
+    merged["message_count"] = sum(one["message_count"] for one in informations)
+    counts = {
+        one["topic_metadata"]["name"]: one
+        for information in reversed(informations)
+        for one in information["topics_with_message_count"]
+    }
+    for topic, one in counts.items():
+        one["message_count"] = sum(row[0] == topic for part in parts for row in part)
+    merged["topics_with_message_count"] = [*counts.values()]
+    merged["files"] = []
+    times = [row[2] for part in parts for row in part]
+    merged["starting_time"] = {"nanoseconds_since_epoch": min(times)}
+    merged["duration"] = {"nanoseconds": max(times) - min(times)}
+    (folder / "metadata.yaml").write_text(yaml.safe_dump({"rosbag2_bagfile_information": merged}))
+    return folder
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("storage", [MCAP, SQLITE3])
+def test_the_files_of_a_split_bag_are_merged_by_time(
+    storage: StoragePlugin, metadata: bool, rows: list[Row], tmp_path: Path
+) -> None:
+    """In whatever order, and where they overlap."""
+    count = len(rows) // 3
+    for number, parts in enumerate(
+        (
+            [rows[:count], rows[count : 2 * count], rows[2 * count :]],
+            [rows[2 * count :], rows[:count], rows[count : 2 * count]],
+            [rows[::2], rows[1::2]],
+        )
+    ):
+        folder = split_bag(tmp_path / f"bag{number}", parts, storage)
+        if not metadata:
+            (folder / "metadata.yaml").unlink()
+        with BagReader(folder) as bag:
+            found = [(m.topic, m.type, m.time, m.data) for m in bag.messages()]
+            assert bag.loss == ""
+        assert sorted(found, key=lambda row: row[2]) == found
+        assert sorted(found) == sorted(rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n", b"nonsense" * 40])
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("storage", [MCAP, SQLITE3])
+def test_a_split_bag_whose_last_file_is_nothing(
+    storage: StoragePlugin, metadata: bool, content: bytes, rows: list[Row], tmp_path: Path
+) -> None:
+    folder = split_bag(tmp_path / "bag", [rows[:20], rows[20:]], storage)
+    suffix = ".mcap" if storage is MCAP else ".db3"
+    (folder / f"bag_1{suffix}").write_bytes(content)
+    if not metadata:
+        (folder / "metadata.yaml").unlink()
+    with BagReader(folder) as bag:
+        assert [(m.topic, m.type, m.time, m.data) for m in bag.messages()] == rows[:20]
+        assert f"bag_1{suffix}" in bag.loss
+
+
+def test_a_bag_that_is_one_empty_file(tmp_path: Path) -> None:
+    for name in ("bag.mcap", "bag.db3"):
+        (tmp_path / name).touch()
+        with pytest.raises(BagError, match=rf"{name}' is empty \(0 bytes\)"):
+            BagReader(tmp_path / name).__enter__()
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_chunks_without_a_message_index(statistics: bool, rows: list[Row], tmp_path: Path) -> None:
+    """As recorders with the option noMessageIndex write them."""
+    folder = write_bag(tmp_path / "bag", rows)
+    content = (folder / "bag.mcap").read_bytes()
+    written, place = bytearray(content[:8]), 8
+    chunk_places: dict[int, int] = {}
+    summary = 0
+    while place < len(content) - 8:
+        kind, length = struct.unpack_from("<BQ", content, place)
+        record = bytearray(content[place + 9 : place + 9 + length])
+        moved = place
+        place += 9 + length
+        if kind == 0x07 or (kind == 0x0B and not statistics) or kind == 0x0E:
+            continue  # message index, statistics, summary offset
+        if kind == 0x06:
+            chunk_places[moved] = len(written)
+        if kind == 0x0F:  # the end of the data: the summary begins behind it
+            summary = len(written) + 9 + length
+        if kind == 0x08:
+            (chunk,) = struct.unpack_from("<Q", record, 16)
+            (size,) = struct.unpack_from("<I", record, 32)
+            record = bytearray(
+                record[:16]
+                + struct.pack("<Q", chunk_places[chunk])
+                + record[24:32]
+                + struct.pack("<IQ", 0, 0)
+                + record[36 + size + 8 :]
+            )
+        if kind == 0x02:
+            record = bytearray(struct.pack("<QQI", summary, 0, 0))
+        written += struct.pack("<BQ", kind, len(record)) + record
+    file = tmp_path / "unindexed.mcap"
+    file.write_bytes(bytes(written) + content[-8:])
+    with BagReader(file) as bag:
+        assert [(m.topic, m.type, m.time, m.data) for m in bag.messages()] == rows
+        assert bag.loss == ""
+
+
+def test_fewer_rows_than_the_metadata_count(rows: list[Row], tmp_path: Path) -> None:
+    folder = write_bag(tmp_path / "bag", rows, SQLITE3)
+    with contextlib.closing(sqlite3.connect(folder / "bag.db3")) as base:
+        base.execute("DELETE FROM messages WHERE id > 10")
+        base.commit()
+    with BagReader(folder) as bag:
+        assert len(list(bag.messages())) == 10
+        lost = len(rows) - 10
+        assert f"{lost} of {len(rows)} messages that it counts are not there" in bag.loss
+
+
+def test_metadata_of_a_newer_version(rows: list[Row], tmp_path: Path) -> None:
+    folder = write_bag(tmp_path / "bag", rows)
+    text = (folder / "metadata.yaml").read_text()
+    (folder / "metadata.yaml").write_text(text.replace("version: 9", "version: 12"))
+    with BagReader(folder) as bag:
+        assert len(list(bag.messages())) == len(rows)
+        assert bag.loss == ""
+
+
+def test_recordings_of_ros_1_are_named(rows: list[Row], tmp_path: Path) -> None:
+    (tmp_path / "drive.bag").write_bytes(b"#ROSBAG V2.0\n")
+    for place in (tmp_path, tmp_path / "drive.bag"):
+        with pytest.raises(BagError, match="ROS 1 bag: convert it with rosbags-convert"):
+            BagReader(place).__enter__()
+    file = tmp_path / "drive.mcap"
+    with file.open("wb") as written:
+        written.write(b"\x89MCAP0\r\n")
+        for kind, record in (
+            (0x01, struct.pack("<I4sI", 4, b"ros1", 0)),
+            (0x03, struct.pack("<HI1sI7sI", 1, 1, b"S", 7, b"ros1msg", 0)),
+            (0x04, struct.pack("<HHI2sI4sI", 0, 1, 2, b"/s", 4, b"ros1", 0)),
+            (0x05, struct.pack("<HIQQ", 0, 0, 1, 1) + b"data"),
+            (0x0F, bytes(4)),
+        ):
+            written.write(struct.pack("<BQ", kind, len(record)) + record)
+    with pytest.raises(BagError, match="no messages of ROS 2: their encoding is ros1"):
+        BagReader(file).__enter__()

@@ -13,9 +13,10 @@ import pytest
 from street_data import StreetData
 
 from hrnet_pose_ros.coco.annotations import read_annotations
+from hrnet_pose_ros.image_files import read_image_file
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
-from hrnet_pose_ros.training.crop_cache import PersonPatch, extract_patch, open_cache, read_image
+from hrnet_pose_ros.training.crop_cache import PersonPatch, extract_patch, open_cache
 
 INPUT = (96, 128)
 
@@ -37,7 +38,7 @@ def test_a_crop_from_the_cache_is_the_crop_from_the_image(
     cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
     assert sorted(cache.persons) == list(range(8))
     for number, person in enumerate(cache.persons):
-        image = read_image(
+        image = read_image_file(
             street.images / street.annotations.image_files[street.annotations.image_index[person]]
         )
         transforms = crop_to_image(street.annotations.boxes[person][None], INPUT)
@@ -80,7 +81,7 @@ def test_a_corrupt_image_is_left_out_and_named(
         assert sorted(cache.persons) == [p for p in range(8) if p not in lost]
         assert len(cache) == 6
         for name in (files[2], files[5]):
-            assert f"{name} cannot be read" in caplog.text
+            assert f"{name}' cannot be read" in caplog.text
 
 
 def test_crowds_and_persons_without_joints_or_box_are_left_out(
@@ -89,7 +90,7 @@ def test_crowds_and_persons_without_joints_or_box_are_left_out(
     data = copied(street, tmp_path)
     content = json.loads((data / "person_keypoints.json").read_text())
     content["annotations"][0]["iscrowd"] = 1
-    content["annotations"][1]["keypoints"] = [0] * 51
+    content["annotations"][1].update(keypoints=[0] * 51, num_keypoints=0)
     content["annotations"][2]["bbox"] = [10, 10, 0, 50]
     (data / "person_keypoints.json").write_text(json.dumps(content))
     annotations = read_annotations(data / "person_keypoints.json")
@@ -118,6 +119,35 @@ def test_an_interrupted_cache_is_made_again(street: StreetData, tmp_path: Path) 
     assert cache[7].pixels.any()
 
 
+@pytest.mark.parametrize("name", ["index.npz", "pixels.bin"])
+def test_a_damaged_cache_is_made_again(
+    name: str, street: StreetData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_cache(street.annotations, street.images, INPUT, tmp_path)
+    (place,) = tmp_path.iterdir()
+    content = (place / name).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"PK\x03\x04" + content[4:200]):
+        (place / name).write_bytes(damaged)
+        with caplog.at_level(logging.WARNING):
+            cache = open_cache(street.annotations, street.images, INPUT, tmp_path)
+        assert "is damaged" in caplog.text and str(place) in caplog.text
+        assert len(cache) == 8 and cache[7].pixels.any()
+
+
+def test_a_truncated_image_is_left_out(
+    street: StreetData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = copied(street, tmp_path)
+    name = street.annotations.image_files[2]
+    content = (data / "images" / name).read_bytes()
+    (data / "images" / name).write_bytes(content[: len(content) // 4])
+    annotations = read_annotations(data / "person_keypoints.json")
+    with caplog.at_level(logging.WARNING):
+        cache = open_cache(annotations, data / "images", INPUT, tmp_path / "cache")
+    assert len(cache) == 7
+    assert f"{name}' cannot be read as an image: it ends too early" in caplog.text
+
+
 def test_data_without_a_readable_image_are_an_error(street: StreetData, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"contains no person to train on: 8 annotations.*8 images"
@@ -129,8 +159,7 @@ def test_an_image_is_read_as_rgb_and_not_turned(tmp_path: Path) -> None:
     image = np.zeros((8, 16, 3), np.uint8)
     image[:, :, 2] = 200  # OpenCV's red
     cv2.imwrite(str(tmp_path / "red.png"), image)
-    read = read_image(tmp_path / "red.png")
-    assert read is not None
+    read = read_image_file(tmp_path / "red.png")
     assert read[0, 0].tolist() == [200, 0, 0]
 
 

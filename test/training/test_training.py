@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 from street_data import StreetData
 
+from hrnet_pose_ros.image_files import read_image_file, write_image_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.pose.boxes import crop_to_image
@@ -31,7 +33,6 @@ from hrnet_pose_ros.training.config import (
     StageConfig,
     TrainingConfig,
 )
-from hrnet_pose_ros.training.crop_cache import read_image
 from hrnet_pose_ros.training.run import train
 from hrnet_pose_ros.training.validation import ValidationCrops, validate
 from hrnet_pose_ros.yaml_config import ConfigError
@@ -88,7 +89,9 @@ def test_training_on_eight_crops_learns_them(street: StreetData, tmp_path: Path)
     annotations = street.annotations
     distances = []
     for person in range(len(annotations)):
-        image = read_image(street.images / annotations.image_files[annotations.image_index[person]])
+        image = read_image_file(
+            street.images / annotations.image_files[annotations.image_index[person]]
+        )
         assert image is not None
         transform = crop_to_image(annotations.boxes[person][None], stage.size)
         with torch.inference_mode():
@@ -189,7 +192,10 @@ def test_a_finished_training_can_be_made_longer(street: StreetData, tmp_path: Pa
 
 def test_a_folder_of_another_training_is_refused(street: StreetData, tmp_path: Path) -> None:
     stage = replace(STAGE, epochs=1, validate_epochs=1)
-    train(config_of(street, stage), tmp_path)
+    best = train(config_of(street, stage), tmp_path)
+    best.unlink()
+    with pytest.raises(RuntimeError, match=r"there is no '.*best\.pth'"):  # nothing is invented
+        train(config_of(street, stage), tmp_path)
     other = config_of(street, replace(stage, sigma=3), seed=2)
     with pytest.raises(ConfigError, match=r"different settings \(seed, stages\[0\]\.sigma\)"):
         train(other, tmp_path)
@@ -237,6 +243,65 @@ def test_a_start_from_another_network_is_refused(street: StreetData, tmp_path: P
     bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
     with pytest.raises(ValueError, match=r"contains hrnet_w16_small, expected hrnet_w32"):
         train(config_of(street, network="hrnet_w32", start=str(bundled)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("only/last.ckpt", b"PK\x03\x04 nonsense", r"last\.ckpt' cannot be resumed from"),
+        ("only/last.ckpt", b"", r"last\.ckpt' cannot be resumed from"),
+        ("settings.json", b"{", r"settings\.json' is damaged"),
+        ("settings.json", b"[]", r"settings\.json' does not contain the settings"),
+        ("settings.json", b'{"stages": [7]}', r"settings\.json' does not contain the settings"),
+        ("curves.csv", b"stage,step\n\xff,1\n", r"curves\.csv' is damaged"),
+        ("curves.csv", b"stage,step\nonly,x\n", r"curves\.csv' is damaged"),
+    ],
+)
+def test_a_damaged_file_of_a_training_is_named(
+    name: str, content: bytes, words: str, street: StreetData, tmp_path: Path
+) -> None:
+    (tmp_path / "only").mkdir()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        train(config_of(street), tmp_path)
+
+
+def test_a_start_with_a_damaged_file_is_refused(street: StreetData, tmp_path: Path) -> None:
+    bundled = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+    start = tmp_path / "start.pth"
+    start.write_bytes(bundled.read_bytes()[:-5000])
+    with pytest.raises(ValueError, match=r"start\.pth' is truncated"):
+        train(config_of(street, start=str(start)), tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["train", "validation"])
+def test_images_of_another_size_than_annotated_are_refused(
+    kind: str, street: StreetData, tmp_path: Path
+) -> None:
+    """Downscaled after they were labelled: nothing could be learnt from them."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in street.images.iterdir():
+        frame = read_image_file(path)
+        size = (round(0.9 * frame.shape[1]), round(0.9 * frame.shape[0]))
+        write_image_file(images / path.name, cv2.resize(frame, size))
+    data = DataConfig(str(street.folder / "person_keypoints.json"), str(images))
+    changes: dict[str, Any] = {"validation": data} if kind == "validation" else {}
+    config = config_of(street, **(changes or {"train": {"street": data}}))
+    with pytest.raises(ValueError, match="is 691x518, the annotations are for 768x576"):
+        train(config, tmp_path / "out")
+
+
+def test_validation_data_without_a_labelled_person_are_refused(
+    street: StreetData, tmp_path: Path
+) -> None:
+    content = json.loads((street.folder / "person_keypoints.json").read_text())
+    for person in content["annotations"]:
+        person.update(keypoints=[0] * 51, num_keypoints=0)
+    (tmp_path / "nobody.json").write_text(json.dumps(content))
+    nobody = DataConfig(str(tmp_path / "nobody.json"), str(street.images))
+    with pytest.raises(ValueError, match=r"nobody\.json' .*has no person to validate on"):
+        train(config_of(street, validation=nobody), tmp_path / "out")
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(street: StreetData, tmp_path: Path) -> None:
