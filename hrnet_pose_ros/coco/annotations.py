@@ -114,8 +114,7 @@ def read_annotations(path: str | Path) -> PersonAnnotations:
                 "which the file does not list"
             )
     boxes = _array((person.numbers("bbox", 4) for person in persons), 4)
-    points = _array((person.numbers("keypoints", 3 * JOINTS) for person in persons), 3 * JOINTS)
-    points = points.reshape(-1, JOINTS, 3)
+    points = _array(map(_labels, persons), 3 * JOINTS).reshape(-1, JOINTS, 3)
     annotations = PersonAnnotations(
         path=path,
         image_ids=np.array(image_ids, np.int64),
@@ -135,10 +134,9 @@ def read_annotations(path: str | Path) -> PersonAnnotations:
         ),
         crowd=np.array([_is_crowd(person) for person in persons], bool),
         keypoints=np.ascontiguousarray(points[:, :, :2]),
-        visibility=_visibility(persons, points[:, :, 2]),
+        visibility=points[:, :, 2].astype(np.uint8),
         category_id=category_id,
     )
-    _check_label_counts(persons, annotations)
     _check_areas(persons, annotations)
     return annotations
 
@@ -155,25 +153,23 @@ def _is_crowd(person: Record) -> bool:
     return bool(crowd)
 
 
-def _visibility(persons: list[Record], values: np.ndarray) -> np.ndarray:
-    """uint8 of float64 ``[N, 17]``; COCO's evaluators take every value above 0 for a label."""
-    wrong = ~np.isin(values, (0, 1, 2))
-    for person, joint in np.argwhere(wrong)[:1]:
-        raise AnnotationError(
-            f"'{persons[person].path}': the visibility of joint {joint} in 'keypoints' of "
-            f"{persons[person]} is {values[person, joint]:g}, expected 0 (not labelled), 1 (hidden)"
-            " or 2 (visible)"
-        )
-    return values.astype(np.uint8)
+def _labels(person: Record) -> list[float]:
+    """x, y and visibility of each joint, as in the file.
 
-
-def _check_label_counts(persons: list[Record], annotations: PersonAnnotations) -> None:
-    """COCO's evaluators ignore persons by ``num_keypoints``, whatever the key points say."""
-    for person, labelled in zip(persons, annotations.labelled.sum(axis=1).tolist(), strict=True):
-        if "num_keypoints" in person:
-            count = person.integer("num_keypoints", 0)
-            if (count == 0) != (labelled == 0):
-                raise person.error("num_keypoints", f"{labelled}, the number of labelled joints")
+    COCO's evaluators take every visibility above 0 for a label, and ignore persons by
+    ``num_keypoints``, whatever the key points say.
+    """
+    values = person.numbers("keypoints", 3 * JOINTS)
+    for joint, visibility in enumerate(values[2::3]):
+        if visibility not in (0, 1, 2):
+            raise AnnotationError(
+                f"'{person.path}': the visibility of joint {joint} in 'keypoints' of {person} is "
+                f"{visibility:g}, expected 0 (not labelled), 1 (hidden) or 2 (visible)"
+            )
+    labelled = sum(visibility > 0 for visibility in values[2::3])
+    if "num_keypoints" in person and (person.integer("num_keypoints", 0) == 0) != (labelled == 0):
+        raise person.error("num_keypoints", f"{labelled}, the number of labelled joints")
+    return values
 
 
 def _check_areas(persons: list[Record], annotations: PersonAnnotations) -> None:
