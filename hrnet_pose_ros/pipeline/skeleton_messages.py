@@ -104,9 +104,6 @@ def skeleton_info(
     fallback: bool = False,
 ) -> Any:
     """Make the SkeletonInfo of an engine; ``fallback``: the engine replaces one that failed."""
-    # The message gets a field `crop`: once it is there, `crop=info.crop` belongs below, and this
-    # and `_has_field` go.
-    crop = {"crop": info.crop} if _has_field(types.SkeletonInfo, "crop") else {}
     return types.SkeletonInfo(
         header=header,
         skeleton=SKELETON,
@@ -126,14 +123,8 @@ def skeleton_info(
         joint_names=list(JOINT_NAMES),
         oks_sigmas=OKS_SIGMAS.astype(np.float32),
         limbs=[joint for limb in LIMBS for joint in limb],
-        **crop,
+        # crop=info.crop,  as soon as the message has the field
     )
-
-
-def _has_field(message: Any, name: str) -> bool:
-    """Whether a message class of rclpy or of rosbags has a field."""
-    fields = getattr(message, "__dataclass_fields__", None)
-    return name in (message.get_fields_and_field_types() if fields is None else fields)
 
 
 def _whole_image_box(types: MessageTypes, image_size: tuple[int, int]) -> Any:
