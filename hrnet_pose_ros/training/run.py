@@ -38,7 +38,7 @@ SETTINGS = "settings.json"
 # The epochs and hold of a stage may change too, which extends it.
 CHANGEABLE = ("workers", "checkpoint_steps", "pretraining", "start")
 CHANGEABLE_IN_STAGES = ("epochs", "hold", "validate_epochs")
-# Of settings that a training of an earlier version did not have yet.
+# Values of settings that trainings of earlier versions did not have.
 DEFAULTS = {"crop": "reference"}
 _WAY_OUT = "to resume without them, remove this file; to begin anew, choose another folder (-o)"
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,13 @@ def test_equal_poses() -> None:
     assert found["px"]["100"] == 0
     assert found["fraction_within_cells"] == {"0.05": 1, "0.25": 1}
     assert found["oks"]["100"] == 1
+
+
+def test_cells_of_udp_are_wider() -> None:
+    points = np.zeros((1, JOINTS, 2))
+    udp = replace(data(points), crop="udp")
+    cell = 1.25 * 96 / 47  # the padded box spans w-1 cells
+    assert pose_difference(udp, data(points + [cell, 0]))["cells"]["100"] == pytest.approx(1)
 
 
 def test_moved_poses() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from many_persons import write_data
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.coco.person_crops import person_crops
 from hrnet_pose_ros.image_files import read_annotated_image
-from hrnet_pose_ros.pose.boxes import crop_to_image
+from hrnet_pose_ros.pose.boxes import CropRule, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 
 
@@ -23,9 +24,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[PersonAnnotations, P
     return read_annotations(folder / "person_keypoints.json"), folder / "images"
 
 
-def test_crops_are_those_of_the_vehicle(data: tuple[PersonAnnotations, Path]) -> None:
+@pytest.mark.parametrize("rule", get_args(CropRule))
+def test_crops_are_those_of_the_vehicle(
+    rule: CropRule, data: tuple[PersonAnnotations, Path]
+) -> None:
     annotations, images = data
-    crops, image_index = person_crops(annotations, images, (96, 128), most=1000)
+    crops, image_index = person_crops(annotations, images, (96, 128), most=1000, crop=rule)
     assert crops.shape == (60, 128, 96, 3)
     np.testing.assert_array_equal(image_index, annotations.image_index)
     person = 20
@@ -33,7 +37,7 @@ def test_crops_are_those_of_the_vehicle(data: tuple[PersonAnnotations, Path]) ->
     frame = read_annotated_image(
         images / annotations.image_files[index], annotations.image_sizes[index]
     )
-    transforms = crop_to_image(annotations.boxes[person : person + 1], (96, 128))
+    transforms = crop_to_image(annotations.boxes[person : person + 1], (96, 128), rule)
     np.testing.assert_array_equal(crops[person], warp_crops(frame, transforms, (96, 128))[0])
 
 

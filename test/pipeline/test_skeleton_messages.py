@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,20 +103,6 @@ def test_an_empty_array_and_a_person_without_a_detection() -> None:
     (skeleton,) = message.skeletons
     assert skeleton.detection_index == NO_DETECTION == Skeleton.NO_DETECTION
     assert skeleton.bbox.center.position.x == 640
-
-
-def test_info_says_the_crop_rule_where_the_message_does() -> None:
-    @dataclass(init=False)
-    class InfoWithCrop:
-        crop: str
-
-        def __init__(self, **fields: Any) -> None:
-            vars(self).update(fields)
-
-    info = EngineInfo("m", "openvino", "a CPU", "float32", "dark", "", 192, 256, crop="udp")
-    types = rclpy_types()._replace(SkeletonInfo=InfoWithCrop)
-    message = skeleton_info(types, header(STAMP), info, image_rectified=True)
-    assert (message.crop, message.model) == ("udp", "m")
 
 
 def test_info() -> None:
