@@ -33,12 +33,16 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_zoo() -> None:
     zoo = read_zoo()
-    assert len(zoo) == 20
+    assert len(zoo) == 31
     assert [entry.name for entry in zoo.values()] == list(zoo)
     assert len({entry.file for entry in zoo.values()}) == len(zoo)
     for entry in zoo.values():
         # Everything published at 384x288 was trained with a sigma of 3 cells.
-        assert (entry.input_size, entry.target_sigma) in [((192, 256), 2), ((288, 384), 3)]
+        sizes = [((192, 256), 2), ((288, 384), 3), ((256, 256), 2)]
+        assert (entry.input_size, entry.target_sigma) in sizes
+        # AP on COCO val2017 is of COCO's joints; other figures are in words.
+        assert (entry.figures == "") == (entry.skeleton == "coco17")
+        assert entry.ap is None or entry.skeleton == "coco17"
         assert entry.size_text in entry.name or entry.name == "hrnet_w16_small"
         # The reference's SimpleBaselines alone want BGR, the DARK models alone their decoding.
         assert (entry.colour_order == "bgr") == entry.name.startswith("pose_resnet")
@@ -112,8 +116,20 @@ def test_verb_models(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     (user_folder / "mmpose_hrnet_w32_256x192.pth").write_bytes(b"")
     assert main(["models"]) == 0
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
-    assert lines["mmpose_hrnet_w32_256x192"][1:11] == [
-        *("256x192", "28.5", "7.12", "7.65", "0.749", "rgb", "2", "yes", "quarter", "81c58e40"),
+    assert lines["mmpose_hrnet_w32_256x192"][1:12] == [
+        *(
+            "coco17",
+            "256x192",
+            "28.5",
+            "7.12",
+            "7.65",
+            "0.749",
+            "rgb",
+            "2",
+            "yes",
+            "quarter",
+            "81c58e40",
+        ),
     ]
     assert lines["mmpose_hrnet_w32_256x192"][-1] == ".pth"
     assert {".pth", ".onnx"} <= set(lines["hrnet_w16_small"])
@@ -157,7 +173,11 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         ("colour_order", "grb", "colour_order must be one of rgb, bgr; got 'grb'"),
         ("target_sigma", 2.5, "target_sigma must be one of 2.0, 3.0; got 2.5"),
         ("decoding", "udp", "decoding must be one of quarter, dark; got 'udp'"),
-        ("source", "nobody", "source must be one of bundled, mmpose, reference; got 'nobody'"),
+        (
+            "source",
+            "nobody",
+            "source must be one of bundled, mmpose, mmpose_top_down, reference; got 'nobody'",
+        ),
         ("sha256", "81C58E40", "sha256 must be 8 hexadecimal digits, got '81C58E40'"),
         ("ap", 74.4, "ap must be between 0 and 1, got 74.4"),
     ],
