@@ -66,7 +66,7 @@ setup(
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
     package_data={
-        "hrnet_pose_ros": ["skeletons/*.yaml"],
+        "": ["skeletons/*.yaml"],  # beside hrnet_pose_ros/skeleton.py
         "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
         "hrnet_pose_ros.recipes": ["*.yaml"],
         "hrnet_pose_ros.msg": ["*.msg"],

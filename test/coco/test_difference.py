@@ -42,7 +42,7 @@ def test_equal_poses() -> None:
 
 
 def test_cells_of_udp_are_wider() -> None:
-    points = np.zeros((1, JOINTS, 2))
+    points = np.zeros((1, COCO17.joints, 2))
     udp = replace(data(points), crop="udp")
     cell = 1.25 * 96 / 47  # the padded box spans w-1 cells
     assert pose_difference(udp, data(points + [cell, 0]))["cells"]["100"] == pytest.approx(1)

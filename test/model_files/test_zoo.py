@@ -40,6 +40,9 @@ def test_the_zoo() -> None:
         # Everything published at 384x288 was trained with a sigma of 3 cells.
         sizes = {(192, 256): 2, (256, 256): 2, (288, 384): 3}
         assert entry.target_sigma == sizes[entry.input_size]
+        # AP on COCO val2017 is of COCO's joints; other figures are in words.
+        assert (entry.figures == "") == (entry.skeleton == "coco17")
+        assert entry.ap is None or entry.skeleton == "coco17"
         assert entry.size_text in entry.name or entry.name == "hrnet_w16_small"
         # The reference's SimpleBaselines alone want BGR, the DARK and UDP models alone DARK's
         # decoding; UDP models alone want another crop and no shift.
