@@ -25,7 +25,7 @@ from hrnet_pose_ros.network.key_point_change import (
     key_point_change,
 )
 from hrnet_pose_ros.network.onnx_files import save_model
-from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
+from hrnet_pose_ros.network.onnx_running import graph_inputs, onnx_session
 
 
 def quantize_end2end_graph(
@@ -158,4 +158,4 @@ def found_key_points(path: Path, crops: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _inputs(crop: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(INPUTS, (crop, as_images(1)), strict=True))
+    return graph_inputs(crop, as_images(1))

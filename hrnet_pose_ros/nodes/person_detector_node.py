@@ -27,7 +27,7 @@ from vision_msgs.msg import (
 from hrnet_pose_ros.detector.box_ids import BoxIds
 from hrnet_pose_ros.detector.person_detector import PersonDetector
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
-from hrnet_pose_ros.pipeline.images import ImageError
+from hrnet_pose_ros.pipeline.images import ImageError, contiguous
 from hrnet_pose_ros.pipeline.parameter import Change, ParameterSet, parameter
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
@@ -103,7 +103,7 @@ class PersonDetectorNode(Node):
 
     def _process(self, message: Any) -> None:
         try:
-            frame = self._images.transport.read(message)
+            frame = contiguous(self._images.transport.read(message))
             boxes, scores = self._detector.detect(frame)
             ids = self._ids.assign(boxes, stamp_of(message))
             self._detections.publish(

@@ -30,6 +30,8 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
             image_size=(settings.image_size[0], settings.image_size[1]),
             typical_persons=min(settings.typical_persons, settings.max_persons),
             max_persons=settings.max_persons,
+            person_buckets=tuple(n for n in settings.person_buckets if n),
+            cuda_graphs=settings.cuda_graphs,
             workspace_mib=settings.workspace_mib,
             optimization_level=settings.optimization_level,
             plan_cache=settings.plan_cache,

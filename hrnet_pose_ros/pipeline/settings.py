@@ -133,6 +133,20 @@ class Settings(ParameterSet):
         minimum=1,
         maximum=500,
     )
+    person_buckets: list[int] = parameter(
+        [0],
+        "For `tensorrt`: numbers of persons that are kept ready to run, each with its own context; "
+        "a group runs in the next larger one. `[0]`: 1, 2, 4, 8 and so on, and `max_persons`.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=500,
+    )
+    cuda_graphs: bool = parameter(
+        _PLAN.cuda_graphs,
+        "For `tensorrt`: capture the work of each of `person_buckets` as a CUDA graph, which is "
+        "one launch instead of hundreds.",
+        Change.UNCONFIGURED,
+    )
     plan_cache: str = parameter(
         _PLAN.plan_cache,
         "For `tensorrt`: folder of the compiled plans; if empty, `~/.cache/hrnet_pose/plans`.",
@@ -240,6 +254,11 @@ class Settings(ParameterSet):
             raise ParameterError(
                 f"parameter detector_size is {self.detector_size}; allowed: two numbers above 0, "
                 "or [0, 0] for pixels of the camera image"
+            )
+        if not self.person_buckets or (0 in self.person_buckets and self.person_buckets != [0]):
+            raise ParameterError(
+                f"parameter person_buckets is {self.person_buckets}; allowed: numbers of persons "
+                "from 1 on, or [0] for 1, 2, 4, 8 and so on"
             )
 
 

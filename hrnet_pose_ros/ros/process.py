@@ -6,6 +6,10 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+# A code (EX_TEMPFAIL of sysexits.h) with which a node ends itself because only a new process can go
+# on: launch's respawn and systemd's Restart=on-failure then start one.
+RESPAWN = 75
+
 TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -13,8 +17,9 @@ def run(module: str) -> None:
     """Run the node that ``module.make_node()`` returns until a signal; does not return.
 
     The node has a method ``stop() -> bool``, and a reentrant callback group ``slow_callbacks`` if
-    some of its callbacks take long. The exit code is 0 after a signal, and 1 if the node cannot be
-    made or its executor fails.
+    some of its callbacks take long. It may set its attribute ``exit_code`` to end the process. The
+    exit code is 0 after a signal, 1 if the node cannot be made or its executor fails, and the
+    node's own if it set one.
     """
     # From here on the signals are blocked until sigtimedwait takes them, so that none interrupts an
     # import or a C++ call. Threads that start later inherit the mask.
@@ -72,8 +77,10 @@ def run(module: str) -> None:
     ]
     for thread in threads:
         thread.start()
-    while not failed.is_set() and signal.sigtimedwait(TERMINATION_SIGNALS, 0.2) is None:
-        pass
+    while not failed.is_set() and getattr(node, "exit_code", None) is None:
+        if signal.sigtimedwait(TERMINATION_SIGNALS, 0.2) is not None:
+            break
+    own_code = getattr(node, "exit_code", None)
     ending.set()
     stopped = node.stop()
     for executor in executors:
@@ -85,4 +92,4 @@ def run(module: str) -> None:
         # Only then: a thread that still runs may use what this destroys.
         node.destroy_node()
         rclpy.try_shutdown()
-    finish(1 if failed.is_set() else 0)
+    finish(1 if failed.is_set() else own_code or 0)
