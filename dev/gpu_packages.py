@@ -54,8 +54,8 @@ def gpu_at_hand(library: str = "libcuda.so.1") -> Gpu | None:
 def requirements(gpu: Gpu, machine: str, jetson: bool) -> list[str]:
     """What to install for a GPU.
 
-    Plain TensorRT runs on every GPU from compute capability 7.5 on; TensorRT for RTX, which the test
-    environment has for its builds, on some of them.
+    Plain TensorRT runs on every GPU from compute capability 7.5 on; TensorRT for RTX, which the
+    test environment has for its builds, on some of them.
 
     Raises
     ------

@@ -7,13 +7,17 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 dev="$root/.dev"
+die() {
+  printf '\n[setup] error: %s\n' "$1" >&2
+  shift
+  for line in "$@"; do printf '         %s\n' "$line" >&2; done
+  exit 1
+}
 # shellcheck source=dev/pip_install.sh
 . "$root/dev/pip_install.sh"
 
-wanted=$("$dev/venv/bin/python" "$root/dev/gpu_packages.py") || {
-  echo '[setup] error: the GPU at hand cannot be used, see above and docs/tensorrt.md' >&2
-  exit 1
-}
+wanted=$("$dev/venv/bin/python" "$root/dev/gpu_packages.py") ||
+  die 'the GPU at hand cannot be used (the line above says why); see docs/tensorrt.md'
 if [[ -f $dev/.made-gpu && $(cat "$dev/.made-gpu") == "$wanted" ]]; then
   exit 0
 fi
