@@ -8,7 +8,7 @@ from typing import Any
 
 from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_engine import import_openvino
+from hrnet_pose_ros.engines.openvino_network import import_openvino
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.pipeline.settings import Settings
 
@@ -25,6 +25,7 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
         "flip_test": settings.flip_test,
         "max_batch": settings.max_batch,
         "threads": settings.threads,
+        "streams": settings.streams,
         "tensorrt": TensorRtOptions(
             device=settings.device_index,
             image_size=(settings.image_size[0], settings.image_size[1]),

@@ -94,6 +94,15 @@ class Settings(ParameterSet):
         minimum=0,
         maximum=256,
     )
+    streams: int = parameter(
+        0,
+        "For `openvino`: batches of persons that run beside one another, each with its part of the "
+        "threads. 0 measures at start-up which number is fastest (with `max_batch` 1 it is one); "
+        "several need memory for a second copy of the network.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=64,
+    )
     max_persons: int = parameter(
         20,
         "Maximum number of skeletons per image. The largest boxes are kept; the others are counted "

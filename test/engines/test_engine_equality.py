@@ -15,7 +15,8 @@ import pytest
 import torch
 from structured_weights import w32_with_structure
 
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.model_file import ModelFile

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_engine import import_openvino
+from hrnet_pose_ros.engines.openvino_network import import_openvino
 from hrnet_pose_ros.engines.precision_check import LEAST_OKS, load_check_crops
 from hrnet_pose_ros.engines.tensorrt.plan_files import MODE, PlanRefused, read_file
 from hrnet_pose_ros.files import write_file
