@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrnet_pose_ros.cli.arguments import Verbs, height_x_width
 from hrnet_pose_ros.cli.engine_options import add_parameter_option
@@ -16,7 +16,10 @@ from hrnet_pose_ros.cli.engine_options import add_parameter_option
 if TYPE_CHECKING:
     from hrnet_pose_ros.engines.build_watch import BuildWatch
     from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaDevice
+    from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
     from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
+    from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
 
 # The node's parameters that decide what its plan is and where it lies.
 PLAN_PARAMETERS = (
@@ -95,12 +98,58 @@ def _compile(options: argparse.Namespace) -> None:
         # Loaded and compared with the processor now, so that the node need not.
         loaded = load_plan(graph, plans, device, plan_options, printed_progress())
         plan = loaded.plan
-        loaded.runner.close()
+        try:
+            if file.in_8_bits:
+                _check_gain(arguments, graph, loaded.runner, plans, device)
+        finally:
+            loaded.runner.close()
     else:
         here = None if device is None else device.compute_capability
         plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"
     print(f"{plan.path}: {what}, {len(plan.data) / 1e6:.1f} MB, {library.name} {library.version}")
+
+
+def _check_gain(
+    arguments: dict[str, Any],
+    int8: End2EndGraphFile,
+    runner: PlanRunner,
+    plans: PlanCache,
+    device: CudaDevice,
+) -> None:
+    """Raise EngineError where the model's float16 plan is as fast on this GPU as the one in int8."""
+    import numpy as np
+
+    from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.speed import alternating_ms
+    from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
+    from hrnet_pose_ros.engines.tensorrt.plan_loading import load_plan
+    from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
+    from hrnet_pose_ros.model_files.metadata import ModelError
+
+    try:
+        other = find_end2end_graph(
+            arguments["model"], "float16", arguments["decoding"], arguments["flip_test"]
+        )
+    except ModelError as error:
+        print(f"int8 was not compared with float16: {error}", file=sys.stderr)
+        return
+    options = arguments["tensorrt"]
+    graph = End2EndGraphFile(other, int8.library)
+    loaded = load_plan(graph, plans, device, options, printed_progress())
+    width, height = options.image_size
+    frame = np.zeros((height, width, 3), np.uint8)
+    transforms = np.tile(np.eye(2, 3, dtype=np.float32), (options.typical_persons, 1, 1))
+    try:
+        ms = alternating_ms(
+            lambda: runner.run(frame, transforms), lambda: loaded.runner.run(frame, transforms)
+        )
+    finally:
+        loaded.runner.close()
+    text = f"{options.typical_persons} persons take {ms[0]:.2f} ms in int8, {ms[1]:.2f} in float16"
+    if ms[0] >= ms[1]:
+        raise EngineError(f"int8 gains nothing on {device.name}: {text}; use precision float16")
+    print(text, file=sys.stderr)
 
 
 def _target(

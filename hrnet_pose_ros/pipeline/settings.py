@@ -81,8 +81,8 @@ class Settings(ParameterSet):
     )
     max_batch: int = parameter(
         DEFAULT_MAX_BATCH,
-        "Maximum number of persons per call of the network; larger groups are split. More need more "
-        "memory. `tensorrt` uses `max_persons` instead.",
+        "Maximum number of persons per call of the network; larger groups are split. More need "
+        "more memory. `tensorrt` uses `max_persons` instead.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=128,
@@ -114,8 +114,8 @@ class Settings(ParameterSet):
     fallback: str = parameter(
         FALLBACKS[0],
         "What to do when the GPU engine cannot be made or fails twice: `cpu` continues with "
-        "`openvino` and announces it, `none` publishes nothing, and ends the node with exit code 75 "
-        "if only a new process can use the GPU.",
+        "`openvino` and announces it, `none` publishes nothing, and ends the node with exit code "
+        "75 if only a new process can use the GPU.",
         Change.UNCONFIGURED,
         choices=FALLBACKS,
     )

@@ -249,3 +249,38 @@ def test_compile_loads_and_checks_what_it_built(
         )
         make_engine(MODEL, precision="float32", engine="tensorrt", tensorrt=options).close()
     assert "against the processor" not in caplog.text  # known to be good on this machine
+
+
+@pytest.mark.parametrize(("ms", "code"), [((2.0, 3.0), 0), ((3.0, 3.0), 2)])
+def test_int8_that_gains_nothing_is_refused(
+    ms: tuple[float, float],
+    code: int,
+    gpu: Pretended,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The bundled float32 graph stands for one in 8 bits; its times are given."""
+    from hrnet_pose_ros.engines import speed
+    from hrnet_pose_ros.engines.tensorrt import plan_loading
+    from hrnet_pose_ros.model_files import quantized
+    from hrnet_pose_ros.model_files.model_file import ModelFile
+
+    pytest.importorskip("onnxruntime", reason="the pretended device computes by it")
+    monkeypatch.setattr(plan_loading, "known_verdict", lambda *_: True)
+    monkeypatch.setattr(quantized, "check_judged", lambda file: None)
+    monkeypatch.setattr(ModelFile, "in_8_bits", property(lambda self: "float32" in self.path.name))
+
+    def given(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+        assert first() and second()  # both plans run
+        return ms
+
+    monkeypatch.setattr(speed, "alternating_ms", given)
+    command = ["compile", MODEL, "--precision", "float32", "--image-size", "240x320"]
+    command += ["--max-persons", "2", "--typical-persons", "2", "-o", str(tmp_path)]
+    assert main(command) == code
+    text = f"2 persons take {ms[0]:.2f} ms in int8, 3.00 in float16"
+    error = capsys.readouterr().err
+    assert text in error
+    assert ("int8 gains nothing on Pretended GPU" in error) == (code == 2)
+    assert gpu.cuda.allocated == {}
