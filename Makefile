@@ -54,15 +54,17 @@ test:
 .PHONY: test-gpu
 test-gpu:
 	@dev/setup.sh test
+	dev/setup_gpu.sh
 	. dev/env.sh
-	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
+	export PYTHONPATH="$$PWD/.dev/gpu:$$PYTHONPATH:$$PWD/.dev/torch"
 	python -m pytest -s -rs test/gpu
 
 .PHONY: bench
 bench:
 	@dev/setup.sh test
+	dev/setup_gpu.sh
 	. dev/env.sh
-	export PYTHONPATH="$$PYTHONPATH:$$PWD/.dev/torch"
+	export PYTHONPATH="$$PWD/.dev/gpu:$$PYTHONPATH:$$PWD/.dev/torch"
 	python -m bench.run $(BENCH)
 
 # Exit code 0: pass. MODEL is a name or a path; the default is the bundled model, which must pass.

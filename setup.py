@@ -92,8 +92,12 @@ setup(
         "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
         "plots": ["matplotlib"],  # for `hrnet_pose compare`
-        # TensorRT itself is part of JetPack or NVIDIA's packages and cannot be installed with pip.
-        "tensorrt": ["cuda-python>=12"],
+        # Each plan is compared with OpenVINO's answer before it serves. The first is for a TensorRT
+        # that is there already, from JetPack or a container of NVIDIA's.
+        "tensorrt": ["cuda-python>=12", "openvino>=2025.0"],
+        "tensorrt-cu12": ["tensorrt-cu12>=10.3", "cuda-python>=12,<13", "openvino>=2025.0"],
+        "tensorrt-cu13": ["tensorrt-cu13>=10.13", "cuda-python>=13,<14", "openvino>=2025.0"],
+        "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.7", "cuda-python>=13,<14", "openvino>=2025.0"],
         "train": [*TORCH, "pytorch-lightning", "faster-coco-eval", "matplotlib"],
     },
     entry_points={"console_scripts": ["hrnet_pose = hrnet_pose_ros.cli.command:command"]},

@@ -17,13 +17,15 @@ from bench.models import BenchModel
 from bench.rows import IMAGE_SIZE, Spread, markdown, scene
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision, cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.model_file import ModelFile
 
 # The baseline of all ratios.
 BASELINE = "ONNX Runtime float32"
 OURS = "OpenVINO "
+ONE_STREAM = ", one stream"
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,17 @@ def contenders(model: BenchModel, skipped: list[str]) -> list[Contender]:
     else:
         skipped.append(f"{model.name}, {OURS}bfloat16: this CPU does not support it")
     for precision in precisions:
-        found.append(Contender(OURS + precision, OpenVinoEngine(onnx, precision=precision)))
+        # As it ships, and as it was without streams.
+        for name, streams in ((OURS + precision, 0), (OURS + precision + ONE_STREAM, 1)):
+            ours = OpenVinoEngine(onnx, precision=precision, streams=streams)
+            ours.warm_up()
+            print(f"{name}: {ours.layout}", flush=True)
+            found.append(Contender(name, ours))
     if model.int8 is None:
         skipped.append(f"{model.name}, {OURS}int8: {model.why_no_int8}")
     else:
-        int8 = OpenVinoEngine(ModelFile.read(model.int8), precision="int8")
+        int8 = OpenVinoEngine(ModelFile.read(model.int8), precision="int8", streams=0)
+        int8.warm_up()
         found.append(Contender(OURS + "int8", int8))
     try:
         found.append(Contender(BASELINE, OnnxRuntimeEngine(onnx), one_by_one=True))

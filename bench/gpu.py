@@ -15,7 +15,6 @@ import numpy as np
 from bench.rows import IMAGE_SIZE, EngineRow, scene, timed
 from hrnet_pose_ros.cli.compile import printed_progress
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, call, runtime
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
@@ -44,6 +43,7 @@ def gpu_rows(folder: Path, repetitions: int) -> Iterator[EngineRow]:
             engine.warm_up()
             for persons in PERSONS:
                 yield _row(engine, persons, repetitions)
+            yield _changing_row(engine, repetitions)
             engine.close()
 
 
@@ -69,9 +69,16 @@ def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> EngineRow:
     frame, boxes = scene(persons, IMAGE_SIZE)
     latency = timed(lambda: engine.estimate(frame, boxes), repetitions)
     runner = engine.runner
-    transforms = crop_to_image(boxes, engine.metadata.input_size, engine.metadata.crop)
-    parts = np.array([_device_ms(runner, frame, transforms) for _ in range(repetitions)])
-    copies, kernels = parts[:, 0] + parts[:, 2], parts[:, 1]
+    rule = engine.metadata.crop
+    transforms = crop_to_image(boxes, engine.metadata.input_size, rule).astype(np.float32)
+    # Alternately, so that clock and temperature affect both alike.
+    parts, graphs = [], []
+    for _ in range(repetitions):
+        parts.append(_device_ms(runner, frame, transforms))
+        graphs.append(_graph_ms(runner, frame, transforms))
+    columns = np.array(parts)
+    copies, kernels = columns[:, 0] + columns[:, 2], columns[:, 1]
+    captured = [taken for taken in graphs if taken is not None]
     info, up = engine.info, runner.bytes_up
     return EngineRow(
         device=info.device,
@@ -79,24 +86,50 @@ def _row(engine: TensorRtEngine, persons: int, repetitions: int) -> EngineRow:
         model=engine.metadata.configuration,
         precision=info.precision,
         input_size=engine.metadata.input_size,
-        persons=persons,
+        persons=str(persons),
         p50_ms=float(np.percentile(latency, 50)),
         p99_ms=float(np.percentile(latency, 99)),
-        bytes_moved=up[0] + persons * up[1] + runner.bytes_down,
+        bytes_moved=up[0] + up[1] + runner.bytes_down,
         copy_fraction=float((copies / (copies + kernels)).mean()),
         device_p50_ms=float(np.percentile(copies + kernels, 50)),
-        graph_p50_ms=_as_cuda_graph(runner, frame, transforms, repetitions),
+        graph_p50_ms=float(np.median(captured)) if captured else None,
+        mean_persons=float(persons),
+    )
+
+
+def _changing_row(engine: TensorRtEngine, repetitions: int) -> EngineRow:
+    """As a street has it: the number of persons, from 1 to 20, changes with every frame."""
+    counts = np.random.default_rng(0).integers(1, 21, repetitions)
+    scenes = {count: scene(count, IMAGE_SIZE) for count in range(1, 21)}
+    order = iter([*counts[:20], *counts])  # `timed` warms up with 20 calls
+    latency = timed(lambda: engine.estimate(*scenes[int(next(order))]), repetitions)
+    info = engine.info
+    return EngineRow(
+        device=info.device,
+        engine=info.engine,
+        model=engine.metadata.configuration,
+        precision=info.precision,
+        input_size=engine.metadata.input_size,
+        persons="1 to 20, changing",
+        p50_ms=float(np.percentile(latency, 50)),
+        p99_ms=float(np.percentile(latency, 99)),
+        mean_persons=float(counts.mean()),
     )
 
 
 def _device_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) -> list[float]:
-    """Milliseconds of the host-to-device copies, the kernels and the device-to-host copy."""
+    """Milliseconds of the host-to-device copies, the kernels and the device-to-host copy.
+
+    On the device alone: everything is in pinned memory before the first event.
+    """
     stream = runner.stream
+    runner.stage_frame(frame)
+    bucket = runner.stage_transforms(transforms)
     events = [stream.record()]
-    runner.upload(frame)
-    runner.upload_transforms(transforms)
+    runner.upload_frame()
+    runner.upload_transforms()
     events.append(stream.record())
-    runner.execute(len(transforms))
+    runner.execute(bucket)
     events.append(stream.record())
     runner.download()
     events.append(stream.record())
@@ -107,35 +140,20 @@ def _device_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) ->
     return parts
 
 
-def _as_cuda_graph(
-    runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray, repetitions: int
-) -> float | None:
-    """Median milliseconds of the same work replayed as a CUDA graph; None if capturing fails.
-
-    The engine does not use CUDA graphs; this measures whether they would pay off.
-    """
-    stream, count = runner.stream, len(transforms)
-    mode = runtime().cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-    call("cudaStreamBeginCapture", stream.handle, mode)
-    try:
-        try:
-            runner.upload(frame)
-            runner.start(transforms)
-        finally:
-            captured = call("cudaStreamEndCapture", stream.handle)
-        graph = call("cudaGraphInstantiate", captured, 0)
-    except CudaError as error:
-        print(f"the CUDA graph was not measured: {error}", file=sys.stderr)
+def _graph_ms(runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) -> float | None:
+    """Milliseconds of the same copies and kernels as the engine runs them, by the bucket's CUDA
+    graph; None where it was not captured."""
+    stream = runner.stream
+    runner.stage_frame(frame)
+    bucket = runner.stage_transforms(transforms)
+    if bucket.graph is None:
         return None
-    taken = []
-    for _ in range(repetitions):
-        events = [stream.record()]
-        call("cudaGraphLaunch", graph, stream.handle)
-        events.append(stream.record())
-        runner.finish(count)
-        taken.append(events[1].ms_since(events[0]))
-        for event in events:
-            event.close()
-    call("cudaGraphExecDestroy", graph)
-    call("cudaGraphDestroy", captured)
-    return float(np.median(taken))
+    events = [stream.record()]
+    runner.upload_frame()
+    runner.start(bucket)
+    events.append(stream.record())
+    runner.finish(len(transforms))
+    taken = events[1].ms_since(events[0])
+    for event in events:
+        event.close()
+    return taken

@@ -46,7 +46,7 @@ class EngineRow:
     input_size
         (width, height) of a crop.
     persons
-        Number of persons in the image.
+        Number of persons in the image, in words.
     p50_ms, p99_ms
         Milliseconds of ``PoseEngine.estimate``: image and boxes in, poses out.
     bytes_moved
@@ -54,9 +54,12 @@ class EngineRow:
     copy_fraction
         Fraction of the device time spent on copies, in [0, 1]; None for engines on the CPU.
     graph_p50_ms
-        As ``device_p50_ms``, but replayed as a CUDA graph; None if not measured.
+        As ``device_p50_ms``, but as the engine runs it: as a CUDA graph; None if not measured.
     device_p50_ms
-        Copies and kernels, measured with device events; None for engines on the CPU.
+        Copies and kernels, launched one by one and measured with device events, without the copy
+        into pinned memory; None for engines on the CPU.
+    mean_persons
+        Persons per image, for the rate.
     """
 
     device: str
@@ -64,13 +67,14 @@ class EngineRow:
     model: str
     precision: str
     input_size: tuple[int, int]
-    persons: int
+    persons: str
     p50_ms: float
     p99_ms: float
     bytes_moved: int | None = None
     copy_fraction: float | None = None
     device_p50_ms: float | None = None
     graph_p50_ms: float | None = None
+    mean_persons: float = 0.0
 
 
 COLUMNS = [
@@ -92,10 +96,10 @@ def _cells(row: EngineRow) -> list[str]:
         row.model,
         row.precision,
         f"{height}x{width}",
-        str(row.persons),
+        row.persons,
         f"{row.p50_ms:.2f}",
         f"{row.p99_ms:.2f}",
-        f"{1e3 * row.persons / row.p50_ms:.0f}",
+        f"{1e3 * row.mean_persons / row.p50_ms:.0f}",
         "" if row.bytes_moved is None else f"{row.bytes_moved / 1e6:.2f}",
         "" if row.copy_fraction is None else f"{row.copy_fraction:.0%}",
         "" if row.device_p50_ms is None else f"{row.device_p50_ms:.2f}",

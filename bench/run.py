@@ -17,7 +17,7 @@ from bench.models import COMPACT, W32, BenchModel, compact_model, w32_model
 from bench.node import measure_node
 from bench.performance_targets import target_table
 from bench.rows import table
-from hrnet_pose_ros.engines.openvino_engine import cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "demo_output" / "bench"

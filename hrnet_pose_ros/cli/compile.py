@@ -8,14 +8,18 @@ import logging
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrnet_pose_ros.cli.arguments import Verbs, height_x_width
 from hrnet_pose_ros.cli.engine_options import add_parameter_option
 
 if TYPE_CHECKING:
     from hrnet_pose_ros.engines.build_watch import BuildWatch
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaDevice
+    from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
     from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
+    from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
 
 # The node's parameters that decide what its plan is and where it lies.
 PLAN_PARAMETERS = (
@@ -67,8 +71,8 @@ def add_compile(verbs: Verbs) -> None:
 def _compile(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.engines.tensorrt.cuda_runtime import use_device
     from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-    from hrnet_pose_ros.engines.tensorrt.library import find_library
-    from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder, target_of
+    from hrnet_pose_ros.engines.tensorrt.plan_loading import load_plan
     from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
     from hrnet_pose_ros.model_files.quantized import check_judged
     from hrnet_pose_ros.pipeline.engine_arguments import engine_arguments
@@ -83,41 +87,92 @@ def _compile(options: argparse.Namespace) -> None:
     if file.in_8_bits:
         check_judged(file)
     plan_options = arguments["tensorrt"]
-    library = find_library()
-    target, here = _target(options.compute_capability, plan_options.device, library)
-    if here is not None:
+    library, target, device = _target(options.compute_capability, plan_options.device)
+    if device is not None:
         use_device(plan_options.device)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the cache's reasons
     began = time.monotonic()
     graph = End2EndGraphFile(file, library)
     plans = PlanCache(plan_folder(plan_options.plan_cache), must_keep=True)
-    plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
+    if device is not None and target == target_of(device):
+        # Loaded and compared with the processor now, so that the node need not.
+        loaded = load_plan(graph, plans, device, plan_options, printed_progress())
+        plan = loaded.plan
+        try:
+            if file.in_8_bits:
+                _check_gain(arguments, graph, loaded.runner, plans, device)
+        finally:
+            loaded.runner.close()
+    else:
+        here = None if device is None else device.compute_capability
+        plan = graph.obtain(plans, graph.key(target, plan_options), here, printed_progress())
     what = f"built in {time.monotonic() - began:.0f} s" if plan.built else "there already"
     print(f"{plan.path}: {what}, {len(plan.data) / 1e6:.1f} MB, {library.name} {library.version}")
 
 
-def _target(
-    capabilities: tuple[str, ...], device: int, library: TensorRt
-) -> tuple[GpuTarget, str | None]:
-    """The GPUs to build for, and the compute capability of the one at hand, if there is one."""
-    from hrnet_pose_ros.engines.engine import EngineError
-    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device
-    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget
+def _check_gain(
+    arguments: dict[str, Any],
+    int8: End2EndGraphFile,
+    runner: PlanRunner,
+    plans: PlanCache,
+    device: CudaDevice,
+) -> None:
+    """Raise EngineError where the float16 plan is as fast on this GPU as the one in int8."""
+    import numpy as np
 
-    count, reason = device_count()
-    if not count and not capabilities:
-        known = ", ".join(library.buildable())
-        way_out = (
-            f"name the vehicle's GPU with --compute-capability (of {known})"
-            if library.builds_without_gpu
-            else f"{library.name} builds only on the machine with the GPU"
+    from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.speed import alternating_ms
+    from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
+    from hrnet_pose_ros.engines.tensorrt.plan_loading import load_plan
+    from hrnet_pose_ros.model_files.end2end_graphs import find_end2end_graph
+    from hrnet_pose_ros.model_files.metadata import ModelError
+
+    try:
+        other = find_end2end_graph(
+            arguments["model"], "float16", arguments["decoding"], arguments["flip_test"]
         )
-        raise EngineError(f"{reason}; {way_out}")
-    here = find_device(device) if count else None
+    except ModelError as error:
+        print(f"int8 was not compared with float16: {error}", file=sys.stderr)
+        return
+    options = arguments["tensorrt"]
+    graph = End2EndGraphFile(other, int8.library)
+    loaded = load_plan(graph, plans, device, options, printed_progress())
+    width, height = options.image_size
+    frame = np.zeros((height, width, 3), np.uint8)
+    transforms = np.tile(np.eye(2, 3, dtype=np.float32), (options.typical_persons, 1, 1))
+    try:
+        ms = alternating_ms(
+            lambda: runner.run(frame, transforms), lambda: loaded.runner.run(frame, transforms)
+        )
+    finally:
+        loaded.runner.close()
+    text = f"{options.typical_persons} persons take {ms[0]:.2f} ms in int8, {ms[1]:.2f} in float16"
+    if ms[0] >= ms[1]:
+        raise EngineError(f"int8 gains nothing on {device.name}: {text}; use precision float16")
+    print(text, file=sys.stderr)
+
+
+def _target(
+    capabilities: tuple[str, ...], index: int
+) -> tuple[TensorRt, GpuTarget, CudaDevice | None]:
+    """The library, the GPUs to build for, and the device at hand, if there is one."""
+    from hrnet_pose_ros.engines.engine import EngineError
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import find_device, why_no_device
+    from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, find_library
+    from hrnet_pose_ros.engines.tensorrt.plan_cache import target_of
+
+    missing = why_no_device(index)
+    device = None if missing else find_device(index)
     if capabilities:
-        return GpuTarget(capabilities), None if here is None else here.compute_capability
-    assert here is not None
-    return GpuTarget((here.compute_capability,), here.name), here.compute_capability
+        library = find_library(capabilities[0], without_gpu=device is None)
+        return library, GpuTarget(capabilities), device
+    if device is not None:
+        return find_library(device.compute_capability), target_of(device), device
+    try:
+        known = ", ".join(find_library(without_gpu=True).buildable())
+    except EngineError as error:
+        raise EngineError(f"{missing}; and no plan can be built ahead of time: {error}") from error
+    raise EngineError(f"{missing}; name the vehicle's GPU with --compute-capability (of {known})")
 
 
 def printed_progress() -> BuildWatch:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from hrnet_pose_ros.pipeline.parameter import Parameter
     from hrnet_pose_ros.pose.decoding import Method
 
-ENGINE_PARAMETERS = ("engine", "precision", "decoding", "flip_test", "max_batch", "threads")
+ENGINE_PARAMETERS = (
+    *("engine", "precision", "decoding", "flip_test", "max_batch", "threads", "streams"),
+)
 
 YES_NO = {"yes": True, "no": False}
 
@@ -33,6 +35,7 @@ class EngineChoice:
     flip_test: bool = False
     max_batch: int | None = None
     threads: int = 0
+    streams: int = 0
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> EngineChoice:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hrnet_pose_ros.model_files.metadata import ModelMetadata
+    from hrnet_pose_ros.model_files.model_file import ModelFile
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 # Half of them calibrate, half judge; more than these change neither.
@@ -59,10 +60,17 @@ def add_quantize(verbs: Verbs) -> None:
         help="mean OKS against float32 that the persons who judge must keep, in [0, 1] "
         f"(default {LEAST_OKS})",
     )
+    parser.add_argument(
+        "--even-if-slower",
+        action="store_true",
+        help="for OpenVINO: write the file although it is not faster than bfloat16 (float32 where "
+        "the processor has none) on this processor",
+    )
     parser.set_defaults(run=_quantize)
 
 
 def _quantize(options: argparse.Namespace) -> None:
+    from hrnet_pose_ros.files import replacing
     from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED
     from hrnet_pose_ros.model_files.model_file import ONNX, ModelFile
     from hrnet_pose_ros.network.key_point_change import LEAST_CALIBRATED, split_persons
@@ -88,6 +96,7 @@ def _quantize(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise ValueError(f"{error} of '{options.data or options.crops}'") from None
     arguments = (file, options.output, crops[~judges], crops[judges], options.least_oks)
+    gain = ""
     if for_tensorrt:
         from hrnet_pose_ros.network.quantize import quantize_end2end_graph
 
@@ -96,9 +105,44 @@ def _quantize(options: argparse.Namespace) -> None:
     else:
         from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
-        model, change = quantize_heatmap_graph(*arguments)
+        with replacing(options.output) as written:
+            model, change = quantize_heatmap_graph(file, written, *arguments[2:])
+            gain = "; " + _gain_on_processor(file, ModelFile.read(written), options.even_if_slower)
     engine = "TensorRT" if for_tensorrt else "OpenVINO"
-    print(f"{options.output}: {model.name} in int8 for {engine}, {change}")
+    print(f"{options.output}: {model.name} in int8 for {engine}, {change}{gain}")
+    if for_tensorrt:
+        print(
+            "Whether it is faster than float16 depends on the GPU and is not known here: "
+            "'hrnet_pose compile --precision int8' measures both there, and refuses int8 if it is "
+            "not"
+        )
+
+
+def _gain_on_processor(original: ModelFile, int8: ModelFile, even_if_slower: bool) -> str:
+    """How fast both files are on this processor; ExportError where int8 is not faster."""
+    import cv2
+    import numpy as np
+
+    from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision
+    from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
+    from hrnet_pose_ros.engines.precision_check import load_check_crops
+    from hrnet_pose_ros.engines.speed import alternating_ms
+    from hrnet_pose_ros.network.onnx_files import ExportError
+
+    best: Precision = "bfloat16" if cpu_has_bfloat16() else "float32"
+    size = original.heatmaps().input_size
+    crops = np.stack([cv2.resize(crop, size) for crop in load_check_crops()])
+    ours, theirs = OpenVinoEngine(int8, precision="int8"), OpenVinoEngine(original, precision=best)
+    ms = alternating_ms(lambda: ours.heatmaps(crops), lambda: theirs.heatmaps(crops))
+    ours.close()
+    theirs.close()
+    text = f"{len(crops)} persons take {ms[0]:.1f} ms in int8, {ms[1]:.1f} ms in {best} here"
+    if ms[0] >= ms[1] and not even_if_slower:
+        raise ExportError(
+            f"'{int8.path.name}' was not kept: it gains nothing on this processor ({text}); "
+            "--even-if-slower keeps it, for another processor"
+        )
+    return text
 
 
 def _persons(options: argparse.Namespace, model: ModelMetadata) -> tuple[np.ndarray, np.ndarray]:

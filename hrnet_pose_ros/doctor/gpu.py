@@ -16,7 +16,12 @@ JETSON = Path("/etc/nv_tegra_release")
 def gpu(driver_files: Sequence[Path] = (DRIVER, JETSON)) -> list[Finding]:
     """Driver, CUDA, devices."""
     from hrnet_pose_ros.engines.engine import EngineError
-    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count, find_device, versions
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
+        device_count,
+        find_device,
+        versions,
+        why_no_device,
+    )
 
     findings = [_driver(driver_files)]
     try:
@@ -30,6 +35,10 @@ def gpu(driver_files: Sequence[Path] = (DRIVER, JETSON)) -> list[Finding]:
     if not count:
         findings.append(Finding("devices", why, Severity.NOTE, "", {"devices": []}))
     for index in range(count):
+        if missing := why_no_device(index):  # in prohibited mode, or MIG without an instance
+            advice = "nothing runs on it: engine auto takes OpenVINO"
+            findings.append(Finding(f"device_{index}", missing, Severity.WARNING, advice))
+            continue
         device = find_device(index)
         findings.append(
             Finding(
@@ -57,21 +66,28 @@ def _driver(paths: Sequence[Path]) -> Finding:
 def tensorrt() -> list[Finding]:
     """The library, and whether a GPU lies idle without it."""
     from hrnet_pose_ros.engines.engine import EngineError
-    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import find_device, why_no_device
     from hrnet_pose_ros.engines.tensorrt.library import find_library
 
+    there = not why_no_device(0)
+    level = Severity.WARNING if there else Severity.NOTE
+    advice = "the GPU is not used without it (docs/tensorrt.md)" if there else ""
     try:
-        library = find_library()
+        library = find_library(find_device(0).compute_capability if there else "")
     except EngineError as error:
-        idle = device_count()[0] > 0
-        advice = "the GPU is not used without it (docs/tensorrt.md)" if idle else ""
-        return [
-            Finding("tensorrt", str(error), Severity.WARNING if idle else Severity.NOTE, advice)
-        ]
+        return [Finding("tensorrt", str(error), level, advice)]
+    try:
+        library.runtime()
+        library.builder()
+        usable = ""
+    except EngineError as error:
+        usable = f"; {error}"
     return [
         Finding(
             "tensorrt",
-            f"{library.name} {library.version}",
+            f"{library.name} {library.version}{usable}",
+            level if usable else Severity.OK,
+            advice if usable else "",
             details={
                 "name": library.name,
                 "version": library.version,

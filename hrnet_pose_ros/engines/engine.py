@@ -134,6 +134,15 @@ class PoseEngine(ABC):
             The engine is closed or fails.
         """
 
+    def frame_buffer(self, height: int, width: int) -> np.ndarray | None:
+        """Memory that a frame of this size is best decoded into, in RGB: a copy less.
+
+        uint8 ``[H, W, 3]``, to be passed to `estimate`; None where any memory is as good. Its
+        content is free to be overwritten after the next `estimate`, and the array is gone when the
+        engine is closed.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Free the model and its memory. Closing twice is harmless."""

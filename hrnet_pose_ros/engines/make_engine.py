@@ -11,12 +11,8 @@ from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError, PoseEngine
 from hrnet_pose_ros.engines.heatmap_engine import DEFAULT_MAX_BATCH
-from hrnet_pose_ros.engines.openvino_engine import (
-    OpenVinoEngine,
-    Precision,
-    cpu_has_bfloat16,
-    read_network,
-)
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, Precision
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16, read_network
 from hrnet_pose_ros.engines.precision_check import in_shorter_precision
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
@@ -36,6 +32,7 @@ def make_engine(
     decoding: Method = "quarter",
     max_batch: int = DEFAULT_MAX_BATCH,
     threads: int = 0,
+    streams: int = 0,
     flip_test: bool = False,
     tensorrt: TensorRtOptions = DEFAULT_TENSORRT,
     watch: BuildWatch | None = None,
@@ -66,6 +63,9 @@ def make_engine(
         Most crops the network sees at a time, at least 1; not with TensorRT.
     threads
         CPU threads; 0 takes all cores.
+    streams
+        With OpenVINO: batches that run beside one another, each with its part of the threads; 0
+        measures at the start which number is fastest for which number of persons.
     flip_test
         Run every crop mirrored as well and take the mean: twice the work.
     tensorrt
@@ -103,6 +103,8 @@ def make_engine(
         raise ValueError(f"max_batch must be at least 1, got {max_batch}")
     if threads < 0:
         raise ValueError(f"threads must be at least 0 (0: all cores), got {threads}")
+    if streams < 0:
+        raise ValueError(f"streams must be at least 0 (0: measured), got {streams}")
     if selection is None:
         selection = choose_engine(model, engine, precision, decoding, flip_test, tensorrt.device)
     _log.info("engine %s: %s", selection.engine, selection.why)
@@ -120,7 +122,7 @@ def make_engine(
             flip_test=selection.flip_test,
         )
     else:
-        made = _openvino_engine(selection, selection.file, max_batch, threads)
+        made = _openvino_engine(selection, selection.file, max_batch, threads, streams)
     try:
         made.warm_up()
     except Exception:
@@ -130,7 +132,7 @@ def make_engine(
 
 
 def _openvino_engine(
-    selection: EngineSelection, file: ModelFile, max_batch: int, threads: int
+    selection: EngineSelection, file: ModelFile, max_batch: int, threads: int, streams: int
 ) -> OpenVinoEngine:
     network = read_network(file)  # compiled once or twice
 
@@ -141,6 +143,7 @@ def _openvino_engine(
             decoding=selection.decoding,
             max_batch=max_batch,
             threads=threads,
+            streams=streams,
             flip_test=selection.flip_test,
             network=network,
         )

@@ -23,7 +23,7 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 class GraphStages(NamedTuple):
     """What the graph computes, step by step; the last two stay inside.
 
-    crops: float32 ``[N, 3, H_in, W_in]`` in whole levels from 0 to 255; heatmaps: float32
+    crops: float32 ``[N, 3, H_in, W_in]`` in whole levels from 0 to 255, RGB; heatmaps: float32
     ``[N, J, h, w]``, with a flip test the average. The rest as `GraphPoints`.
     """
 
@@ -37,8 +37,10 @@ class GraphStages(NamedTuple):
 class End2EndGraph(nn.Module):
     """Image and transforms in, key points out; the mathematics is that of ``pose/``.
 
-    ``forward`` takes ``image`` uint8 ``[H, W, 3]`` RGB and ``crop_to_image`` float32 ``[N, 2, 3]``
-    (`hrnet_pose_ros.pose.boxes.crop_to_image` by the model's crop rule) and returns `GraphPoints`.
+    ``forward`` takes ``image`` uint8 ``[H, W, 3]``, ``crop_to_image`` float32 ``[N, 2, 3]``
+    (`hrnet_pose_ros.pose.boxes.crop_to_image` by the model's crop rule) and ``channels`` int32
+    ``[3]``, the places of red, green and blue in the image (0, 1, 2 for RGB, 2, 1, 0 for BGR), and
+    returns `GraphPoints`.
 
     Only the network computes in the precision asked for. With float16 its last convolution still
     is float32: in 11 bits a peak and its neighbour are often equal, and the key point moves by
@@ -83,12 +85,13 @@ class End2EndGraph(nn.Module):
         self.register_buffer("cells_mirrored", cells)
         self.register_buffer("joints_mirrored", torch.from_numpy(model.skeleton.mirrored.copy()))
 
-    def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphPoints:
-        return GraphPoints(*self.stages(image, crop_to_image)[:3])
+    def forward(self, image: Tensor, crop_to_image: Tensor, channels: Tensor) -> GraphPoints:
+        return GraphPoints(*self.stages(image, crop_to_image, channels)[:3])
 
-    def stages(self, image: Tensor, crop_to_image: Tensor) -> GraphStages:
+    def stages(self, image: Tensor, crop_to_image: Tensor, channels: Tensor) -> GraphStages:
         """All steps of ``forward``, with what is between them."""
-        crops = sample_crops(image, crop_to_image, self.input_size)
+        # The crops are turned, not the image: they are less than half of 720p for 10 persons.
+        crops = sample_crops(image, crop_to_image, self.input_size).index_select(1, channels)
         heatmaps = self.heatmaps(crops)
         points: GraphPoints = self.decoder(heatmaps, crop_to_image)
         return GraphStages(points.keypoints, points.scores, points.covariances, crops, heatmaps)

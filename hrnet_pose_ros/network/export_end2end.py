@@ -27,7 +27,7 @@ from hrnet_pose_ros.network.onnx_files import (
     save_model,
     traced_model,
 )
-from hrnet_pose_ros.network.onnx_running import INPUTS, OUTPUTS, onnx_session
+from hrnet_pose_ros.network.onnx_running import INPUTS, OUTPUTS, graph_inputs, onnx_session
 from hrnet_pose_ros.pose.boxes import PADDING, CropRule, cell_pitch, crop_to_image
 from hrnet_pose_ros.pose.crops import warp_crops
 from hrnet_pose_ros.pose.decoding import Method, poses_from_heatmaps
@@ -146,8 +146,8 @@ class _WithStages(nn.Module):
         super().__init__()
         self.graph = graph
 
-    def forward(self, image: Tensor, crop_to_image: Tensor) -> GraphStages:
-        return self.graph.stages(image, crop_to_image)
+    def forward(self, image: Tensor, crop_to_image: Tensor, channels: Tensor) -> GraphStages:
+        return self.graph.stages(image, crop_to_image, channels)
 
 
 def _traced(graph: End2EndGraph, metadata: End2EndGraphMetadata, folder: Path) -> Any:
@@ -155,10 +155,14 @@ def _traced(graph: End2EndGraph, metadata: End2EndGraphMetadata, folder: Path) -
     image_axes = {} if metadata.image_size else {"image": {0: "H", 1: "W"}}
     model = traced_model(
         _WithStages(graph),
-        (torch.zeros(height, width, 3, dtype=torch.uint8), torch.eye(2, 3).repeat(2, 1, 1)),
+        (
+            torch.zeros(height, width, 3, dtype=torch.uint8),
+            torch.eye(2, 3).repeat(2, 1, 1),
+            torch.arange(3, dtype=torch.int32),
+        ),
         inputs=INPUTS,
         outputs=OUTPUTS + INSIDE,
-        dynamic_axes=image_axes | {name: {0: "N"} for name in (*INPUTS[1:], *OUTPUTS)},
+        dynamic_axes=image_axes | {name: {0: "N"} for name in ("crop_to_image", *OUTPUTS)},
         folder=folder,
     )
     del model.graph.output[len(OUTPUTS) :]
@@ -238,7 +242,7 @@ def run_stages(path: Path, image: np.ndarray, crop_to_image: np.ndarray) -> Grap
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         )
     outputs = onnx_session(model.SerializeToString()).run(
-        OUTPUTS + INSIDE, dict(zip(INPUTS, (image, crop_to_image), strict=True))
+        OUTPUTS + INSIDE, graph_inputs(image, crop_to_image)
     )
     return GraphStages(*outputs)
 

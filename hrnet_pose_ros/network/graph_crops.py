@@ -38,9 +38,10 @@ def sample_crops(image: Tensor, crop_to_image: Tensor, input_size: tuple[int, in
     float32 ``[N, 3, height, width]``, whole levels from 0 to 255.
     """
     width, height = input_size
-    # Cast before anything else: TensorRT's parser rejects a Transpose of uint8.
+    # TensorRT: an input in uint8 must feed a cast and nothing else. So the size, too, is taken
+    # after it.
     planes = image.to(torch.float32).permute(2, 0, 1).unsqueeze(0)
-    grid = sampling_grid(crop_to_image, image.shape[1], image.shape[0], input_size)
+    grid = sampling_grid(crop_to_image, planes.shape[3], planes.shape[2], input_size)
     tall = grid_sample(
         planes,
         grid.reshape(1, -1, width, 2),

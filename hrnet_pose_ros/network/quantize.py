@@ -18,6 +18,7 @@ from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import LEAST_OKS
+from hrnet_pose_ros.network.float16_base import set_float16_base
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
@@ -25,7 +26,7 @@ from hrnet_pose_ros.network.key_point_change import (
     key_point_change,
 )
 from hrnet_pose_ros.network.onnx_files import save_model
-from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
+from hrnet_pose_ros.network.onnx_running import graph_inputs, onnx_session
 
 
 def quantize_end2end_graph(
@@ -39,8 +40,9 @@ def quantize_end2end_graph(
 
     Weights are symmetric, one scale a channel; activations symmetric, one scale a tensor from the
     smallest and largest value seen. Crops and decoding stay float32, and so does the network's last
-    convolution, which writes the heatmaps. Sums compute in float32; where a convolution reads the
-    same tensor, they take its 8-bit values.
+    convolution, which writes the heatmaps. Its other layers compute in float16; where a convolution
+    reads the same tensor, sums take its 8-bit values, so that TensorRT fuses
+    convolution, addition and ReLU (`float16_base`).
 
     Parameters
     ----------
@@ -73,6 +75,7 @@ def quantize_end2end_graph(
     with replacing(output) as written:
         _quantize(model.path, written, quantized_convolutions(graph), calibrating)
         quantized = onnx.load(str(written))
+        set_float16_base(quantized)
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
             found_key_points(model.path, judging),
@@ -159,4 +162,4 @@ def found_key_points(path: Path, crops: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _inputs(crop: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(INPUTS, (crop, as_images(1)), strict=True))
+    return graph_inputs(crop, as_images(1))

@@ -26,7 +26,7 @@ from vision_msgs.msg import (
 from hrnet_pose_ros.detector.person_detector import PersonDetector
 from hrnet_pose_ros.fusion.image_tracker import ImageTracker
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
-from hrnet_pose_ros.pipeline.images import ImageError
+from hrnet_pose_ros.pipeline.images import ImageError, contiguous
 from hrnet_pose_ros.pipeline.parameter import Change, ParameterSet, parameter
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.ros.engine_thread import EngineThread
@@ -102,7 +102,7 @@ class PersonDetectorNode(Node):
 
     def _process(self, message: Any) -> None:
         try:
-            frame = self._images.transport.read(message)
+            frame = contiguous(self._images.transport.read(message))
             boxes, scores = self._detector.detect(frame)
             ids = [str(number) for number in self._tracker.step(stamp_of(message), boxes)]
             self._detections.publish(

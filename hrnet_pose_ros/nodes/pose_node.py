@@ -48,6 +48,7 @@ from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.node_clock import NodeClock
 from hrnet_pose_ros.ros.parameter_server import ParameterServer
+from hrnet_pose_ros.ros.process import RESPAWN
 from hrnet_pose_ros.ros.qos import incompatible_peers
 from hrnet_pose_ros.ros.topics import create_subscription
 
@@ -72,6 +73,7 @@ class PoseNode(RobustLifecycleMixin, Node):
         self, *, make: Callable[..., PoseEngine] = make_engine, **node_arguments: Any
     ) -> None:
         Node.__init__(self, NODE_NAME, **node_arguments)
+        self.exit_code: int | None = None  # see `hrnet_pose_ros.ros.process.run`
         # Reentrant, so that get_state is answered while a transition makes an engine.
         self.slow_callbacks = ReentrantCallbackGroup()
         RobustLifecycleMixin.__init__(self, callback_group=self.slow_callbacks)
@@ -99,7 +101,13 @@ class PoseNode(RobustLifecycleMixin, Node):
         )
         self._build = BuildProgress(self._health, self._stopping)
         self._engine = EngineSupervisor(
-            settings, self._health, self._warnings, self._build, self._publish_info, make=make
+            settings,
+            self._health,
+            self._warnings,
+            self._build,
+            self._publish_info,
+            self._end_process,
+            make=make,
         )
         processor = FrameProcessor(
             settings,
@@ -192,6 +200,9 @@ class PoseNode(RobustLifecycleMixin, Node):
                 fallback=fallback,
             )
         )
+
+    def _end_process(self, reason: str) -> None:
+        self.exit_code = RESPAWN
 
     # --- parameters ------------------------------------------------------------------------------
 

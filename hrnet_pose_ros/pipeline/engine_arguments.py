@@ -8,7 +8,7 @@ from typing import Any
 
 from hrnet_pose_ros.engines.choose_engine import EngineSelection, choose_engine
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_engine import import_openvino
+from hrnet_pose_ros.engines.openvino_network import import_openvino
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.pipeline.settings import Settings
 
@@ -25,11 +25,14 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
         "flip_test": settings.flip_test,
         "max_batch": settings.max_batch,
         "threads": settings.threads,
+        "streams": settings.streams,
         "tensorrt": TensorRtOptions(
             device=settings.device_index,
             image_size=(settings.image_size[0], settings.image_size[1]),
             typical_persons=min(settings.typical_persons, settings.max_persons),
             max_persons=settings.max_persons,
+            person_buckets=tuple(n for n in settings.person_buckets if n),
+            cuda_graphs=settings.cuda_graphs,
             workspace_mib=settings.workspace_mib,
             optimization_level=settings.optimization_level,
             plan_cache=settings.plan_cache,

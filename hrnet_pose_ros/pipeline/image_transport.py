@@ -34,14 +34,14 @@ class ImageTransport:
     decode
         Returns the uint8 RGB frame ``[H, W, 3]`` of a message that has passed ``check``; raises
         ImageError if its pixels cannot be decoded. On a message that has not passed, it may read
-        memory outside of the message.
+        memory outside of the message. Takes a `FrameBuffer` as its second argument, if wanted.
     """
 
     name: str
     message_type: str
     topic_suffix: str
     check: Callable[[Any], None]
-    decode: Callable[[Any], np.ndarray]
+    decode: Callable[..., np.ndarray]
 
     def read(self, message: Any) -> np.ndarray:
         """Check and decode a message: uint8 RGB ``[H, W, 3]``; ImageError if that fails."""

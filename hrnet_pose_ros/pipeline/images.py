@@ -9,6 +9,7 @@ part does not work with NumPy 2. Where it is installed, it converts rarer encodi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -26,7 +27,7 @@ from hrnet_pose_ros.pipeline.image_headers import ImageHeaderError, encoded_size
 # encoding -> (bytes per pixel, OpenCV conversion to RGB; None: it is already RGB)
 _PACKED: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "bgr8": (3, None),  # as a view with the channels reversed, which engines turn for nothing
     "rgba8": (4, cv2.COLOR_RGBA2RGB),
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
@@ -48,6 +49,15 @@ _EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv21", "nv12"}
 _DEPTH = {"16uc1", "16sc1", "32fc1", "32fc2", "64fc1"}
 
 ENCODINGS: tuple[str, ...] = (*_PACKED, "nv21")
+
+
+# Gives memory for a frame of (height, width), uint8 ``[H, W, 3]``, or None for new one.
+FrameBuffer = Callable[[int, int], np.ndarray | None]
+
+
+def no_buffer(height: int, width: int) -> np.ndarray | None:
+    """A `FrameBuffer` that has none."""
+    return None
 
 
 class ImageError(ValueError):
@@ -90,8 +100,9 @@ def check_image(message: Any) -> None:
 def rgb_frame(message: Any) -> np.ndarray:
     """Return an Image message as uint8 RGB ``[H, W, 3]``.
 
-    The frame of an ``rgb8`` image is a view of the message's data, with a row stride of ``step``
-    bytes; every other encoding is converted once. ``mono16`` keeps its upper 8 bits.
+    The frame of an ``rgb8`` or ``bgr8`` image is a view of the message's data, with a row stride of
+    ``step`` bytes (of ``bgr8`` one with a reversed channel axis); every other encoding is converted
+    once. ``mono16`` keeps its upper 8 bits.
 
     Raises
     ------
@@ -102,8 +113,11 @@ def rgb_frame(message: Any) -> np.ndarray:
     return decode_image(message)
 
 
-def decode_image(message: Any) -> np.ndarray:
-    """Return the frame as `rgb_frame` does, for a message that has passed `check_image`."""
+def decode_image(message: Any, buffer: FrameBuffer = no_buffer) -> np.ndarray:
+    """Return the frame as `rgb_frame` does, for a message that has passed `check_image`.
+
+    ``buffer`` gives the memory that a conversion writes into; a frame that needs none is a view.
+    """
     width, height, step = int(message.width), int(message.height), int(message.step)
     encoding = message.encoding.lower()
     if encoding in BRIDGED:
@@ -119,11 +133,15 @@ def decode_image(message: Any) -> np.ndarray:
         shape, strides = (rows, width, pixel_bytes), (step, pixel_bytes, 1)
         pixels = np.lib.stride_tricks.as_strided(data, shape, strides)
     if encoding == "nv21":  # rows of luma, then half as many rows of interleaved V and U
-        return _converted(pixels, cv2.COLOR_YUV2RGB_NV21)
+        return _converted(pixels, cv2.COLOR_YUV2RGB_NV21, buffer(height, width))
     if encoding == "mono16":
         pixels = pixels[..., 0 if message.is_bigendian else 1]
+    if encoding == "bgr8":
+        return pixels[..., ::-1]
     conversion = _PACKED[encoding][1]
-    return pixels if conversion is None else _converted(pixels, conversion)
+    if conversion is None:
+        return pixels
+    return _converted(pixels, conversion, buffer(height, width))
 
 
 def _row_layout(encoding: str, height: int) -> tuple[int, int]:
@@ -174,11 +192,15 @@ def rgb_frame_of_compressed(message: Any) -> np.ndarray:
         As for `check_compressed`, or OpenCV cannot decode the data.
     """
     check_compressed(message)
-    return decode_compressed(message)
+    return contiguous(decode_compressed(message))
 
 
-def decode_compressed(message: Any) -> np.ndarray:
-    """Decode as `rgb_frame_of_compressed` does, for a message that passed `check_compressed`."""
+def decode_compressed(message: Any, buffer: FrameBuffer = no_buffer) -> np.ndarray:
+    """Decode as `rgb_frame_of_compressed` does, for a message that passed `check_compressed`.
+
+    OpenCV decodes to BGR and into memory of its own: the frame is a view of that with a reversed
+    channel axis, and ``buffer`` is not used.
+    """
     data = np.frombuffer(message.data, np.uint8)
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -186,7 +208,14 @@ def decode_compressed(message: Any) -> np.ndarray:
         bgr = None
     if bgr is None:
         raise _incomplete_image(message, "OpenCV cannot decode it")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return bgr[..., ::-1]
+
+
+def contiguous(frame: np.ndarray) -> np.ndarray:
+    """Return a frame as RGB that lies so in memory; a view of BGR pixels is turned, quickly."""
+    if frame.strides[2] < 0:
+        return cv2.cvtColor(np.ascontiguousarray(frame[..., ::-1]), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(frame)
 
 
 def size_of(frame: np.ndarray) -> tuple[int, int]:
@@ -214,9 +243,9 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
-def _converted(pixels: np.ndarray, conversion: int) -> np.ndarray:
+def _converted(pixels: np.ndarray, conversion: int, target: np.ndarray | None) -> np.ndarray:
     try:
-        return cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
+        return cv2.cvtColor(np.ascontiguousarray(pixels), conversion, dst=target)
     except cv2.error as error:  # for example a Bayer image that is one pixel wide
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise ImageError(f"an image of {size} cannot be converted to RGB: {error.err}") from None

@@ -83,8 +83,8 @@ class Settings(ParameterSet):
     )
     max_batch: int = parameter(
         DEFAULT_MAX_BATCH,
-        "Maximum number of persons per call of the network; larger groups are split. `tensorrt` "
-        "uses `max_persons` instead.",
+        "Maximum number of persons per call of the network; larger groups are split. More need "
+        "more memory. `tensorrt` uses `max_persons` instead.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=128,
@@ -95,6 +95,15 @@ class Settings(ParameterSet):
         Change.UNCONFIGURED,
         minimum=0,
         maximum=256,
+    )
+    streams: int = parameter(
+        0,
+        "For `openvino`: batches of persons that run beside one another, each with its part of the "
+        "threads. 0 measures at start-up which number is fastest (with `max_batch` 1 it is one); "
+        "several need memory for a second copy of the network.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=64,
     )
     max_persons: int = parameter(
         20,
@@ -107,7 +116,8 @@ class Settings(ParameterSet):
     fallback: str = parameter(
         FALLBACKS[0],
         "What to do when the GPU engine cannot be made or fails twice: `cpu` continues with "
-        "`openvino` and announces it, `none` publishes nothing.",
+        "`openvino` and announces it, `none` publishes nothing, and ends the node with exit code "
+        "75 if only a new process can use the GPU.",
         Change.UNCONFIGURED,
         choices=FALLBACKS,
     )
@@ -134,6 +144,20 @@ class Settings(ParameterSet):
         Change.UNCONFIGURED,
         minimum=1,
         maximum=500,
+    )
+    person_buckets: list[int] = parameter(
+        [0],
+        "For `tensorrt`: numbers of persons that are kept ready to run, each with its own context; "
+        "a group runs in the next larger one. `[0]`: 1, 2, 4, 8 and so on, and `max_persons`.",
+        Change.UNCONFIGURED,
+        minimum=0,
+        maximum=500,
+    )
+    cuda_graphs: bool = parameter(
+        _PLAN.cuda_graphs,
+        "For `tensorrt`: capture the work of each of `person_buckets` as a CUDA graph, which is "
+        "one launch instead of hundreds.",
+        Change.UNCONFIGURED,
     )
     plan_cache: str = parameter(
         _PLAN.plan_cache,
@@ -249,6 +273,11 @@ class Settings(ParameterSet):
             raise ParameterError(
                 f"parameter detector_size is {self.detector_size}; allowed: two numbers above 0, "
                 "or [0, 0] for pixels of the camera image"
+            )
+        if not self.person_buckets or (0 in self.person_buckets and self.person_buckets != [0]):
+            raise ParameterError(
+                f"parameter person_buckets is {self.person_buckets}; allowed: numbers of persons "
+                "from 1 on, or [0] for 1, 2, 4, 8 and so on"
             )
 
 

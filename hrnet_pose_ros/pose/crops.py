@@ -19,8 +19,8 @@ def warp_crops(
     ----------
     frame
         uint8 ``[H, W, 3]``, sides up to 32766 px. Rows may be padded: a view with a larger row
-        stride is read in place. Other layouts, for example a reversed channel axis, are copied
-        once.
+        stride is read in place, and so is one with a reversed channel axis (a BGR image as RGB),
+        of which the crops are turned. Other layouts are copied once.
     crop_to_image
         float ``[N, 2, 3]`` from `hrnet_pose_ros.pose.boxes.crop_to_image`.
     input_size
@@ -50,6 +50,9 @@ def warp_crops(
         raise ValueError("crop_to_image must be finite; compute it with boxes.crop_to_image()")
     width, height = input_size
     crops = np.empty((len(transforms), height, width, 3), np.uint8)
+    turned = frame.strides[2] == -1
+    if turned:
+        frame = frame[..., ::-1]
     if not _readable_by_opencv(frame):
         frame = np.ascontiguousarray(frame)
     for transform, crop in zip(transforms, crops, strict=True):
@@ -62,6 +65,8 @@ def warp_crops(
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=(0, 0, 0),
         )
+        if turned:
+            cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=crop)
     return crops
 
 

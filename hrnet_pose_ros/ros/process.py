@@ -7,6 +7,10 @@ import contextlib
 import signal
 from typing import Any
 
+# A code (EX_TEMPFAIL of sysexits.h) with which a node ends itself because only a new process can go
+# on: launch's respawn and systemd's Restart=on-failure then start one.
+RESPAWN = 75
+
 TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -14,8 +18,9 @@ def run(module: str) -> None:
     """Run the node that ``module.make_node()`` returns until a signal; does not return.
 
     The node has a method ``stop() -> bool``, and a reentrant callback group ``slow_callbacks`` if
-    some of its callbacks take long. The exit code is 0 after a signal, and 1 if the node cannot be
-    made or its executor fails.
+    some of its callbacks take long. It may set its attribute ``exit_code`` to end the process. The
+    exit code is 0 after a signal, 1 if the node cannot be made or its executor fails, and the
+    node's own if it set one.
     """
     # From here on the signals are blocked until sigtimedwait takes them, so that none interrupts an
     # import or a C++ call. Threads that start later inherit the mask.
@@ -84,8 +89,10 @@ def run(module: str) -> None:
     ]
     for thread in threads:
         thread.start()
-    while not failed.is_set() and not _signal_came(signals, 0.2):
-        pass
+    while not failed.is_set() and getattr(node, "exit_code", None) is None:
+        if _signal_came(signals, 0.2):
+            break
+    own_code = getattr(node, "exit_code", None)
     ending.set()
     stopped = node.stop()
     for executor in executors:
@@ -97,7 +104,7 @@ def run(module: str) -> None:
         # Only then: a thread that still runs may use what this destroys.
         node.destroy_node()
         rclpy.try_shutdown()
-    finish(1 if failed.is_set() else 0)
+    finish(1 if failed.is_set() else own_code or 0)
 
 
 def _block_termination_signals() -> set[signal.Signals]:

@@ -58,13 +58,14 @@ def test_says_what_to_name_without_a_gpu(library: TensorRt, tmp_path: Path, caps
     assert compile_to(tmp_path) == 2
     err = capsys.readouterr().err
     assert "no CUDA device: " in err
-    assert "name the vehicle's GPU with --compute-capability (of 7.5, 8.0, 8.6" in err
+    assert "name the vehicle's GPU with --compute-capability (of 7.5, 8.6, 8.9" in err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--compute-capability", "8.7"], "cannot build for compute capability 8.7"),
+        (["--compute-capability", "8.7"], "for a GPU of compute capability 8.7"),
+        (["--compute-capability", "8.9,9.0"], "cannot build for compute capability 9.0"),
         (["--precision", "int8"], "hrnet_pose quantize"),
         (["--decoding", "dark", "--flip-test"], "hrnet_pose export --graph end2end"),
     ],

@@ -34,7 +34,9 @@ def test_what_is_left_out_is_the_parameters_default() -> None:
 
 def test_what_is_given_is_the_parameters_value() -> None:
     words = "--model mine.onnx --engine openvino --precision int8 --decoding dark --flip-test"
-    given = given_engine_options(options_of(*words.split(), "--max-batch", "4", "--threads", "2"))
+    given = given_engine_options(
+        options_of(*words.split(), "--max-batch", "4", "--threads", "2", "--streams", "3")
+    )
     assert given == {
         "model": "mine.onnx",
         "engine": "openvino",
@@ -43,11 +45,13 @@ def test_what_is_given_is_the_parameters_value() -> None:
         "flip_test": True,
         "max_batch": 4,
         "threads": 2,
+        "streams": 3,
     }
     assert vars(EngineChoice.of(options_of(*words.split()))) == {
         **given,
         "max_batch": None,
         "threads": 0,
+        "streams": 0,
     }
     assert given_engine_options(options_of("--no-flip-test")) == {"flip_test": False}
 

@@ -16,7 +16,8 @@ import torch
 from structured_weights import w32_with_structure
 from udp_model import udp_model
 
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.model_file import ModelFile

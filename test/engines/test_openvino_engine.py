@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine, cpu_has_bfloat16
+from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
+from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile

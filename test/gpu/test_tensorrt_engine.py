@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +181,47 @@ def test_tampered_plan_on_the_device_is_rebuilt(
     write_plan(plan.path, plan.key, plan.path.read_bytes()[: plan.size // 2])
     make_engine(MODEL, engine="tensorrt", tensorrt=options(str(tmp_path))).close()
     assert "is built anew: " in caplog.text
+    (again,) = list_plans(tmp_path)
+    assert again.usable and again.size > plan.size // 2
+
+
+def test_changing_numbers_of_persons_cost_no_more(plans: str, clip: list) -> None:
+    """Printed, not asserted: a frame whose number of persons differs from the one before."""
+    made = make_engine(MODEL, engine="tensorrt", tensorrt=options(plans))
+    frame, _ = clip[0]
+    boxes = np.tile(np.array([[100, 100, 80, 200]], np.float32), (20, 1))
+    random = np.random.default_rng(2)
+    for name, counts in (
+        ("10 persons", np.full(200, 10)),
+        ("1 to 20 persons, changing", random.integers(1, 21, 200)),
+    ):
+        taken = []
+        for count in counts:
+            began = time.perf_counter()
+            assert len(made.raw_poses(frame, boxes[:count])) == count
+            taken.append(1e3 * (time.perf_counter() - began))
+        low, high = np.percentile(taken, [50, 99])
+        print(f"{name}: median {low:.2f} ms, p99 {high:.2f} ms")
+    made.close()
+
+
+@pytest.mark.parametrize("cuda_graphs", [True, False])
+def test_bgr_frames_and_frames_in_the_engines_memory(
+    cuda_graphs: bool, plans: str, clip: list
+) -> None:
+    frame, boxes = clip[0]
+    chosen = replace(options(plans), cuda_graphs=cuda_graphs)
+    made = make_engine(MODEL, engine="tensorrt", tensorrt=chosen)
+    assert isinstance(made, TensorRtEngine)
+    captured = [bucket.graph is not None for bucket in made.runner._buckets]
+    print(f"captured: {captured}; {made.runner.memory_text}")
+    expected = made.raw_poses(frame, boxes)
+    bgr = np.ascontiguousarray(frame[..., ::-1])[..., ::-1]
+    buffer = made.frame_buffer(*frame.shape[:2])
+    assert buffer is not None
+    turned = made.raw_poses(bgr, boxes)
+    buffer[:] = frame
+    in_place = made.raw_poses(buffer, boxes)
+    for poses in (turned, in_place):
+        np.testing.assert_array_equal(poses.keypoints, expected.keypoints)
+    made.close()

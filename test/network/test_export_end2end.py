@@ -27,7 +27,7 @@ from hrnet_pose_ros.model_files.metadata import End2EndGraphMetadata, ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.export_end2end import export_end2end_graph, image_of_crops, run_stages
 from hrnet_pose_ros.network.onnx_files import ExportError
-from hrnet_pose_ros.network.onnx_running import onnx_session
+from hrnet_pose_ros.network.onnx_running import graph_inputs, onnx_session
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
@@ -87,7 +87,7 @@ def poses_of(graph: Path, image: np.ndarray, boxes: np.ndarray) -> Poses:
     model = ModelFile.read(graph).end2end().model
     transforms = crop_to_image(boxes, model.input_size, model.crop)
     keypoints, scores, covariances = onnx_session(str(graph)).run(
-        None, {"image": image, "crop_to_image": transforms.astype(np.float32)}
+        None, graph_inputs(image, transforms)
     )
     full = covariances[..., [0, 1, 1, 2]].reshape(*scores.shape, 2, 2)
     return Poses(keypoints, scores, full, scores > 0)
@@ -181,21 +181,64 @@ def test_form_of_the_file(exported: Exported) -> None:
     assert [described(value) for value in model.graph.input] == [
         ("image", kinds.UINT8, [*sides, 3]),
         ("crop_to_image", kinds.FLOAT, ["N", 2, 3]),
+        ("channels", kinds.INT32, [3]),
     ]
     assert [described(value) for value in model.graph.output] == [
         ("keypoints", kinds.FLOAT, ["N", 17, 2]),
         ("scores", kinds.FLOAT, ["N", 17]),
         ("covariances", kinds.FLOAT, ["N", 17, 3]),
     ]
-    readers = {node.op_type for node in model.graph.node if "image" in node.input}
-    assert "Cast" in readers
-    assert readers <= {"Cast", "Shape"}  # TensorRT takes uint8 no further than a cast
+    assert_uint8_feeds_casts_alone(model)
     operations = [node.op_type for node in model.graph.node]
     assert operations.count("GridSample") == 1  # one image for all persons
     assert not {"ScatterND", "NonZero", "TopK", "BatchNormalization", "Loop"} & {*operations}
     halves = sum(w.data_type == kinds.FLOAT16 for w in model.graph.initializer)
     assert (halves > 50) == (exported.metadata.precision == "float16")
     assert all(w.data_location == kinds.DEFAULT for w in model.graph.initializer)
+
+
+def assert_uint8_feeds_casts_alone(model: onnx.ModelProto) -> None:
+    """TensorRT's rule, which tensorrt_rtx does not hold its users to: every uint8 input directly
+    feeds casts, and nothing else; and nothing inside the graph is uint8."""
+    kinds = onnx.TensorProto
+    of_bytes = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == kinds.UINT8}
+    assert of_bytes == {"image"}
+    readers = [node.op_type for node in model.graph.node if of_bytes & {*node.input}]
+    assert readers and {*readers} == {"Cast"}
+    inferred = onnx.shape_inference.infer_shapes(model)
+    inside = [v.name for v in inferred.graph.value_info]
+    assert len(inside) > 100
+    assert not [
+        v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type == kinds.UINT8
+    ]
+    assert not of_bytes & {output.name for output in model.graph.output}
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*_end2end*.onnx")), ids=lambda p: p.stem)
+def test_uint8_of_the_bundled_graphs_feeds_casts_alone(path: Path) -> None:
+    assert_uint8_feeds_casts_alone(onnx.load(path))
+
+
+def test_uint8_that_feeds_anything_else_is_seen() -> None:
+    model = onnx.load(BUNDLED.graph)
+    model.graph.node.insert(0, onnx.helper.make_node("Shape", ["image"], ["sides"]))
+    with pytest.raises(AssertionError):
+        assert_uint8_feeds_casts_alone(model)
+
+
+def test_bgr_images_are_turned_inside_the_graph() -> None:
+    """By `channels`: the very numbers of the image in RGB."""
+    image, boxes = image_of_crops(load_check_crops()[:2])
+    transforms = crop_to_image(boxes, (192, 256))
+    session = onnx_session(str(BUNDLED.graph))
+    rgb = session.run(None, graph_inputs(image, transforms))
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    for ours, expected in zip(
+        session.run(None, graph_inputs(bgr, transforms, (2, 1, 0))), rgb, strict=True
+    ):
+        np.testing.assert_array_equal(ours, expected)
+    wrong = session.run(None, graph_inputs(bgr, transforms))
+    assert np.abs(wrong[1] - rgb[1]).max() > 0.01
 
 
 @needs_tensorrt

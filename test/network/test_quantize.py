@@ -28,6 +28,7 @@ from hrnet_pose_ros.model_files.metadata import (
 )
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import check_judged
+from hrnet_pose_ros.network.float16_base import fused_blocks
 from hrnet_pose_ros.network.key_point_change import (
     LEAST_CALIBRATED,
     KeyPointChange,
@@ -103,6 +104,53 @@ def test_only_convolutions_compute_in_8_bits(quantized) -> None:
     ]
     assert all(z.dtype == np.int8 and not z.any() for z in zero_points)
     assert any(z.size > 1 for z in zero_points)  # one scale a channel for weights
+
+
+def test_convolution_addition_and_relu_end_in_8_bits(quantized) -> None:
+    """The pattern that TensorRT fuses to one kernel; that it does, only a build on a GPU shows."""
+    blocks = fused_blocks(onnx.load(quantized[0]))
+    assert len(blocks.fused) + len(blocks.others) == 77  # all but the last convolution
+    inside = [name for name in blocks.fused if "/branches." in name]
+    # Both convolutions of every block in every branch, but for the last of the last stage, whose
+    # result is summed up for the heatmaps.
+    others = [name for name in blocks.others if "/branches." in name]
+    assert len(inside) >= 45 and len(others) <= 1
+    # The others go up to a larger branch, and are resized and summed in float16.
+    assert len(blocks.others) <= 20
+    assert all(
+        "fuse_layers" in name or "layer1.0" in name or name in others for name in blocks.others
+    )
+
+
+def test_pattern_is_seen_to_be_missing(quantized) -> None:
+    """A block whose input is not 8 bits, and one whose result somebody needs in float."""
+    model = onnx.load(quantized[0])
+    before = fused_blocks(model)
+    makers = {output: node for node in model.graph.node for output in node.output}
+    block = next(n for n in before.fused if "/branches." in n and n.endswith("/conv2/Conv"))
+    convolution = next(node for node in model.graph.node if node.name == block)
+    addition = next(n for n in model.graph.node if convolution.output[0] in n.input)
+    assert addition.op_type == "Add"
+    place = 1 - list(addition.input).index(convolution.output[0])
+    addition.input[place] = makers[makers[addition.input[place]].input[0]].input[0]
+    assert block not in fused_blocks(model).fused
+
+
+def test_the_base_is_float16(quantized) -> None:
+    model = onnx.load(quantized[0])
+    kinds = onnx.TensorProto
+    assert [(o.domain, o.version) for o in model.opset_import if not o.domain] == [("", 19)]
+    inferred = onnx.shape_inference.infer_shapes(model)
+    types = {v.name: v.type.tensor_type.elem_type for v in inferred.graph.value_info}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert {types[node.output[0]] for node in convolutions[:-1]} == {kinds.FLOAT16}
+    assert types[convolutions[-1].output[0]] == kinds.FLOAT
+    sums = [
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type in ("Add", "Relu") and node.name.startswith("/network/")
+    ]
+    assert len(sums) > 100 and {types[name] for name in sums} == {kinds.FLOAT16}
 
 
 @pytest.mark.skipif(

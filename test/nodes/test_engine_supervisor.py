@@ -18,6 +18,8 @@ from engine_bench import Bench, fail
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import DeviceLost
+from hrnet_pose_ros.engines.tensorrt.plan_check import PlanWrong
 from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
@@ -226,6 +228,67 @@ def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
     gpu.ahead += HOLD + 0.1
     assert gpu.engines[-1].info.engine == "tensorrt" and not gpu.infos[-1][1]
     assert gpu.engine_status().level == OK
+
+
+def lose() -> None:
+    raise DeviceLost("illegal address; only a new process can use it again")
+
+
+def test_a_lost_device_is_not_tried_again_in_this_process(gpu: Bench) -> None:
+    """Not even once: OpenVINO answers the very next image, and that is announced."""
+    gpu.engines[0].fault = lose
+    gpu.process(3)
+    assert [engine.info.engine for engine in gpu.engines] == ["tensorrt", "openvino"]
+    assert len(gpu.published) == 2
+    assert gpu.infos[-1][0].engine == "openvino" and gpu.infos[-1][1]
+    assert "only a new process" in gpu.engine_status().message
+    assert gpu.ended == []
+    # Configured again, the device is still lost, whatever `auto` now finds: announced as well.
+    for there in (True, False):
+        gpu.gpu = there
+        gpu.supervisor.prepare()
+        assert gpu.engines[-1].info.engine == "openvino" and gpu.infos[-1][1]
+    gpu.set(engine="openvino")  # asked for: it replaces nothing
+    gpu.supervisor.prepare()
+    assert not gpu.infos[-1][1]
+
+
+def test_without_a_fallback_a_lost_device_ends_the_process(
+    gpu: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    gpu.set(fallback="none")
+    gpu.engines[0].fault = lose
+    gpu.process()
+    assert gpu.ended == ["illegal address; only a new process can use it again"]
+    assert "the process ends, so that a new one can use the GPU" in caplog.text
+    assert gpu.health.engine_state[0] is EngineState.FAILED
+    assert len(gpu.engines) == 1
+
+
+def test_a_device_that_is_lost_while_the_engine_is_made(bench: Bench) -> None:
+    bench.gpu = True
+    bench.set(fallback="none")
+    bench.before = refuse("tensorrt", DeviceLost("illegal address"))
+    with pytest.raises(DeviceLost):
+        bench.supervisor.prepare()
+    assert bench.ended == ["illegal address"]
+
+
+def test_a_plan_with_wrong_answers_falls_back_with_the_reason(bench: Bench) -> None:
+    bench.gpu = True
+    bench.before = refuse("tensorrt", PlanWrong("gives other key points than the processor"))
+    bench.supervisor.prepare()
+    assert bench.infos[-1][0].engine == "openvino" and bench.infos[-1][1]
+    assert "other key points" in bench.engine_status().message
+
+
+def test_frames_are_decoded_into_the_engines_memory(bench: Bench) -> None:
+    assert bench.supervisor.frame_buffer(4, 6) is None  # no engine yet
+    bench.supervisor.prepare()
+    assert bench.supervisor.frame_buffer(4, 6) is None  # any memory is as good for this one
+    buffer = np.zeros((4, 6, 3), np.uint8)
+    bench.engines[0].frame_buffer = lambda height, width: buffer
+    assert bench.supervisor.frame_buffer(4, 6) is buffer
 
 
 def test_without_a_fallback_the_gpu_is_waited_for(gpu: Bench) -> None:

@@ -20,6 +20,8 @@ from hrnet_pose_ros.pipeline.images import (
     ENCODINGS,
     ImageError,
     check_compressed,
+    contiguous,
+    decode_image,
     rgb_frame,
     rgb_frame_of_compressed,
 )
@@ -99,11 +101,39 @@ def test_mono16_keeps_the_upper_bits(big: int, expected: int) -> None:
     assert (rgb_frame(image) == expected).all()
 
 
-def test_rgb8_is_a_view_of_the_message() -> None:
-    image = message("rgb8", pad=5)
+@pytest.mark.parametrize(("encoding", "channel"), [("rgb8", 0), ("bgr8", 2)])
+def test_packed_colours_are_a_view_of_the_message(encoding: str, channel: int) -> None:
+    image = message(encoding, pad=5)
     frame = rgb_frame(image)
     image.data[0] = 99
-    assert frame[0, 0, 0] == 99
+    assert frame[0, 0, channel] == 99
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_conversions_write_into_the_memory_that_they_are_given(encoding: str) -> None:
+    """What an engine copies from: no frame of its own in between."""
+    asked: list[tuple[int, int]] = []
+    buffer = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    def given(height: int, width: int) -> np.ndarray:
+        asked.append((height, width))
+        return buffer
+
+    image = message(encoding, pad=4)
+    frame = decode_image(image, given)
+    np.testing.assert_array_equal(frame, rgb_frame(image))
+    converts = encoding not in ("rgb8", "bgr8")
+    assert asked == [(HEIGHT, WIDTH)] * converts
+    assert (frame.ctypes.data == buffer.ctypes.data) == converts
+    np.testing.assert_array_equal(decode_image(image, lambda *_: None), frame)
+
+
+def test_a_frame_as_it_lies_in_memory() -> None:
+    rgb = rgb_frame(message("rgb8"))
+    for frame in (rgb_frame(message("bgr8", pad=5)), rgb_frame(message("rgb8", pad=5)), rgb):
+        whole = contiguous(frame)
+        assert whole.flags.c_contiguous
+        np.testing.assert_array_equal(whole, rgb)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ class Bench:
         self.engines: list[FailingEngine] = []
         self.asked: list[dict[str, Any]] = []  # the arguments of every call of make_engine
         self.infos: list[tuple[EngineInfo, bool]] = []  # that were announced
+        self.ended: list[str] = []  # why the process was to end
         self.warnings: list[str] = []
         self.gpu = False  # whether the machine has one for TensorRT
         self.before: Callable[[dict[str, Any]], Any] = lambda arguments: None  # may raise
@@ -127,6 +128,7 @@ class Bench:
             throttled,
             self.watch,
             lambda info, fallback: self.infos.append((info, fallback)),
+            self.ended.append,
             make=self._make,
             select=self._select,
             retry=retry or RetryPolicy(first_delay=0.05),

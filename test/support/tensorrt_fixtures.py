@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the TensorRT tests fraction: the library or a skip, keys, watches, and graphs to build."""
+"""What the TensorRT tests share: the library or a skip, keys, watches, and graphs to build."""
 
 from __future__ import annotations
 
@@ -24,12 +24,9 @@ ADA = GpuTarget(("8.9",))
 def library_or_skip() -> TensorRt:
     """The installed TensorRT where it builds without a GPU, as these tests do."""
     try:
-        library = find_library()
-    except EngineError as error:  # there are no wheels for aarch64
-        pytest.skip(str(error))
-    if not library.builds_without_gpu:
-        pytest.skip(f"{library.name} builds only where the GPU is: test/gpu has its tests")
-    return library
+        return find_library(without_gpu=True)
+    except EngineError as error:
+        pytest.skip(f"{error}; test/gpu has the tests of a GPU's own library")
 
 
 def key_of(onnx: bytes, library: TensorRt, **other: object) -> PlanKey:

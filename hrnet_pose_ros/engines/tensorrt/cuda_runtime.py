@@ -10,6 +10,9 @@ from __future__ import annotations
 import ctypes
 import importlib
 import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,27 +22,49 @@ import numpy as np
 from hrnet_pose_ros.engines.engine import EngineError
 
 LAYOUTS = ("cuda.bindings.runtime", "cuda.cudart")
+OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 INSTALL = "pip install cuda-python (for CUDA 12: 'cuda-python<13')"
 
 _log = logging.getLogger(__name__)
 
 
 class CudaError(EngineError):
-    """A call of CUDA, or work that it started, failed.
+    """A call of CUDA, or work that it started, failed."""
 
-    After some errors (an illegal address, a failed assertion on the device) every later call of
-    the process fails in the same way: see `context_is_dead` and `reset_device`.
+
+class DeviceLost(CudaError):
+    """This process cannot use the device any more; NVIDIA promises that only to a new process.
+
+    After some errors (an illegal address, a failed assertion on the device, a GPU that fell off
+    the bus) every later call in the process's CUDA context fails in the same way.
     """
+
+
+class OutOfDeviceMemory(CudaError):
+    """The device has too little free memory; the same call can succeed later."""
 
 
 @dataclass(frozen=True)
 class CudaDevice:
-    """A GPU: its index, name, compute capability (``8.7``) and memory in bytes."""
+    """A GPU.
+
+    Attributes
+    ----------
+    index, name, compute_capability, memory
+        Index from 0, name, ``8.7``, and bytes.
+    multiprocessors
+        Number of its streaming multiprocessors: all modules of a Jetson family have the same name.
+    uuid
+        NVIDIA's identifier of this one GPU or MIG instance, hexadecimal; empty where not known.
+    """
 
     index: int
     name: str
     compute_capability: str
     memory: int
+    multiprocessors: int = 0
+    uuid: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -62,11 +87,21 @@ def call(function: str, *arguments: Any) -> Any:
     Raises
     ------
     CudaError
-        The call failed; the message names it, the error and CUDA's own text.
+        The call failed; the message names it, the error and CUDA's own text. OutOfDeviceMemory
+        where that is the error.
     EngineError
-        cuda-python is not installed.
+        cuda-python is not installed, or it does not find its libraries.
     """
-    code, *values = getattr(runtime(), function)(*arguments)
+    try:
+        code, *values = getattr(runtime(), function)(*arguments)
+    # cuda-python 12.0 to 12.8 raise RuntimeError where libcuda is missing; a library of another
+    # version lacks a function (AttributeError here, RuntimeError or OSError further down).
+    except (RuntimeError, OSError, AttributeError) as error:
+        if isinstance(error, EngineError):
+            raise
+        raise EngineError(f"{function} cannot be called: {error}") from error
+    if int(code) == OUT_OF_MEMORY:
+        raise OutOfDeviceMemory(f"{function} failed: {_text(code)}")
     if int(code) != 0:
         raise CudaError(f"{function} failed: {_text(code)}")
     if len(values) == 1:
@@ -92,8 +127,30 @@ def device_count() -> tuple[int, str]:
             return 0, "no CUDA device: no NVIDIA driver is loaded"
         count = int(call("cudaGetDeviceCount"))
     except EngineError as error:
-        return 0, f"no CUDA device: {error}"
-    return count, "" if count else "no CUDA device: the driver lists none"
+        return 0, f"no CUDA device: {error}{_visibility()}"
+    return count, "" if count else f"no CUDA device: the driver lists none{_visibility()}"
+
+
+def _visibility() -> str:
+    """What the environment hides, for messages."""
+    shown = os.environ.get(VISIBLE)
+    return "" if shown is None else f" ({VISIBLE} is '{shown}')"
+
+
+def why_no_device(index: int) -> str:
+    """Why this process cannot compute on a device; empty where it can. Does not raise.
+
+    A device may be listed and still refuse: in exclusive or prohibited compute mode, as MIG
+    without an instance, or with too little memory for a context. So this makes its context.
+    """
+    try:
+        find_device(index)
+        use_device(index)
+        free_memory()  # before CUDA 12, nothing else made the context
+    except EngineError as error:
+        text = str(error)
+        return text if text.startswith("no CUDA device") else f"no CUDA device {index}: {text}"
+    return ""
 
 
 def find_device(index: int) -> CudaDevice:
@@ -108,14 +165,29 @@ def find_device(index: int) -> CudaDevice:
     if not count:
         raise EngineError(reason)
     if index >= count:
-        raise EngineError(f"no CUDA device {index}: there are {count}, counted from 0")
+        raise EngineError(
+            f"no CUDA device {index}: there are {count}, counted from 0{_visibility()}"
+        )
     properties = call("cudaGetDeviceProperties", index)
     return CudaDevice(
         index=index,
         name=_decoded(properties.name),
         compute_capability=f"{properties.major}.{properties.minor}",
         memory=int(properties.totalGlobalMem),
+        multiprocessors=int(properties.multiProcessorCount),
+        uuid=_uuid(properties),
     )
+
+
+def _uuid(properties: Any) -> str:
+    value = getattr(getattr(properties, "uuid", None), "bytes", b"")
+    raw = value.encode("latin-1") if isinstance(value, str) else bytes(value)
+    return raw.hex() if any(raw) else ""
+
+
+def machine_id(device: CudaDevice) -> str:
+    """What numbers depend on besides the plan: this GPU and the driver; empty where not known."""
+    return f"{device.uuid} driver {versions()[0]}" if device.uuid else ""
 
 
 def use_device(index: int) -> None:
@@ -137,25 +209,22 @@ def free_memory() -> int:
     return int(call("cudaMemGetInfo")[0])
 
 
+def version_text() -> str:
+    """The versions for messages: ``the driver knows CUDA 12.4, cuda-python has 13.0``."""
+    try:
+        driver, own = versions()
+    except EngineError as error:
+        return str(error)
+    return f"the driver knows CUDA {driver}, cuda-python has {own}"
+
+
 def context_is_dead() -> bool:
     """Whether an earlier error made this process's context on the device unusable."""
     try:
         call("cudaDeviceSynchronize")
-    except CudaError:
+    except EngineError:
         return True
     return False
-
-
-def reset_device() -> None:
-    """Destroy this process's context on the thread's device, with everything in it.
-
-    The next call makes a new one, where the driver still allows it: NVIDIA promises that only to
-    a new process. Objects of this module made before must not be used any more.
-    """
-    try:
-        call("cudaDeviceReset")
-    except CudaError as error:  # it reports the error that the context died of
-        _log.debug("%s", error)
 
 
 class CudaStream:
@@ -187,8 +256,40 @@ class CudaStream:
         call("cudaEventRecord", event.event, self._stream)
         return event
 
+    def capture(self, work: Callable[[], None]) -> CudaGraph:
+        """What ``work`` puts on this stream, as a graph; nothing of it runs.
+
+        CudaError where that cannot be captured; errors of ``work`` pass.
+        """
+        mode = runtime().cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        call("cudaStreamBeginCapture", self._stream, mode)
+        try:
+            work()
+        except BaseException:
+            with suppress(EngineError):  # ends the capture, whatever it holds
+                call("cudaGraphDestroy", call("cudaStreamEndCapture", self._stream))
+            raise
+        return CudaGraph(call("cudaStreamEndCapture", self._stream))
+
+    def launch(self, graph: CudaGraph) -> None:
+        """Begin to run a captured graph."""
+        call("cudaGraphLaunch", graph.executable, self._stream)
+
     def close(self) -> None:
         _free("cudaStreamDestroy", self._stream)
+
+
+class CudaGraph:
+    """Work of a stream that is launched as one."""
+
+    def __init__(self, captured: Any) -> None:
+        try:
+            self.executable = call("cudaGraphInstantiate", captured, 0)
+        finally:
+            _free("cudaGraphDestroy", captured)
+
+    def close(self) -> None:
+        _free("cudaGraphExecDestroy", self.executable)
 
 
 class CudaEvent:
@@ -220,9 +321,10 @@ class PinnedArray:
 
 
 class DeviceMemory:
-    """Memory on the device: ``pointer`` is its address."""
+    """Memory on the device: ``pointer`` is its address, ``size`` its bytes."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self.pointer = int(call("cudaMalloc", size))
 
     def close(self) -> None:
@@ -232,5 +334,5 @@ class DeviceMemory:
 def _free(function: str, what: Any) -> None:
     try:
         call(function, what)
-    except CudaError as error:  # in a dead context nothing can be freed, nor needs to be
+    except EngineError as error:  # in a dead context nothing can be freed, nor needs to be
         _log.debug("%s", error)

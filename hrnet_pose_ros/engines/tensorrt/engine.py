@@ -13,17 +13,18 @@ from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine, c
 from hrnet_pose_ros.engines.heatmap_engine import calibration_of
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import (
     CudaError,
+    DeviceLost,
     context_is_dead,
-    device_count,
     find_device,
-    reset_device,
     use_device,
+    why_no_device,
 )
 from hrnet_pose_ros.engines.tensorrt.graph_file import End2EndGraphFile
-from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, find_library
+from hrnet_pose_ros.engines.tensorrt.library import find_library
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
-from hrnet_pose_ros.engines.tensorrt.plan_cache import Plan, PlanCache, plan_folder
-from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
+from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache, plan_folder
+from hrnet_pose_ros.engines.tensorrt.plan_loading import load_plan
+from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.poses import Poses
@@ -40,9 +41,9 @@ class TensorRtEngine(PoseEngine):
     the engine.
 
     After a CudaError the engine is of no use: close it and make another one, which finds its plan
-    in the cache. Where the error left this process's context on the device dead, `close` destroys
-    that context, with everything that other engines of this process have on the device: they
-    were dead as well.
+    in the cache. Where the error is a DeviceLost, only a new process can use the device again:
+    nothing on it is freed or reset here, because TensorRT's objects and OpenVINO live on in this
+    process.
     """
 
     def __init__(self, graph: ModelFile, *, options: TensorRtOptions, watch: BuildWatch) -> None:
@@ -62,26 +63,24 @@ class TensorRtEngine(PoseEngine):
         ModelError
             The file is not an end-to-end graph, or is for images of another size.
         EngineError
-            There is no device or no TensorRT, or the build failed; CudaError and BuildCancelled
-            are such errors.
+            There is no device or no TensorRT, the build failed, or the plan gives other key points
+            than the processor; CudaError and BuildCancelled are such errors.
         """
         self._runner: PlanRunner | None = None
-        self._failed = False
+        self._lost = False
         self._options, self._watch = options, watch
-        self._library = find_library()
         self._device = find_device(options.device)
+        library = find_library(self._device.compute_capability)
         use_device(options.device)
-        self._graph = End2EndGraphFile(graph, self._library)
+        self._graph = End2EndGraphFile(graph, library)
         facts = self._graph.metadata
         self.metadata = facts.model
         self.calibration = calibration_of(facts.model, facts.decoding, facts.flip_test)
         self._plans = PlanCache(plan_folder(options.plan_cache))
         try:
             self._load(options)
-        except CudaError:
-            self._failed = True
-            self.close()
-            raise
+        except CudaError as error:
+            raise self._known(error) from error
 
     @property
     def info(self) -> EngineInfo:
@@ -119,37 +118,45 @@ class TensorRtEngine(PoseEngine):
             if size != self._options.image_size:
                 self._change_image_size(size)
                 runner = self.runner
-            return self._run(runner, frame, transforms)
-        except CudaError:
-            self._failed = True  # see close
-            raise
+            skeleton = self.metadata.skeleton
+            parts = [poses_of(**part, skeleton=skeleton) for part in runner.run(frame, transforms)]
+            return Poses.concatenate(parts)
+        except CudaError as error:
+            raise self._known(error) from error
+
+    def _known(self, error: CudaError) -> CudaError:
+        """The error, as a DeviceLost where nothing works any more."""
+        if isinstance(error, DeviceLost) or context_is_dead():
+            self._lost = True
+            if not isinstance(error, DeviceLost):
+                return DeviceLost(
+                    f"{error}; after it no call reaches {self._device.name} from this process, "
+                    "and only a new process can use it again"
+                )
+        return error
+
+    def frame_buffer(self, height: int, width: int) -> np.ndarray | None:
+        if self._runner is None or (width, height) != self._options.image_size:
+            return None
+        return self._runner.frame_buffer
 
     def warm_up(self) -> None:
-        """Run every number of persons once, so that no live frame pays for a first time."""
+        """Run once from frame to poses; every number of persons was run when the plan was loaded.
+
+        That is there for a change of the image's size as well.
+        """
         width, height = self._options.image_size
         frame = np.zeros((height, width, 3), np.uint8)
-        box = np.array([[0, 0, width, height]], np.float32)
-        for count in range(1, self._options.max_persons + 1):
-            self.raw_poses(frame, np.repeat(box, count, axis=0))
+        self.raw_poses(frame, np.array([[0, 0, width, height]], np.float32))
 
     def close(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is not None:
+        if runner is None:
+            return
+        if self._lost:
+            runner.abandon()
+        else:
             runner.close()
-        if self._failed:
-            self._failed = False
-            if context_is_dead():
-                _log.warning("the CUDA context of %s is dead: destroying it", self._device.name)
-                reset_device()
-
-    def _run(self, runner: PlanRunner, frame: np.ndarray, transforms: np.ndarray) -> Poses:
-        runner.upload(frame)
-        parts = []
-        for start in range(0, len(transforms), self._options.max_persons):
-            group = transforms[start : start + self._options.max_persons]
-            runner.start(group)
-            parts.append(poses_of(**runner.finish(len(group)), skeleton=self.metadata.skeleton))
-        return Poses.concatenate(parts)
 
     def _change_image_size(self, size: tuple[int, int]) -> None:
         before = self._options.image_size
@@ -162,36 +169,26 @@ class TensorRtEngine(PoseEngine):
         self._load(replace(self._options, image_size=size))
 
     def _load(self, options: TensorRtOptions) -> None:
-        """Get a plan and load it; built once more where TensorRT rejects a kept one.
+        """Get a plan and load it.
 
         What ran before stays until the plan is there: a build that is cancelled changes nothing.
         """
-        plan = self._obtain(options)
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
-        self._options = options
-        try:
-            self._runner = self._loaded(plan)
-        except PlanRejected as error:
-            if plan.built:
-                raise
-            _log.warning("plan '%s' is built anew: %s", plan.path, error)
-            self._runner = self._loaded(self._obtain(options, rejected=plan.sha256))
 
-    def _obtain(self, options: TensorRtOptions, rejected: str = "") -> Plan:
-        here = self._device.compute_capability
-        key = self._graph.key(GpuTarget((here,), self._device.name), options)
-        return self._graph.obtain(self._plans, key, here, self._watch, rejected)
+        def make_room() -> None:
+            if self._runner is not None:
+                self._runner.close()
+                self._runner = None
+            self._options = options
 
-    def _loaded(self, plan: Plan) -> PlanRunner:
-        return PlanRunner(
-            self._library,
-            plan.data,
-            self._options.image_size,
-            self._options.max_persons,
-            self.metadata.skeleton.joints,
+        loaded = load_plan(
+            self._graph,
+            self._plans,
+            self._device,
+            options,
+            self._watch,
+            before_loading=make_room,
         )
+        self._runner = loaded.runner
 
 
 def poses_of(
@@ -225,12 +222,14 @@ def poses_of(
 
 
 def why_no_tensorrt(device: int = 0) -> str:
-    """Why the engine cannot run on this machine; empty where library and device are found."""
-    count, reason = device_count()
-    if device >= count:
-        return reason or f"there is no CUDA device {device}: there are {count}"
+    """Why the engine cannot run on this machine; empty where device and library are found.
+
+    Does not raise.
+    """
+    if missing := why_no_device(device):
+        return missing
     try:
-        find_library()
+        find_library(find_device(device).compute_capability)
     except EngineError as error:
         return str(error)
     return ""

@@ -19,9 +19,12 @@ class End2EndGraphFile:
     """A file of ``hrnet_pose export --graph end2end``, for one TensorRT library."""
 
     def __init__(self, file: ModelFile, library: TensorRt) -> None:
-        """ModelError where the file is not an end-to-end graph."""
-        self._file = file
-        self._library = library
+        """ModelError where the file is not an end-to-end graph.
+
+        Attributes: ``file``, ``library``, ``checksum`` (of the file) and ``metadata``.
+        """
+        self.file = file
+        self.library = library
         self.checksum = file.checksum
         self.metadata = file.end2end()
 
@@ -43,11 +46,11 @@ class End2EndGraphFile:
             precision=self.metadata.precision,
             image_size=wanted,
             persons=(1, options.typical_persons, options.max_persons),
-            library=self._library.name,
-            library_version=self._library.version,
+            library=self.library.name,
+            library_version=self.library.version,
             target=target,
             workspace_mib=options.workspace_mib,
-            optimization_level=options.optimization_level,
+            optimization_level=options.optimization_level if self.library.searches else 0,
         )
 
     def obtain(
@@ -65,14 +68,14 @@ class End2EndGraphFile:
 
         def build(timings: bytes) -> Built:
             return build_plan(
-                self._library, self._content(), key, here=here, watch=watch, timings=timings
+                self.library, self._content(), key, here=here, watch=watch, timings=timings
             )
 
         return plans.obtain(key, build, watch, rejected)
 
     def _content(self) -> bytes:
         """The graph for the builder: exactly the one that the key's checksum is of."""
-        path = self._file.path
+        path = self.file.path
         try:
             onnx = path.read_bytes()
         except OSError as error:

@@ -2,7 +2,8 @@
 """TensorRT by whichever of its two libraries is installed, their differences kept in here.
 
 ``tensorrt`` (10.3 on JetPack 6, later 10.x, 11.x) builds for the GPU at hand. ``tensorrt_rtx``
-(TensorRT for RTX) has the same Python interface, and also builds where there is no GPU.
+(TensorRT for RTX) has the same Python interface, also builds where there is no GPU, and runs on
+fewer kinds of GPUs.
 """
 
 from __future__ import annotations
@@ -17,12 +18,19 @@ from functools import lru_cache
 from typing import Any
 
 from hrnet_pose_ros.engines.engine import EngineError
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import version_text
 
 STANDARD, RTX = "tensorrt", "tensorrt_rtx"
 # JetPack 6.1 and 6.2; older versions lack parts of what is used here.
 OLDEST_STANDARD = (10, 3)
+OLDEST_CAPABILITY = (7, 5)  # of TensorRT 10 and 11
+# Named by tensorrt_rtx's ComputeCapability, but not in NVIDIA's support matrix for it.
+RTX_ONLY_NAMES = {"8.0"}
+# Builds without kernels for a GPU that the version's other builds have.
+MISSING_KERNELS = {("10.13.3", "8.7"): "PyPI's 10.13.3 has none for Jetson Orin"}
 INSTALL = (
-    "it comes with JetPack (python3-libnvinfer), with NVIDIA's packages, or on x86-64 by "
+    "it comes with JetPack (python3-libnvinfer), or on x86-64 by 'pip install tensorrt-cu13' "
+    "(beside a driver for CUDA 12: tensorrt-cu12), or for GeForce and RTX GPUs by "
     "'pip install tensorrt-rtx-cu13' (docs/tensorrt.md)"
 )
 
@@ -40,10 +48,14 @@ class GpuTarget:
     device
         Name of the GPU that the plan was built on and for; empty: any GPU with one of these
         compute capabilities.
+    multiprocessors
+        That GPU's number of streaming multiprocessors: all Orin modules have the same name, and a
+        MIG instance the one of its GPU. 0: any.
     """
 
     compute_capabilities: tuple[str, ...]
     device: str = ""
+    multiprocessors: int = 0
 
 
 class BuildMessages:
@@ -102,11 +114,62 @@ class TensorRt:
         """Whether plans can be built for GPUs that are not there."""
         return self.name == RTX
 
+    @property
+    def searches(self) -> bool:
+        """Whether the optimisation level changes the plan; tensorrt_rtx ignores it."""
+        return self.name == STANDARD
+
+    @property
+    def compiles_on_load(self) -> bool:
+        """Whether kernels are compiled when a plan is loaded, not when it is built."""
+        return self.name == RTX
+
+    def builder(self) -> Any:
+        """The library's ``Builder``; EngineError where library, driver and GPU do not fit."""
+        return self._made("Builder")
+
+    def runtime(self) -> Any:
+        """The library's ``Runtime``; errors as for `builder`."""
+        return self._made("Runtime")
+
+    def _made(self, kind: str) -> Any:
+        self.messages.take_errors()
+        try:
+            made = getattr(self.module, kind)(self.logger)
+        except (TypeError, RuntimeError) as error:  # TypeError: pybind11's word for a null
+            made, why = None, f" ({' '.join(str(error).split())})"
+        else:
+            why = ""
+        if made is None:
+            raise EngineError(
+                f"{self.name} {self.version} cannot make its {kind} here{why}: "
+                f"{self.messages.take_errors()}; {version_text()}. The library must be for a CUDA "
+                "version that the driver knows: update the driver, or install the package for the "
+                "driver's version (tensorrt-cu12, tensorrt-cu13), and cuda-python of the same "
+                "major version (docs/tensorrt.md)"
+            )
+        return made
+
+    def why_not_on(self, capability: str) -> str:
+        """Why plans of this library do not run on GPUs of a compute capability; empty: they do."""
+        if self.name == RTX:
+            known = self.buildable()
+            if capability in known:
+                return ""
+            return f"{self.name} {self.version} runs on compute capability {', '.join(known)}"
+        if _numbers(capability) < OLDEST_CAPABILITY:
+            return f"{self.name} {self.version} runs on compute capability 7.5 and later"
+        for (version, without), why in MISSING_KERNELS.items():
+            if self.version.startswith(version) and capability == without:
+                return f"{self.name} {self.version} has no kernels for {capability} ({why})"
+        return ""
+
     def buildable(self) -> tuple[str, ...]:
         """Compute capabilities that can be asked for by name; empty: only the GPU at hand."""
         names = dir(getattr(self.module, "ComputeCapability", None))
-        found = [re.fullmatch(r"SM(\d+)(\d)", name) for name in names]
-        return tuple(sorted((f"{m[1]}.{m[2]}" for m in found if m), key=_numbers))
+        matches = [re.fullmatch(r"SM(\d+)(\d)", name) for name in names]
+        found = {f"{match[1]}.{match[2]}" for match in matches if match}
+        return tuple(sorted(found - RTX_ONLY_NAMES, key=_numbers))
 
     def set_target(self, config: Any, target: GpuTarget, here: str | None) -> None:
         """Tell a builder's configuration which GPUs the plan is for.
@@ -123,8 +186,14 @@ class TensorRt:
         Raises
         ------
         EngineError
-            The library cannot build for them here; the message says what it can.
+            The library cannot build for them here, or does not run there; the message says what it
+            can.
         """
+        for capability in target.compute_capabilities:
+            if why := self.why_not_on(capability):
+                raise EngineError(
+                    f"cannot build for compute capability {capability}: {why}; {INSTALL}"
+                )
         if self.builds_without_gpu:
             self._set_compute_capabilities(config, target)
         elif here is None:
@@ -138,7 +207,7 @@ class TensorRt:
     def compatibility(self, target: GpuTarget, here: str) -> Any:
         """The ``HardwareCompatibilityLevel`` of a plan for other GPUs; or EngineError."""
         levels, wanted = self.module.HardwareCompatibilityLevel, target.compute_capabilities
-        same = getattr(levels, "SAME_COMPUTE_CAPABILITY", None)  # since 10.8
+        same = getattr(levels, "SAME_COMPUTE_CAPABILITY", None)  # since 10.9
         if set(wanted) == {here} and same is not None:
             return same
         if all(_numbers(capability) >= (8, 0) for capability in (*wanted, here)):
@@ -150,14 +219,6 @@ class TensorRt:
 
     def _set_compute_capabilities(self, config: Any, target: GpuTarget) -> None:
         wanted = target.compute_capabilities
-        unknown = sorted(set(wanted) - set(self.buildable()))
-        if unknown and target.device:
-            return  # a GPU that has no name of its own in the library: its default reaches further
-        if unknown:
-            raise EngineError(
-                f"{self.name} {self.version} cannot build for compute capability "
-                f"{', '.join(unknown)}; it can for {', '.join(self.buildable())}"
-            )
         config.num_compute_capabilities = len(wanted)
         for index, capability in enumerate(wanted):
             value = getattr(self.module.ComputeCapability, f"SM{capability.replace('.', '')}")
@@ -169,16 +230,39 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-@lru_cache(maxsize=1)
-def find_library() -> TensorRt:
-    """The installed library: ``tensorrt``, else ``tensorrt_rtx``.
+def find_library(capability: str = "", *, without_gpu: bool = False) -> TensorRt:
+    """The installed library that serves: ``tensorrt``, else ``tensorrt_rtx``.
+
+    Parameters
+    ----------
+    capability
+        Of the GPU that the plans are to run on; empty: whatever the library is for.
+    without_gpu
+        Whether it has to build where there is no GPU, which ``tensorrt_rtx`` alone can.
 
     Raises
     ------
     EngineError
-        Neither can be used; the message says why and what to install.
+        None can be used; the message says why and what to install.
     """
-    reasons = []
+    libraries, missing = installed_libraries()
+    reasons = list(missing)
+    for library in libraries:
+        why = library.why_not_on(capability) if capability else ""
+        if without_gpu and not library.builds_without_gpu:
+            why = f"{library.name} {library.version} builds only on a machine with the GPU"
+        if not why:
+            return library
+        reasons.append(why)
+    of = f" for a GPU of compute capability {capability}" if capability else ""
+    where = " that builds without a GPU" if without_gpu else ""
+    raise EngineError(f"no TensorRT{of}{where} ({'; '.join(reasons)}): {INSTALL}")
+
+
+@lru_cache(maxsize=1)
+def installed_libraries() -> tuple[tuple[TensorRt, ...], tuple[str, ...]]:
+    """The libraries that can be imported, and why the others cannot."""
+    found, reasons = [], []
     for name in (STANDARD, RTX):
         try:
             module = importlib.import_module(name)
@@ -193,8 +277,8 @@ def find_library() -> TensorRt:
         if name == STANDARD and _numbers(version)[:2] < OLDEST_STANDARD:
             reasons.append(f"{name} {version} is older than 10.3")
             continue
-        return use_library(module, name, version)
-    raise EngineError(f"no TensorRT ({'; '.join(reasons)}): {INSTALL}")
+        found.append(use_library(module, name, version))
+    return tuple(found), tuple(reasons)
 
 
 def use_library(module: Any, name: str, version: str) -> TensorRt:

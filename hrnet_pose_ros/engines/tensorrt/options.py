@@ -14,7 +14,8 @@ MOST_PERSONS = 1000
 
 @dataclass(frozen=True)
 class TensorRtOptions:
-    """Options of build and run; everything but the device's index becomes part of the plan.
+    """Options of build and run; the device's index, the buckets and CUDA graphs are not part of the
+    plan.
 
     Attributes
     ----------
@@ -30,6 +31,13 @@ class TensorRtOptions:
         Most device memory for intermediate results, in MiB; 0 leaves the library's default.
     optimization_level
         How long the builder searches, from 0 (shortest) to 5.
+    person_buckets
+        Numbers of persons that the engine keeps ready, each with a context of its own: a group runs
+        in the next larger one, and what is too much in the result is discarded. Empty: 1, 2, 4, 8
+        and so on; ``max_persons`` is always one of them.
+    cuda_graphs
+        Whether each bucket's work is captured as a CUDA graph, which costs one launch instead of
+        hundreds.
     plan_cache
         Folder of the compiled plans; empty takes ``$XDG_CACHE_HOME/hrnet_pose/plans`` or
         ``~/.cache/hrnet_pose/plans``.
@@ -46,7 +54,25 @@ class TensorRtOptions:
     max_persons: int = 20
     workspace_mib: int = 0
     optimization_level: int = 3
+    person_buckets: tuple[int, ...] = ()
+    cuda_graphs: bool = True
     plan_cache: str = ""
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The numbers of persons that are kept ready, in ascending order.
+
+        Examples
+        --------
+        >>> TensorRtOptions(max_persons=20).buckets
+        (1, 2, 4, 8, 16, 20)
+        >>> TensorRtOptions(max_persons=6, person_buckets=(3, 12)).buckets
+        (3, 6)
+        """
+        most = self.max_persons
+        powers = (2**n for n in range(most.bit_length()))
+        chosen = self.person_buckets or powers
+        return tuple(sorted({*(n for n in chosen if n < most), most}))
 
     def __post_init__(self) -> None:
         if self.device < 0:
@@ -69,6 +95,10 @@ class TensorRtOptions:
             raise ValueError(
                 f"workspace_mib must be at least 0 (0: the library's default), "
                 f"got {self.workspace_mib}"
+            )
+        if any(count < 1 for count in self.person_buckets):
+            raise ValueError(
+                f"person_buckets must be numbers of persons from 1 on, got {self.person_buckets}"
             )
         least, most = OPTIMIZATION_LEVELS
         if not least <= self.optimization_level <= most:

@@ -21,8 +21,8 @@ from hrnet_pose_ros.engines.tensorrt.plan_cache import Built
 from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
 from hrnet_pose_ros.model_files.metadata import ModelError
 
-IMAGE, CROP_TO_IMAGE = "image", "crop_to_image"
-INPUTS = (IMAGE, CROP_TO_IMAGE)
+IMAGE, CROP_TO_IMAGE, CHANNELS = "image", "crop_to_image", "channels"
+INPUTS = (IMAGE, CROP_TO_IMAGE, CHANNELS)
 OUTPUTS = ("keypoints", "scores", "covariances")
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def build_plan(
         The watch ended it.
     """
     library.messages.take_errors()
-    builder = library.module.Builder(library.logger)
+    builder = library.builder()
     network = _parsed(library, builder, onnx, key)
     config = _configuration(library, builder, network, key, here)
     cache = _timing_cache(library, config, timings)
@@ -145,7 +145,8 @@ def _configuration(
     library.set_target(config, key.target, here)
     # TF32 has 10 bits: float32 shall be float32, in the network as in DARK's blur.
     config.clear_flag(library.module.BuilderFlag.TF32)
-    config.builder_optimization_level = key.optimization_level
+    if library.searches:
+        config.builder_optimization_level = key.optimization_level
     if key.workspace_mib:
         pool = library.module.MemoryPoolType.WORKSPACE
         config.set_memory_pool_limit(pool, key.workspace_mib << 20)

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
@@ -34,7 +34,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """A serialised engine. ``path`` is None where it could not be kept."""
+    """A serialised engine, and whether it was built just now.
+
+    ``path`` is where it is kept; None where it could not be, or is not yet (`PlanCache.keep`).
+    """
 
     data: bytes
     path: Path | None
@@ -95,7 +98,9 @@ class PlanCache:
         watch
             Hears about waiting for another process, and may end it; ``build`` has its own.
         rejected
-            Checksum of a plan that the library did not take, which is not given again.
+            Checksum of a plan that the library did not take, which is not given again. What is
+            built instead is not kept yet: the library may have had another reason, and a good plan
+            must not be lost (`keep`).
 
         Raises
         ------
@@ -119,7 +124,25 @@ class PlanCache:
         with held(lock, key.stem, watch) as waited:
             if waited and (plan := self._find(key, rejected)):
                 return plan
-            return self._build(key, build, path)
+            return self._build(key, build, path, keep=not rejected)
+
+    def keep(self, key: PlanKey, plan: Plan) -> Plan:
+        """Keep a plan that was built in place of another one and has proved itself.
+
+        Raises EngineError where it cannot be kept, with ``must_keep``.
+        """
+        if plan.path is not None:
+            return plan
+        path = self.folder / (key.stem + PLAN)
+        try:
+            self._open()
+            with held(open_lock(path.with_suffix(".lock")), key.stem, BuildWatch()):
+                write_plan(path, key, plan.data)
+        except (OSError, PlanRefused) as error:
+            self._complain(f"the plan cannot be kept in '{self.folder}': {error}")
+            return plan
+        _log.info("plan built and kept: '%s'", path)
+        return replace(plan, path=path)
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -138,9 +161,11 @@ class PlanCache:
             reason,
         )
 
-    def _build(self, key: PlanKey, build: Build, path: Path) -> Plan:
+    def _build(self, key: PlanKey, build: Build, path: Path, keep: bool) -> Plan:
         timings = self.folder / _timings_name(key)
         built = build(_read_if_there(timings))
+        if not keep:
+            return Plan(built.plan, None, True)
         try:
             write_plan(path, key, built.plan)
             if built.timings:
@@ -210,7 +235,8 @@ def list_plans(folder: str | Path = "", device: int = 0) -> list[PlanStatus]:
 
 def _this_machine(device: int) -> tuple[tuple[TensorRt, CudaDevice] | None, str]:
     try:
-        return (find_library(), find_device(device)), ""
+        found = find_device(device)
+        return (find_library(found.compute_capability), found), ""
     except EngineError as error:
         return None, str(error)
 
@@ -232,10 +258,15 @@ def _against(key: PlanKey, library: TensorRt, device: CudaDevice) -> str:
     ours, theirs = f"{library.name} {library.version}", f"{key.library} {key.library_version}"
     if ours != theirs:
         return f"it is for {theirs}, here is {ours}"
-    wanted = GpuTarget((device.compute_capability,), device.name)
+    wanted = target_of(device)
     if not serves(key.target, wanted):
         return f"it is for {described(key.target)}, here is {described(wanted)}"
     return ""
+
+
+def target_of(device: CudaDevice) -> GpuTarget:
+    """The target of a plan that is built on a device and for it."""
+    return GpuTarget((device.compute_capability,), device.name, device.multiprocessors)
 
 
 def _timings_name(key: PlanKey) -> str:

@@ -20,7 +20,7 @@ from hrnet_pose_ros.version import VERSION
 
 PLAN, SIDECAR = ".plan", ".json"
 MODE = 0o644  # others may read plans, and only their owner write: whatever the umask
-FORMAT = 1  # of the sidecar
+FORMAT = 2  # of the sidecar
 
 
 class PlanRefused(ValueError):

@@ -34,7 +34,7 @@ class PlanKey:
     target
         The GPUs.
     workspace_mib, optimization_level
-        As in `TensorRtOptions`.
+        As in `TensorRtOptions`; the level is 0 where the library ignores it.
     """
 
     model: str
@@ -80,6 +80,7 @@ class PlanKey:
                 target=GpuTarget(
                     tuple(_text(one) for one in target["compute_capabilities"]),
                     _text(target["device"]),
+                    _integers([target["multiprocessors"]], 1)[0],
                 ),
                 workspace_mib=_integers([values["workspace_mib"]], 1)[0],
                 optimization_level=_integers([values["optimization_level"]], 1)[0],
@@ -103,17 +104,21 @@ class PlanKey:
 def serves(plan: GpuTarget, wanted: GpuTarget) -> bool:
     """Whether a plan for some GPUs runs on all that are wanted.
 
-    A plan built on a GPU is for GPUs of that name. One built ahead of time is for every GPU with
-    one of its compute capabilities.
+    A plan built on a GPU is for GPUs of that name and size. One built ahead of time is for every
+    GPU with one of its compute capabilities.
     """
-    covered = set(wanted.compute_capabilities) <= set(plan.compute_capabilities)
-    return covered and plan.device in ("", wanted.device)
+    if not set(wanted.compute_capabilities) <= set(plan.compute_capabilities):
+        return False
+    own = (plan.device, plan.multiprocessors)
+    return not plan.device or own == (wanted.device, wanted.multiprocessors)
 
 
 def described(target: GpuTarget) -> str:
     """In words, for messages."""
     capabilities = f"compute capability {', '.join(target.compute_capabilities)}"
-    return f"{target.device} ({capabilities})" if target.device else f"any GPU with {capabilities}"
+    if not target.device:
+        return f"any GPU with {capabilities}"
+    return f"{target.device} ({capabilities}, {target.multiprocessors} multiprocessors)"
 
 
 def _text(value: Any) -> str:

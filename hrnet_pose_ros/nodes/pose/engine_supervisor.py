@@ -9,6 +9,9 @@ When an engine fails:
    the node is cleaned up and configured. The GPU is not tried in between: an engine that comes and
    goes would change latency and precision unexpectedly for consumers.
 3. Without a fallback, and for CPU engines, it is made again after 1 s, doubling up to 30 s.
+4. A device that is lost to this process (`DeviceLost`) is never tried again in it: OpenVINO
+   continues, or, without a fallback, the process ends with a code that makes launch and systemd
+   start it again.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.choose_engine import EngineSelection
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import DeviceLost
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health
 from hrnet_pose_ros.pipeline.engine_arguments import (
@@ -71,6 +75,7 @@ class EngineSupervisor:
         warnings: ThrottledWarnings,
         watch: BuildProgress,
         announce: Callable[[EngineInfo, bool], None],
+        end_process: Callable[[str], None] = lambda reason: None,
         *,
         make: Callable[..., PoseEngine] = make_engine,
         select: Callable[[Mapping[str, Any]], EngineSelection] = selected_engine,
@@ -85,6 +90,8 @@ class EngineSupervisor:
         announce
             Called as ``announce(info, fallback)`` when there is a new engine; ``fallback``: the CPU
             replaces the GPU.
+        end_process
+            Called with the reason where only a new process can have an engine.
         make
             `make_engine` or a function with the same arguments.
         select
@@ -95,12 +102,14 @@ class EngineSupervisor:
         self._warnings = warnings
         self._watch = watch
         self._announce = announce
+        self._end_process = end_process
         self._make_engine = make
         self._select = select
         self._retry = retry
         self._engine: PoseEngine | None = None
         self._selected = ""  # the engine that `auto` took; it stays until the next `prepare`
         self._fallback_reason = ""  # why the CPU replaces the GPU, while it does
+        self._lost = ""  # why this process cannot use the GPU any more
         self._retry_at: float | None = None
         self._retry_delay = retry.first_delay
         self._remade = False  # whether this engine replaces one that failed
@@ -122,6 +131,7 @@ class EngineSupervisor:
         except Exception as error:
             if not self._may_fall_back(self._selected):
                 self._set_state(EngineState.FAILED, str(error))
+                self._note_loss(error)
                 raise
             self._health.engine_failed(str(error))
             self._fall_back(error)
@@ -154,6 +164,10 @@ class EngineSupervisor:
             self._recover("" if self._fallback_reason else self._selected, error)
         return self._engine is not None
 
+    def frame_buffer(self, height: int, width: int) -> np.ndarray | None:
+        """See `PoseEngine.frame_buffer`; None where there is no engine."""
+        return None if self._engine is None else self._engine.frame_buffer(height, width)
+
     def estimate(self, frame: np.ndarray, boxes: np.ndarray) -> Poses | None:
         """Return the poses; None if the engine failed. Call `ready` first."""
         engine = self._engine
@@ -184,6 +198,11 @@ class EngineSupervisor:
                 arguments["engine"] = self._selected
             selection = self._select(arguments)
             self._selected = selection.engine
+            for_gpu = GPU_ENGINE in (selection.engine, *selection.passed_over)
+            if self._lost and for_gpu and settings.precision != "bfloat16":
+                # The processor stands in for the lost GPU, and that has to be announced.
+                self._selected = GPU_ENGINE
+                raise DeviceLost(self._lost)
         self._engine = self._make_engine(**arguments, selection=selection, watch=self._watch)
         self._retry_at = None
         self._remade, self._made_at, self._answered = again, time.monotonic(), 0
@@ -201,7 +220,7 @@ class EngineSupervisor:
         name = engine.info.engine
         self._close()
         self._health.engine_failed(str(error))
-        if self._is_stable():
+        if self._is_stable() and not isinstance(error, DeviceLost):
             self._warnings.warn("engine", f"engine failed: {error}; it is being made again")
             self._retry_delay = self._retry.first_delay
             try:
@@ -210,7 +229,8 @@ class EngineSupervisor:
                 self._build_again(cancelled)
                 return
             except Exception as also:
-                error = EngineError(f"{error}; and it cannot be made again: {also}")
+                kind = DeviceLost if isinstance(also, DeviceLost) else EngineError
+                error = kind(f"{error}; and it cannot be made again: {also}")
             else:
                 return
         self._recover(name, error)
@@ -241,10 +261,21 @@ class EngineSupervisor:
                 return
             except Exception as also:
                 error = also
+        self._note_loss(error)
         self._retry_later(str(error))
+
+    def _note_loss(self, error: Exception, ends: bool = True) -> None:
+        """Remember a lost device; without a fallback, the process has to end."""
+        if not isinstance(error, DeviceLost):
+            return
+        self._lost = self._lost or str(error)
+        if ends:
+            _log.error("the process ends, so that a new one can use the GPU: %s", error)
+            self._end_process(str(error))
 
     def _fall_back(self, error: Exception) -> None:
         """Make the CPU engine instead of the GPU engine; if it fails too, report both errors."""
+        self._note_loss(error, ends=False)
         self._fallback_reason = str(error)
         asked = self._settings().precision
         taken = cpu_arguments(self._settings())["precision"]

@@ -84,7 +84,7 @@ class FrameProcessor:
         if not self._engine.ready():
             return Reason.ENGINE_NOT_READY
         try:
-            rgb = self._images.transport.decode(image.message)
+            rgb = self._images.transport.decode(image.message, self._engine.frame_buffer)
         except ImageError as error:
             place = f"{self._images.topic}, stamp {seconds_text(image.stamp)}"
             self._warnings.warn("image", f"{place}, dropped: {error}")

@@ -15,7 +15,7 @@ from hrnet_pose_ros.nodes.pose.markers import SkeletonMarkers
 from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
 from hrnet_pose_ros.pipeline.camera_info import camera_of
 from hrnet_pose_ros.pipeline.detections import Persons
-from hrnet_pose_ros.pipeline.images import size_of
+from hrnet_pose_ros.pipeline.images import contiguous, size_of
 from hrnet_pose_ros.pipeline.pairing import PendingMessage
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.drawing import draw_poses
@@ -91,7 +91,9 @@ class OptionalOutputs:
 def _overlay(
     header: Any, rgb: np.ndarray, persons: Persons, poses: Poses, settings: Settings
 ) -> Image:
-    drawn = rgb.copy()
+    drawn = contiguous(rgb)
+    if np.may_share_memory(drawn, rgb):  # the message's or the engine's
+        drawn = drawn.copy()
     draw_poses(drawn, poses, persons.boxes, persons.ids, settings.draw_min_score)
     width, height = size_of(drawn)
     return Image(

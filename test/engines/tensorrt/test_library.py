@@ -32,7 +32,40 @@ def config_of(library: TensorRt):
 def test_found(library: TensorRt) -> None:
     assert library.name == "tensorrt_rtx"
     assert library.version == library.module.__version__
-    assert {"8.6", "8.9", "12.0"} <= set(library.buildable())
+    assert {"7.5", "8.6", "8.9", "12.0"} <= set(library.buildable())
+    assert "8.0" not in library.buildable()  # the library names it; NVIDIA's matrix does not
+
+
+def test_names_that_the_engine_uses_exist(library: TensorRt) -> None:
+    """Running needs a GPU; the names that it calls can be looked up in the real bindings."""
+    trt = library.module
+    for owner, names in (
+        (trt.Runtime, ["deserialize_cuda_engine"]),
+        (
+            trt.ICudaEngine,
+            [
+                *("num_io_tensors", "get_tensor_name", "get_tensor_shape", "device_memory_size_v2"),
+                *("get_tensor_profile_shape", "create_execution_context", "create_runtime_config"),
+            ],
+        ),
+        (
+            trt.IExecutionContext,
+            ["set_tensor_address", "set_input_shape", "set_device_memory", "execute_async_v3"],
+        ),
+        (
+            trt.IRuntimeConfig,
+            [
+                *("set_execution_context_allocation_strategy", "create_runtime_cache"),
+                *("dynamic_shapes_kernel_specialization_strategy", "cuda_graph_strategy"),
+                "set_runtime_cache",
+            ],
+        ),
+        (trt.IRuntimeCache, ["serialize", "deserialize"]),
+        (trt.ExecutionContextAllocationStrategy, ["USER_MANAGED"]),
+        (trt.DynamicShapesKernelSpecializationStrategy, ["EAGER"]),
+        (trt.CudaGraphStrategy, ["WHOLE_GRAPH_CAPTURE", "DISABLED"]),
+    ):
+        assert [name for name in names if not hasattr(owner, name)] == []
 
 
 @pytest.mark.parametrize(
@@ -83,15 +116,15 @@ def test_several_compute_capabilities(library: TensorRt) -> None:
     assert [config.get_compute_capability(i) for i in (0, 1)] == [wanted.SM86, wanted.SM120]
 
 
-def test_gpu_without_a_name_of_its_own_takes_the_default(library: TensorRt) -> None:
-    config = config_of(library)
-    library.set_target(config, GpuTarget(("9.0",), "NVIDIA H100"), "9.0")
-    assert config.num_compute_capabilities == 0
-
-
-def test_unknown_compute_capability(library: TensorRt) -> None:
-    with pytest.raises(EngineError, match=r"cannot build for compute capability 8\.7; it can for"):
-        library.set_target(config_of(library), GpuTarget(("8.7", "8.9")), None)
+@pytest.mark.parametrize(
+    "target", [GpuTarget(("8.7", "8.9")), GpuTarget(("9.0",), "NVIDIA H100"), GpuTarget(("8.0",))]
+)
+def test_gpu_that_the_library_does_not_run_on(target: GpuTarget, library: TensorRt) -> None:
+    """Refused, also where its default would build something: it would fail when it is loaded."""
+    capability = target.compute_capabilities[0]
+    words = rf"cannot build for compute capability {capability}: .* runs on .* 7\.5, 8\.6, 8\.9"
+    with pytest.raises(EngineError, match=words):
+        library.set_target(config_of(library), target, None)
 
 
 def test_standard_library_needs_the_gpu(standard: TensorRt) -> None:

@@ -29,7 +29,7 @@ from hrnet_pose_ros.engines.tensorrt.library import GpuTarget, TensorRt
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.tensorrt.plan_cache import PlanCache
-from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected, PlanRunner
+from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRunner
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import CropRule
@@ -234,13 +234,14 @@ def test_key_of_a_graph(library: TensorRt) -> None:
         End2EndGraphFile(heatmaps, library)
 
 
-def test_plan_without_a_gpu_is_rejected_in_words(library: TensorRt, compact: bytes) -> None:
-    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import device_count
+def test_plan_without_a_gpu_fails_in_words(library: TensorRt, compact: bytes) -> None:
+    from hrnet_pose_ros.engines.tensorrt.cuda_runtime import DeviceLost, device_count
 
     if device_count()[0]:
         pytest.skip("there is a CUDA device")
-    with pytest.raises(PlanRejected, match=r"does not load it: .*(driver|CUDA)"):
-        PlanRunner(library, built(library, compact).plan, (320, 240), 4, 17)
+    options = TensorRtOptions(image_size=(320, 240), max_persons=4, typical_persons=2)
+    with pytest.raises(DeviceLost, match=r"could not load it: .*(driver|CUDA)"):
+        PlanRunner(library, built(library, compact).plan, options)
 
 
 def test_outputs_as_poses() -> None:

@@ -219,7 +219,7 @@ OTHERS = [
     ({"workspace_mib": 512}, "workspace_mib is 512"),
     ({"optimization_level": 5}, "optimization_level is 5"),
     ({"target": GpuTarget(("8.6",))}, "it is for any GPU with compute capability 8.9"),
-    ({"target": GpuTarget(("8.7",), "Orin")}, "not Orin (compute capability 8.7)"),
+    ({"target": GpuTarget(("8.7",), "Orin", 8)}, "not Orin (compute capability 8.7, 8 multip"),
 ]
 
 
@@ -242,6 +242,8 @@ def test_plan_for_something_else_is_not_used(
         (GpuTarget(("8.9",), "NVIDIA RTX 4090"), GpuTarget(("8.9",), "NVIDIA RTX 4090"), True),
         (GpuTarget(("8.9",), "NVIDIA L4"), GpuTarget(("8.9",), "NVIDIA RTX 4090"), False),
         (GpuTarget(("8.9",), "NVIDIA L4"), GpuTarget(("8.9",)), False),
+        (GpuTarget(("8.7",), "Orin", 16), GpuTarget(("8.7",), "Orin", 8), False),  # AGX, NX
+        (GpuTarget(("8.7",), "Orin", 8), GpuTarget(("8.7",), "Orin", 8), True),
         (GpuTarget(("8.6", "8.9")), GpuTarget(("8.9",)), True),
     ],
 )
@@ -267,9 +269,27 @@ def test_plan_that_the_library_rejects_is_rebuilt(
 ) -> None:
     cache = PlanCache(folder)
     plan = cache.obtain(key, copies, Heard())
-    assert not plan.built
-    assert cache.obtain(key, copies, Heard(), rejected=plan.sha256).built
+    assert not plan.built and plan.path is not None
+    new = cache.obtain(key, lambda timings: Built(b"new"), Heard(), rejected=plan.sha256)
     assert "the library did not take it" in caplog.text
+    assert new.built and new.path is None
+    assert plan.path.read_bytes() == plan.data  # a good plan is not lost for another reason
+    assert cache.keep(key, new).path == plan.path
+    assert plan.path.read_bytes() == b"new"
+    assert not cache.obtain(key, copies, Heard()).built
+
+
+def test_a_replacement_that_cannot_be_kept(
+    open_folder: Path, key: PlanKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = PlanCache(open_folder / "plans").obtain(
+        key, lambda timings: Built(b"new"), Heard(), rejected="0" * 64
+    )
+    (open_folder / "plans").chmod(0o555)
+    (open_folder / "plans" / f"{key.stem}.lock").unlink()
+    with without_privileges():
+        assert PlanCache(open_folder / "plans").keep(key, new).path is None
+    assert "the plan cannot be kept in" in caplog.text
 
 
 def test_two_processes_build_once(tmp_path: Path, key: PlanKey, builds: Builds) -> None:
