@@ -100,8 +100,14 @@ def test_problems_of_a_run(changed: dict[str, Any], words: str) -> None:
 
 def test_the_summary_keeps_its_columns_apart() -> None:
     summary = {
-        **{"model": "m", "engine": "e", "frames_answered": 1, "frames_played": 2, "persons": 3},
-        **{"persons_per_second": 4.0, "drops": {}, "valid_joints_inside_crop": None},
+        "model": "m",
+        "engine": "e",
+        "frames_answered": 1,
+        "frames_played": 2,
+        "persons": 3,
+        "persons_per_second": 4.0,
+        "drops": {},
+        "valid_joints_inside_crop": None,
         "times_ms": {stage: {"p50": 12345.6, "p95": 1.0} for stage in STAGES},
     }
     lines = _summary_text(summary).splitlines()
