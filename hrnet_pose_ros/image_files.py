@@ -3,7 +3,7 @@
 
 OpenCV decodes a truncated JPEG or BMP without an error and fills the rest with grey or black, turns
 photos by their EXIF orientation or does not, and reports a full disk by a return value. Everything
-that reads or writes image files does it here.
+that reads or writes the image files of users does it here.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from demo.clips import TimedMessage
-from demo.outputs import Answer, problem_of, write_video_and_sheet
+from demo.outputs import STAGES, Answer, problem_of, write_video_and_sheet
+from demo.run import _summary_text
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.skeleton import COCO17
 from hrnet_pose_ros.video import VideoReader
@@ -95,3 +96,21 @@ def test_problems_of_a_run(changed: dict[str, Any], words: str) -> None:
     problem = problem_of(summary | changed)
     assert bool(problem) == bool(words)
     assert not words or re.search(words, problem)
+
+
+def test_the_summary_keeps_its_columns_apart() -> None:
+    summary = {
+        "model": "m",
+        "engine": "e",
+        "frames_answered": 1,
+        "frames_played": 2,
+        "persons": 3,
+        "persons_per_second": 4.0,
+        "drops": {},
+        "valid_joints_inside_crop": None,
+        "times_ms": {stage: {"p50": 12345.6, "p95": 1.0} for stage in STAGES},
+    }
+    lines = _summary_text(summary).splitlines()
+    for stage in STAGES:
+        (line,) = (line for line in lines if line.split()[0] == stage)
+        assert line.split() == [stage, "p50", "12345.6", "p95", "1.0", "ms"]
