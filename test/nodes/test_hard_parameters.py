@@ -72,6 +72,7 @@ def test_parameters_are_set_together_or_not_at_all(injector: Injector) -> None:
         (["-p", "max_age_ms:=-3.0"], "max_age_ms out of range Min: 1.0, Max: 10000.0, value: -3.0"),
         (["-p", "engine:=abacus"], "engine is 'abacus'"),
         (["-p", "class_ids:=[1, 2]"], "class_ids"),
+        (["-p", "class_ids:=[]"], "class_ids is empty or has no value; allowed: a list of string"),
         (["-p", "detector_size:=[640, 0]"], "detector_size is [640, 0]"),
     ],
 )

@@ -26,7 +26,6 @@ def test_what_is_left_out_has_its_default() -> None:
         ("max_batch", 4, 4),
         ("autostart", False, False),
         ("class_ids", ["0", "PERSON"], ["0", "PERSON"]),
-        ("class_ids", [], []),
         ("detector_size", (640, 480), [640, 480]),
     ],
 )
@@ -50,7 +49,8 @@ def test_values_that_are_taken(name: str, value: Any, kept: Any) -> None:
         ("precision", "float8", "auto, float32, bfloat16, float16, int8"),
         ("class_ids", "person", "a list of string"),
         ("class_ids", [1], "string"),
-        ("class_ids", None, "a list of string"),
+        ("class_ids", None, "a list of string, with at least one"),  # [] in a parameter file
+        ("class_ids", [], "a list of string, with at least one"),
         ("detector_size", [640], "2 values"),
         ("detector_size", [640, -1], "0 to 32766"),
         ("detector_size", [0, 640], "two numbers above 0"),
