@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_pose_ros.coco.annotations import AnnotationError, read_annotations
-from hrnet_pose_ros.skeleton import COCO17
+from hrnet_pose_ros.coco.annotations import (
+    WHOLEBODY_PARTS,
+    AnnotationError,
+    read_annotations,
+)
+from hrnet_pose_ros.skeleton import COCO17, find_skeleton
 
 CONTENT: dict[str, Any] = {
     "images": [
@@ -126,3 +130,21 @@ def test_the_bundled_labels_can_be_read(root: Path) -> None:
     assert len(read) == 36
     inside = read.keypoints[read.labelled]
     assert np.all(inside >= 0) and np.all(inside <= (768, 576))
+
+
+def test_wholebody_files_are_read_as_published(tmp_path: Path) -> None:
+    """The category lists the body's 17 joints; feet, face and hands are in fields of their own."""
+    content = copy.deepcopy(CONTENT)
+    for person in content["annotations"]:
+        for field, count in zip(WHOLEBODY_PARTS, (6, 68, 21, 21), strict=True):
+            person[field] = [float(count), 1.0, 0.75] * count
+    path = written(tmp_path, content)
+    skeleton = find_skeleton("wholebody133")
+    read = read_annotations(path, skeleton)
+    assert read.keypoints.shape == (len(content["annotations"]), 133, 2)
+    assert read.keypoints[0, [17, 23, 91, 112], 0].tolist() == [6, 68, 21, 21]
+    assert read.labelled[0, 17:].all()
+    # The body alone is still COCO's.
+    np.testing.assert_array_equal(read_annotations(path).keypoints, read.keypoints[:, :17])
+    with pytest.raises(AnnotationError, match="no category with the joints of 'halpe26'"):
+        read_annotations(path, find_skeleton("halpe26"))
