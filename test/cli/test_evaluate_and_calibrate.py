@@ -29,6 +29,7 @@ from hrnet_pose_ros.model_files.metadata import KEY_PREFIX
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.network.export_end2end import export_end2end_graph
 from hrnet_pose_ros.pose.uncertainty import find_calibration
+from hrnet_pose_ros.skeleton import COCO17
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
 PLAIN = ("hrnet_w16_small", "--engine", "openvino", "--precision", "float32")
@@ -299,7 +300,7 @@ def test_calibration_goes_where_it_fits(calibrated: Path, street: Any) -> None:
     report = json.loads((calibrated / "report.json").read_text())
     assert list(report) == ["quarter+flip"]
     calibration = report["quarter+flip"]["calibration"]
-    expected = find_calibration({"quarter+flip": calibration}, "quarter", True)
+    expected = find_calibration({"quarter+flip": calibration}, "quarter", True, COCO17)
     engine = OpenVinoEngine(
         ModelFile.read(calibrated / "mine.onnx"), precision="float32", flip_test=True
     )

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hrnet_pose_ros.coco.annotations import AnnotationError, read_annotations
-from hrnet_pose_ros.skeleton import COCO17
+from hrnet_pose_ros.coco.categories import WHOLEBODY_PARTS
+from hrnet_pose_ros.skeleton import COCO17, find_skeleton
 
 CONTENT: dict[str, Any] = {
     "images": [
@@ -245,3 +246,21 @@ def test_any_value_is_read_or_refused_in_one_line(
     assert read.boxes.shape == (len(read), 4) and np.isfinite(read.boxes).all()
     assert read.keypoints.shape == (len(read), 17, 2) and np.isfinite(read.keypoints).all()
     assert np.isfinite(read.areas).all() and (read.image_sizes > 0).all()
+
+
+def test_wholebody_files_are_read_as_published(tmp_path: Path) -> None:
+    """The category lists the body's 17 joints; feet, face and hands are in fields of their own."""
+    content = copy.deepcopy(CONTENT)
+    for person in content["annotations"]:
+        for field, count in zip(WHOLEBODY_PARTS, (6, 68, 21, 21), strict=True):
+            person[field] = [float(count), 1.0, 0.75] * count
+    path = written(tmp_path, content)
+    skeleton = find_skeleton("wholebody133")
+    read = read_annotations(path, skeleton)
+    assert read.keypoints.shape == (len(content["annotations"]), 133, 2)
+    assert read.keypoints[0, [17, 23, 91, 112], 0].tolist() == [6, 68, 21, 21]
+    assert read.labelled[0, 17:].all()
+    # The body alone is still COCO's.
+    np.testing.assert_array_equal(read_annotations(path).keypoints, read.keypoints[:, :17])
+    with pytest.raises(AnnotationError, match="no category with the joints of 'halpe26'"):
+        read_annotations(path, find_skeleton("halpe26"))
