@@ -117,7 +117,7 @@ def _check_gain(
     plans: PlanCache,
     device: CudaDevice,
 ) -> None:
-    """Raise EngineError where the float16 plan is as fast on this GPU as the one in int8."""
+    """Raise EngineError where the model's plan in float16 is as fast here as the one in int8."""
     import numpy as np
 
     from hrnet_pose_ros.engines.engine import EngineError

@@ -163,7 +163,7 @@ def test_info_tells_the_skeleton(name: str) -> None:
     info = EngineInfo("m", "torch", "", "float32", "dark", "", 192, 256, skeleton=skeleton)
     for types in (rclpy_types(), message_types()):
         head = types.Header(stamp=types.Time(sec=0, nanosec=0), frame_id="")
-        message = skeleton_info(types, head, info, image_rectified=False, assigned_ids=True)
+        message = skeleton_info(types, head, info, image_rectified=False, assigned_ids=False)
         # Only training uses the lower body; it is not in the message.
         assert skeleton_of(message) == replace(skeleton, lower_body=())
         assert (message.crop, message.ids) == ("reference", "detector")
