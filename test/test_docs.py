@@ -214,5 +214,5 @@ def test_every_verb_and_extra_has_its_row(root: Path, capsys: pytest.CaptureFixt
     verbs = set(re.findall(r"^    (\w[\w-]*)", capsys.readouterr().out, re.MULTILINE))
     page = root / "docs" / "command_line.md"
     assert first_column(page, "# Command line") == verbs
-    extras = re.findall(r'^        "(\w+)": ', (root / "setup.py").read_text(), re.MULTILINE)
+    extras = re.findall(r'^        "([\w-]+)": ', (root / "setup.py").read_text(), re.MULTILINE)
     assert first_column(page, "## Pip extras") == set(extras)

@@ -41,8 +41,8 @@ def results_of(ratio: float, beside: float) -> CpuResults:
 @pytest.mark.parametrize(
     ("ratio", "amx", "beside", "met"),
     [
-        (3.5, True, 0.09, [True, True]),
-        (2.5, True, 0.09, [False, True]),
+        (6.5, True, 0.09, [True, True]),
+        (5.5, True, 0.09, [False, True]),
         (2.5, False, 0.11, [True, False]),
         (1.1, False, 0.09, [False, True]),
     ],
@@ -50,7 +50,7 @@ def results_of(ratio: float, beside: float) -> CpuResults:
 def test_targets_of_the_engines(ratio: float, amx: bool, beside: float, met: list[bool]) -> None:
     targets = list(cpu_targets(results_of(ratio, beside), amx=amx))
     assert [target.met for target in targets] == met
-    assert targets[0].required.startswith("at least 3" if amx else "at least 1.2")
+    assert targets[0].required.startswith("at least 6" if amx else "at least 1.2")
     assert targets[0].measured == f"{ratio:.2f}"
     assert targets[1].measured == f"{beside:.1%}"
     table = target_table(targets)

@@ -9,6 +9,7 @@ import io
 import logging
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,10 @@ import pytest
 from many_persons import many_crops, write_data
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.cli.quantize import _gain_on_processor
 from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.coco.person_crops import person_crops
+from hrnet_pose_ros.engines import speed
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
 from hrnet_pose_ros.engines.precision_check import load_check_crops, mean_oks
@@ -54,7 +57,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     printed = io.StringIO()
     verb = ["quantize", str(FLOAT32), "-o", str(path), "--data", str(data)]
     with contextlib.redirect_stdout(printed):
-        assert main([*verb, "--least-oks", str(LEAST_MEASURED)]) == 0
+        assert main([*verb, "--least-oks", str(LEAST_MEASURED), "--even-if-slower"]) == 0
     return Quantized(path, ModelFile.read(path).heatmaps(), data, printed.getvalue())
 
 
@@ -135,6 +138,34 @@ def test_of_another_checkpoint(quantized: Quantized, tmp_path: Path) -> None:
     onnx.save(other, tmp_path / FLOAT32.name)
     with pytest.raises(ModelError, match=r"made from another checkpoint .* hrnet_pose quantize"):
         find_quantized(tmp_path / FLOAT32.name)
+
+
+@pytest.mark.parametrize(
+    ("ms", "even_if_slower", "kept"),
+    [((2.0, 3.0), False, True), ((3.0, 3.0), False, False), ((3.0, 3.0), True, True)],
+)
+def test_8_bits_that_gain_nothing_are_not_kept(
+    ms: tuple[float, float],
+    even_if_slower: bool,
+    kept: bool,
+    quantized: Quantized,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both files run; their times are given."""
+
+    def given(first: Callable[[], np.ndarray], second: Callable[[], np.ndarray]) -> tuple:
+        assert first().shape == second().shape == (8, 17, 64, 48)
+        return ms
+
+    monkeypatch.setattr(speed, "alternating_ms", given)
+    files = (ModelFile.read(FLOAT32), ModelFile.read(quantized.path))
+    if kept:
+        assert f"8 persons take {ms[0]:.1f} ms in int8" in _gain_on_processor(
+            *files, even_if_slower
+        )
+        return
+    with pytest.raises(ExportError, match="was not kept: it gains nothing on this processor"):
+        _gain_on_processor(*files, even_if_slower)
 
 
 def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
