@@ -24,6 +24,17 @@ os.environ.setdefault(
     "FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_shared_memory.xml")
 )
 
+# How long a machine takes is no property of the code.
+with contextlib.suppress(ImportError):
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "any_machine",
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("any_machine")
+
 # A vehicle has no torch, nor the libraries of evaluation: `colcon test` leaves these out there.
 # `make test` has them and wants all.
 NEED_TORCH = (
