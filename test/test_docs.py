@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -152,6 +153,60 @@ def test_python_examples_import_what_exists(root: Path) -> None:
                         if not hasattr(module, alias.name)
                     ]
     assert count and not missing
+
+
+# What the page's C++ node uses of rclcpp, for machines that have the messages but not rclcpp.
+RCLCPP_STAND_IN = """
+#include <cstdio>
+#include <memory>
+#include <string>
+namespace rclcpp {
+struct Duration { double seconds() const { return 0; } };
+struct Time {
+  Time() = default;
+  template<typename Stamp> explicit Time(const Stamp &) {}
+  Duration operator-(const Time &) const { return {}; }
+};
+struct Node {
+  explicit Node(const std::string &) {}
+  template<typename Message, typename Callback>
+  int create_subscription(const std::string &, int, Callback callback)
+  {
+    callback(Message());
+    return 0;
+  }
+  Time now() const { return {}; }
+  int get_logger() const { return 0; }
+};
+inline void init(int, char **) {}
+template<typename Pointer> void spin(Pointer) {}
+}  // namespace rclcpp
+#define RCLCPP_INFO(logger, ...) (void)(logger), std::printf(__VA_ARGS__)
+"""
+
+
+def test_cpp_examples_compile_with_the_built_messages(root: Path, tmp_path: Path) -> None:
+    """The pages' C++ blocks against the message headers; real rclcpp comes first if it is there."""
+    prefixes = [Path(prefix) for prefix in os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)]
+    folders = [folder for prefix in prefixes for folder in (prefix / "include").glob("*")]
+    include = [f"-I{folder}" for folder in folders if folder.is_dir()]
+    (tmp_path / "rclcpp").mkdir()
+    (tmp_path / "rclcpp" / "rclcpp.hpp").write_text(RCLCPP_STAND_IN)
+    compiled = 0
+    for path in documents(root):
+        for language, code in FENCED.findall(path.read_text()):
+            if language != "cpp":
+                continue
+            compiled += 1
+            source = tmp_path / f"example_{compiled}.cpp"
+            source.write_text(code)
+            compiler = ["c++", "-std=c++17", "-fsyntax-only", "-Wall", "-Werror"]
+            flags = [*include, f"-idirafter{tmp_path}", "-Wno-unused-variable"]
+            done = subprocess.run(
+                [*compiler, *flags, str(source)], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{path.name}: {done.stderr[:3000]}"
+    assert compiled
 
 
 def site_configuration(root: Path) -> dict[str, object]:

@@ -24,8 +24,13 @@ from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
-from hrnet_pose_ros.network.checkpoints import CheckpointError
-from hrnet_pose_ros.network.onnx_running import INPUTS, onnx_session
+from hrnet_pose_ros.network.checkpoints import (
+    CheckpointError,
+    checkpoint_skeleton,
+    load_pose_network,
+)
+from hrnet_pose_ros.network.onnx_running import graph_inputs, onnx_session
+from hrnet_pose_ros.network.pose_networks import joints_of
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of, skeleton_of
 from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.drawing import draw_poses
@@ -82,7 +87,7 @@ def test_engines_give_the_same_poses(other_model: OtherModel, frame: np.ndarray)
 
     transforms = crop_to_image(boxes, INPUT_SIZE).astype(np.float32)
     keypoints, scores, _ = onnx_session(str(other_model.end2end)).run(
-        None, dict(zip(INPUTS, (frame, transforms), strict=True))
+        None, graph_inputs(frame, transforms)
     )
     near = np.abs(keypoints - poses.keypoints).max(axis=2) < 0.25 * 4 * transforms[:, :1, 0]
     assert near[poses.valid].mean() > 0.95  # maps of random weights have many equal peaks
@@ -257,15 +262,15 @@ def test_perfect_results_have_ap_1(other_model: OtherModel, tmp_path: Path) -> N
         }
         for points in annotations.keypoints
     ]
-    assert evaluate_results(path, results, skeleton).values["AP"] == pytest.approx(1)
+    assert evaluate_results(annotations, results).values["AP"] == pytest.approx(1)
 
 
 CONFIG = """
 network: hrnet_w16_small
-skeleton: own21.yaml
+skeleton: {skeleton}
 stages:
   - {{name: only, input_size: 64x64, epochs: 1, batch: 2, learning_rate: 0.001, sigma: 2,
-      joint_weights: {{p20: 2.0}}}}
+      joint_weights: {{{joint}: 2.0}}}}
 train: {{own: {{annotations: {data}, images: {images}}}}}
 validation: {{annotations: {data}, images: {images}}}
 workers: 0
@@ -273,12 +278,29 @@ precision: "32"
 """
 
 
+def training_config(folder: Path, skeleton: str, joint: str, data: Path) -> Path:
+    """A training of one step."""
+    path = folder / "training.yaml"
+    images = data.parent / "images"
+    path.write_text(CONFIG.format(skeleton=skeleton, joint=joint, data=data, images=images))
+    return path
+
+
+def test_a_training_step(other_model: OtherModel, frame: np.ndarray, tmp_path: Path) -> None:
+    skeleton = other_model.skeleton
+    data = data_set(tmp_path / "data", skeleton, frame)
+    config = training_config(tmp_path, skeleton.name, skeleton.joint_names[-1], data)
+    assert main(["train", str(config), "-o", str(tmp_path / "run")]) == 0
+    best = tmp_path / "run" / "only" / "best.pth"
+    network = load_pose_network(best)
+    assert checkpoint_skeleton(best, joints_of(network)) == skeleton
+
+
 def test_own_joints_from_training_to_poses(frame: np.ndarray, tmp_path: Path) -> None:
     """21 key points of a user's own, by a YAML file alone: train, export, run, draw."""
     skeleton = own_skeleton(tmp_path / "own21.yaml")
     data = data_set(tmp_path / "data", skeleton, frame)
-    config = tmp_path / "own.yaml"
-    config.write_text(CONFIG.format(data=data, images=data.parent / "images"))
+    config = training_config(tmp_path, "own21.yaml", "p20", data)
     assert main(["train", str(config), "-o", str(tmp_path / "run")]) == 0
     best = tmp_path / "run" / "only" / "best.pth"
     onnx = tmp_path / "own.onnx"
@@ -293,14 +315,12 @@ def test_own_joints_from_training_to_poses(frame: np.ndarray, tmp_path: Path) ->
 def test_coco_weights_begin_a_training_of_other_joints(
     root: Path, frame: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from hrnet_pose_ros.network.pose_networks import joints_of
     from hrnet_pose_ros.training.config import read_config
     from hrnet_pose_ros.training.run import _fresh_network
 
     own_skeleton(tmp_path / "own21.yaml")
     data = data_set(tmp_path / "data", read_skeleton(tmp_path / "own21.yaml"), frame)
-    path = tmp_path / "own.yaml"
-    path.write_text(CONFIG.format(data=data, images=data.parent / "images"))
+    path = training_config(tmp_path, "own21.yaml", "p20", data)
     start = root / "models" / "hrnet_w16_small.pth"
     network = _fresh_network(dataclasses.replace(read_config(path), start=str(start)))
     assert joints_of(network) == 21 and "last layer starts anew" in caplog.text
