@@ -35,7 +35,7 @@ class EngineChoice:
     flip_test: bool = False
     max_batch: int | None = None
     threads: int = 0
-    streams: int = 0
+    streams: int = 1  # not measured: every run computes the same batches
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> EngineChoice:

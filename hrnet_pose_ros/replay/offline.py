@@ -124,7 +124,9 @@ def replay(
         elif detection_candidates(reader.topics):
             detections = detections_topic(reader.topics, None)
         writer = BagWriter(output)  # fails on an existing bag before the slow engine start
-        engine = make_engine(**engine_arguments(settings))
+        # A measurement at the start may choose other streams, and so other batches, in each run.
+        arguments = engine_arguments(settings) | {"streams": settings.streams or 1}
+        engine = make_engine(**arguments)
         try:
             with writer:
                 return _Run(reader, writer, engine, settings, image, detections, warn).run()

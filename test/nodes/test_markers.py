@@ -11,9 +11,10 @@ from visualization_msgs.msg import Marker
 from hrnet_pose_ros.nodes.pose.markers import SkeletonMarkers
 from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 
 CAMERA = Camera(800.0, 800.0, 320.0, 240.0)
+JOINTS = COCO17.joints
 
 
 def markers(label: str, joints: int) -> dict[str, Marker]:
