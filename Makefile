@@ -40,11 +40,17 @@ test:
 	if [[ -n "$(TESTS)" ]]; then
 	  exec python -m pytest $(TESTS)
 	fi
-	echo '[test] two runs in parallel; the output of the tests without nodes comes first'
+	echo '[test] two runs in parallel: tests without nodes; tests with nodes, then trainings, whose'
+	echo '[test] output comes last'
 	code=0
-	python -m pytest $(NODE_TESTS) >.dev/log/node_tests.txt 2>&1 &
-	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS) test/demo) || code=1
-	echo '[test] output of the tests with nodes'
+	{
+	  other=0
+	  python -m pytest $(NODE_TESTS) || other=1
+	  python -m pytest test/training || other=1
+	  exit $$other
+	} >.dev/log/node_tests.txt 2>&1 &
+	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS) test/training test/demo) || code=1
+	echo '[test] output of the tests with nodes and of the trainings'
 	wait $$! || code=1
 	cat .dev/log/node_tests.txt
 	echo '[test] the demo by itself, because it plays at the rate of a camera'

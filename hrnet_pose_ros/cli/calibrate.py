@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from hrnet_pose_ros.cli.arguments import Verbs, write_json
 from hrnet_pose_ros.cli.engine_options import EngineChoice, add_engine_options
 
 if TYPE_CHECKING:
+    from hrnet_pose_ros.coco.annotations import PersonAnnotations
     from hrnet_pose_ros.coco.uncertainty_check import ScoredSamples
     from hrnet_pose_ros.coco.uncertainty_samples import Samples
     from hrnet_pose_ros.engines.engine import EngineInfo
     from hrnet_pose_ros.pose.uncertainty import UncertaintyCalibration
+    from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 AS_DECODED, CROSS_VALIDATED, SHIPPED = "as decoded", "cross-validated", "shipped"
 
@@ -59,6 +62,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.coco.uncertainty_write import model_files, write_calibrations
     from hrnet_pose_ros.pose.uncertainty import calibration_key
 
+    _annotations.cache_clear()
     settings = _settings(options)
     keys = [calibration_key(choice.decoding, choice.flip_test) for choice in settings]
     files = model_files(options.model) if options.write else []  # before an engine takes its time
@@ -100,17 +104,26 @@ def _settings(options: argparse.Namespace) -> list[EngineChoice]:
     return [replace(choice, decoding=d, flip_test=f) for d in DECODINGS for f in (False, True)]
 
 
+@lru_cache(maxsize=1)  # for all settings of a model
+def _annotations(path: Path, skeleton: SkeletonDefinition) -> PersonAnnotations:
+    from hrnet_pose_ros.coco.annotations import read_annotations
+
+    return read_annotations(path, skeleton)
+
+
 def _of_setting(
     options: argparse.Namespace, choice: EngineChoice, key: str
 ) -> tuple[EngineInfo, UncertaintyCalibration, dict[str, ScoredSamples]] | None:
     """The engine, its calibration, new or shipped, and the samples judged; None: none shipped."""
-    from hrnet_pose_ros.coco.annotations import read_annotations
     from hrnet_pose_ros.coco.estimate_dataset import estimate_dataset
     from hrnet_pose_ros.coco.person_boxes import ground_truth_boxes
     from hrnet_pose_ros.coco.uncertainty_check import cross_validated, score_samples
     from hrnet_pose_ros.coco.uncertainty_fit import fit_uncertainty
     from hrnet_pose_ros.coco.uncertainty_samples import samples_of
 
+    if (skeleton := choice.skeleton()) is not None:
+        # What is wrong with the data is said before the engine is made.
+        _annotations(options.annotations, skeleton)
     engine = choice.make()
     try:
         if options.check and engine.calibration is None:
@@ -119,7 +132,7 @@ def _of_setting(
                 print(message, file=sys.stderr)
                 return None
             raise ValueError(f"{message}: fit one with hrnet_pose calibrate … --write")
-        annotations = read_annotations(options.annotations, engine.info.skeleton)
+        annotations = _annotations(options.annotations, engine.info.skeleton)
         boxes = ground_truth_boxes(annotations)
         samples = samples_of(
             annotations, estimate_dataset(engine, annotations, options.images, boxes)

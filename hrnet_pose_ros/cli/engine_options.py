@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hrnet_pose_ros.engines.engine import PoseEngine
     from hrnet_pose_ros.pipeline.parameter import Parameter
     from hrnet_pose_ros.pose.decoding import Method
+    from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 ENGINE_PARAMETERS = (
     *("engine", "precision", "decoding", "flip_test", "max_batch", "threads", "streams"),
@@ -79,6 +80,17 @@ class EngineChoice:
         if choice == self:
             raise ValueError(f"--against '{text}' changes nothing")
         return choice
+
+    def skeleton(self) -> SkeletonDefinition | None:
+        """The skeleton that the model's file defines, so that data can be checked before an engine
+        is made; None for a checkpoint, whose engine finds it out."""
+        from hrnet_pose_ros.engines.choose_engine import choose_engine
+
+        asked = (self.model, self.engine, self.precision, self.decoding, self.flip_test)
+        file = choose_engine(*asked).file
+        if file is None or file.kind == "checkpoint":
+            return None
+        return (file.end2end().model if file.kind == "end2end" else file.heatmaps()).skeleton
 
     def make(self) -> PoseEngine:
         """The engine, ready."""

@@ -136,6 +136,8 @@ def _measured(
 ) -> Measurement:
     from hrnet_pose_ros.coco.measurement import measure
 
+    if (skeleton := choice.skeleton()) is not None:
+        read(skeleton)  # what is wrong with the data is said before the engine is made
     engine = choice.make()
     try:
         annotations, boxes, _ = read(engine.info.skeleton)

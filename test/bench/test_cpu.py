@@ -40,7 +40,7 @@ def compared() -> Iterator[list[Contender]]:
     assert "hrnet_w16_small, OpenVINO int8: not made here" in skipped
     assert "hrnet_w16_small, PyTorch float32: PyTorch cannot be imported" in skipped[-1]
     # Each contender is in the table or among those left out.
-    assert len(found) + len(skipped) == 5
+    assert len(found) + len(skipped) == 6
     yield found
     for contender in found:
         contender.engine.close()

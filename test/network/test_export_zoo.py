@@ -78,7 +78,10 @@ def test_a_zoo_entry_brings_its_facts(
     monkeypatch.setattr(precision_check, "load_check_crops", lambda: crops)  # fewer to compare
     assert main(["fetch", "pose_resnet_50_256x192", "--from", str(resnet)]) == 0
     assert main(["export", "pose_resnet_50_256x192"]) == 0
-    assert "256x192 (HxW), bgr weights, sigma 2, checked" in capsys.readouterr().out
+    assert (
+        "256x192 (HxW), 17 joints (coco17), bgr weights, sigma 2, checked"
+        in capsys.readouterr().out
+    )
     assert main(["models"]) == 0
     assert ".pth .onnx" in capsys.readouterr().out
 

@@ -115,6 +115,7 @@ CHANGES: dict[str, Any] = {
     "warn_age_ms": 100.0,
     "clock_tolerance_ms": 50.0,
     "whole_image_as_person": True,
+    "assign_ids": "never",
     "image_rectified": True,
     "person_height_m": 1.8,
     "smoothing": True,

@@ -32,7 +32,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_stopped_and_continued_process_goes_on_until_its_terminal_closes(
     start: Callable[..., Any], video: Path
 ) -> None:
-    node = start(executable=PLAYER, video=str(video))
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run under nohup passes it on
+    try:
+        node = start(executable=PLAYER, video=str(video))
+    finally:
+        signal.signal(signal.SIGHUP, before)
     deadline = time.monotonic() + 20
     while "playing" not in node.log and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -33,6 +33,8 @@ class Nodes:
         **parameters: Any,
     ) -> NodeUnderTest:
         words = list(arguments)
+        if executable == "hrnet_pose_node" and not any("streams:=" in word for word in words):
+            parameters = {"streams": 1} | parameters  # a start without the measurement of streams
         for name, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += ["-p", f"{name}:={text}"]
