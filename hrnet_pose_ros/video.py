@@ -38,9 +38,6 @@ class VideoReader:
         frames say when each is due: many videos have no constant rate.
     frames
         Number of frames according to the file; 0 if it does not specify it.
-    loss
-        One sentence that says what was lost or damaged in the frames that were read so far; empty
-        if there is nothing. That the file was cut off is known only after the last frame.
 
     Raises
     ------
@@ -94,7 +91,10 @@ class VideoReader:
 
     @property
     def loss(self) -> str:
-        """See the class."""
+        """One sentence that says what was lost or damaged in the frames that were read so far.
+
+        It is empty if nothing was. That the file was cut off is known only after the last frame.
+        """
         parts = []
         if self._undecodable:
             parts.append(f"{self._undecodable} damaged places cannot be decoded")

@@ -2,6 +2,7 @@
 """Tracks persons in the image from frame to frame: which box is whose.
 
 The parts have the names of the tracking field. For each frame
+
 * the **predictor** moves every track to the frame's stamp with a constant-velocity model of the
   centre and of the size of its box, all relative to the size of the person. It is the Kalman filter
   of `kalman.Motion` for the case that all axes are alike and independent, which takes a quarter of

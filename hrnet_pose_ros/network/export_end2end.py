@@ -78,9 +78,9 @@ def export_end2end_graph(
 
     Parameters
     ----------
-    checkpoint, crops, input_size, configuration, target_sigma, flip_shift, colour_order, skeleton,
-    crop,
-    calibrated
+    checkpoint, crops, calibrated
+        As for `hrnet_pose_ros.network.export.export_onnx`.
+    input_size, configuration, target_sigma, flip_shift, colour_order, skeleton, crop
         As for `hrnet_pose_ros.network.export.export_onnx`.
     output
         The file to write, called ``NAME_end2end*.onnx`` so that engines find it beside the model
