@@ -27,8 +27,10 @@ def test_what_is_left_out_is_the_parameters_default() -> None:
     assert given_engine_options(options_of()) == {}
     choice = EngineChoice.of(options_of())
     settings = Settings.of({})
-    for name in ("model", *ENGINE_PARAMETERS):
+    for name in {"model", *ENGINE_PARAMETERS} - {"streams"}:
         assert getattr(choice, name) in (getattr(settings, name), None), name
+    # The node measures; a verb computes the same batches in every run.
+    assert (settings.streams, choice.streams) == (0, 1)
     assert choice.max_batch is None  # the engine's own, which is the parameter's
 
 
@@ -51,7 +53,7 @@ def test_what_is_given_is_the_parameters_value() -> None:
         **given,
         "max_batch": None,
         "threads": 0,
-        "streams": 0,
+        "streams": 1,
     }
     assert given_engine_options(options_of("--no-flip-test")) == {"flip_test": False}
 
