@@ -181,7 +181,7 @@ class OpenVinoEngine(HeatmapEngine):
         check_frame_and_boxes(frame, boxes)
         self._check_open()
         size = self.metadata.input_size
-        transforms = crop_to_image(boxes, size)
+        transforms = crop_to_image(boxes, size, self.metadata.crop)
         parts: list[Poses] = []
         waiting: list[tuple[Lane, slice]] = []
 
@@ -215,16 +215,14 @@ class OpenVinoEngine(HeatmapEngine):
         if self._streams_for(len(crops)) == 1:
             return super()._in_batches(crops)
         cells_x, cells_y = self.metadata.heatmap_size
-        heatmaps: np.ndarray | None = None
+        heatmaps = np.empty(
+            (len(crops), self.metadata.skeleton.joints, cells_y, cells_x), np.float32
+        )
         waiting: list[tuple[Lane, slice]] = []
 
         def finish_one() -> None:
-            nonlocal heatmaps
             lane, which = waiting.pop(0)
-            part = lane.finish()
-            if heatmaps is None:
-                heatmaps = np.empty((len(crops), part.shape[1], cells_y, cells_x), np.float32)
-            heatmaps[which] = part
+            heatmaps[which] = lane.finish()
 
         for lane, which in self._turns(len(crops)):
             if len(waiting) == len(self._lanes):
@@ -233,7 +231,6 @@ class OpenVinoEngine(HeatmapEngine):
             waiting.append((lane, which))
         while waiting:
             finish_one()
-        assert heatmaps is not None  # there is at least one crop
         return heatmaps
 
     def warm_up(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from udp_model import udp_model
 
 from hrnet_pose_ros.engines.batch_layout import (
     BatchLayout,
@@ -134,6 +135,12 @@ def test_streams_give_the_same_poses_bit_for_bit(
     equal(two.raw_poses(FRAME, BOXES[:count]), one.raw_poses(FRAME, BOXES[:count]))
     crops, _ = one.crops(FRAME, BOXES[:count])
     np.testing.assert_array_equal(two.heatmaps(crops), one.heatmaps(crops))
+
+
+def test_streams_cut_out_by_the_models_rule(tmp_path: Path) -> None:
+    file = ModelFile.read(udp_model(tmp_path)[1])
+    engines = [OpenVinoEngine(file, precision="float32", streams=n, threads=2) for n in (1, 2)]
+    equal(*(engine.raw_poses(FRAME, BOXES[:3]) for engine in engines))
 
 
 def test_results_stay_when_the_lanes_are_used_again(two: OpenVinoEngine) -> None:
