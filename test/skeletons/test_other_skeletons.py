@@ -15,11 +15,15 @@ import pytest
 import torch
 from bag_maker import clip_rows, write_bag
 from other_models import INPUT_SIZE, OtherModel
+from pretended_device import pretend
 from tensorrt_fixtures import Heard, key_of, library_or_skip
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.heatmap_engine import mirrored_back
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
+from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.engines.tensorrt.plan_build import build_plan
 from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.metadata import ModelError
@@ -107,6 +111,22 @@ def test_tensorrt_builds_it(other_model: OtherModel) -> None:
     onnx = other_model.end2end.read_bytes()
     plan = build_plan(library, onnx, key_of(onnx, library), here=None, watch=Heard())
     assert len(plan.plan) > 1e6
+
+
+def test_tensorrt_checks_and_runs_it(
+    other_model: OtherModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frame: np.ndarray
+) -> None:
+    """From the plan's check against the processor to the poses, on the pretended device."""
+    pretend(monkeypatch, other_model.end2end)
+    options = TensorRtOptions(
+        image_size=(768, 576), max_persons=2, typical_persons=2, plan_cache=str(tmp_path)
+    )
+    file = ModelFile.read(other_model.end2end)
+    engine = TensorRtEngine(file, options=options, watch=BuildWatch())
+    poses = engine.estimate(frame, np.array(BOXES))
+    assert poses.skeleton == engine.info.skeleton == other_model.skeleton
+    assert poses.keypoints.shape == (2, other_model.skeleton.joints, 2)
+    engine.close()
 
 
 @pytest.fixture(scope="module")

@@ -295,7 +295,8 @@ class PretendedEngine:
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         width, height = self.facts["image_size"]
-        return {"image": (height, width, 3), "scores": (-1, 17)}[name]
+        joints = self.module.session().get_outputs()[1].shape[1]
+        return {"image": (height, width, 3), "scores": (-1, joints)}[name]
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> tuple[tuple[int, ...], ...]:
         return (1, 2, 3), (1, 2, 3), (self.facts["persons"], 2, 3)
@@ -358,18 +359,22 @@ class PretendedTensorRt:
         self.kernels_in: list[bytes] = []
         self.bad_plans: set[bytes] = set()
 
-    def computed(self, names: tuple[str, ...], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """What ONNX Runtime computes; the same question (warming up) is answered from memory."""
+    def session(self) -> Any:
+        """ONNX Runtime with the graph."""
         from hrnet_pose_ros.network.onnx_running import onnx_session
 
+        if str(self.graph) not in _SESSIONS:
+            _SESSIONS[str(self.graph)] = onnx_session(str(self.graph))
+        return _SESSIONS[str(self.graph)]
+
+    def computed(self, names: tuple[str, ...], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """What ONNX Runtime computes; the same question (warming up) is answered from memory."""
         question = hashlib.sha256(str(self.graph).encode())
         for values in inputs.values():
             question.update(values.tobytes())
         key = question.digest()
         if key not in _ANSWERS:
-            if str(self.graph) not in _SESSIONS:
-                _SESSIONS[str(self.graph)] = onnx_session(str(self.graph))
-            _ANSWERS[key] = _SESSIONS[str(self.graph)].run(names, inputs)
+            _ANSWERS[key] = self.session().run(names, inputs)
         return _ANSWERS[key]
 
     def say(self, text: str) -> None:

@@ -127,8 +127,8 @@ def check_plan(
         (width, height) of the plan's images.
     """
     frame, boxes = check_scene(image_size)
-    size = metadata.model.input_size
-    transforms = crop_to_image(boxes, size).astype(np.float32)
+    model = metadata.model
+    transforms = crop_to_image(boxes, model.input_size, model.crop).astype(np.float32)
     ours, theirs = run(frame, transforms), reference(frame, transforms)
     counted = theirs["scores"] > PERSON_SCORE_THRESHOLD
     found, expected = (_in_crops(side["keypoints"], transforms) for side in (ours, theirs))
@@ -137,7 +137,7 @@ def check_plan(
     largest = float(np.abs(theirs["scores"]).max())
     peaks = float(np.abs(ours["scores"] - theirs["scores"]).mean()) / max(largest, 1e-6)
     return PlanVerdict(
-        oks=mean_crop_oks(found, expected, size, counted),
+        oks=mean_crop_oks(found, expected, model.input_size, counted, model.skeleton),
         peaks=peaks if np.isfinite(peaks) else float("inf"),
         least=LEAST_OKS_OF_INT8 if metadata.precision == "int8" else LEAST_OKS,
     )
