@@ -103,10 +103,12 @@ class BatchLayout:
         """The sizes of the batches for a number of crops."""
         return batch_sizes(count, self.streams_for(count), self.max_batch)
 
+    def counts_of_several(self) -> list[int]:
+        """The numbers of crops, up to two largest batches, that several streams run."""
+        return [n for n in range(1, 2 * self.max_batch + 1) if self.streams_for(n) > 1]
+
     def __str__(self) -> str:
-        if self.streams == 1:
-            return "one stream"
-        used = [n for n in range(1, 2 * self.max_batch + 1) if self.streams_for(n) > 1]
+        used = self.counts_of_several()
         if not used:
             return "one stream"
         return f"{self.streams} streams from {used[0]} persons on, one stream below and between"
@@ -182,8 +184,5 @@ def best(measured: Mapping[int, Measured], max_batch: int) -> BatchLayout:
         )
 
     chosen = min(layouts, key=total)
-    return (
-        chosen
-        if chosen.streams > 1 and "streams from" in str(chosen)
-        else BatchLayout(1, max_batch, measured)
-    )
+    used = chosen.counts_of_several()
+    return chosen if used else BatchLayout(1, max_batch, measured)

@@ -82,8 +82,8 @@ class SkeletonMarkers:
             label.pose.position = Point(x=top[0], y=top[1] - 0.25, z=top[2])
             label.text = labels[person].strip()
             label.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-            shown = (limbs, joints, *([fine] if details else []), label)
-            markers += [_shown_or_deleted(marker) for marker in shown]
+            parts = (limbs, joints, *([fine] if details else []), label)
+            markers += [_shown_or_deleted(part) for part in parts]
         for gone in range(len(poses), self._shown):
             markers += self._deletions(header, gone, bool(details))
         self._shown = len(poses)
