@@ -48,12 +48,10 @@ def evaluate_results(annotations: PersonAnnotations, results: list[dict[str, Any
     Parameters
     ----------
     annotations
-        The persons as `read_annotations` read them.
+        The persons as `read_annotations` read them; the results have the joints of their skeleton.
     results
         Key point results in COCO's format; may be empty. If the first has a ``bbox``, all must
         have one, and COCO's evaluators use its area as the person's area (`coco_results`).
-    skeleton
-        The joints of the results; labels are taken by their names, sigmas from here.
 
     Raises
     ------
