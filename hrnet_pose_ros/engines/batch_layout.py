@@ -28,7 +28,7 @@ def batch_sizes(count: int, streams: int, max_batch: int) -> list[int]:
     streams
         Batches that run at the same time.
     max_batch
-        Most crops in one batch.
+        Most crops that run at a time, in all streams together (rounded up to as many for each).
 
     Examples
     --------
@@ -38,13 +38,20 @@ def batch_sizes(count: int, streams: int, max_batch: int) -> list[int]:
     [5, 5]
     >>> batch_sizes(12, streams=1, max_batch=10)
     [6, 6]
+    >>> batch_sizes(12, streams=2, max_batch=10)
+    [3, 3, 3, 3]
     >>> batch_sizes(3, streams=2, max_batch=10)
     [2, 1]
     """
-    rounds = -(-count // (streams * max_batch))
+    rounds = -(-count // (streams * largest_batch(streams, max_batch)))
     batches = min(count, rounds * streams)
     small, larger = divmod(count, batches)
     return [small + 1] * larger + [small] * (batches - larger)
+
+
+def largest_batch(streams: int, max_batch: int) -> int:
+    """The most crops in one batch of each stream, where ``max_batch`` run at a time."""
+    return -(-max_batch // streams)
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,8 @@ class Measured:
         return f"{many}: persons {', '.join(times)}"
 
     def of_batch(self, size: int) -> float:
-        """A batch's time: interpolated between measured sizes, per crop beyond the largest."""
+        """A batch's time, interpolated between measured sizes."""
         sizes = sorted(self.by_size)
-        if size >= sizes[-1]:
-            return self.by_size[sizes[-1]] * size / sizes[-1]
         return float(np.interp(size, sizes, [self.by_size[one] for one in sizes]))
 
     def of(self, count: int, max_batch: int) -> float:
@@ -83,7 +88,7 @@ class BatchLayout:
     measured
         What was measured, by number of streams; empty where the number was given.
     max_batch
-        Most crops in one batch.
+        Most crops that run at a time.
     """
 
     streams: int = 1
@@ -104,7 +109,7 @@ class BatchLayout:
         return batch_sizes(count, self.streams_for(count), self.max_batch)
 
     def counts_of_several(self) -> list[int]:
-        """The numbers of crops, up to two largest batches, that several streams run."""
+        """The numbers of crops, up to twice as many as run at a time, that several streams run."""
         return [n for n in range(1, 2 * self.max_batch + 1) if self.streams_for(n) > 1]
 
     def __str__(self) -> str:
@@ -133,7 +138,7 @@ def sizes_to_measure(max_batch: int, streams: int) -> tuple[int, ...]:
     >>> sizes_to_measure(10, 1), sizes_to_measure(10, 2)
     ((1, 2, 4, 10), (1, 2, 5))
     """
-    largest = max(1, -(-max_batch // streams))
+    largest = largest_batch(streams, max_batch)
     few = (1, 2, 4) if streams == 1 else (1, 2)
     return tuple(sorted({*(n for n in few if n < largest), largest}))
 
@@ -148,7 +153,7 @@ def measure(
     run
         By number of streams: runs that many batches of a size at once, and returns seconds.
     max_batch
-        Most crops in one batch.
+        Most crops that run at a time.
     turns
         Most measurements of each; the median counts.
     budget

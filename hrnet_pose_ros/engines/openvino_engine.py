@@ -17,6 +17,7 @@ from hrnet_pose_ros.engines.batch_layout import (
     batch_sizes,
     best,
     candidates,
+    largest_batch,
     measure,
 )
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo, check_frame_and_boxes
@@ -39,7 +40,7 @@ from hrnet_pose_ros.pose.poses import Poses
 Precision = Literal["float32", "bfloat16", "int8"]
 
 # Of the measurement of streams: at most so many turns, and no other one after so many seconds.
-_TURNS, _BUDGET = 3, 1.0
+_TURNS, _BUDGET = 3, 0.6
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ class OpenVinoEngine(HeatmapEngine):
         width, height = self.metadata.input_size
         for size in sorted(alone - self._met - {0}, reverse=True):
             super()._in_batches(np.zeros((size, height, width, 3), np.uint8))
-        for size in range(most, 0, -1):
+        for size in range(largest_batch(len(self._lanes), most), 0, -1):
             if size not in self._met_by_lanes:
                 self._at_once(self._lanes, size)
                 self._met_by_lanes.add(size)
