@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
+import numpy as np
 import pytest
 from tensorrt_fixtures import Heard
 
@@ -14,17 +16,24 @@ from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 
 def test_reports_come_at_once_and_then_in_their_period() -> None:
-    heard, progress = Heard(), Progress("building")
+    times, enough = [], threading.Semaphore(0)
+
+    class Timed(Heard):
+        def report(self, text: str, fraction: float | None) -> None:
+            super().report(text, fraction)
+            times.append(time.monotonic())
+            enough.release()
+
+    heard, progress = Timed(), Progress("building")
     with reporting(heard, progress, period=0.1):
-        time.sleep(0.25)
+        assert all(enough.acquire(timeout=60) for _ in range(2))
         progress.fraction = 0.5
-        time.sleep(0.2)
-    count = len(heard.texts)
-    assert 3 <= count <= 6
-    assert heard.fractions[0] is None
-    assert heard.fractions[-1] == 0.5
+        assert all(enough.acquire(timeout=60) for _ in range(2))
+    count = len(times)
+    assert heard.fractions[0] is None and heard.fractions[-1] == 0.5
+    assert min(np.diff(times)) >= 0.1
     time.sleep(0.2)
-    assert len(heard.texts) == count  # nothing after the end
+    assert len(times) == count  # nothing after the end
     assert REPORT_PERIOD == 5
 
 

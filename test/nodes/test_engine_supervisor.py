@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from engine_bench import Bench, fail
+from ros_robot import TIMEOUT
 
 from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineError
@@ -109,7 +110,7 @@ def test_an_engine_that_fails_twice_is_waited_for_longer_each_time(bench: Bench)
         bench.process()
         assert bench.health.engine_state[0] is EngineState.FAILED
         made = len(bench.engines)
-        while len(bench.engines) == made and time.monotonic() - begin < 5:
+        while len(bench.engines) == made and time.monotonic() - begin < TIMEOUT:
             bench.process()
             time.sleep(0.002)
         times.append(time.monotonic() - begin)
@@ -129,7 +130,7 @@ def test_an_engine_that_cannot_be_made_again_is_tried_less_often(bench: Bench) -
 
     bench.before = before
     begin = time.monotonic()
-    while len(made) < 5 and time.monotonic() - begin < 5:
+    while len(made) < 5 and time.monotonic() - begin < TIMEOUT:
         bench.process()
         time.sleep(0.002)
     assert len(made) == 5 and (np.diff(made) >= [0.05, 0.1, 0.2, 0.4]).all()
@@ -212,7 +213,7 @@ def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
     gpu.engines[0].fault = fail
     gpu.process()  # it cannot be made again, so the CPU's is made within the same image
     assert gpu.engine_status().level == ERROR
-    gpu.ahead += HOLD + 0.1
+    gpu.now += HOLD + 0.1
     for _ in range(3):
         status = gpu.engine_status()
         assert status.level == WARN
@@ -225,7 +226,7 @@ def test_the_fallback_warns_for_as_long_as_it_lasts(gpu: Bench) -> None:
     # Cleaning up and configuring does.
     gpu.before = lambda arguments: None
     gpu.supervisor.prepare()
-    gpu.ahead += HOLD + 0.1
+    gpu.now += HOLD + 0.1
     assert gpu.engines[-1].info.engine == "tensorrt" and not gpu.infos[-1][1]
     assert gpu.engine_status().level == OK
 
@@ -467,7 +468,7 @@ def test_a_build_is_told_in_diagnostics_and_in_the_log(
         for share in (0.1, 0.2, 0.3):
             arguments["watch"].report("building a plan", share)
         told.append(bench.engine_status(active=False))
-        time.sleep(0.12)
+        bench.now += 5
         arguments["watch"].report("building a plan", 0.42)
 
     bench.before = before
@@ -481,7 +482,7 @@ def test_a_build_is_told_in_diagnostics_and_in_the_log(
     assert lines == [
         "waiting for another build, 0 s",
         "building a plan, 10 %, 0 s",
-        "building a plan, 42 %, 0 s",
+        "building a plan, 42 %, 5 s",
     ]
     assert "build_seconds" not in values(bench.engine_status())
     assert bench.health.engine_state[0] is EngineState.READY

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from injector import PERSON, TIMEOUT, Injector
+from injector import PERSON, Injector
 from ros_robot import FRAME_ID, header
 
 from hrnet_pose_ros.nodes.person_detector_node import detection_array
@@ -122,6 +122,6 @@ def test_an_empty_frame_id_is_a_warning(injector: Injector) -> None:
     injector.detections(stamp)
     answer = injector.answer_to(stamp)
     assert answer.header.frame_id == "" and len(answer.skeletons) == 1
-    injector.robot.wait(warned, TIMEOUT, "a warning")
+    injector.robot.wait(warned, what="a warning")
     assert injector.good().header.frame_id == FRAME_ID
     injector.reckon()

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from injector import TIMEOUT, Injector
+from injector import Injector
 from lifecycle_msgs.msg import Transition
+from ros_robot import TIMEOUT
 
 from hrnet_pose_ros.pipeline.settings import PARAMETERS
 
@@ -142,18 +143,18 @@ def test_reconfiguration_while_frames_arrive(injector: Injector) -> None:
             assert all(result.successful for result in changes)
             assert robot.transition(Transition.TRANSITION_CONFIGURE)
             assert robot.transition(Transition.TRANSITION_ACTIVATE)
-            robot.wait(lambda d=decoding: robot.heard["skeleton_info"][-1].decoding == d, TIMEOUT)
+            robot.wait(lambda d=decoding: robot.heard["skeleton_info"][-1].decoding == d)
             published = len(robot.heard["skeletons"])
-            robot.wait(lambda n=published: len(robot.heard["skeletons"]) >= n + 5, TIMEOUT)
+            robot.wait(lambda n=published: len(robot.heard["skeletons"]) >= n + 5)
     injector.good()
-    counts = robot.wait(injector.all_accounted_for, TIMEOUT, "every image accounted for")
+    counts = robot.wait(injector.all_accounted_for, what="every image accounted for")
     # How many of them met an inactive node, only the node knows.
     reasons = {"images.engine_not_ready", "images.overwritten"}
     # A pair of which one part came before a transition and the other after it.
     torn = {"images.unmatched", "detections.unmatched", "detections.engine_not_ready"}
     assert counts.dropped["images.engine_not_ready"] > 0
     assert set(counts.dropped) - set(injector.expected) <= reasons | torn
-    robot.wait(lambda: counts.published == len(robot.heard["skeletons"]), TIMEOUT)
+    robot.wait(lambda: counts.published == len(robot.heard["skeletons"]))
     # Detections end in an answer, in their own count, or with an image that was dropped later.
     used = sum(message.detections_stamp.sec != 0 for message in robot.heard["skeletons"])
     used += sum(n for key, n in counts.dropped.items() if key.startswith("detections."))

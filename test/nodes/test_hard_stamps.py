@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from injector import TIMEOUT, Injector
+from injector import Injector
 from ros_robot import SimulatedClock, nanoseconds
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
@@ -28,8 +28,7 @@ def said(injector: Injector, words: str) -> DiagnosticStatus:
         lambda: next(
             (r["input"] for r in injector.robot.reports() if words in r["input"].message), None
         ),
-        TIMEOUT,
-        words,
+        what=words,
     )
 
 

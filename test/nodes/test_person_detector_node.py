@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from ros_robot import FRAME_ID, RELIABLE, nanoseconds
+from ros_robot import FRAME_ID, RELIABLE, TIMEOUT, nanoseconds
 from vision_msgs.msg import Detection2DArray
 
 
@@ -16,11 +16,11 @@ def test_camera_to_skeletons_through_both_nodes(
     robot: Any, start: Callable[..., Any], street_frames: list[np.ndarray]
 ) -> None:
     patient = {"max_age_ms": 10000.0, "max_wait_ms": 10000.0}
-    start(**patient)
-    detector = start(executable="person_detector_node", tile_columns=2, tile_rows=1)
     robot.listen(Detection2DArray, "detections", RELIABLE)
-    robot.wait_for("skeleton_info")
-    robot.wait(lambda: robot.images.get_subscription_count() >= 2, 30)
+    node = start(**patient)
+    detector = start(executable="person_detector_node", tile_columns=2, tile_rows=1)
+    robot.wait_until_active(node)
+    robot.wait(lambda: robot.images.get_subscription_count() >= 2)
     stamps = []
 
     def answered() -> bool:
@@ -30,10 +30,11 @@ def test_camera_to_skeletons_through_both_nodes(
         robot.wait(lambda: False, 0.5, fail=False)
         return bool(robot.heard["skeletons"])
 
-    robot.wait(answered, 30)
+    robot.wait(answered)
     skeletons = robot.heard["skeletons"][0]
-    detections = next(
-        m for m in robot.heard["detections"] if nanoseconds(m) == nanoseconds(skeletons)
+    stamp = nanoseconds(skeletons)
+    detections = robot.wait(
+        lambda: next((m for m in robot.heard["detections"] if nanoseconds(m) == stamp), None)
     )
     assert nanoseconds(detections) in stamps and detections.header.frame_id == FRAME_ID
     assert len(detections.detections) >= 2
@@ -45,5 +46,5 @@ def test_camera_to_skeletons_through_both_nodes(
 
 def test_a_wrong_parameter_is_one_line(start: Callable[..., Any]) -> None:
     node = start(executable="person_detector_node", min_score=1.5)
-    assert node.process.wait(30) == 1
+    assert node.process.wait(TIMEOUT) == 1
     assert "min_score" in node.log and "Traceback" not in node.log

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
+from ros_robot import TIMEOUT
 
 from hrnet_pose_ros.video import VideoWriter
 
@@ -37,7 +38,7 @@ def test_a_stopped_and_continued_process_goes_on_until_its_terminal_closes(
         node = start(executable=PLAYER, video=str(video))
     finally:
         signal.signal(signal.SIGHUP, before)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + TIMEOUT
     while "playing" not in node.log and time.monotonic() < deadline:
         time.sleep(0.05)
     for _ in range(3):
@@ -60,7 +61,7 @@ def test_under_nohup_it_stays(video: Path, tmp_path: Path) -> None:
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + TIMEOUT
         while "playing" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGHUP)
@@ -68,7 +69,7 @@ def test_under_nohup_it_stays(video: Path, tmp_path: Path) -> None:
         assert process.poll() is None, log.read_text()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from injector import TIMEOUT
 from node_fixtures import LOSSLESS, Nodes
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_robot import NodeUnderTest, Robot
+from ros_robot import TIMEOUT, NodeUnderTest, Robot
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 
 from hrnet_pose_ros.msg import SkeletonArray
@@ -45,10 +44,7 @@ def node(robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nod
         warn_age_ms=10000.0,  # a busy machine
         max_age_ms=10000.0,
     )
-    robot.wait(lambda: "active" in node.log or node.process.poll() is not None, TIMEOUT)
-    assert node.process.poll() is None, node.log
-    topics = (robot.images, robot.detections)
-    robot.wait(lambda: all(topic.get_subscription_count() for topic in topics), TIMEOUT)
+    robot.wait_until_active(node)
     yield node
     nodes.close()
 
@@ -95,9 +91,10 @@ def test_a_durable_subscriber_hears_what_was_said_before(
         durability=DurabilityPolicy.TRANSIENT_LOCAL,
     )
     robot.node.create_subscription(SkeletonArray, "skeletons", heard.append, durable)
-    robot.wait(lambda: heard, TIMEOUT, "what was published before")
+    robot.wait(lambda: heard, what="what was published before")
     # The override of one topic is not that of another with the same profile.
-    [other] = robot.node.get_publishers_info_by_topic(f"{NAMESPACE}/skeletons_smoothed")
+    topic = f"{NAMESPACE}/skeletons_smoothed"
+    [other] = robot.wait(lambda: robot.node.get_publishers_info_by_topic(topic))
     assert other.qos_profile.durability == DurabilityPolicy.VOLATILE
 
 

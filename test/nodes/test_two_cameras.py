@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from injector import TIMEOUT, Injector
+from injector import Injector
 from ros_robot import header, nanoseconds
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
@@ -19,8 +19,7 @@ def says(injector: Injector, words: str) -> None:
     """Wait for a warning in the status `input`."""
     status = injector.robot.wait(
         lambda: (s := injector.robot.statuses()["input"]) and words in s.message and s,
-        TIMEOUT,
-        words,
+        what=words,
     )
     assert status.level == DiagnosticStatus.WARN
 

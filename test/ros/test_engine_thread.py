@@ -40,18 +40,18 @@ def test_frames_and_calls_run_on_one_thread() -> None:
 
     thread = EngineThread(process)
     assert thread.put(7) is None
-    assert done.wait(5)
-    ident = thread.call(threading.get_ident).result(5)
+    assert done.wait(30)
+    ident = thread.call(threading.get_ident).result(30)
     assert seen == [(7, ident)] and ident != threading.get_ident()
-    assert thread.stop(5)
+    assert thread.stop(30)
 
 
 def test_what_a_call_raises_comes_to_the_caller() -> None:
     thread: EngineThread[int] = EngineThread(lambda frame: None)
     with pytest.raises(ZeroDivisionError):
-        thread.call(lambda: 1 // 0).result(5)
-    assert thread.call(lambda: 5).result(5) == 5
-    thread.stop(5)
+        thread.call(lambda: 1 // 0).result(30)
+    assert thread.call(lambda: 5).result(30) == 5
+    thread.stop(30)
 
 
 def test_frames_that_come_while_it_works_overwrite_each_other() -> None:
@@ -61,20 +61,20 @@ def test_frames_that_come_while_it_works_overwrite_each_other() -> None:
     def process(frame: int) -> None:
         processed.append(frame)
         begun.set()
-        assert go_on.wait(5)
+        assert go_on.wait(30)
 
     thread = EngineThread(process)
     thread.put(1)
-    assert begun.wait(5)
+    assert begun.wait(30)
     assert thread.put(2) is None
     assert thread.put(3) == 2
     go_on.set()
-    thread.call(lambda: None).result(5)
-    deadline = time.monotonic() + 5
+    thread.call(lambda: None).result(30)
+    deadline = time.monotonic() + 30
     while len(processed) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert processed == [1, 3]
-    thread.stop(5)
+    thread.stop(30)
 
 
 def test_stop_cancels_what_has_not_begun() -> None:
@@ -82,14 +82,14 @@ def test_stop_cancels_what_has_not_begun() -> None:
 
     def wait() -> None:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(30)
 
     thread: EngineThread[int] = EngineThread(lambda frame: None)
     thread.call(wait)
-    assert begun.wait(5)
+    assert begun.wait(30)
     waiting = thread.call(lambda: 1)
     assert not thread.stop(0.05)  # still busy
     go_on.set()
-    assert thread.stop(5)
+    assert thread.stop(30)
     assert waiting.cancelled()
     assert thread.call(lambda: 1).cancelled()

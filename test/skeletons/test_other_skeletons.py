@@ -16,6 +16,7 @@ import torch
 from bag_maker import clip_rows, write_bag
 from other_models import INPUT_SIZE, OtherModel
 from pretended_device import pretend
+from ros_robot import RELIABLE
 from tensorrt_fixtures import Heard, key_of, library_or_skip
 
 from hrnet_pose_ros.cli.main import main
@@ -175,14 +176,11 @@ def test_node_publishes_and_draws_it(
 ) -> None:
     from sensor_msgs.msg import Image
 
+    robot.listen(Image, "overlay", RELIABLE)
     node = start(model=str(other_model.onnx), engine="openvino", precision="float32", **PATIENT)
-    info = robot.wait_for("skeleton_info", timeout=60)[-1]
+    robot.wait_until_active(node)
+    info = robot.heard["skeleton_info"][-1]
     assert skeleton_of(info).joint_names == other_model.skeleton.joint_names
-    robot.listen(Image, "overlay", 1)
-    robot.wait(lambda: "active" in node.log, 30)
-    robot.wait(
-        lambda: all(v.get_subscription_count() for v in (robot.images, robot.detections)), 20
-    )
     answer = robot.answered_pair(frame, BOXES)
     poses, boxes = poses_of(answer, skeleton_of(info))
     assert poses.keypoints.shape == (2, other_model.skeleton.joints, 2)

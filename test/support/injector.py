@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from ros_robot import NodeUnderTest, Robot, header
 from sensor_msgs.msg import CompressedImage
+from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.msg import SkeletonArray
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 
 # A person in `Injector.frame`.
 PERSON = [100.0, 50.0, 60.0, 150.0]
-# Slow machines must not fail a test of something else.
-TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,15 @@ class Injector:
         self.robot.send_detections(list(boxes), stamp, **fields)
         self._note("detections", reason)
 
+    def messages(self, stamp: int, image: CompressedImage, detections: Detection2DArray) -> int:
+        """Publish these messages with that stamp, which must be answered; returns the stamp."""
+        for message in (image, detections):
+            message.header.stamp = header(stamp).stamp
+        self.robot.compressed.publish(image)
+        self.robot.detections.publish(detections)
+        self.sent.update(("images", "detections"))
+        return stamp
+
     def persons(self, reason: Reason, count: int = 1) -> None:
         """Of the detections sent, so many persons must be left out for the reason."""
         self.expected[f"persons.{reason.value}"] += count
@@ -113,7 +121,7 @@ class Injector:
 
     def answer_to(self, stamp: int) -> SkeletonArray:
         """The skeletons of the image with that stamp."""
-        return self.robot.answer_to(stamp, TIMEOUT)
+        return self.robot.answer_to(stamp)
 
     def counts(self) -> Counts:
         """As of the node's last diagnostics."""
@@ -126,7 +134,7 @@ class Injector:
 
     def wait_until_received(self) -> None:
         """Topics overtake each other: for the next message to come after those sent before."""
-        self.robot.wait(lambda: self.counts().received == self.sent, TIMEOUT, f"{self.sent}")
+        self.robot.wait(lambda: self.counts().received == self.sent, what=f"{self.sent}")
 
     def all_accounted_for(self) -> Counts | None:
         """The counts once all has arrived and each image is published or dropped, else None."""
@@ -138,7 +146,6 @@ class Injector:
         """Hold each reason's count to the number injected, exactly, and lose no image."""
         self.robot.wait(
             lambda: (c := self.all_accounted_for()) and c.dropped == self.expected,
-            TIMEOUT,
             fail=False,
         )
         counts = self.counts()
@@ -160,6 +167,6 @@ def close(injectors: Sequence[Injector]) -> None:
     for injector, before in zip(injectors, reports, strict=True):
         # Between two reports lie 20 ticks of the timer that lets go.
         injector.robot.wait(
-            lambda i=injector, n=before: len(i.robot.reports()) >= n + 2, TIMEOUT, "diagnostics"
+            lambda i=injector, n=before: len(i.robot.reports()) >= n + 2, what="diagnostics"
         )
         injector.reckon()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from injector import TIMEOUT, Injector, close
+from injector import Injector, close
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_robot import NodeUnderTest, Robot
 
@@ -116,11 +116,10 @@ def inject(
                 node.process.poll() is not None
                 or (robot.reports() and all(one.get_subscription_count() for one in voices))
             ),
-            TIMEOUT,
-            "the node",
+            what="the node",
         )
         if parameters.get("autostart", True):
-            robot.wait(lambda: "active" in node.log or node.process.poll() is not None, TIMEOUT)
+            robot.wait(lambda: "]: active: " in node.log or node.process.poll() is not None)
         assert node.process.poll() is None, node.log
         return injectors[-1]
 

@@ -44,6 +44,8 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 FRAME_ID = "camera_optical_frame"
+# Seconds for whatever is waited for. Slow machines must not fail a test of something else.
+TIMEOUT = 60.0
 
 
 class Robot:
@@ -76,7 +78,11 @@ class Robot:
         return self.node.create_subscription(kind, topic, hear, qos)
 
     def wait(
-        self, condition: Callable[[], Any], timeout: float = 20.0, what: str = "", fail: bool = True
+        self,
+        condition: Callable[[], Any],
+        timeout: float = TIMEOUT,
+        what: str = "",
+        fail: bool = True,
     ) -> Any:
         """Wait until the condition returns something true, and return that."""
         deadline = time.monotonic() + timeout
@@ -89,9 +95,20 @@ class Robot:
                 self._changed.wait(0.05)
             return result
 
-    def wait_for(self, topic: str, count: int = 1, timeout: float = 20.0) -> list[Any]:
-        self.wait(lambda: len(self.heard[topic]) >= count, timeout, f"{count} on {topic}")
+    def wait_for(self, topic: str, count: int = 1) -> list[Any]:
+        self.wait(lambda: len(self.heard[topic]) >= count, what=f"{count} on {topic}")
         return self.heard[topic]
+
+    def wait_until_active(self, node: NodeUnderTest, *voices: Any) -> None:
+        """Wait until the node is active and hears the publishers: images and detections if none.
+
+        It then is heard as well, on all that this robot listened to before.
+        """
+        voices = voices or (self.images, self.detections)
+        self.wait(lambda: "]: active: " in node.log or node.process.poll() is not None)
+        assert node.process.poll() is None, node.log
+        self.wait(lambda: all(voice.get_subscription_count() for voice in voices), what="a peer")
+        self.wait_for("skeleton_info")
 
     # --- what is sent ----------------------------------------------------------------------------
 
@@ -133,24 +150,25 @@ class Robot:
         self.send_detections(boxes, stamp)
         return stamp
 
-    def answer_to(self, stamp: int, timeout: float = 20.0) -> SkeletonArray:
+    def answer_to(self, stamp: int) -> SkeletonArray:
         """The skeletons of the image with that stamp."""
         return self.wait(
             lambda: next((m for m in self.heard["skeletons"] if nanoseconds(m) == stamp), None),
-            timeout,
-            f"skeletons of stamp {stamp}; diagnostics: {self.values()}",
+            what=f"skeletons of stamp {stamp}; diagnostics: {self.values()}",
         )
 
     def answered_pair(self, frame: np.ndarray, boxes: list[list[float]]) -> SkeletonArray:
         """Publish pairs until one is answered (best effort images may be lost)."""
+        stamps: set[int] = set()
+
+        def answer() -> SkeletonArray | None:
+            heard = list(self.heard["skeletons"])
+            return next((m for m in heard if nanoseconds(m) in stamps), None)
+
         for _ in range(10):
-            stamp = self.send_pair(frame, boxes)
-            deadline = time.monotonic() + 2
-            while time.monotonic() < deadline:
-                for message in list(self.heard["skeletons"]):
-                    if nanoseconds(message) == stamp:
-                        return message
-                time.sleep(0.01)
+            stamps.add(self.send_pair(frame, boxes))
+            if message := self.wait(answer, TIMEOUT / 10, fail=False):
+                return message
         pytest.fail(f"no answer to 10 pairs; diagnostics: {self.values()}")
 
     # --- what is asked ---------------------------------------------------------------------------
@@ -172,27 +190,12 @@ class Robot:
         """Key and value of the node's last diagnostics."""
         return {v.key: v.value for s in self.statuses().values() for v in s.values}
 
-    def wait_for_drops(self, expected: dict[str, int], timeout: float = 10.0) -> None:
-        """Wait until the diagnostics count exactly these drops."""
-
-        def drops() -> dict[str, int]:
-            return {
-                key.removeprefix("dropped."): int(value)
-                for key, value in self.values().items()
-                if key.startswith("dropped.")
-            }
-
-        deadline = time.monotonic() + timeout
-        while drops() != expected and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert drops() == expected
-
-    def call(self, kind: Any, service: str, request: Any, timeout: float = 20.0) -> Any:
+    def call(self, kind: Any, service: str, request: Any) -> Any:
         client = self.node.create_client(kind, service)
         try:
-            assert client.wait_for_service(timeout), service
+            assert client.wait_for_service(TIMEOUT), service
             future = client.call_async(request)
-            self.wait(future.done, timeout, service)
+            self.wait(future.done, what=service)
             return future.result()
         finally:
             self.node.destroy_client(client)
@@ -287,10 +290,10 @@ class NodeUnderTest:
         mask = int(status.split("SigBlk:")[1].split()[0], 16)
         return bool(mask >> (number - 1) & 1)
 
-    def signal(self, number: signal.Signals, timeout: float = 20.0) -> int:
+    def signal(self, number: signal.Signals) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout)
+        return self.process.wait(TIMEOUT)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.nodes.pose.diagnostics import Health
 
-# The builder reports at least every 5 s. This is slightly less, so that no such report is skipped.
+# Seconds between two log lines with the same text. The builder reports at least every 5 s; this is
+# slightly less, so that no such report is skipped.
 LOG_PERIOD = 4.5
 
 _log = logging.getLogger(__name__)
@@ -26,7 +28,10 @@ class BuildProgress(BuildWatch):
     """
 
     def __init__(
-        self, health: Health, stopping: threading.Event, log_period: float = LOG_PERIOD
+        self,
+        health: Health,
+        stopping: threading.Event,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """See the class.
 
@@ -34,22 +39,22 @@ class BuildProgress(BuildWatch):
         ----------
         stopping
             Set when the node ends; nothing is built from then on.
-        log_period
-            Seconds between two log lines with the same text.
+        steady
+            The steady clock, seconds.
         """
         self.reported = False
         self._health = health
         self._stopping = stopping
-        self._log_period = log_period
+        self._steady = steady
         self._cancelled = threading.Event()
-        self._logged: tuple[float, str] = (-log_period, "")
+        self._logged: tuple[float, str] = (-LOG_PERIOD, "")
 
     def report(self, text: str, fraction: float | None) -> None:
         """See `BuildWatch`. Every report goes to diagnostics, and one every 5 s to the log."""
         self.reported = True
         line = self._health.building(text, fraction)
-        now = time.monotonic()
-        if text != self._logged[1] or now - self._logged[0] >= self._log_period:
+        now = self._steady()
+        if text != self._logged[1] or now - self._logged[0] >= LOG_PERIOD:
             self._logged = (now, text)
             _log.info("%s", line)
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -344,21 +343,25 @@ def lock_of_another(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen]]:
 
 def test_waiting_is_reported_again_and_again_and_can_be_ended(lock_of_another) -> None:
     path, _ = lock_of_another
-    heard = Heard(cancel_after=10)  # asked every 0.1 s
+
+    class Patient(Heard):
+        def cancelled(self) -> bool:
+            super().cancelled()
+            return len(self.texts) >= 3
+
+    heard = Patient()
     with (
         pytest.raises(BuildCancelled, match="cancelled while waiting"),
         held(open_lock(path), "x", heard, period=0.2),
     ):
         raise AssertionError("the lock is not ours")
-    assert 3 <= len(heard.texts) <= 7
+    assert len(heard.texts) >= 3 and heard.asked >= 4  # every 0.1 s, reports every 0.2 s
 
 
 def test_crash_of_the_holder_frees_the_lock(lock_of_another) -> None:
     path, other = lock_of_another
     other.kill()
-    began = time.monotonic()
     with held(open_lock(path), "x", Heard()) as waited:
-        assert time.monotonic() - began < 5
         assert waited in (True, False)
     assert path.read_text() == str(os.getpid())
 
