@@ -2,7 +2,7 @@
 """The persons of one image in directions: where each joint is seen from, against the vertical.
 
 A direction from the camera is an azimuth and a slope. The azimuth is the angle about z in the
-levelled base frame, rad. The slope is the height of a point above the camera per metre of
+levelled base frame, rad, from the camera's heading. The slope is the height of a point above the camera per metre of
 horizontal distance. With these two, the geometry of people who stand on the ground is linear in the
 inverse range: a point at height h is seen from a camera at height H at the horizontal distance R
 with the slope (h - H) / R, whichever way the camera is tilted.
@@ -36,6 +36,9 @@ class PersonViews:
     ----------
     camera_position
         float64 ``[3]``, m, in the levelled base frame.
+    heading
+        Of the camera in the levelled base frame, rad: azimuths count from it, so that those of a
+        camera that looks back have no jump.
     camera_height
         Of the camera above the ground, m.
     azimuth, slope
@@ -57,6 +60,7 @@ class PersonViews:
     """
 
     camera_position: np.ndarray
+    heading: float
     camera_height: float
     azimuth: np.ndarray
     slope: np.ndarray
@@ -94,18 +98,17 @@ def views_of(
     seen = poses.valid & (poses.scores >= min_score) & np.isfinite(points).all(axis=2)
     seen &= np.isfinite(poses.covariances).all(axis=(2, 3))
     points = np.where(seen[..., None], points, np.nan)
+    heading = _heading(rotation)
     steps = np.array([[0.0, 0.0], [_STEP, 0.0], [0.0, _STEP]])
-    directions = _directions(camera.rays(points[None] + steps[:, None, None]), rotation)
+    directions = _directions(camera.rays(points[None] + steps[:, None, None]), rotation, heading)
     seen &= np.isfinite(directions).all(axis=(0, -1))
-    # J = d(azimuth, slope) / d(x, y); variances are the diagonal of J S J'.
+    # J = d(azimuth, slope) / d(x, y); the variances are the diagonal of J S J'.
     change = (directions[1:] - directions[:1]) / _STEP
-    change[..., 0] = (change[..., 0] * _STEP + np.pi) % (2 * np.pi) - np.pi
-    change[..., 0] /= _STEP
     covariances = np.where(seen[..., None, None], poses.covariances, 0.0)
     variances = np.einsum("inja,njik,knja->nja", change, covariances, change)
 
     boxes = np.asarray(skeletons.boxes, np.float64)
-    box, folded = _box_directions(boxes, camera, rotation)
+    box, folded = _box_directions(boxes, camera, rotation, heading)
     width, height = skeletons.image_size
     margin = BORDER * width
     x, y = points[..., 0], points[..., 1]
@@ -116,6 +119,7 @@ def views_of(
         tall[some] = np.ptp(np.where(seen[some], y[some], _fill(y[some], seen[some])), axis=1)
     return PersonViews(
         camera_position=camera_to_level.translation,
+        heading=heading,
         camera_height=float(camera_to_level.translation[2] - ground),
         azimuth=np.where(seen, directions[0, ..., 0], np.nan),
         slope=np.where(seen, directions[0, ..., 1], np.nan),
@@ -129,17 +133,25 @@ def views_of(
     )
 
 
-def _directions(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def _heading(rotation: np.ndarray) -> float:
+    """Return the heading of the optical axis; of the image's upper side if it looks up or down."""
+    axis = rotation[:, 2] if np.hypot(*rotation[:2, 2]) > 0.1 else -rotation[:, 1]
+    return float(np.arctan2(axis[1], axis[0]))
+
+
+def _directions(rays: np.ndarray, rotation: np.ndarray, heading: float) -> np.ndarray:
     """Return azimuth and slope ``[..., 2]`` of rays ``[..., 3]`` in the optical frame."""
     d = rays @ rotation.T
     across = np.hypot(d[..., 0], d[..., 1])
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(across > 1e-9, d[..., 2] / across, np.nan)
-    return np.stack([np.arctan2(d[..., 1], d[..., 0]), slope], axis=-1)
+    c, s = np.cos(heading), np.sin(heading)
+    azimuth = np.arctan2(c * d[..., 1] - s * d[..., 0], c * d[..., 0] + s * d[..., 1])
+    return np.stack([azimuth, slope], axis=-1)
 
 
 def _box_directions(
-    boxes: np.ndarray, camera: Camera, rotation: np.ndarray
+    boxes: np.ndarray, camera: Camera, rotation: np.ndarray, heading: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the sides of boxes as directions ``[N, 4]``, and which could not be undistorted."""
     middle_x, middle_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
@@ -153,11 +165,11 @@ def _box_directions(
         ],
         axis=1,
     )  # [N, 4, 2]
-    found = _directions(camera.rays(sides), rotation)
+    found = _directions(camera.rays(sides), rotation, heading)
     folded = ~np.isfinite(found).all(axis=(1, 2))
     if folded.any():
         plain = Camera(camera.fx, camera.fy, camera.cx, camera.cy)
-        found[folded] = np.nan_to_num(_directions(plain.rays(sides[folded]), rotation))
+        found[folded] = np.nan_to_num(_directions(plain.rays(sides[folded]), rotation, heading))
     return np.concatenate([found[:, :2, 0], found[:, 2:, 1]], axis=1), folded
 
 
