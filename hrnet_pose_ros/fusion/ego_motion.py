@@ -77,7 +77,7 @@ class EgoMotion:
         turned = self._gravity.yaw_between(start, stop)
         if turned is not None:
             return PlanarMotion(-turned, np.zeros(2), Source.IMU)
-        return PlanarMotion(0.0, np.zeros(2), Source(0))
+        return PlanarMotion(0.0, np.zeros(2), Source.NONE)
 
     def carry(
         self, points: np.ndarray, start: int, stop: int, times: np.ndarray | None = None
@@ -143,7 +143,7 @@ class EgoMotion:
             middle = yaw + rate * late / 2
             c, s = np.cos(middle), np.sin(middle)
             moved = np.array([c * vx - s * vy, s * vx + c * vy, rate]) * late
-            return np.array([x, y, yaw]) + moved
+            return np.array([x, y, yaw]) + np.array(moved)
         first = self._samples[0][0]
         times = np.array([one[0] - first for one in self._samples]) / NS
         at = (stamp - first) / NS

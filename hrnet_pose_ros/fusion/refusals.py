@@ -37,6 +37,7 @@ class Refusal(str, Enum):
 class Source(IntFlag):
     """What contributed to an estimate; the bits of ``Person.sources``."""
 
+    NONE = 0
     GROUND = 1
     BODY_LENGTH = 2
     DEPTH = 4

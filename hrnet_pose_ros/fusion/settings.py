@@ -88,7 +88,11 @@ class FusionSettings:
     min_existence: float = 0.05
     outlier: dict[str, float] = field(
         default_factory=lambda: {
-            **{"ground": 0.05, "body_length": 0.10, "depth": 0.05, "lidar": 0.05, "scan": 0.10},
+            "ground": 0.05,
+            "body_length": 0.10,
+            "depth": 0.05,
+            "lidar": 0.05,
+            "scan": 0.10,
             "track": 0.03,
         }
     )

@@ -2,7 +2,7 @@
 """What all cues share: the scene they look at, the answer they give, and the base class.
 
 A child only measures. The base knows the smallest size, the sensor's message nearest to the image,
-its own stamp, and who counts what.
+its own stamp, and which messages are refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
 from hrnet_pose_ros.fusion.person_view import PersonViews
-from hrnet_pose_ros.fusion.refusals import Refusal, Source, Tally
+from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import Stance
 from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform
@@ -89,20 +89,11 @@ class Scene:
 
 
 class Cue(ABC):
-    """The base of all cues.
-
-    Attributes
-    ----------
-    tally
-        Persons for which this cue was asked; `PeopleFusion` counts each of them once, after fusion.
-    """
+    """The base of all cues."""
 
     name: str
     source: Source
     smallest_px: float = 0.0
-
-    def __init__(self) -> None:
-        self.tally = Tally()
 
     def measure(self, scene: Scene, priors: list[list[tuple[float, float]]]) -> list[Answer]:
         """Return the answer for each person of the scene.
@@ -142,7 +133,6 @@ class SensorCue(Cue, Generic[M]):
     """The base of cues that have a sensor of their own, with its buffer by stamp."""
 
     def __init__(self, settings: FusionSettings) -> None:
-        super().__init__()
         self.buffer: StampBuffer[M] = StampBuffer(settings.stamp_limits, size=16)
         self.measured: M | None = None  # the measurement used for the scene
 

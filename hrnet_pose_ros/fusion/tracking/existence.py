@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How probable it is that a track is a person: initiation, growth with each skeleton, deletion.
+
+The probability follows Bayes' rule as in the integrated probabilistic data association filter
+(Musicki, Evans and Stankovic, Integrated probabilistic data association, IEEE TAC 39, 1994).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.tracking.track import Track
+
+# A person in the image has a skeleton with this probability, and one who is hidden by another.
+DETECTION = 0.9
+DETECTION_HIDDEN = 0.2
+# A track exists one second later with this probability.
+SURVIVAL = 0.9
+# No number of skeletons makes a track certain, and none has a probability of 0.
+LIMITS = (0.001, 0.999)
+
+
+class Existence:
+    """Initiates, confirms, doubts and deletes tracks."""
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self._settings = settings
+
+    def begin(self, score: float) -> float:
+        """Return the probability of a new track: the detector's score, 0 to 1."""
+        return float(np.clip(np.nan_to_num(score, nan=0.5), 0.05, 0.95))
+
+    def predicted(self, existence: float, dt: float) -> float:
+        """Return the probability ``dt`` seconds later, before anything is seen."""
+        return existence * SURVIVAL ** max(dt, 0.0)
+
+    def seen(self, existence: float, score: float) -> float:
+        """Return the probability after a skeleton with a detector's score, 0 to 1.
+
+        The score's odds are the ratio of true to false detections; a false one is as probable at
+        the track's place as anywhere, hence the factor of 2.
+        """
+        s = self.begin(score)
+        odds = existence / (1 - existence) if existence < 1 else np.inf
+        odds *= 2 * s / (1 - s)
+        return float(np.clip(odds / (1 + odds), *LIMITS))
+
+    def missed(self, existence: float, detection: float) -> float:
+        """Return the probability after an image without a skeleton, which was expected so much."""
+        after = existence * (1 - detection) / (1 - existence * detection)
+        return float(np.clip(after, *LIMITS))
+
+    def expected(
+        self, track: Track, others: list[Track], camera: np.ndarray, in_view: bool
+    ) -> float:
+        """Return the probability that an existing person would have had a skeleton.
+
+        0 outside of the camera's view; small behind another person.
+        """
+        if not in_view:
+            return 0.0
+        at, _ = track.bearing_range(camera)
+        for other in others:
+            theirs, _ = other.bearing_range(camera)
+            beside = abs((at[0] - theirs[0] + np.pi) % (2 * np.pi) - np.pi)
+            if theirs[1] > at[1] and beside < 0.3 * theirs[1]:  # 0.3 m at their range
+                return DETECTION_HIDDEN
+        return DETECTION
+
+    def over(self, track: Track, stamp: int) -> bool:
+        """Whether a track is to be deleted."""
+        coasting = (stamp - track.seen) / NS
+        unlikely = track.existence < self._settings.min_existence
+        return coasting > self._settings.max_coast or (coasting > 0 and unlikely)
