@@ -44,6 +44,9 @@ setup(
         "hrnet_pose_ros.engines.tensorrt",
         "hrnet_pose_ros.detector",
         "hrnet_pose_ros.fusion",
+        "hrnet_pose_ros.fusion.attributes",
+        "hrnet_pose_ros.fusion.cues",
+        "hrnet_pose_ros.fusion.tracking",
         "hrnet_pose_ros.pipeline",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",

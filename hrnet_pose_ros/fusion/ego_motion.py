@@ -136,15 +136,15 @@ class EgoMotion:
         late = (stamp - self._samples[-1][0]) / NS
         if late > EXTRAPOLATE:
             return None
-        table = np.array(self._samples[-1:] if late >= 0 else self._samples)
         if late >= 0:
-            x, y, yaw = table[0, 1:]
+            _, x, y, yaw = self._samples[-1]
             vx, vy, rate = self._twist
             middle = yaw + rate * late / 2
             c, s = np.cos(middle), np.sin(middle)
-            moved = np.array([c * vx - s * vy, s * vx + c * vy, rate]) * late
-            return np.array([x, y, yaw]) + np.array(moved)
+            dx, dy = (c * vx - s * vy) * late, (s * vx + c * vy) * late
+            return np.array([x + dx, y + dy, yaw + rate * late])
         first = self._samples[0][0]
         times = np.array([one[0] - first for one in self._samples]) / NS
+        table = np.array([one[1:] for one in self._samples])
         at = (stamp - first) / NS
-        return np.array([np.interp(at, times, table[:, k]) for k in (1, 2, 3)])
+        return np.array([np.interp(at, times, table[:, k]) for k in range(3)])

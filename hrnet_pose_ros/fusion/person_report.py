@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class PersonReporter:
             measurement_age=(self._scene.stamp - track.seen) / NS,
         )
 
-    def _common(self, track: Track) -> dict:
+    def _common(self, track: Track) -> dict[str, Any]:
         """Return the fields that seen and coasting persons have in common."""
         camera, settings = self._scene.views.camera_position, self._scene.settings
         away = track.mean[PLACE] - camera[:2]

@@ -2,10 +2,10 @@
 """The persons of one image in directions: where each joint is seen from, against the vertical.
 
 A direction from the camera is an azimuth and a slope. The azimuth is the angle about z in the
-levelled base frame, rad, from the camera's heading. The slope is the height of a point above the camera per metre of
-horizontal distance. With these two, the geometry of people who stand on the ground is linear in the
-inverse range: a point at height h is seen from a camera at height H at the horizontal distance R
-with the slope (h - H) / R, whichever way the camera is tilted.
+levelled base frame, rad, from the camera's heading. The slope is the height of a point above the
+camera per metre of horizontal distance. With these two, the geometry of people who stand on the
+ground is linear in the inverse range: a point at height h is seen from a camera at height H at the
+horizontal distance R with the slope (h - H) / R, whichever way the camera is tilted.
 """
 
 from __future__ import annotations
