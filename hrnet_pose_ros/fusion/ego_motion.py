@@ -58,7 +58,7 @@ class EgoMotion:
         self._limits = limits
         self._gravity = gravity
         self._samples: list[tuple[int, float, float, float]] = []  # stamp, x, y, unwrapped yaw
-        self._twist = np.zeros(3)  # of the newest sample: vx, vy, yaw rate in the base frame
+        self._twist = (0.0, 0.0, 0.0)  # of the newest sample: vx, vy, yaw rate in the base frame
 
     def add(self, sample: OdometrySample, now: int) -> Refusal | None:
         """Take a sample; return why it was refused, or None."""
@@ -126,7 +126,7 @@ class EgoMotion:
         oldest = sample.stamp - MEMORY * NS
         self._samples = [one for one in self._samples if one[0] >= oldest]
         self._samples.append((sample.stamp, sample.position[0], sample.position[1], yaw))
-        self._twist = np.array([sample.linear[0], sample.linear[1], sample.angular[2]], float)
+        self._twist = (sample.linear[0], sample.linear[1], sample.angular[2])
         return None
 
     def _pose(self, stamp: int) -> np.ndarray | None:
