@@ -139,7 +139,7 @@ def stack_of(
     std = np.sqrt(np.nan_to_num(slope_var) * growth)
     none = np.zeros(len(std))
     weights = [none if one.joints is None else one.joints for one in answers.values()]
-    joints = np.array(weights).reshape(count, -1) * std
+    joints = np.array(weights).reshape(count, len(std)) * std
     common = joints.sum(axis=1)
     c = model.joint_correlation
     noise = noise + (1 - c) * joints @ joints.T + c * np.outer(common, common)

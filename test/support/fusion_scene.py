@@ -181,7 +181,7 @@ def depth_image(
     if wall:
         hits = np.minimum(hits, wall)
     # One error for each person's surface: stereo noise is correlated over the image.
-    hits = hits + noise * hits**2 * rng.normal()
+    hits = hits + noise * np.where(np.isfinite(hits), hits, 0.0) ** 2 * rng.normal()
     depth = np.where(np.isfinite(hits), hits, 0.0).astype(np.float32).reshape(240, 320)
     return DepthImage(stamp, "camera", DEPTH_CAMERA, depth)
 
