@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
@@ -24,12 +25,18 @@ from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.fusion.person_report import PersonReporter, Sighted
 from hrnet_pose_ros.fusion.person_view import PersonViews
-from hrnet_pose_ros.fusion.range_fusion import ErrorModel, FusedRange, RangeStack, fuse, stack_of
+from hrnet_pose_ros.fusion.range_fusion import (
+    ErrorModel,
+    FusedRanges,
+    RangeTable,
+    estimate,
+    fuse,
+)
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
-from hrnet_pose_ros.fusion.tracking.track import Track
+from hrnet_pose_ros.fusion.tracking.track import Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
-from hrnet_pose_ros.fusion.tracking.updater import Sighting
+from hrnet_pose_ros.fusion.tracking.updater import Sightings
 
 # A person without any usable range is at least this near, m, and at most so far that the box is
 # this high, m.
@@ -72,44 +79,65 @@ class ImageFusion:
     def people(self) -> list[Person]:
         """Return a person for each skeleton, in order, then those who coast."""
         scene, camera, count = self.scene, self.scene.views.camera_position, len(self.skeletons)
+        settings, model = scene.settings, self.model
         bearings = bearings_of(scene)
         azimuth = bearings.azimuth + scene.views.heading
         answers: list[dict[str, Answer]] = [{} for _ in range(count)]
         for cue in self.camera_cues:
             self._ask(cue, answers, [[] for _ in range(count)])
-        by_camera = [self._fused(n, answers[n], None) for n in range(count)]
-        self.tracker.predict(scene.stamp, scene.ego, self.model.lasting)
-        spotted = Spotted(
-            azimuth,
-            bearings.variance,
-            np.array([np.nan if one is None else one.value for one in by_camera]),
-            np.array([np.nan if one is None else one.variance for one in by_camera]),
-            self.skeletons.ids,
-        )
+        table = self._table(answers)
+        by_camera = fuse(table, model, settings.outlier, settings.gate)
+        self.tracker.predict(scene.stamp, scene.ego, model.lasting)
+        ids = self.skeletons.ids
+        spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
         tracks = self.tracker.associate(spotted, camera)
-        expected = {n: self.tracker.expected_range(t, camera) for n, t in tracks.items()}
-        priors = [self._priors(n, answers[n], expected.get(n)) for n in range(count)]
-        for cue in self.sensor_cues:
-            self._ask(cue, answers, priors)
-        fused = [self._fused(n, answers[n], expected.get(n)) for n in range(count)]
-        self._bound(fused, expected, answers)
+        expected = self.tracker.expected_ranges(tracks, count, camera)
+        if self.sensor_cues:
+            priors = self._priors(table, expected)
+            for cue in self.sensor_cues:
+                self._ask(cue, answers, priors)
+            table = self._table(answers)
+        fused = fuse(table, model, settings.outlier, settings.gate, expected)
+        if self.ultrasonic:
+            table, fused = self._bound(table, fused, expected, answers)
+        found = self.tracker.update(
+            scene.stamp,
+            tracks,
+            Sightings(azimuth, bearings.variance, table, fused.used, model.joint_growth),
+            self._range_priors(fused),
+            fused.track_refused,
+            camera,
+            model.lasting,
+            self.skeletons.detection_scores,
+            over_ground=self.over_ground,
+        )
+        return self._report(found, azimuth, answers, table, fused)
+
+    def _report(
+        self,
+        tracks: list[Track],
+        azimuth: np.ndarray,
+        answers: list[dict[str, Answer]],
+        table: RangeTable,
+        fused: FusedRanges,
+    ) -> list[Person]:
+        scene, tracker = self.scene, self.tracker
         reporter = PersonReporter(
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
+        statures = measured_statures(table, fused.used, self.model, scene.settings.stature)
         people = []
-        for n in range(count):
-            stack = self._stack(n, answers[n], fused[n])
-            sighting = Sighting(float(azimuth[n]), float(bearings.variance[n]), stack)
-            track, since = self._track(n, tracks.get(n), sighting, fused[n])
-            outcomes = _outcomes(answers[n], fused[n])
+        for n, track in enumerate(tracks):
+            detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
+            since = tracker.confirm(track, scene.stamp, score, detection_id)
+            used = {name for name, use in zip(table.names, fused.used[n], strict=True) if use}
+            outcomes = _outcomes(answers[n], used)
             track.sources = self.sources
             for name in (name for name, outcome in outcomes.items() if outcome is None):
                 track.sources |= Source[name.upper()]
-            ranges = {k: a for k, a in answers[n].items() if isinstance(a, InverseRange)}
-            sighted = Sighted(n, self.skeletons.ids[n], ranges, outcomes)
-            people.append(reporter.seen(track, sighted, since))
-        in_view = self._in_view()
-        coasting = self.tracker.coast(scene.stamp, camera, in_view)
+            sighted = Sighted(n, detection_id, statures[n], outcomes, since)
+            people.append(reporter.seen(track, sighted))
+        coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]
 
     def _ask(
@@ -118,84 +146,65 @@ class ImageFusion:
         for own, answer in zip(answers, cue.measure(self.scene, priors), strict=True):
             own[cue.name] = answer
 
-    def _stack(
-        self, person: int, answers: dict[str, Answer], fused: FusedRange | None = None
-    ) -> RangeStack:
-        """Return the ranges of a person; given ``fused``, those used, for the filter over time."""
-        ranges = {
-            name: answer
-            for name, answer in answers.items()
-            if isinstance(answer, InverseRange)
-            and answer.variance < np.inf
-            and (fused is None or name in fused.used)
-        }
-        slope_var = self.scene.views.slope_var[person]
-        return stack_of(ranges, slope_var, self.model, over_time=fused is not None)
+    def _table(self, answers: list[dict[str, Answer]]) -> RangeTable:
+        names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
+        return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model)
 
-    def _fused(
-        self, person: int, answers: dict[str, Answer], expected: tuple[float, float] | None
-    ) -> FusedRange | None:
-        settings = self.scene.settings
-        stack = self._stack(person, answers)
-        return fuse(stack, self.model, settings.outlier, settings.gate, expected)
-
-    def _priors(
-        self, person: int, answers: dict[str, Answer], expected: tuple[float, float] | None
-    ) -> list[tuple[float, float]]:
-        """Return each inverse range that is known of a person, with its whole variance."""
-        stack = self._stack(person, answers)
-        variances = np.diagonal(stack.covariance(self.model))
-        known = [(float(v), float(s)) for v, s in zip(stack.values, variances, strict=True)]
-        return known if expected is None else [*known, expected]
+    def _priors(self, table: RangeTable, expected: np.ndarray) -> list[list[tuple[float, float]]]:
+        """Return each inverse range that is known of each person, with its whole variance."""
+        variances = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
+        values = np.concatenate([table.values, expected[:, :1]], axis=1)
+        spread = np.concatenate([variances, expected[:, 1:]], axis=1)
+        given = np.concatenate([table.given, np.isfinite(expected[:, :1])], axis=1)
+        return [
+            list(zip(v[g].tolist(), s[g].tolist(), strict=True))
+            for v, s, g in zip(values, spread, given, strict=True)
+        ]
 
     def _bound(
         self,
-        fused: list[FusedRange | None],
-        expected: dict[int, tuple[float, float]],
+        table: RangeTable,
+        fused: FusedRanges,
+        expected: np.ndarray,
         answers: list[dict[str, Answer]],
-    ) -> None:
+    ) -> tuple[RangeTable, FusedRanges]:
         """Add the bounds of ultrasonic sensors: of each person, the first that tells something."""
         tells_nothing = (Refusal.OUT_OF_VIEW, Refusal.NO_MEASUREMENT)
+        ranged = np.isfinite(fused.value)
+        value = np.where(ranged, fused.value, expected[:, 0])
+        variance = np.where(ranged, fused.variance, expected[:, 1])
+        known = [
+            [(v, s)] if np.isfinite(v) else []
+            for v, s in zip(value.tolist(), variance.tolist(), strict=True)
+        ]
+        name = UltrasonicCone.name
         for sensor in self.ultrasonic:
-            known = [
-                [(one.value, one.variance)] if one is not None else [expected[n]]
-                for n, one in enumerate(fused)
-                if one is not None or n in expected
-            ]
-            having = [n for n, one in enumerate(fused) if one is not None or n in expected]
-            priors: list[list[tuple[float, float]]] = [[] for _ in fused]
-            for n, own in zip(having, known, strict=True):
-                priors[n] = own
-            for n, answer in enumerate(sensor.measure(self.scene, priors)):
-                before = answers[n].get(sensor.name, Refusal.NO_MEASUREMENT)
-                if before not in tells_nothing or (
-                    sensor.name in answers[n] and answer is Refusal.NO_MEASUREMENT
-                ):
-                    continue
-                answers[n][sensor.name] = answer
-                if isinstance(answer, InverseRange):
-                    base = fused[n] or FusedRange(*expected[n], (), ())
-                    fused[n] = base.with_bound(sensor.name, answer)
+            for own, answer in zip(answers, sensor.measure(self.scene, known), strict=True):
+                before = own.get(name)
+                if before is None or (before in tells_nothing and answer not in tells_nothing):
+                    own[name] = answer
+        table = self._table(answers)
+        used = fused.used.copy()
+        column = table.names.index(name)
+        used[:, column] = [isinstance(own.get(name), InverseRange) for own in answers]
+        counts = used & table.given  # a confirmation has an infinite variance, and no weight
+        after = estimate(table.values, table.covariance(self.model), counts)
+        changed = table.given[:, column]
+        return table, FusedRanges(
+            np.where(changed, after.mean, fused.value),
+            np.where(changed, np.minimum(after.variance, fused.variance), fused.variance),
+            used,
+            fused.track_refused,
+        )
 
-    def _track(
-        self, person: int, track: Track | None, sighting: Sighting, fused: FusedRange | None
-    ) -> tuple[Track, float]:
-        """Update, place anew or begin a person's track; return it and the seconds since seen."""
-        scene, tracker = self.scene, self.tracker
-        camera = scene.views.camera_position
-        prior = range_prior(scene.views, person, scene.settings.max_range)
-        if fused is not None:
-            prior = (min(1 / max(fused.value, FURTHEST), scene.settings.max_range), 0.0)
-        score = float(self.skeletons.detection_scores[person])
-        start = (sighting, prior, camera, self.model.lasting)
-        if track is None:
-            track = tracker.initiate(scene.stamp, *start, score=score, over_ground=self.over_ground)
-        elif fused is not None and "track" in fused.refused:
-            tracker.restart(track, *start, over_ground=self.over_ground)
-        else:
-            tracker.update(track, sighting, camera)
-        since = tracker.confirm(track, scene.stamp, score, self.skeletons.ids[person])
-        return track, since
+    def _range_priors(self, fused: FusedRanges) -> np.ndarray:
+        """Return range and standard deviation, ``[N, 2]`` m, at which tracks begin."""
+        views, furthest = self.scene.views, self.scene.settings.max_range
+        result = np.array([range_prior(views, n, furthest) for n in range(len(views))])
+        result = result.reshape(-1, 2)
+        ranged = np.isfinite(fused.value)
+        result[ranged, 0] = np.minimum(1 / np.maximum(fused.value[ranged], FURTHEST), furthest)
+        return result
 
     def _in_view(self) -> dict[str, bool]:
         """Return for each track, by id, whether its hips would be in the image."""
@@ -207,23 +216,20 @@ class ImageFusion:
             d = sides @ level.rotation.T
             edges = np.arctan2(d[:, 1], d[:, 0]) - scene.views.heading
             left, right = (edges + np.pi) % (2 * np.pi) - np.pi
-        result = {}
-        for track in self.tracker.tracks:
-            seen, _ = track.bearing_range(scene.views.camera_position)
-            away = (seen[0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
-            result[track.id] = bool(right < away < left)
-        return result
+        seen, _ = bearing_ranges(states_of(self.tracker.tracks)[0], scene.views.camera_position)
+        away = (seen[:, 0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
+        inside = (right < away) & (away < left)
+        return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
 
 
-def _outcomes(answers: dict[str, Answer], fused: FusedRange | None) -> dict[str, Refusal | None]:
+def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal | None]:
     """Return what happened to each cue of a person: None if it was used."""
     outcomes: dict[str, Refusal | None] = {}
     for name, answer in answers.items():
         if isinstance(answer, Refusal):
             outcomes[name] = answer
         else:
-            used = fused is not None and name in fused.used
-            outcomes[name] = None if used else Refusal.DISAGREES
+            outcomes[name] = None if name in used else Refusal.DISAGREES
     return outcomes
 
 

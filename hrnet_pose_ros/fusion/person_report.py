@@ -21,10 +21,10 @@ from hrnet_pose_ros.fusion.attributes.stature import (
 )
 from hrnet_pose_ros.fusion.body import RADIUS, RADIUS_STD
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.cues.cue import InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.person import Person, Points3D
-from hrnet_pose_ros.fusion.range_fusion import ErrorModel, fuse, stack_of
+from hrnet_pose_ros.fusion.range_fusion import ErrorModel
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, Track
 
@@ -42,16 +42,19 @@ class Sighted:
         Place in the skeletons of the image.
     detection_id
         The detector's.
-    ranges
-        The cues that gave a range, used or not.
+    stature
+        float64 ``[2]``: measured in this image, m, and its variance; NaN if it was not.
     outcomes
         None for each cue that was used, else why not.
+    since
+        Seconds from the track's last skeleton.
     """
 
     index: int
     detection_id: str
-    ranges: dict[str, InverseRange]
+    stature: np.ndarray
     outcomes: dict[str, Refusal | None]
+    since: float
 
 
 class PersonReporter:
@@ -87,8 +90,8 @@ class PersonReporter:
         self._postures = likelihoods(scene)
         self._gestures = gestures_of(scene)
 
-    def seen(self, track: Track, sighted: Sighted, since: float) -> Person:
-        """Return a person with a skeleton, ``since`` seconds after the track's last one."""
+    def seen(self, track: Track, sighted: Sighted) -> Person:
+        """Return a person with a skeleton."""
         n = sighted.index
         update_heading(
             track,
@@ -96,8 +99,9 @@ class PersonReporter:
             float(self._chests.angle[n]),
             float(self._chests.variance[n]),
         )
-        update_posture(track, self._postures[n], since)
-        self._update_stature(track, sighted)
+        update_posture(track, self._postures[n], sighted.since)
+        if self._scene.views.height_px[n] >= SMALLEST_PX:
+            update_stature(track, *sighted.stature.tolist())
         gesture, gesture_probability = self._gestures[n]
         facing, facing_probability = facing_of(track, float(self._azimuth[n]))
         visible = np.isfinite(self._chests.angle[n])
@@ -156,29 +160,6 @@ class PersonReporter:
             child_probability=child_probability(stature, stature_var),
             sources=track.sources,
         )
-
-    def _update_stature(self, track: Track, sighted: Sighted) -> None:
-        """Compare the body's length with the range of the other cues that were used."""
-        scene, n = self._scene, sighted.index
-        body = sighted.ranges.get("body_length")
-        others = {
-            name: one
-            for name, one in sighted.ranges.items()
-            if name != "body_length" and sighted.outcomes[name] is None and one.variance < np.inf
-        }
-        if body is None or not others or scene.views.height_px[n] < SMALLEST_PX:
-            return
-        slope_var = scene.views.slope_var[n]
-        settings = scene.settings
-        stack = stack_of(others, slope_var, self._model, over_time=False)
-        own = fuse(stack, self._model, settings.outlier, settings.gate)
-        if own is None or own.value <= 0:
-            return
-        assert body.joints is not None
-        noise = body.variance + float(body.joints**2 @ np.nan_to_num(slope_var))
-        stature = settings.stature * body.value / own.value
-        relative = noise / body.value**2 + own.variance / own.value**2
-        update_stature(track, stature, stature**2 * relative)
 
     def _keypoints(self, track: Track, sighted: Sighted) -> Points3D | None:
         """Return the key points at which depth was measured, in space."""

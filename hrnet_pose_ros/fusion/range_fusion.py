@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuses the ranges of one person jointly, and refuses those that the others contradict.
+"""Fuses the ranges of each person jointly, and refuses those that the others contradict.
 
 Each cue gives an inverse range and how it depends on what cues share: the slopes of joints, the
 stature, the tilt and height of the camera, the distance from the surface to the axis. So the cues
@@ -16,7 +16,7 @@ subset is nearly as probable, the variance grows by the squared distance to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -78,115 +78,116 @@ class ErrorModel:
 
 
 @dataclass(frozen=True)
-class RangeStack:
-    """The inverse ranges of one person's cues, with what they share.
+class RangeTable:
+    """The inverse ranges of N persons from K cues, with what they share.
 
     Attributes
     ----------
     names
         K names of cues.
+    given
+        bool ``[N, K]``: whether the cue gave a range. Elsewhere, the value is 0, its variance 1,
+        and it has nothing in common with others.
     values
-        float64 ``[K]``, 1/m.
-    noise
-        float64 ``[K, K]``: the covariance of what changes from image to image.
+        float64 ``[N, K]``, 1/m.
+    own, joints
+        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues and from
+        the key points.
     lasting
-        float64 ``[K, 3]``: derivatives by the errors that stay: stature, tilt, axis.
+        float64 ``[N, K, 3]``: derivatives by the errors that stay: stature, tilt, axis.
     """
 
     names: tuple[str, ...]
+    given: np.ndarray
     values: np.ndarray
-    noise: np.ndarray
+    own: np.ndarray
+    joints: np.ndarray
     lasting: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.names)
+    @classmethod
+    def of(
+        cls,
+        names: tuple[str, ...],
+        answers: Sequence[Mapping[str, object]],
+        slope_var: np.ndarray,
+        model: ErrorModel,
+    ) -> RangeTable:
+        """Return the table of the answers that are ranges with a finite variance.
+
+        Parameters
+        ----------
+        names
+            K names of cues; the answers of others are ignored.
+        answers
+            Of N persons, by name of the cue.
+        slope_var
+            float64 ``[N, J]``: variances of the joints' slopes; NaN for joints without.
+        model
+            The errors that cues share.
+        """
+        n, k = len(answers), len(names)
+        given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
+        weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 4))
+        for person, own in enumerate(answers):
+            for column, name in enumerate(names):
+                one = own.get(name)
+                if isinstance(one, InverseRange) and one.variance < np.inf:
+                    given[person, column] = True
+                    values[person, column], variance[person, column] = one.value, one.variance
+                    shared[person, column] = one.stature, one.tilt, one.axis, one.height
+                    if one.joints is not None:
+                        weights[person, column] = one.joints
+        weights *= np.sqrt(np.nan_to_num(slope_var))[:, None]
+        common, c = weights.sum(axis=2), model.joint_correlation
+        joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * _outer(common)
+        axes = np.arange(k)
+        noise = model.tilt_jitter**2 * _outer(shared[..., 1])
+        noise += model.height**2 * _outer(shared[..., 3])
+        noise[:, axes, axes] += variance
+        return cls(names, given, values, noise, joints, shared[..., :3])
+
+    def noise(self, growth: float) -> np.ndarray:
+        """Return the covariance of what changes, ``[N, K, K]``; key points' grown by a factor."""
+        return self.own + growth * self.joints
 
     def covariance(self, model: ErrorModel) -> np.ndarray:
-        """Return the covariance of the values with everything in it, ``[K, K]``."""
+        """Return the covariance of the values with everything in it, ``[N, K, K]``."""
         scaled = self.lasting * model.lasting
-        return self.noise + scaled @ scaled.T
-
-    def select(self, keep: Sequence[int]) -> RangeStack:
-        """Return the stack of some of the cues."""
-        use = list(keep)
-        return RangeStack(
-            tuple(self.names[k] for k in use),
-            self.values[use],
-            self.noise[np.ix_(use, use)],
-            self.lasting[use],
-        )
-
-
-def stack_of(
-    answers: dict[str, InverseRange], slope_var: np.ndarray, model: ErrorModel, *, over_time: bool
-) -> RangeStack:
-    """Return the stack of the cues that gave a range, of one person.
-
-    Parameters
-    ----------
-    answers
-        K answers by name of the cue.
-    slope_var
-        float64 ``[J]``: variances of the joints' slopes; NaN for joints without.
-    model
-        The errors that cues share.
-    over_time
-        Whether the stack is for a filter over time: key point variances are then grown.
-    """
-    count = len(answers)
-    growth = model.joint_growth if over_time else 1.0
-    noise = np.diag([one.variance for one in answers.values()]).reshape(count, count)
-    std = np.sqrt(np.nan_to_num(slope_var) * growth)
-    none = np.zeros(len(std))
-    weights = [none if one.joints is None else one.joints for one in answers.values()]
-    joints = np.array(weights).reshape(count, len(std)) * std
-    common = joints.sum(axis=1)
-    c = model.joint_correlation
-    noise = noise + (1 - c) * joints @ joints.T + c * np.outer(common, common)
-    shared = [[one.stature, one.tilt, one.axis, one.height] for one in answers.values()]
-    loads = np.array(shared).reshape(count, 4)
-    noise = noise + model.tilt_jitter**2 * np.outer(loads[:, 1], loads[:, 1])
-    noise = noise + model.height**2 * np.outer(loads[:, 3], loads[:, 3])
-    values = np.array([one.value for one in answers.values()])
-    return RangeStack(tuple(answers), values, noise, loads[:, :3])
+        return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
 
 
 @dataclass(frozen=True)
-class FusedRange:
-    """The fused inverse range of one person.
+class FusedRanges:
+    """The fused inverse ranges of N persons.
 
     Attributes
     ----------
     value, variance
-        1/m and 1/m².
-    used, refused
-        Names of the cues.
+        float64 ``[N]``, 1/m and 1/m²; NaN where no cue gave a range.
+    used
+        bool ``[N, K]``: the cues that were used.
+    track_refused
+        bool ``[N]``: the ranges agree that the person is not where the track expects.
     """
 
-    value: float
-    variance: float
-    used: tuple[str, ...]
-    refused: tuple[str, ...]
-
-    def with_bound(self, name: str, bound: InverseRange) -> FusedRange:
-        """Return this with an independent range; an infinite variance changes nothing."""
-        information = 1 / self.variance + 1 / bound.variance
-        value = (self.value / self.variance + bound.value / bound.variance) / information
-        return FusedRange(value, 1 / information, (*self.used, name), self.refused)
+    value: np.ndarray
+    variance: np.ndarray
+    used: np.ndarray
+    track_refused: np.ndarray
 
 
 def fuse(
-    stack: RangeStack,
+    table: RangeTable,
     model: ErrorModel,
-    outlier: dict[str, float],
+    outlier: Mapping[str, float],
     gate: float,
-    track: tuple[float, float] | None = None,
-) -> FusedRange | None:
-    """Fuse the ranges of one person; None if there are none.
+    expected: np.ndarray | None = None,
+) -> FusedRanges:
+    """Fuse the ranges of N persons.
 
     Parameters
     ----------
-    stack
+    table
         The ranges.
     model
         The errors that they share.
@@ -194,76 +195,110 @@ def fuse(
         Prior probability that a range is wrong, by name of the cue, and of ``track``.
     gate
         The quantile of chi-square that consistent ranges stay within.
-    track
-        Inverse range and variance that a track predicts. It helps to decide which cues are right,
-        but is not averaged with them: the filter does that.
+    expected
+        None, or float64 ``[N, 2]``: the inverse range that a track predicts and its variance; NaN
+        for persons without a track. It helps to decide which cues are right, but is not averaged
+        with them: the filter does that.
     """
-    count = len(stack)
-    if not count:
-        return None
-    values, covariance = stack.values, stack.covariance(model)
-    names = stack.names
-    if track is not None:
-        values = np.append(values, track[0])
-        grown = np.zeros((count + 1, count + 1))
-        grown[:count, :count], grown[count, count] = covariance, track[1]
-        covariance, names = grown, (*names, "track")
-    whole = np.ones((1, len(names)), bool)
-    best, rivals = _Subsets(values, covariance, whole), None
-    kept = whole[0]
-    if best.chi_square[0] > _quantile(gate, len(names) - 1):
-        rivals = _Subsets(values, covariance, _all_subsets(len(names)))
-        score = rivals.log_posterior(np.array([outlier.get(n, 0.05) for n in names]))
-        sizes = rivals.kept.sum(axis=1)
-        limits = np.array([_quantile(gate, n) for n in range(len(names))])
-        score[rivals.chi_square > limits[sizes - 1]] = -np.inf
-        score[~rivals.kept[:, :count].any(axis=1)] = -np.inf  # a track alone is no measurement
-        kept = rivals.kept[int(np.argmax(score))]
-    use = np.flatnonzero(kept[:count])
-    part = stack.select(use.tolist())
-    one = _Subsets(part.values, part.covariance(model), np.ones((1, len(use)), bool))
-    value, variance = float(one.mean[0]), float(one.variance[0])
-    if rivals is not None:
-        weight = np.exp(score - score.max())
-        with np.errstate(invalid="ignore"):
-            apart = np.where(weight > 0, (rivals.mean - value) ** 2, 0.0)
-        variance += float(weight @ apart) / float(weight.sum())
-    return FusedRange(
-        value,
-        variance,
-        part.names,
-        tuple(n for n, k in zip(names, kept, strict=True) if not k),
-    )
+    n, k = table.given.shape
+    covariance = np.zeros((n, k + 1, k + 1))
+    covariance[:, :k, :k] = table.covariance(model)
+    values, kept = np.zeros((n, k + 1)), np.zeros((n, k + 1), bool)
+    values[:, :k], kept[:, :k] = table.values, table.given
+    if expected is not None:
+        values[:, k], covariance[:, k, k] = np.nan_to_num(expected).T
+        kept[:, k] = np.isfinite(expected).all(axis=1) & table.given.any(axis=1)
+    limits = np.array([_quantile(gate, freedom) for freedom in range(k + 1)])
+    whole = estimate(values, covariance, kept)
+    sizes = kept.sum(axis=1)
+    spread = np.zeros(n)
+    before = kept.copy()
+    for person in np.flatnonzero(whole.chi_square > limits[np.maximum(sizes - 1, 0)]):
+        use = np.flatnonzero(kept[person])
+        names = [table.names[c] if c < k else "track" for c in use]
+        prior = np.array([outlier.get(name, 0.05) for name in names])
+        part = covariance[person][np.ix_(use, use)]
+        best, spread[person] = _consistent(values[person, use], part, prior, limits, use < k)
+        kept[person, use] = best
+    used = kept[:, :k]
+    result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
+    refused = before[:, k] & ~kept[:, k]
+    return FusedRanges(result.mean, result.variance + spread, used, refused)
 
 
-class _Subsets:
-    """Best linear unbiased estimates of S subsets of K values, all at once."""
+def _consistent(
+    values: np.ndarray,
+    covariance: np.ndarray,
+    outlier: np.ndarray,
+    limits: np.ndarray,
+    measured: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """Return the most probable consistent subset, bool ``[K]``, and the variance by its rivals.
 
-    def __init__(self, values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> None:
-        self.kept = kept  # bool [S, K]
-        both = kept[:, :, None] & kept[:, None, :]
-        # Values that are left out have variance 1 and no weight.
-        blocks = np.where(both, covariance, 0.0)
-        axes = np.arange(len(values))
-        blocks[:, axes, axes] += ~kept
-        inverse = np.linalg.inv(blocks) * both
-        weights = inverse.sum(axis=2)
-        information = weights.sum(axis=1)
-        self.mean = weights @ values / information
-        self.variance = 1 / information
-        self.chi_square = np.maximum((inverse @ values) @ values - information * self.mean**2, 0.0)
-        self._log_det = np.linalg.slogdet(blocks)[1]
+    ``measured`` is false for the track: it alone is no measurement.
+    """
+    subsets = _all_subsets(len(values))
+    tiled = np.broadcast_to(covariance, (len(subsets), *covariance.shape))
+    found = estimate(np.broadcast_to(values, subsets.shape), tiled, subsets)
+    sizes = subsets.sum(axis=1)
+    # The true inverse range is uniform over the width, and so is each wrong one.
+    score = -0.5 * (found.chi_square + found.log_det + sizes * np.log(2 * np.pi))
+    score += 0.5 * np.log(2 * np.pi * found.variance) - np.log(_WIDTH)
+    score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
+    possible = (found.chi_square <= limits[sizes - 1]) & (subsets & measured).any(axis=1)
+    score = np.where(possible, score, -np.inf)
+    best = int(np.argmax(score))
+    weight = np.exp(score - score[best])
+    apart = (found.mean - found.mean[best]) ** 2
+    return subsets[best], float(weight @ apart / weight.sum())
 
-    def log_posterior(self, outlier: np.ndarray) -> np.ndarray:
-        """Return the logarithm of each subset's posterior, ``[S]``, up to a constant.
 
-        The true inverse range is uniform over the width, and so is each wrong one.
-        """
-        sizes = self.kept.sum(axis=1)
-        right = -0.5 * (self.chi_square + self._log_det + sizes * np.log(2 * np.pi))
-        right += 0.5 * np.log(2 * np.pi * self.variance) - np.log(_WIDTH)
-        prior = np.where(self.kept, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
-        return right + prior
+@dataclass(frozen=True)
+class LinearEstimates:
+    """Best linear unbiased estimates, one for each of S rows.
+
+    Attributes
+    ----------
+    mean, variance
+        float64 ``[S]``; NaN for rows without values.
+    chi_square
+        float64 ``[S]``: of the residuals, with one degree of freedom less than values.
+    log_det
+        float64 ``[S]``: of the covariance.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    chi_square: np.ndarray
+    log_det: np.ndarray
+
+
+def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> LinearEstimates:
+    """Estimate one number from each row of correlated values.
+
+    Parameters
+    ----------
+    values, covariance
+        float64 ``[S, K]`` and ``[S, K, K]``.
+    kept
+        bool ``[S, K]``: the values that count.
+    """
+    both = kept[:, :, None] & kept[:, None, :]
+    blocks = np.where(both, covariance, 0.0)  # what is left out has variance 1 and no weight
+    axes = np.arange(values.shape[1])
+    blocks[:, axes, axes] += ~kept
+    inverse = np.where(both, np.linalg.inv(blocks), 0.0)
+    weights = inverse.sum(axis=2)
+    information = weights.sum(axis=1)
+    information = np.where(information > 0, information, np.nan)
+    mean = (weights * values).sum(axis=1) / information
+    squares = ((inverse @ values[..., None])[..., 0] * values).sum(axis=1)
+    chi_square = np.maximum(np.nan_to_num(squares - information * mean**2), 0.0)
+    return LinearEstimates(mean, 1 / information, chi_square, np.linalg.slogdet(blocks)[1])
+
+
+def _outer(vectors: np.ndarray) -> np.ndarray:
+    return vectors[..., :, None] * vectors[..., None, :]
 
 
 @lru_cache

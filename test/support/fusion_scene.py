@@ -103,19 +103,14 @@ def skeletons(
     valid = np.ones((n, JOINTS), bool)
     valid[:, list(hidden)] = False
     low, high = pixels.min(axis=1) - 5, pixels.max(axis=1) + 5
-    if n:
-        boxes = np.concatenate([low, high - low], axis=1)
-    else:
-        boxes = np.zeros((0, 4))
+    boxes = np.concatenate([low, high - low], axis=1) if n else np.zeros((0, 4))
     poses = Poses(
         keypoints=np.where(valid[..., None], pixels, np.nan).astype(np.float32),
         scores=np.where(valid, 0.8, 0.0).astype(np.float32),
         covariances=np.where(valid[..., None, None], std**2 * np.eye(2), np.nan).astype(np.float32),
         valid=valid,
     )
-    return Skeletons(
-        stamp, "camera", CAMERA, SIZE, poses, boxes, ids or ("",) * n, np.full(n, 0.9)
-    )
+    return Skeletons(stamp, "camera", CAMERA, SIZE, poses, boxes, ids or ("",) * n, np.full(n, 0.9))
 
 
 def cylinder_hits(

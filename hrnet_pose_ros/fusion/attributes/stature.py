@@ -14,6 +14,7 @@ from hrnet_pose_ros.fusion.body import (
     CHILD_STATURE,
     CHILD_STATURE_STD,
 )
+from hrnet_pose_ros.fusion.range_fusion import ErrorModel, RangeTable, estimate
 from hrnet_pose_ros.fusion.tracking.track import Track
 
 # Proportions differ between people, so no number of images makes a stature more certain, m.
@@ -22,6 +23,26 @@ LEAST_STD = 0.05
 SMALLEST_PX = 60.0
 # A stature outside of these limits, m, comes from a wrong range.
 LIMITS = (0.5, 2.4)
+
+
+def measured_statures(
+    table: RangeTable, used: np.ndarray, model: ErrorModel, assumed: float
+) -> np.ndarray:
+    """Return the statures of N persons in one image, m, and their variances, ``[N, 2]``.
+
+    They compare the body's length with the range of the other cues that were ``used``; NaN without
+    one of the two. ``assumed`` is the stature for which the body's range was computed.
+    """
+    column = table.names.index("body_length")
+    others = used & table.given
+    others[:, column] = False
+    apart = estimate(table.values, table.covariance(model), others)
+    value, given = table.values[:, column], table.given[:, column]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stature = np.where(given & (apart.mean > 0), assumed * value / apart.mean, np.nan)
+        noise = table.own[:, column, column] + table.joints[:, column, column]
+        relative = noise / value**2 + apart.variance / apart.mean**2
+    return np.stack([stature, stature**2 * relative], axis=1)
 
 
 def update_stature(track: Track, stature: float, variance: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hrnet_pose_ros.fusion.tracking.track import Track
+from hrnet_pose_ros.fusion.tracking.track import PLACE, Track, bearing_ranges, states_of
 
 # Chi-square with 2 degrees of freedom: 99.9 % of consistent sightings.
 GATE = 13.8
@@ -49,11 +49,9 @@ def associate(tracks: list[Track], spotted: Spotted, camera: np.ndarray) -> dict
     """
     if not tracks or not len(spotted.azimuth):
         return {}
-    seen = [track.bearing_range(camera) for track in tracks]
-    expected = np.stack([one[0] for one in seen])  # [T, 2]
-    spread = np.stack(
-        [h @ t.covariance @ h.T for (_, h), t in zip(seen, tracks, strict=True)]
-    )  # [T, 2, 2]
+    means, covariances = states_of(tracks)
+    expected, slopes = bearing_ranges(means, camera)  # [T, 2], [T, 2, 2]
+    spread = slopes @ covariances[:, PLACE, PLACE] @ slopes.swapaxes(1, 2)
     ranged = np.isfinite(spotted.value)
     own = np.zeros((len(spotted.azimuth), 2, 2))
     own[:, 0, 0] = spotted.azimuth_var

@@ -52,22 +52,18 @@ class Existence:
         after = existence * (1 - detection) / (1 - existence * detection)
         return float(np.clip(after, *LIMITS))
 
-    def expected(
-        self, track: Track, others: list[Track], camera: np.ndarray, in_view: bool
-    ) -> float:
+    def expected(self, at: np.ndarray, others: np.ndarray, *, in_view: bool) -> float:
         """Return the probability that an existing person would have had a skeleton.
 
-        0 outside of the camera's view; small behind another person.
+        0 outside of the camera's view; small behind another person. ``at`` ``[2]`` and ``others``
+        ``[M, 2]`` are azimuth and inverse range.
         """
         if not in_view:
             return 0.0
-        at, _ = track.bearing_range(camera)
-        for other in others:
-            theirs, _ = other.bearing_range(camera)
-            beside = abs((at[0] - theirs[0] + np.pi) % (2 * np.pi) - np.pi)
-            if theirs[1] > at[1] and beside < 0.3 * theirs[1]:  # 0.3 m at their range
-                return DETECTION_HIDDEN
-        return DETECTION
+        beside = np.abs((at[0] - others[:, 0] + np.pi) % (2 * np.pi) - np.pi)
+        # Within 0.3 m of somebody nearer.
+        hidden = (others[:, 1] > at[1]) & (beside < 0.3 * others[:, 1])
+        return DETECTION_HIDDEN if hidden.any() else DETECTION
 
     def over(self, track: Track, stamp: int) -> bool:
         """Whether a track is to be deleted."""

@@ -6,9 +6,16 @@ from __future__ import annotations
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.ego_motion import EgoMotion, PlanarMotion
+from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.settings import FusionSettings
-from hrnet_pose_ros.fusion.tracking.track import LASTING, PLACE, STATES, VELOCITY, Track
+from hrnet_pose_ros.fusion.tracking.track import (
+    LASTING,
+    PLACE,
+    STATES,
+    VELOCITY,
+    Track,
+    states_of,
+)
 
 # The lasting errors are forgotten with this time constant, s: people change their posture, the
 # vehicle its load.
@@ -26,33 +33,29 @@ class Predictor:
     def predict(self, tracks: list[Track], stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
         """Move tracks to a stamp (ns) and into the base frame of that time.
 
-        ``lasting`` are the standard deviations of the errors that stay, ``[3]``.
+        ``lasting`` are the standard deviations of the errors that stay, ``[3]``. All tracks have
+        the same stamp, that of the image before.
         """
-        motions: dict[int, PlanarMotion] = {}
-        for track in tracks:
-            if track.stamp not in motions:
-                motions[track.stamp] = ego.between(track.stamp, stamp)
-            self._predict(track, stamp, motions[track.stamp], lasting)
-
-    def _predict(self, track: Track, stamp: int, motion: PlanarMotion, lasting: np.ndarray) -> None:
-        dt = max((stamp - track.stamp) / NS, 0.0)
-        turn = motion.rotation
-        step = np.eye(STATES)
-        step[PLACE, PLACE] = step[VELOCITY, VELOCITY] = turn
-        step[PLACE, VELOCITY] = dt * turn
+        if not tracks:
+            return
+        before = tracks[0].stamp
+        motion = ego.between(before, stamp)
+        dt = max((stamp - before) / NS, 0.0)
         keep = np.exp(-dt / FORGET)
+        step = np.eye(STATES)
+        step[PLACE, PLACE] = step[VELOCITY, VELOCITY] = motion.rotation
+        step[PLACE, VELOCITY] = dt * motion.rotation
         step[LASTING, LASTING] *= keep
-        mean = step @ track.mean
-        mean[PLACE] += motion.shift
-        covariance = step @ track.covariance @ step.T
-        q = self._density
-        for axis in (0, 1):
-            covariance[axis, axis] += q * dt**3 / 3
-            covariance[axis + 2, axis + 2] += q * dt
-            covariance[axis, axis + 2] += q * dt**2 / 2
-            covariance[axis + 2, axis] += q * dt**2 / 2
-        errors = np.arange(LASTING.start, LASTING.stop)
-        covariance[errors, errors] += (1 - keep**2) * lasting**2
-        track.heading = (track.heading + motion.yaw + np.pi) % (2 * np.pi) - np.pi
-        track.heading_var += TURNING * dt
-        track.mean, track.covariance, track.stamp = mean, covariance, stamp
+        means, covariances = states_of(tracks)
+        means = means @ step.T
+        means[:, PLACE] += motion.shift
+        noise = np.zeros((STATES, STATES))
+        one, q = np.eye(2), self._density
+        noise[PLACE, PLACE], noise[VELOCITY, VELOCITY] = q * dt**3 / 3 * one, q * dt * one
+        noise[PLACE, VELOCITY] = noise[VELOCITY, PLACE] = q * dt**2 / 2 * one
+        noise[LASTING, LASTING] = np.diag((1 - keep**2) * lasting**2)
+        covariances = step @ covariances @ step.T + noise
+        for track, mean, covariance in zip(tracks, means, covariances, strict=True):
+            track.mean, track.covariance, track.stamp = mean, covariance, stamp
+            track.heading = (track.heading + motion.yaw + np.pi) % (2 * np.pi) - np.pi
+            track.heading_var += TURNING * dt

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,26 +59,28 @@ class Track:
     heading_var: float = np.inf
     beliefs: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def bearing_range(self, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return azimuth and inverse range from a point, and their derivatives by the state.
 
-        Parameters
-        ----------
-        camera
-            float64 ``[>= 2]``: x and y in the levelled base frame.
+def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return azimuth and inverse range of states from a point, and the derivatives by the place.
 
-        Returns
-        -------
-        float64 ``[2]`` (rad, 1/m) and ``[2, 7]``. Nearer than 0.2 m, the distance counts as 0.2 m.
-        """
-        return bearing_range(self.mean, camera)
+    Parameters
+    ----------
+    means
+        float64 ``[N, 7]``.
+    camera
+        float64 ``[>= 2]``: x and y in the levelled base frame.
+
+    Returns
+    -------
+    float64 ``[N, 2]`` (rad, 1/m) and ``[N, 2, 2]``. Nearer than 0.2 m, the distance counts as 0.2.
+    """
+    x, y = means[:, 0] - camera[0], means[:, 1] - camera[1]
+    r = np.maximum(np.hypot(x, y), 0.2)
+    slopes = np.stack([-y / r**2, x / r**2, -x / r**3, -y / r**3], axis=1).reshape(-1, 2, 2)
+    return np.stack([np.arctan2(y, x), 1 / r], axis=1), slopes
 
 
-def bearing_range(mean: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return azimuth and inverse range of a state; see `Track.bearing_range`."""
-    x, y = mean[0] - camera[0], mean[1] - camera[1]
-    r = max(float(np.hypot(x, y)), 0.2)
-    slope = np.zeros((2, STATES))
-    slope[0, 0], slope[0, 1] = -y / r**2, x / r**2
-    slope[1, 0], slope[1, 1] = -x / r**3, -y / r**3
-    return np.array([np.arctan2(y, x), 1 / r]), slope
+def states_of(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
+    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of tracks."""
+    means = np.array([track.mean for track in tracks]).reshape(-1, STATES)
+    return means, np.array([t.covariance for t in tracks]).reshape(-1, STATES, STATES)

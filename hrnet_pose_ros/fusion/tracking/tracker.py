@@ -13,8 +13,16 @@ from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.tracking.associator import Spotted, associate
 from hrnet_pose_ros.fusion.tracking.existence import Existence
 from hrnet_pose_ros.fusion.tracking.predictor import Predictor
-from hrnet_pose_ros.fusion.tracking.track import LASTING, PLACE, STATES, VELOCITY, Track
-from hrnet_pose_ros.fusion.tracking.updater import Sighting, update
+from hrnet_pose_ros.fusion.tracking.track import (
+    LASTING,
+    PLACE,
+    STATES,
+    VELOCITY,
+    Track,
+    bearing_ranges,
+    states_of,
+)
+from hrnet_pose_ros.fusion.tracking.updater import Sightings, update
 
 # Standard deviation of the velocity of a new track on each axis, m/s: people over ground, and
 # people relative to a vehicle of which the motion is not known.
@@ -45,45 +53,72 @@ class Tracker:
         found = associate(self.tracks, spotted, camera)
         return {person: self.tracks[t] for person, t in found.items()}
 
-    def expected_range(self, track: Track, camera: np.ndarray) -> tuple[float, float]:
-        """Return the inverse range that a track predicts and its variance, 1/m and 1/m²."""
-        seen, slopes = track.bearing_range(camera)
-        return float(seen[1]), float(slopes[1] @ track.covariance @ slopes[1])
+    def expected_ranges(
+        self, tracks: dict[int, Track], persons: int, camera: np.ndarray
+    ) -> np.ndarray:
+        """Return inverse range and variance predicted for each person, ``[N, 2]``; NaN: none."""
+        result = np.full((persons, 2), np.nan)
+        if tracks:
+            means, covariances = states_of(list(tracks.values()))
+            seen, slopes = bearing_ranges(means, camera)
+            slope = slopes[:, 1:]
+            variance = slope @ covariances[:, PLACE, PLACE] @ slope.swapaxes(1, 2)
+            result[list(tracks)] = np.stack([seen[:, 1], variance[:, 0, 0]], axis=1)
+        return result
 
-    def initiate(
+    def update(
         self,
         stamp: int,
-        sighting: Sighting,
-        prior: tuple[float, float],
+        tracks: dict[int, Track],
+        sightings: Sightings,
+        priors: np.ndarray,
+        anew: np.ndarray,
         camera: np.ndarray,
         lasting: np.ndarray,
-        *,
-        score: float,
-        over_ground: bool,
-    ) -> Track:
-        """Begin a track; ``prior`` is the range in m, and its standard deviation without ranges."""
-        mean, covariance = begin_state(sighting, prior, camera, lasting, over_ground)
-        existence = self._existence.begin(score)
-        track = Track(str(next(self._ids)), stamp, mean, covariance, existence, stamp)
-        self.tracks.append(track)
-        return track
-
-    def restart(
-        self,
-        track: Track,
-        sighting: Sighting,
-        prior: tuple[float, float],
-        camera: np.ndarray,
-        lasting: np.ndarray,
+        scores: np.ndarray,
         *,
         over_ground: bool,
-    ) -> None:
-        """Place a track anew, because the ranges agree that it is elsewhere; the id stays."""
-        track.mean, track.covariance = begin_state(sighting, prior, camera, lasting, over_ground)
+    ) -> list[Track]:
+        """Update the tracks of N persons with an image, begin those that are missing.
 
-    def update(self, track: Track, sighting: Sighting, camera: np.ndarray) -> None:
-        """Update a track with what an image says."""
-        track.mean, track.covariance = update(track.mean, track.covariance, sighting, camera)
+        Parameters
+        ----------
+        stamp
+            Of the image, ns.
+        tracks
+            By index of the person; persons without one get a new track.
+        sightings
+            What the image says.
+        priors
+            float64 ``[N, 2]``: range and its standard deviation, m, at which new tracks begin.
+        anew
+            bool ``[N]``: the ranges agree that the person is elsewhere; the track is placed anew,
+            and keeps its id.
+        camera, lasting
+            The place of the camera, and the standard deviations of the errors that stay.
+        scores
+            float64 ``[N]``: the detector's, 0 to 1.
+        over_ground
+            Whether velocities are over ground.
+        """
+        speed = FIRST_SPEED if over_ground else FIRST_RELATIVE_SPEED
+        means, covariances = begin_states(sightings, priors, camera, lasting, speed)
+        result = []
+        for n, score in enumerate(scores):
+            track = tracks.get(n)
+            if track is None:
+                existence = self._existence.begin(float(score))
+                track = Track(
+                    str(next(self._ids)), stamp, means[n], covariances[n], existence, stamp
+                )
+                self.tracks.append(track)
+            elif not anew[n]:
+                means[n], covariances[n] = track.mean, track.covariance
+            result.append(track)
+        means, covariances = update(means, covariances, sightings, camera)
+        for track, mean, covariance in zip(result, means, covariances, strict=True):
+            track.mean, track.covariance = mean, covariance
+        return result
 
     def confirm(self, track: Track, stamp: int, score: float, detection_id: str) -> float:
         """Note that a track has a skeleton at a stamp; return the seconds since the last one."""
@@ -99,13 +134,14 @@ class Tracker:
 
         ``in_view`` says by id whether a track's place is in the camera's view.
         """
-        with_skeleton = [t for t in self.tracks if t.seen == stamp]
+        seen, _ = bearing_ranges(states_of(self.tracks)[0], camera)
+        with_skeleton = np.array([t.seen == stamp for t in self.tracks], bool)
         coasting = []
-        for track in self.tracks:
-            if track.seen == stamp:
+        for track, at, found in zip(self.tracks, seen, with_skeleton, strict=True):
+            if found:
                 continue
             visible = in_view.get(track.id, False)
-            expected = self._existence.expected(track, with_skeleton, camera, visible)
+            expected = self._existence.expected(at, seen[with_skeleton], in_view=visible)
             track.existence = self._existence.missed(track.existence, expected)
             if not self._existence.over(track, stamp):
                 coasting.append(track)
@@ -117,28 +153,24 @@ class Tracker:
         self.tracks.clear()
 
 
-def begin_state(
-    sighting: Sighting,
-    prior: tuple[float, float],
-    camera: np.ndarray,
-    lasting: np.ndarray,
-    over_ground: bool,
+def begin_states(
+    sightings: Sightings, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean ``[7]`` and covariance ``[7, 7]`` of a person seen for the first time.
+    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of persons before their first update.
 
-    The state begins at ``prior`` along the bearing, with a wide distribution, and is updated there.
+    They are at ``priors`` along the bearing. With ranges, the distribution is so wide that the
+    update decides; it only says where to linearize.
     """
-    towards = np.array([np.cos(sighting.azimuth), np.sin(sighting.azimuth)])
-    beside = np.array([-towards[1], towards[0]])
-    r = max(prior[0], NEAREST)
-    mean, covariance = np.zeros(STATES), np.zeros((STATES, STATES))
-    mean[PLACE] = camera[:2] + r * towards
-    ranged = len(sighting.ranges) > 0
-    along = 2 * r if ranged else prior[1]
-    covariance[PLACE, PLACE] = along**2 * np.outer(towards, towards) + r**2 * np.outer(
-        beside, beside
-    )
-    speed = FIRST_SPEED if over_ground else FIRST_RELATIVE_SPEED
-    covariance[VELOCITY, VELOCITY] = speed**2 * np.eye(2)
-    covariance[LASTING, LASTING] = np.diag(lasting**2)
-    return update(mean, covariance, sighting, camera)
+    n = len(priors)
+    towards = np.stack([np.cos(sightings.azimuth), np.sin(sightings.azimuth)], axis=1)
+    beside = np.stack([-towards[:, 1], towards[:, 0]], axis=1)
+    r = np.maximum(priors[:, 0], NEAREST)
+    means, covariances = np.zeros((n, STATES)), np.zeros((n, STATES, STATES))
+    means[:, PLACE] = camera[:2] + r[:, None] * towards
+    along = np.where(sightings.used.any(axis=1), 2 * r, priors[:, 1])
+    for direction, std in ((towards, along), (beside, r)):
+        outer = direction[:, :, None] * direction[:, None, :]
+        covariances[:, PLACE, PLACE] += (std**2)[:, None, None] * outer
+    covariances[:, VELOCITY, VELOCITY] = speed**2 * np.eye(2)
+    covariances[:, LASTING, LASTING] = np.diag(lasting**2)
+    return means, covariances
