@@ -100,7 +100,7 @@ class PersonReporter:
             float(self._chests.variance[n]),
         )
         update_posture(track, self._postures[n], sighted.since)
-        if self._scene.views.height_px[n] >= SMALLEST_PX:
+        if self._scene.views.size_px[n] >= SMALLEST_PX:
             update_stature(track, *sighted.stature.tolist())
         gesture, gesture_probability = self._gestures[n]
         facing, facing_probability = facing_of(track, float(self._azimuth[n]))

@@ -52,9 +52,8 @@ class PersonViews:
     box
         float64 ``[N, 4]``: azimuth of the box's left and right side, slope of its lower and upper
         side.
-    height_px
-        float64 ``[N]``: the height of the person in pixels, from joints or, if there are none,
-        from the box.
+    size_px
+        float64 ``[N]``: the longer side of the person's box, px.
     folded
         bool ``[N]``: the bearing is that of a pixel whose distortion cannot be inverted.
     """
@@ -69,7 +68,7 @@ class PersonViews:
     seen: np.ndarray
     inside: np.ndarray
     box: np.ndarray
-    height_px: np.ndarray
+    size_px: np.ndarray
     folded: np.ndarray
 
     def __len__(self) -> int:
@@ -113,10 +112,6 @@ def views_of(
     margin = BORDER * width
     x, y = points[..., 0], points[..., 1]
     inside = (x > margin) & (x < width - 1 - margin) & (y > margin) & (y < height - 1 - margin)
-    some = seen.sum(axis=1) >= 2
-    tall = np.zeros(len(poses))
-    if some.any():
-        tall[some] = np.ptp(np.where(seen[some], y[some], _fill(y[some], seen[some])), axis=1)
     return PersonViews(
         camera_position=camera_to_level.translation,
         heading=heading,
@@ -128,7 +123,7 @@ def views_of(
         seen=seen,
         inside=seen & inside,
         box=box,
-        height_px=np.where(some, tall, boxes[:, 3]),
+        size_px=boxes[:, 2:].max(axis=1),
         folded=folded,
     )
 
@@ -171,12 +166,6 @@ def _box_directions(
         plain = Camera(camera.fx, camera.fy, camera.cx, camera.cy)
         found[folded] = np.nan_to_num(_directions(plain.rays(sides[folded]), rotation, heading))
     return np.concatenate([found[:, :2, 0], found[:, 2:, 1]], axis=1), folded
-
-
-def _fill(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return each row's first seen value, so that unseen ones do not extend its range."""
-    first = seen.argmax(axis=1)
-    return values[np.arange(len(values)), first][:, None]
 
 
 def mean_variance(variances: np.ndarray, correlation: float) -> np.ndarray:

@@ -247,7 +247,9 @@ def _consistent(
     score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
     possible = (found.chi_square <= limits[sizes - 1]) & (subsets & measured).any(axis=1)
     score = np.where(possible, score, -np.inf)
-    best = int(np.argmax(score))
+    # Of equally probable answers the nearest one, which is the safe one.
+    equal = score > score.max() - 1e-9
+    best = int(np.argmax(np.where(equal, found.mean, -np.inf)))
     weight = np.exp(score - score[best])
     apart = (found.mean - found.mean[best]) ** 2
     return subsets[best], float(weight @ apart / weight.sum())

@@ -154,8 +154,8 @@ def test_the_mean_of_correlated_values() -> None:
         (BodyLength(), dict(hidden=(11, 12)), Refusal.JOINTS_MISSING),
         (BodyLength(), dict(posture="lying"), Refusal.NOT_UPRIGHT),
         (GroundContact(), dict(at=(1.9, 0.0)), Refusal.TRUNCATED),
-        (GroundContact(), dict(at=(120.0, 0.0)), Refusal.TOO_SMALL),
-        (BodyLength(), dict(at=(120.0, 0.0)), Refusal.TOO_SMALL),
+        (GroundContact(), dict(at=(200.0, 0.0)), Refusal.TOO_SMALL),
+        (BodyLength(), dict(at=(200.0, 0.0)), Refusal.TOO_SMALL),
     ],
 )
 def test_a_camera_cue_says_why_it_cannot_measure(cue, how: dict, reason: Refusal) -> None:

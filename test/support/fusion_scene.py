@@ -157,7 +157,7 @@ def cloud(
     return PointCloud(stamp, "lidar", points)
 
 
-DEPTH_CAMERA = Camera(250.0, 250.0, 160.0, 120.0)
+DEPTH_CAMERA = Camera(125.0, 125.0, 80.0, 60.0)
 
 
 def depth_image(
@@ -168,8 +168,8 @@ def depth_image(
     wall: float = 0.0,
     noise: float = 0.002,
 ) -> DepthImage:
-    """A depth image of 320x240 from the camera's place, with intrinsics of its own."""
-    y, x = np.mgrid[0:240, 0:320]
+    """A depth image of 160x120 from the camera's place, with intrinsics of its own."""
+    y, x = np.mgrid[0:120, 0:160]
     rays = DEPTH_CAMERA.rays(np.stack([x, y], -1)).reshape(-1, 3) @ PLACE.rotation.T
     length = np.linalg.norm(rays, axis=1)
     hits = cylinder_hits(PLACE.translation, rays / length[:, None], places, radius, 1.6) / length
@@ -177,7 +177,7 @@ def depth_image(
         hits = np.minimum(hits, wall)
     # One error for each person's surface: stereo noise is correlated over the image.
     hits = hits + noise * np.where(np.isfinite(hits), hits, 0.0) ** 2 * rng.normal()
-    depth = np.where(np.isfinite(hits), hits, 0.0).astype(np.float32).reshape(240, 320)
+    depth = np.where(np.isfinite(hits), hits, 0.0).astype(np.float32).reshape(120, 160)
     return DepthImage(stamp, "camera", DEPTH_CAMERA, depth)
 
 

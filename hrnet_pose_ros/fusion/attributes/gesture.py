@@ -24,7 +24,7 @@ def gestures_of(scene: Scene) -> list[tuple[Gesture, float]]:
     if not roles.wrists:
         return [(Gesture.NONE, float("nan"))] * len(views)
     wrists = list(roles.wrists)
-    usable = (views.height_px >= SMALLEST_PX) & (stance.torso > 0) & ~stance.lying
+    usable = (views.size_px >= SMALLEST_PX) & (stance.torso > 0) & ~stance.lying
     torso = np.where(usable, stance.torso, np.nan)[:, None]
     above = (views.slope[:, wrists] - stance.shoulders.slope[:, None]) / torso
     variance = (views.slope_var[:, wrists] + stance.shoulders.slope_var[:, None]) / torso**2

@@ -17,7 +17,7 @@ from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import mean_variance
 from hrnet_pose_ros.fusion.tracking.track import Track
 
-# Below this height in pixels, shoulders are a few pixels apart.
+# Below this size in pixels, shoulders are a few pixels apart.
 SMALLEST_PX = 40.0
 # How well the model holds: breadth and nose differ between people and as they turn the head.
 COSINE_STD, SINE_STD = 0.15, 0.45
@@ -48,7 +48,7 @@ def chest_angles(scene: Scene) -> ChestAngles:
         return ChestAngles(unknown, unknown.copy())
     left, right = roles.shoulders
     usable = views.seen[:, [left, right]].all(axis=1) & (stance.hips.count > 0)
-    usable &= (views.height_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
+    usable &= (views.size_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
     torso = np.where(usable, stance.torso, np.nan)
     unit = torso * SHOULDER_BREADTH / TORSO
     cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / unit

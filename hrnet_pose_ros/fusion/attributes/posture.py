@@ -9,7 +9,7 @@ from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person import Posture
 from hrnet_pose_ros.fusion.tracking.track import Track
 
-# Below this height in pixels, the covariances of key points are as large as the legs.
+# Below this size in pixels, the covariances of key points are as large as the legs.
 SMALLEST_PX = 40.0
 # A posture less probable than this is UNKNOWN.
 LEAST = 0.6
@@ -43,7 +43,7 @@ def likelihoods(scene: Scene) -> np.ndarray:
     result = np.maximum(np.exp(logs - logs.max(axis=1, keepdims=True)), FLOOR)
     # The legs tell: without them, only lying can be seen.
     visible = np.isfinite(stance.lean) & (np.isfinite(stance.legs) | stance.lying)
-    visible &= scene.views.height_px >= SMALLEST_PX
+    visible &= scene.views.size_px >= SMALLEST_PX
     wide = np.abs(scene.views.box[:, 0] - scene.views.box[:, 1])
     visible |= stance.lying & (wide > np.abs(scene.views.box[:, 2] - scene.views.box[:, 3]))
     return np.where(visible[:, None], result, np.nan)

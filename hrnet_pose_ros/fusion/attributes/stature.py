@@ -19,7 +19,7 @@ from hrnet_pose_ros.fusion.tracking.track import Track
 
 # Proportions differ between people, so no number of images makes a stature more certain, m.
 LEAST_STD = 0.05
-# Below this height in pixels, the stature of a single image is no evidence of a child.
+# Below this size in pixels, the stature of a single image is no evidence of a child.
 SMALLEST_PX = 60.0
 # A stature outside of these limits, m, comes from a wrong range.
 LIMITS = (0.5, 2.4)

@@ -102,7 +102,7 @@ class Cue(ABC):
         """
         if not self._begin(scene):
             return [Refusal.NO_MEASUREMENT] * len(scene.views)
-        small = scene.views.height_px < self.smallest_px
+        small = scene.views.size_px < self.smallest_px
         return [
             Refusal.TOO_SMALL if small[n] else self._measure(scene, n, priors[n])
             for n in range(len(scene.views))
