@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from fusion_scene import EXTRINSICS, START, cloud, figure, skeletons
@@ -20,16 +22,16 @@ FRAME = 100_000_000
 def watched(
     *figures: np.ndarray,
     noise: float = 0.0,
-    lidar: tuple[float, float] | None = None,
+    lidar: Sequence[tuple[float, float]] = (),
     seed: int = 0,
 ) -> Person:
-    """The last answer about one person, whose figures follow each other at 10 Hz."""
+    """The last answer about one person, whose figures (and places) follow each other at 10 Hz."""
     core = PeopleFusion(FusionSettings(fixed_base=True), EXTRINSICS)
     rng = np.random.default_rng(seed)
     for k, one in enumerate(figures):
         stamp = START + k * FRAME
-        if lidar is not None:
-            core.receive(cloud(np.array([lidar]), stamp, rng), stamp)
+        if lidar:
+            core.receive(cloud(np.array([lidar[k]]), stamp, rng), stamp)
         error = rng.normal(0, noise, (1, 17, 2)) if noise else 0.0
         result = core.fuse(skeletons([one], stamp, noise=error, std=max(noise, 1.0)), stamp)
         assert isinstance(result, People)
@@ -100,8 +102,8 @@ def test_a_lying_person_is_placed_on_the_ground() -> None:
     [(0.0, MotionState.STATIONARY), (1.4, MotionState.WALKING), (3.5, MotionState.RUNNING)],
 )
 def test_motion(speed: float, expected: MotionState) -> None:
-    figures = [figure((8.0, -2.0 + speed * 0.1 * k)) for k in range(12)]
-    person = watched(*figures, noise=1.0)
+    places = [(8.0, -2.0 + speed * 0.1 * k) for k in range(12)]
+    person = watched(*[figure(one) for one in places], noise=1.0, lidar=places)
     assert person.motion is expected
     assert person.motion_probability > 0.6
 
@@ -138,7 +140,7 @@ def test_a_small_person_is_unknown_in_everything_but_place() -> None:
 @pytest.mark.parametrize("stature", [1.15, 1.6, 1.85])
 def test_stature_by_an_independent_range(stature: float) -> None:
     figures = [figure((6.0, 0.0), stature)] * 5
-    person = watched(*figures, noise=1.5, lidar=(6.0, 0.0))
+    person = watched(*figures, noise=1.5, lidar=[(6.0, 0.0)] * 5)
     assert person.height == pytest.approx(stature, abs=3 * np.sqrt(person.height_variance))
     assert (person.child_probability > 0.8) == (stature < 1.3)
 
