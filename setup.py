@@ -78,6 +78,7 @@ setup(
     classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)],
     install_requires=[
         "numpy",
+        "scipy",
         "opencv-python-headless",
         "tqdm",
         "av",

@@ -7,6 +7,8 @@ Motor Control of Human Movement, 4th ed. 2009, figure 4.1: fractions of the stat
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
@@ -49,8 +51,9 @@ FOOT_HEIGHT, FOOT_HEIGHT_STD = 0.04, 0.025
 STANCE_STD, ONE_FOOT_STD = 0.06, 0.20
 
 
+@lru_cache
 def levels(roles: JointRoles) -> np.ndarray:
-    """Return the levels of the joints, float64 ``[J]``; NaN for joints without a fixed one."""
+    """Return the levels of the joints, float64 ``[J]``, read-only; NaN: no fixed one."""
     result = np.full(roles.joints, np.nan)
     for joints, level in (
         (roles.nose, NOSE_LEVEL),
@@ -62,4 +65,5 @@ def levels(roles: JointRoles) -> np.ndarray:
         (roles.ankles, ANKLE_LEVEL),
     ):
         result[list(joints)] = level
+    result.flags.writeable = False
     return result

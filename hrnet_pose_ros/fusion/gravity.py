@@ -35,7 +35,7 @@ class GravityAlignment:
         self.tally = Tally()
         self._limits = limits
         self._stamps: list[int] = []
-        self._up: list[np.ndarray] = []  # [3] in the base frame
+        self._up: list[np.ndarray | None] = []  # [3] in the base frame; None: not known yet
         self._rate: list[np.ndarray] = []  # [3] rad/s in the base frame
 
     def add(self, sample: ImuSample, extrinsics: Extrinsics, now: int) -> Refusal | None:
@@ -50,16 +50,20 @@ class GravityAlignment:
         It is the smallest such rotation, so the heading does not change. None if no sample is near.
         """
         at = self._nearest(stamp)
-        if at is None:
+        up = None if at is None else self._up[at]
+        if at is None or up is None:
             return None
         dt = (stamp - self._stamps[at]) / NS
-        return levelling(rotation_vector(-dt * self._rate[at]) @ self._up[at])
+        return levelling(rotation_vector(-dt * self._rate[at]) @ up)
 
     def yaw_between(self, start: int, stop: int) -> float | None:
         """Return the angle that the base turned about the vertical, rad; None if not covered."""
         if self._nearest(start) is None or self._nearest(stop) is None:
             return None
-        rates = [float(rate @ up) for rate, up in zip(self._rate, self._up, strict=True)]
+        rates = [
+            float(rate[2] if up is None else rate @ up)
+            for rate, up in zip(self._rate, self._up, strict=True)
+        ]
         first, last = min(start, stop), max(start, stop)
         inside = [s for s in self._stamps if first < s < last]
         times = np.array([first, *inside, last], np.int64)
@@ -88,9 +92,9 @@ class GravityAlignment:
         if place is None:
             return Refusal.NO_EXTRINSICS
         rate = place.rotation @ np.asarray(sample.angular_velocity, np.float64)
-        up = self._upwards(sample, place.rotation, rate)
-        if up is None or not np.isfinite(rate).all():
+        if not np.isfinite(rate).all():
             return Refusal.MALFORMED
+        up = self._upwards(sample, place.rotation, rate)
         old = sum(s < sample.stamp - MEMORY * NS for s in self._stamps)
         for values in (self._stamps, self._up, self._rate):
             del values[:old]
@@ -110,8 +114,7 @@ class GravityAlignment:
         """Return the upward direction in the base frame, unit length; None if it is not known."""
         if sample.orientation is not None:
             x, y, z, w = np.asarray(sample.orientation, np.float64)
-            length = x * x + y * y + z * z + w * w
-            if not abs(length - 1) < 0.1:
+            if not abs(x * x + y * y + z * z + w * w - 1) < 0.1:  # also for NaN
                 return None
             up = np.array([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)])
             return _unit(rotation @ up)
@@ -120,10 +123,11 @@ class GravityAlignment:
             force = rotation @ np.asarray(sample.linear_acceleration, np.float64)
             if abs(np.linalg.norm(force) - GRAVITY) < STILL:
                 measured = _unit(force)
-        if not self._up or sample.stamp - self._stamps[-1] > NEAREST * NS:
+        before = self._up[-1] if self._up else None
+        if before is None or sample.stamp - self._stamps[-1] > NEAREST * NS:
             return measured
         dt = (sample.stamp - self._stamps[-1]) / NS
-        carried = rotation_vector(-dt * rate) @ self._up[-1]
+        carried = rotation_vector(-dt * rate) @ before
         if measured is None:
             return carried
         return _unit(carried + min(dt / CORRECTION_TIME, 1.0) * (measured - carried))

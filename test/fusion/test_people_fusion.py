@@ -235,6 +235,13 @@ def test_a_jump_back_in_time_forgets_tracks_but_never_reuses_an_id() -> None:
     assert core.skeletons.received == core.skeletons.used + core.skeletons.refused == 3
 
 
+def test_a_long_pause_ends_a_track() -> None:
+    core = fusion()
+    (before,) = fuse(core, [figure((8.0, 0.0))], START)
+    (after,) = fuse(core, [figure((8.0, 0.0))], START + 100 * FRAME)
+    assert after.id != before.id
+
+
 def test_a_camera_without_a_place_refuses_the_image() -> None:
     core = PeopleFusion(FusionSettings(), FixedExtrinsics({}))
     assert core.fuse(skeletons([], START), START) is Refusal.NO_EXTRINSICS

@@ -175,6 +175,16 @@ def test_points_with_times_are_carried_from_their_own() -> None:
     assert moved.dtype == np.float32
 
 
+def test_an_imu_without_acceleration_gives_the_yaw_rate_but_no_tilt() -> None:
+    gravity = GravityAlignment(StampLimits())
+    for k in range(21):
+        stamp = START + k * 10 * MS
+        sample = ImuSample(stamp, "imu", np.array([0.0, 0.0, 0.5]))
+        assert gravity.add(sample, EXTRINSICS, stamp) is None
+    assert gravity.tilt(START) is None
+    assert gravity.yaw_between(START, START + 200 * MS) == pytest.approx(0.1)
+
+
 def test_bad_samples_are_refused_and_counted() -> None:
     gravity = GravityAlignment(StampLimits())
     ego = EgoMotion(StampLimits(), gravity)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from hrnet_pose_ros.fusion.attributes.heading import wrap
 from hrnet_pose_ros.fusion.person import Facing
 from hrnet_pose_ros.fusion.tracking.track import Track
 
@@ -14,12 +13,10 @@ from hrnet_pose_ros.fusion.tracking.track import Track
 LEAST = 0.5
 # The middle of each quarter turn, rad, as the chest's angle against the direction to the camera.
 # A chest turned counterclockwise from the camera points to the image's right side.
-_MIDDLES = {
-    Facing.TOWARDS: 0.0,
-    Facing.RIGHT: np.pi / 2,
-    Facing.AWAY: np.pi,
-    Facing.LEFT: -np.pi / 2,
-}
+_FACINGS = (Facing.TOWARDS, Facing.RIGHT, Facing.AWAY, Facing.LEFT)
+_MIDDLES = np.array([0.0, np.pi / 2, np.pi, -np.pi / 2])
+# A wide distribution goes around more than once.
+_TURNS = 2 * np.pi * np.arange(-3, 4)
 
 
 def facing_of(track: Track, azimuth: float) -> tuple[Facing, float]:
@@ -28,17 +25,10 @@ def facing_of(track: Track, azimuth: float) -> tuple[Facing, float]:
         return Facing.UNKNOWN, float("nan")
     angle = track.heading - azimuth - np.pi
     std = max(float(np.sqrt(track.heading_var)), 1e-6)
-    turns = 2 * np.pi * np.arange(-3, 4)
-    chances = {
-        facing: float(
-            (
-                ndtr((wrap(middle - angle) + np.pi / 4 + turns) / std)
-                - ndtr((wrap(middle - angle) - np.pi / 4 + turns) / std)
-            ).sum()
-        )
-        for facing, middle in _MIDDLES.items()
-    }
-    best = max(chances, key=lambda one: chances[one])
+    away = (_MIDDLES - angle + np.pi) % (2 * np.pi) - np.pi
+    edges = away[:, None] + _TURNS + np.array([[[np.pi / 4]], [[-np.pi / 4]]])
+    chances = np.subtract(*ndtr(edges / std)).sum(axis=1)
+    best = int(chances.argmax())
     if chances[best] < LEAST:
         return Facing.UNKNOWN, float("nan")
-    return best, min(chances[best], 1.0)
+    return _FACINGS[best], min(float(chances[best]), 1.0)

@@ -26,10 +26,11 @@ def motion_of(track: Track, *, over_ground: bool) -> tuple[MotionState, float]:
     if not over_ground or not variance > 0:
         return MotionState.UNKNOWN, float("nan")
     shift = float(track.mean[VELOCITY] @ track.mean[VELOCITY]) / variance
-    slow, walking = chndtr(np.array([WALKS, RUNS]) ** 2 / variance, 2, shift)
-    chances = np.nan_to_num([slow, walking - slow, 1 - walking])
-    best = int(chances.argmax())
+    slow = float(chndtr(WALKS**2 / variance, 2, shift))
+    walking = float(chndtr(RUNS**2 / variance, 2, shift))
+    chances = [slow, walking - slow, 1 - walking]
+    best = chances.index(max(chances))
     if chances[best] < LEAST:
         return MotionState.UNKNOWN, float("nan")
     states = (MotionState.STATIONARY, MotionState.WALKING, MotionState.RUNNING)
-    return states[best], float(chances[best])
+    return states[best], chances[best]

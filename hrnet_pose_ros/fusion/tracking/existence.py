@@ -7,6 +7,8 @@ The probability follows Bayes' rule as in the integrated probabilistic data asso
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS
@@ -30,7 +32,7 @@ class Existence:
 
     def begin(self, score: float) -> float:
         """Return the probability of a new track: the detector's score, 0 to 1."""
-        return float(np.clip(np.nan_to_num(score, nan=0.5), 0.05, 0.95))
+        return 0.5 if math.isnan(score) else min(max(score, 0.05), 0.95)
 
     def predicted(self, existence: float, dt: float) -> float:
         """Return the probability ``dt`` seconds later, before anything is seen."""
@@ -43,14 +45,13 @@ class Existence:
         the track's place as anywhere, hence the factor of 2.
         """
         s = self.begin(score)
-        odds = existence / (1 - existence) if existence < 1 else np.inf
-        odds *= 2 * s / (1 - s)
-        return float(np.clip(odds / (1 + odds), *LIMITS))
+        odds = existence / (1 - existence) * 2 * s / (1 - s)
+        return min(max(odds / (1 + odds), LIMITS[0]), LIMITS[1])
 
     def missed(self, existence: float, detection: float) -> float:
         """Return the probability after an image without a skeleton, which was expected so much."""
         after = existence * (1 - detection) / (1 - existence * detection)
-        return float(np.clip(after, *LIMITS))
+        return min(max(after, LIMITS[0]), LIMITS[1])
 
     def expected(self, at: np.ndarray, others: np.ndarray, *, in_view: bool) -> float:
         """Return the probability that an existing person would have had a skeleton.

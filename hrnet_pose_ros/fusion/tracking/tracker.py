@@ -42,7 +42,9 @@ class Tracker:
         self._ids = count(1)
 
     def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
-        """Bring all tracks to the stamp of an image, ns."""
+        """Bring all tracks to the stamp of an image, ns; delete those not seen for too long."""
+        limit = self._settings.max_coast
+        self.tracks = [t for t in self.tracks if (stamp - t.seen) / NS <= limit]
         for track in self.tracks:
             dt = (stamp - track.stamp) / NS
             track.existence = self._existence.predicted(track.existence, dt)
