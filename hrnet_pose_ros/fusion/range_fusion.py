@@ -7,8 +7,8 @@ have a full covariance C, and the fused inverse range is the best linear unbiase
 ``1'C⁻¹z / 1'C⁻¹1`` (Bar-Shalom, Li and Kirubarajan 2001, section 3.4). It has the smallest
 variance although the cues are correlated.
 
-If the cues do not fit together (chi-square beyond the gate), some are wrong: an occluder in front,
-a wall behind, a child taken for an adult, a jump of the pitch. Every subset is a hypothesis: its
+If a cue lies beyond the gate of what the others say, some are wrong: an occluder in front, a wall
+behind, a child taken for an adult, a jump of the pitch. Every subset is a hypothesis: its
 cues are right, the others are anywhere. The consistent subset with the highest posterior is used;
 the rest is refused. A range is never averaged with one that contradicts it; but where another
 subset is nearly as probable, the variance grows by the squared distance to it.
@@ -194,7 +194,7 @@ def fuse(
     outlier
         Prior probability that a range is wrong, by name of the cue, and of ``track``.
     gate
-        The quantile of chi-square that consistent ranges stay within.
+        Each range stays within this quantile of what the others say, if they are consistent.
     expected
         None, or float64 ``[N, 2]``: the inverse range that a track predicts and its variance; NaN
         for persons without a track. It helps to decide which cues are right, but is not averaged
@@ -208,17 +208,16 @@ def fuse(
     if expected is not None:
         values[:, k], covariance[:, k, k] = np.nan_to_num(expected).T
         kept[:, k] = np.isfinite(expected).all(axis=1) & table.given.any(axis=1)
-    limits = np.array([_quantile(gate, freedom) for freedom in range(k + 1)])
+    limit = _quantile(gate)
     whole = estimate(values, covariance, kept)
-    sizes = kept.sum(axis=1)
     spread = np.zeros(n)
     before = kept.copy()
-    for person in np.flatnonzero(whole.chi_square > limits[np.maximum(sizes - 1, 0)]):
+    for person in np.flatnonzero(whole.worst > limit):
         use = np.flatnonzero(kept[person])
         names = [table.names[c] if c < k else "track" for c in use]
         prior = np.array([outlier.get(name, 0.05) for name in names])
         part = covariance[person][np.ix_(use, use)]
-        best, spread[person] = _consistent(values[person, use], part, prior, limits, use < k)
+        best, spread[person] = _consistent(values[person, use], part, prior, limit, use < k)
         kept[person, use] = best
     used = kept[:, :k]
     result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
@@ -230,7 +229,7 @@ def _consistent(
     values: np.ndarray,
     covariance: np.ndarray,
     outlier: np.ndarray,
-    limits: np.ndarray,
+    limit: float,
     measured: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """Return the most probable consistent subset, bool ``[K]``, and the variance by its rivals.
@@ -245,7 +244,7 @@ def _consistent(
     score = -0.5 * (found.chi_square + found.log_det + sizes * np.log(2 * np.pi))
     score += 0.5 * np.log(2 * np.pi * found.variance) - np.log(_WIDTH)
     score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
-    possible = (found.chi_square <= limits[sizes - 1]) & (subsets & measured).any(axis=1)
+    possible = (found.worst <= limit) & (subsets & measured).any(axis=1)
     score = np.where(possible, score, -np.inf)
     # Of equally probable answers the nearest one, which is the safe one.
     equal = score > score.max() - 1e-9
@@ -265,6 +264,9 @@ class LinearEstimates:
         float64 ``[S]``; NaN for rows without values.
     chi_square
         float64 ``[S]``: of the residuals, with one degree of freedom less than values.
+    worst
+        float64 ``[S]``: the largest squared distance of a value from what the others say, over its
+        variance; chi-square with one degree of freedom. 0 for one value alone.
     log_det
         float64 ``[S]``: of the covariance.
     """
@@ -272,6 +274,7 @@ class LinearEstimates:
     mean: np.ndarray
     variance: np.ndarray
     chi_square: np.ndarray
+    worst: np.ndarray
     log_det: np.ndarray
 
 
@@ -296,7 +299,16 @@ def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> Li
     mean = (weights * values).sum(axis=1) / information
     squares = ((inverse @ values[..., None])[..., 0] * values).sum(axis=1)
     chi_square = np.maximum(np.nan_to_num(squares - information * mean**2), 0.0)
-    return LinearEstimates(mean, 1 / information, chi_square, np.linalg.slogdet(blocks)[1])
+    # Deletion residuals: with P the inverse covariance less what the mean takes, the residual of a
+    # value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = inverse - _outer(weights) / information[:, None, None]
+        residual = (left @ values[..., None])[..., 0]
+        own = left[:, axes, axes]
+        apart = np.where(own > 1e-9 * inverse[:, axes, axes], residual**2 / own, 0.0)
+    worst = np.nan_to_num(np.where(kept, apart, 0.0)).max(axis=1, initial=0.0)
+    log_det = np.linalg.slogdet(blocks)[1]
+    return LinearEstimates(mean, 1 / information, chi_square, worst, log_det)
 
 
 def _outer(vectors: np.ndarray) -> np.ndarray:
@@ -310,5 +322,5 @@ def _all_subsets(count: int) -> np.ndarray:
 
 
 @lru_cache
-def _quantile(gate: float, freedom: int) -> float:
-    return float(chi2.ppf(gate, freedom)) if freedom else np.inf
+def _quantile(gate: float) -> float:
+    return float(chi2.ppf(gate, 1))

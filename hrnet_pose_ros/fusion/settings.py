@@ -57,7 +57,7 @@ class FusionSettings:
     outlier
         Prior probability that a range is wrong (an occluder, a wall, a child): by cue.
     gate
-        Quantile of the chi-square distribution beyond which measurements are inconsistent.
+        A range is inconsistent beyond this quantile of what the others say (chi-square).
     max_range
         Of people in the image, m.
     """

@@ -142,6 +142,27 @@ def test_the_estimate_is_the_generalised_least_squares_one() -> None:
     assert found.chi_square[0] == pytest.approx(residual @ inverse @ residual)
 
 
+def test_the_worst_value_is_the_one_furthest_from_the_others() -> None:
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(4, 4))
+    covariance, values = root @ root.T + np.eye(4), rng.normal(size=4)
+    distances = []
+    for left in range(4):
+        rest = [n for n in range(4) if n != left]
+        inverse = np.linalg.inv(covariance[np.ix_(rest, rest)])
+        # The best prediction of a value from the others, with which it is correlated.
+        mean = inverse.sum(axis=0) @ values[rest] / inverse.sum()
+        gain = covariance[left, rest] @ inverse
+        residual = values[left] - mean - gain @ (values[rest] - mean)
+        variance = covariance[left, left] - gain @ covariance[rest, left]
+        variance += (1 - gain.sum()) ** 2 / inverse.sum()
+        distances.append(residual**2 / variance)
+    found = estimate(values[None], covariance[None], np.ones((1, 4), bool))
+    assert found.worst[0] == pytest.approx(max(distances))
+    alone = estimate(values[None], covariance[None], np.array([[True, False, False, False]]))
+    assert alone.worst[0] == 0
+
+
 @pytest.mark.parametrize(
     ("answers", "wrong"),
     [
