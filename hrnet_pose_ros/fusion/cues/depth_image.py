@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, returns_of, torso_strip
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of, torso_strip
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -65,11 +67,11 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         middle = float(scene.views.box[person, :2].mean())
         return bool(right < middle < left)
 
-    def _regions(self, scene: Scene, person: int) -> list[np.ndarray]:
-        return [torso_strip(scene, person, self.returns)]
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+        yield torso_strip(scene, person, self.returns)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        surface = float(np.median(ranges))
+        surface = median(ranges)
         return surface + SURFACE_TO_AXIS, scene.settings.depth_noise * surface**2 + 0.01, 1.0
 
     def joint_ranges(self, scene: Scene, person: int, body: float) -> tuple[np.ndarray, np.ndarray]:

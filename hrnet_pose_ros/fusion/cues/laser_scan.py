@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import LEG_RADIUS, SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, returns_of
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of
 from hrnet_pose_ros.fusion.inputs import LaserScan
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -51,13 +53,13 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         self._legs = place.translation[2] - scene.ground < CROTCH
         self._azimuth = bearings_of(scene).azimuth
 
-    def _regions(self, scene: Scene, person: int) -> list[np.ndarray]:
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
         away = np.abs(self.returns.azimuth - self._azimuth[person])
-        return [np.flatnonzero(away * self.returns.range < HALF_WIDTH)]
+        yield np.flatnonzero(away * self.returns.range < HALF_WIDTH)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         noise = scene.settings.scan_noise
         if not self._legs:
-            return float(np.median(ranges)) + SURFACE_TO_AXIS, noise, 1.0
-        middle = (float(ranges.min()) + float(ranges.max())) / 2
+            return median(ranges) + SURFACE_TO_AXIS, noise, 1.0
+        middle = float(ranges[0] + ranges[-1]) / 2
         return middle + LEG_RADIUS, float(np.hypot(noise, LEGS_STD)), 1.0

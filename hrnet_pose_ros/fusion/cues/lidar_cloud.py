@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, returns_of, strip, torso_line
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of, strip, torso_line
 from hrnet_pose_ros.fusion.inputs import PointCloud
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -30,14 +33,16 @@ class LidarCloud(ReturnsCue[PointCloud]):
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, measurement.times)
         self.returns = returns_of(level, scene, scene.settings.lidar_max_range)
 
-    def _regions(self, scene: Scene, person: int) -> list[np.ndarray]:
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
         top, bottom, half_width = torso_line(scene, person)
-        torso = strip(self.returns, top, bottom, half_width)
+        yield strip(self.returns, top, bottom, half_width)
         feet = max(float(scene.views.box[person, 2]), float(top[1] - 3 * (top[1] - bottom[1])))
         below = np.array([bottom[0], feet])
-        return [torso, strip(self.returns, top, below, half_width)]
+        yield strip(self.returns, top, below, half_width)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        spread = float(ranges.std()) / np.sqrt(len(ranges))
-        noise = float(np.hypot(scene.settings.lidar_noise, spread))
-        return float(np.median(ranges)) + SURFACE_TO_AXIS, noise, 1.0
+        n = len(ranges)
+        # A normal distribution's quartiles are 1.35 standard deviations apart.
+        spread = float(ranges[3 * n // 4] - ranges[n // 4]) / 1.35 / math.sqrt(n)
+        noise = math.hypot(scene.settings.lidar_noise, spread)
+        return median(ranges) + SURFACE_TO_AXIS, noise, 1.0

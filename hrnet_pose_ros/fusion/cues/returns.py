@@ -8,7 +8,9 @@ that neither registration nor distortion matters.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -134,23 +136,35 @@ class ReturnsCue(SensorCue[M]):
         return True
 
     @abstractmethod
-    def _regions(self, scene: Scene, person: int) -> list[np.ndarray]:
-        """Return indices of the returns in each region to look in, the best region first."""
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+        """Yield indices of the returns in each region to look in, the best region first."""
 
     @abstractmethod
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        """Return the range of the body's axis, its noise, and the share of the axis's error."""
+        """Return the range of the body's axis, its noise, and the share of the axis's error.
+
+        ``ranges`` are those of one cluster, ``[K]`` in increasing order, m.
+        """
 
 
 def clusters_of(ranges: np.ndarray, gap: float, least: int) -> list[np.ndarray]:
-    """Return the indices of groups of ranges, nearest first, without gaps and not too small.
+    """Return the indices of groups of ranges without gaps and not too small, nearest first.
+
+    The indices of a group are in the order of its ranges.
 
     >>> [one.tolist() for one in clusters_of(np.array([5.0, 2.0, 5.1, 2.1]), 0.35, 2)]
     [[1, 3], [0, 2]]
     """
     order = np.argsort(ranges)
-    cuts = np.flatnonzero(np.diff(ranges[order]) > gap) + 1
-    return [one for one in np.split(order, cuts) if len(one) >= least]
+    ordered = ranges[order]
+    cuts = [0, *(np.flatnonzero(ordered[1:] - ordered[:-1] > gap) + 1).tolist(), len(order)]
+    return [order[i:j] for i, j in pairwise(cuts) if j - i >= max(least, 1)]
+
+
+def median(ordered: np.ndarray) -> float:
+    """Return the median of ordered values."""
+    n = len(ordered)
+    return (float(ordered[(n - 1) // 2]) + float(ordered[n // 2])) / 2
 
 
 def strip(returns: Returns, top: np.ndarray, bottom: np.ndarray, half_width: float) -> np.ndarray:
