@@ -66,6 +66,11 @@ class EgoMotion:
         self.tally.count(reason)
         return reason
 
+    @property
+    def last_stamp(self) -> int | None:
+        """The stamp of the newest sample that was accepted, ns; None if there was none."""
+        return self._samples[-1][0] if self._samples else None
+
     def between(self, start: int, stop: int) -> PlanarMotion:
         """Return the motion from the stamp ``start`` to ``stop``, ns; either may be the earlier."""
         at_start, at_stop = self._pose(start), self._pose(stop)

@@ -44,6 +44,11 @@ class GravityAlignment:
         self.tally.count(reason)
         return reason
 
+    @property
+    def last_stamp(self) -> int | None:
+        """The stamp of the newest sample that was accepted, ns; None if there was none."""
+        return self._stamps[-1] if self._stamps else None
+
     def tilt(self, stamp: int) -> np.ndarray | None:
         """Return the rotation ``[3, 3]`` from the base frame to one with z up, at a stamp in ns.
 

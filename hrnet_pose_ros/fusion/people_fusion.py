@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.buffers import JUMP_NS
+from hrnet_pose_ros.fusion.buffers import JUMP_NS, NS
 from hrnet_pose_ros.fusion.cues.body_length import BodyLength
 from hrnet_pose_ros.fusion.cues.cue import Cue, Scene, SensorCue
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
@@ -31,7 +31,7 @@ from hrnet_pose_ros.fusion.inputs import (
     UltrasonicRange,
 )
 from hrnet_pose_ros.fusion.joint_roles import COCO_ROLES, JointRoles
-from hrnet_pose_ros.fusion.person import People
+from hrnet_pose_ros.fusion.person import People, StatusReason
 from hrnet_pose_ros.fusion.person_view import views_of
 from hrnet_pose_ros.fusion.range_fusion import ErrorModel
 from hrnet_pose_ros.fusion.refusals import Refusal, Source, Tally
@@ -157,7 +157,23 @@ class PeopleFusion:
         for person in people:
             for name, outcome in person.outcomes.items():
                 self.outcomes[name].count(outcome)
-        return People(skeletons.stamp, tuple(people), sources)
+        return People(skeletons.stamp, tuple(people), sources, self._silent(skeletons.stamp))
+
+    def _silent(self, stamp: int) -> tuple[StatusReason, ...]:
+        """Return the sensors that have sent something usable before, but nothing recently."""
+        newest = {
+            StatusReason.DEPTH_SILENT: self.depth.buffer.last_stamp,
+            StatusReason.LIDAR_SILENT: self.lidar.buffer.last_stamp,
+            StatusReason.SCAN_SILENT: self.scan.buffer.last_stamp,
+            StatusReason.IMU_SILENT: self.gravity.last_stamp,
+            StatusReason.ODOMETRY_SILENT: self.ego.last_stamp,
+        }
+        last = [one.buffer.last_stamp for one in self.ultrasonic.values()]
+        newest[StatusReason.ULTRASONIC_SILENT] = min(
+            (one for one in last if one is not None), default=None
+        )
+        limit = stamp - self.settings.silent_after * NS
+        return tuple(why for why, one in newest.items() if one is not None and one < limit)
 
     def _motion_known(self, scene: Scene) -> Source:
         """Return what tells how the base moved since the tracks' stamp."""

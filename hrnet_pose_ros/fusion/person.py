@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import Enum, IntEnum, IntFlag
 
 import numpy as np
 
@@ -46,6 +46,25 @@ class Gesture(IntFlag):
     NONE = 0
     LEFT_HAND_RAISED = 1
     RIGHT_HAND_RAISED = 2
+
+
+class Status(IntEnum):
+    """Values of ``PersonArray.status``."""
+
+    OK = 0
+    DEGRADED = 1
+    ERROR = 2
+
+
+class StatusReason(str, Enum):
+    """Why the status is not OK: words of ``PersonArray.reasons``; they must not change."""
+
+    DEPTH_SILENT = "depth_silent"  # a sensor that has sent before sends nothing usable any more
+    LIDAR_SILENT = "lidar_silent"
+    SCAN_SILENT = "scan_silent"
+    ULTRASONIC_SILENT = "ultrasonic_silent"
+    IMU_SILENT = "imu_silent"
+    ODOMETRY_SILENT = "odometry_silent"
 
 
 @dataclass(frozen=True)
@@ -134,8 +153,16 @@ class People:
         One for each skeleton of the image, in their order, then those who are coasting.
     sources
         IMU if the tilt of the base was known, ODOMETRY or IMU if its motion was.
+    reasons
+        Sensors that have fallen silent; the status is DEGRADED if there are any.
     """
 
     stamp: int
     people: tuple[Person, ...]
     sources: Source
+    reasons: tuple[StatusReason, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """OK or DEGRADED. An image that could not be used at all is an error, and no `People`."""
+        return Status.DEGRADED if self.reasons else Status.OK

@@ -46,6 +46,8 @@ class FusionSettings:
         Of a person's unknown velocity on each axis, m/s: for the time between two stamps.
     sensor_tolerance
         A sensor's stamp may differ this much from the image's, s.
+    silent_after
+        A sensor that has sent before is reported as silent after this time, s.
     stamp_limits
         Ages on arrival that are accepted.
     acceleration_density
@@ -82,6 +84,7 @@ class FusionSettings:
     scan_max_range: float = 30.0
     pedestrian_speed: float = 1.0
     sensor_tolerance: float = 0.06
+    silent_after: float = 0.5
     stamp_limits: StampLimits = field(default_factory=StampLimits)
     acceleration_density: float = 0.5
     max_coast: float = 2.0
@@ -104,7 +107,7 @@ class FusionSettings:
             *("base_height_std", "tilt_std", "tilt_std_imu", "tilt_jitter_std", "max_coast"),
             *("tilt_jitter_std_imu", "stature", "stature_std", "depth_noise", "lidar_noise"),
             *("scan_noise", "pedestrian_speed", "sensor_tolerance", "acceleration_density"),
-            *("max_range", "depth_max_range", "lidar_max_range", "scan_max_range"),
+            *("silent_after", "max_range", "depth_max_range", "lidar_max_range", "scan_max_range"),
         }
         below_1 = {"keypoint_correlation", "joint_correlation", "min_existence", "min_score"}
         for one in fields(self):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from hrnet_pose_ros.fusion.inputs import PointCloud, UltrasonicRange
 from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
-from hrnet_pose_ros.fusion.person import People, Person
+from hrnet_pose_ros.fusion.person import People, Person, Status
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.transforms import FixedExtrinsics, rotation_rpy
@@ -233,6 +233,34 @@ def test_a_jump_back_in_time_forgets_tracks_but_never_reuses_an_id() -> None:
     assert again.id != first.id
     assert core.lidar.buffer.tally.reasons == {Refusal.TIME_JUMP: 1}
     assert core.skeletons.received == core.skeletons.used + core.skeletons.refused == 3
+
+
+@pytest.mark.parametrize("kind", ["lidar", "depth", "scan", "imu", "odometry", "ultrasonic"])
+def test_a_sensor_that_dies_degrades_the_status_and_comes_back(kind: str) -> None:
+    core = fusion()
+    place = np.array([[5.0, 0.0]])
+    makes = {
+        "lidar": lambda s: cloud(place, s, RNG),
+        "depth": lambda s: depth_image(place, s, RNG),
+        "scan": lambda s: scan(place, s, RNG),
+        "imu": imu,
+        "odometry": odometry,
+        "ultrasonic": lambda s: UltrasonicRange(s, "sonar", 0.5, 2.0, 0.2, 5.0),
+    }
+    statuses = []
+    for k in range(30):
+        stamp = START + k * FRAME
+        if not 10 <= k < 20:
+            core.receive(makes[kind](stamp), stamp)
+        answer = core.fuse(skeletons([figure((5.0, 0.0))], stamp), stamp)
+        assert isinstance(answer, People)
+        assert len(answer.people) == 1
+        statuses.append(answer.status)
+        if answer.reasons:
+            assert [one.value for one in answer.reasons] == [f"{kind}_silent"]
+    assert statuses[:10] == [Status.OK] * 10
+    assert statuses[15:20] == [Status.DEGRADED] * 5
+    assert statuses[20:] == [Status.OK] * 10
 
 
 def test_a_long_pause_ends_a_track() -> None:
