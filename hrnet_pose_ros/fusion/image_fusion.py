@@ -25,13 +25,8 @@ from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.fusion.person_report import PersonReporter, Sighted
 from hrnet_pose_ros.fusion.person_view import PersonViews
-from hrnet_pose_ros.fusion.range_fusion import (
-    ErrorModel,
-    FusedRanges,
-    RangeTable,
-    estimate,
-    fuse,
-)
+from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
 from hrnet_pose_ros.fusion.tracking.track import Track, bearing_ranges, states_of

@@ -33,7 +33,7 @@ from hrnet_pose_ros.fusion.inputs import (
 from hrnet_pose_ros.fusion.joint_roles import COCO_ROLES, JointRoles
 from hrnet_pose_ros.fusion.person import People, StatusReason
 from hrnet_pose_ros.fusion.person_view import views_of
-from hrnet_pose_ros.fusion.range_fusion import ErrorModel
+from hrnet_pose_ros.fusion.range_table import ErrorModel
 from hrnet_pose_ros.fusion.refusals import Refusal, Source, Tally
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import stance_of

@@ -48,7 +48,7 @@ class Gesture(IntFlag):
     RIGHT_HAND_RAISED = 2
 
 
-class Status(IntEnum):
+class PeopleStatus(IntEnum):
     """Values of ``PersonArray.status``."""
 
     OK = 0
@@ -163,6 +163,6 @@ class People:
     reasons: tuple[StatusReason, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> PeopleStatus:
         """OK or DEGRADED. An image that could not be used at all is an error, and no `People`."""
-        return Status.DEGRADED if self.reasons else Status.OK
+        return PeopleStatus.DEGRADED if self.reasons else PeopleStatus.OK

@@ -24,7 +24,7 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.person import Person, Points3D
-from hrnet_pose_ros.fusion.range_fusion import ErrorModel
+from hrnet_pose_ros.fusion.range_table import ErrorModel
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, Track
 

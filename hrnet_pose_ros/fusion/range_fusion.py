@@ -16,7 +16,7 @@ subset is nearly as probable, the variance grows by the squared distance to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -24,136 +24,10 @@ from itertools import product
 import numpy as np
 from scipy.stats import chi2
 
-from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
-from hrnet_pose_ros.fusion.cues.cue import InverseRange
-from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
 
 # A wrong range is anywhere between these inverse ranges, 1/m (uniform density).
 _WIDTH = 2.0
-
-
-@dataclass(frozen=True)
-class ErrorModel:
-    """The standard deviations of what cues share, at one image.
-
-    Attributes
-    ----------
-    stature, tilt, axis
-        What stays the same over time: of the relative stature, of the tilt in rad, of the distance
-        from a surface to the axis in m.
-    tilt_jitter, height
-        What changes from image to image: of the tilt in rad, of the camera's height in m.
-    joint_correlation
-        Of the errors of two joints of a person.
-    joint_growth
-        Factor on key point variances for a filter over time.
-    """
-
-    stature: float
-    tilt: float
-    tilt_jitter: float
-    height: float
-    axis: float
-    joint_correlation: float
-    joint_growth: float
-
-    @classmethod
-    def of(cls, settings: FusionSettings, *, imu: bool) -> ErrorModel:
-        """Return the model of some settings, with or without an IMU."""
-        c = settings.keypoint_correlation
-        return cls(
-            stature=settings.stature_std / settings.stature,
-            tilt=settings.tilt_std_imu if imu else settings.tilt_std,
-            tilt_jitter=settings.tilt_jitter_std_imu if imu else settings.tilt_jitter_std,
-            height=settings.base_height_std,
-            axis=SURFACE_TO_AXIS_STD,
-            joint_correlation=settings.joint_correlation,
-            joint_growth=(1 + c) / (1 - c),
-        )
-
-    @property
-    def lasting(self) -> np.ndarray:
-        """Standard deviations of the errors that stay, ``[3]``: stature, tilt, axis."""
-        return np.array([self.stature, self.tilt, self.axis])
-
-
-@dataclass(frozen=True)
-class RangeTable:
-    """The inverse ranges of N persons from K cues, with what they share.
-
-    Attributes
-    ----------
-    names
-        K names of cues.
-    given
-        bool ``[N, K]``: whether the cue gave a range. Elsewhere, the value is 0, its variance 1,
-        and it has nothing in common with others.
-    values
-        float64 ``[N, K]``, 1/m.
-    own, joints
-        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues and from
-        the key points.
-    lasting
-        float64 ``[N, K, 3]``: derivatives by the errors that stay: stature, tilt, axis.
-    """
-
-    names: tuple[str, ...]
-    given: np.ndarray
-    values: np.ndarray
-    own: np.ndarray
-    joints: np.ndarray
-    lasting: np.ndarray
-
-    @classmethod
-    def of(
-        cls,
-        names: tuple[str, ...],
-        answers: Sequence[Mapping[str, object]],
-        slope_var: np.ndarray,
-        model: ErrorModel,
-    ) -> RangeTable:
-        """Return the table of the answers that are ranges with a finite variance.
-
-        Parameters
-        ----------
-        names
-            K names of cues; the answers of others are ignored.
-        answers
-            Of N persons, by name of the cue.
-        slope_var
-            float64 ``[N, J]``: variances of the joints' slopes; NaN for joints without.
-        model
-            The errors that cues share.
-        """
-        n, k = len(answers), len(names)
-        given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
-        weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 4))
-        for person, own in enumerate(answers):
-            for column, name in enumerate(names):
-                one = own.get(name)
-                if isinstance(one, InverseRange) and one.variance < np.inf:
-                    given[person, column] = True
-                    values[person, column], variance[person, column] = one.value, one.variance
-                    shared[person, column] = one.stature, one.tilt, one.axis, one.height
-                    if one.joints is not None:
-                        weights[person, column] = one.joints
-        weights *= np.sqrt(np.nan_to_num(slope_var))[:, None]
-        common, c = weights.sum(axis=2), model.joint_correlation
-        joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * _outer(common)
-        axes = np.arange(k)
-        noise = model.tilt_jitter**2 * _outer(shared[..., 1])
-        noise += model.height**2 * _outer(shared[..., 3])
-        noise[:, axes, axes] += variance
-        return cls(names, given, values, noise, joints, shared[..., :3])
-
-    def noise(self, growth: float) -> np.ndarray:
-        """Return the covariance of what changes, ``[N, K, K]``; key points' grown by a factor."""
-        return self.own + growth * self.joints
-
-    def covariance(self, model: ErrorModel) -> np.ndarray:
-        """Return the covariance of the values with everything in it, ``[N, K, K]``."""
-        scaled = self.lasting * model.lasting
-        return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
 
 
 @dataclass(frozen=True)
@@ -302,17 +176,13 @@ def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> Li
     # Deletion residuals: with P the inverse covariance less what the mean takes, the residual of a
     # value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
     with np.errstate(invalid="ignore", divide="ignore"):
-        left = inverse - _outer(weights) / information[:, None, None]
+        left = inverse - outer_products(weights) / information[:, None, None]
         residual = (left @ values[..., None])[..., 0]
         own = left[:, axes, axes]
         apart = np.where(own > 1e-9 * inverse[:, axes, axes], residual**2 / own, 0.0)
     worst = np.nan_to_num(np.where(kept, apart, 0.0)).max(axis=1, initial=0.0)
     log_det = np.linalg.slogdet(blocks)[1]
     return LinearEstimates(mean, 1 / information, chi_square, worst, log_det)
-
-
-def _outer(vectors: np.ndarray) -> np.ndarray:
-    return vectors[..., :, None] * vectors[..., None, :]
 
 
 @lru_cache

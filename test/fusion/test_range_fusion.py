@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrnet_pose_ros.fusion.cues.cue import InverseRange
-from hrnet_pose_ros.fusion.range_fusion import (
-    ErrorModel,
-    FusedRanges,
-    RangeTable,
-    estimate,
-    fuse,
-)
+from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 SETTINGS = FusionSettings()

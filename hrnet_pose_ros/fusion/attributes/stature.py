@@ -14,7 +14,8 @@ from hrnet_pose_ros.fusion.body import (
     CHILD_STATURE,
     CHILD_STATURE_STD,
 )
-from hrnet_pose_ros.fusion.range_fusion import ErrorModel, RangeTable, estimate
+from hrnet_pose_ros.fusion.range_fusion import estimate
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.tracking.track import Track
 
 # Proportions differ between people, so no number of images makes a stature more certain, m.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.range_fusion import RangeTable
+from hrnet_pose_ros.fusion.range_table import RangeTable
 from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, bearing_ranges
 
 # Iterations of the update: the second one linearizes at the first one's result.
