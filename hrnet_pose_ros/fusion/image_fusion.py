@@ -38,6 +38,8 @@ from hrnet_pose_ros.fusion.tracking.updater import Sightings
 NEAREST, TALLEST = 0.5, 2.1
 # A fused inverse range below this is as far away as this, 1/m.
 FURTHEST = 1e-3
+# A range is known if its inverse is this many standard deviations from 0.
+SURE = 4.0
 
 
 @dataclass
@@ -92,7 +94,10 @@ class ImageFusion:
             for cue in self.sensor_cues:
                 self._ask(cue, answers, priors)
             table = self._table(answers)
-        fused = fuse(table, model, settings.outlier, settings.gate, expected)
+        fused = fuse(
+            table, model, settings.outlier, settings.gate, self._votes(tracks, table, expected)
+        )
+        fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
         found = self.tracker.update(
@@ -126,6 +131,9 @@ class ImageFusion:
             detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
             since = tracker.confirm(track, scene.stamp, score, detection_id)
             used = {name for name, use in zip(table.names, fused.used[n], strict=True) if use}
+            if fused.track_refused[n]:
+                track.witnesses.clear()
+            track.ranged(used, scene.stamp)
             outcomes = _outcomes(answers[n], used)
             track.sources = self.sources
             for name in (name for name, outcome in outcomes.items() if outcome is None):
@@ -144,6 +152,17 @@ class ImageFusion:
     def _table(self, answers: list[dict[str, Answer]]) -> RangeTable:
         names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
         return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model)
+
+    def _votes(
+        self, tracks: dict[int, Track], table: RangeTable, expected: np.ndarray
+    ) -> np.ndarray:
+        """Return what the tracks expect, NaN for those that only repeat what a cue says."""
+        votes = expected.copy()
+        for person, track in tracks.items():
+            given = [n for n, g in zip(table.names, table.given[person], strict=True) if g]
+            if not track.is_witness(given):
+                votes[person] = np.nan
+        return votes
 
     def _priors(self, table: RangeTable, expected: np.ndarray) -> list[list[tuple[float, float]]]:
         """Return each inverse range that is known of each person, with its whole variance."""
@@ -197,8 +216,10 @@ class ImageFusion:
         views, furthest = self.scene.views, self.scene.settings.max_range
         result = np.array([range_prior(views, n, furthest) for n in range(len(views))])
         result = result.reshape(-1, 2)
-        ranged = np.isfinite(fused.value)
-        result[ranged, 0] = np.minimum(1 / np.maximum(fused.value[ranged], FURTHEST), furthest)
+        # A range that is hardly one, from feet near the horizon, does not replace the box's bound.
+        sure = np.isfinite(fused.value) & (fused.value > SURE * np.sqrt(fused.variance))
+        middle = np.minimum(1 / np.maximum(fused.value[sure], FURTHEST), furthest)
+        result[sure] = np.stack([middle, 2 * middle], axis=1)
         return result
 
     def _in_view(self) -> dict[str, bool]:

@@ -17,7 +17,7 @@ subset is nearly as probable, the variance grows by the squared distance to it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -48,6 +48,16 @@ class FusedRanges:
     variance: np.ndarray
     used: np.ndarray
     track_refused: np.ndarray
+
+    def against(self, expected: np.ndarray, gate: float) -> FusedRanges:
+        """Return this with the tracks refused that it contradicts, also those without a vote.
+
+        ``expected`` are inverse ranges and variances of tracks, ``[N, 2]``; NaN for none.
+        """
+        with np.errstate(invalid="ignore"):
+            apart = (self.value - expected[:, 0]) ** 2
+            refused = apart > _quantile(gate) * (self.variance + expected[:, 1])
+        return replace(self, track_refused=self.track_refused | refused)
 
 
 def fuse(

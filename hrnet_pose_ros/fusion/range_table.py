@@ -22,6 +22,8 @@ class ErrorModel:
     stature, tilt, axis
         What stays the same over time: of the relative stature, of the tilt in rad, of the distance
         from a surface to the axis in m.
+    stature_alone
+        Of the relative stature of persons of whom only the body's length tells the range.
     tilt_jitter, height
         What changes from image to image: of the tilt in rad, of the camera's height in m.
     joint_correlation
@@ -31,6 +33,7 @@ class ErrorModel:
     """
 
     stature: float
+    stature_alone: float
     tilt: float
     tilt_jitter: float
     height: float
@@ -44,6 +47,7 @@ class ErrorModel:
         c = settings.keypoint_correlation
         return cls(
             stature=settings.stature_std / settings.stature,
+            stature_alone=settings.stature_std_alone / settings.stature,
             tilt=settings.tilt_std_imu if imu else settings.tilt_std,
             tilt_jitter=settings.tilt_jitter_std_imu if imu else settings.tilt_jitter_std,
             height=settings.base_height_std,
@@ -118,6 +122,10 @@ class RangeTable:
                     shared[person, column] = one.stature, one.tilt, one.axis, one.height
                     if one.joints is not None:
                         weights[person, column] = one.joints
+        # Whoever nothing else tells about may be a child.
+        column = names.index("body_length") if "body_length" in names else -1
+        alone = (given.sum(axis=1) == 1) & (given[:, column] if column >= 0 else False)
+        shared[alone, column, 0] *= model.stature_alone / model.stature
         weights *= np.sqrt(np.nan_to_num(slope_var))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)

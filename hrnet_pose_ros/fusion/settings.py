@@ -28,7 +28,10 @@ class FusionSettings:
     fixed_base
         The base does not move: no odometry is needed for velocities over ground.
     stature, stature_std
-        The prior of stature, m.
+        The prior of stature, m: of adults.
+    stature_std_alone
+        Where nothing but the length of the body tells the range, m: the age is unknown, and this
+        is the spread of adults and children together (`hrnet_pose_ros.fusion.body`).
     min_score
         Joints with a lower score are not used.
     keypoint_correlation
@@ -73,6 +76,7 @@ class FusionSettings:
     fixed_base: bool = False
     stature: float = 1.70
     stature_std: float = 0.098
+    stature_std_alone: float = 0.215
     min_score: float = 0.3
     keypoint_correlation: float = 0.5
     joint_correlation: float = 0.3
@@ -92,7 +96,7 @@ class FusionSettings:
     outlier: dict[str, float] = field(
         default_factory=lambda: {
             "ground": 0.05,
-            "body_length": 0.10,
+            "body_length": 0.15,
             "depth": 0.05,
             "lidar": 0.05,
             "scan": 0.10,
@@ -105,7 +109,14 @@ class FusionSettings:
     def __post_init__(self) -> None:
         above_0 = {
             *("base_height_std", "tilt_std", "tilt_std_imu", "tilt_jitter_std", "max_coast"),
-            *("tilt_jitter_std_imu", "stature", "stature_std", "depth_noise", "lidar_noise"),
+            *(
+                "tilt_jitter_std_imu",
+                "stature",
+                "stature_std",
+                "stature_std_alone",
+                "depth_noise",
+                "lidar_noise",
+            ),
             *("scan_noise", "pedestrian_speed", "sensor_tolerance", "acceleration_density"),
             *("silent_after", "max_range", "depth_max_range", "lidar_max_range", "scan_max_range"),
         }

@@ -65,14 +65,17 @@ class Stance:
 
     @property
     def lying(self) -> np.ndarray:
-        """bool ``[N]``: the torso lies in the image."""
-        return self.lean > LYING_LEAN
+        """bool ``[N]``: the torso lies in the image, by more than the noise of its ends."""
+        aside = np.abs(self.shoulders.azimuth - self.hips.azimuth)
+        return (self.lean > LYING_LEAN) & (aside > 3 * self.torso_std)
 
     @property
     def bent(self) -> np.ndarray:
         """bool ``[N]``: sitting, crouching or bent, by at least two standard deviations."""
         short = self.legs + 2 * self.legs_std < UPRIGHT_LEGS
-        return short | ((self.lean > UPRIGHT_LEAN) & ~self.lying)
+        aside = np.abs(self.shoulders.azimuth - self.hips.azimuth)
+        leaning = (self.lean > UPRIGHT_LEAN) & (aside > 2 * self.torso_std)
+        return short | (leaning & ~self.lying)
 
 
 def stance_of(views: PersonViews, roles: JointRoles, correlation: float) -> Stance:

@@ -59,8 +59,19 @@ def test_what_ground_and_body_share_is_not_counted_twice() -> None:
 
 
 def test_lasting_errors_add_to_the_variance() -> None:
-    body = InverseRange(0.1, 0.0, stature=-0.1)
-    assert np.sqrt(fused({"body_length": body}).variance[0]) == pytest.approx(0.1 * 0.098 / 1.7)
+    axis = InverseRange(0.1, 0.0, axis=-0.01)
+    assert np.sqrt(fused({"lidar": axis}).variance[0]) == pytest.approx(0.01 * 0.04)
+    tilt = InverseRange(0.1, 1e-6, tilt=-0.7)
+    both = MODEL.tilt**2 + MODEL.tilt_jitter**2
+    assert fused({"ground": tilt}).variance[0] == pytest.approx(1e-6 + 0.49 * both)
+
+
+def test_whoever_only_the_body_tells_about_may_be_a_child() -> None:
+    body = InverseRange(0.1, 1e-12, stature=-0.1)
+    alone = fused({"body_length": body})
+    assert np.sqrt(alone.variance[0]) == pytest.approx(0.1 * 0.215 / 1.7, rel=1e-3)
+    confirmed = fused({"body_length": body, "ground": InverseRange(0.1, 1.0)})
+    assert np.sqrt(confirmed.variance[0]) == pytest.approx(0.1 * 0.098 / 1.7, rel=1e-3)
 
 
 def test_nobody_and_nothing() -> None:

@@ -60,6 +60,35 @@ def test_a_wrong_cue_is_refused_and_named(kind: str, name: str) -> None:
     assert core.outcomes[name].reasons == {Refusal.DISAGREES: 1}
 
 
+def test_a_track_does_not_vote_for_the_only_cue_that_placed_it() -> None:
+    """A child whose feet appear later: body length and the track agree, and are both wrong."""
+    core = fusion()
+    rng = np.random.default_rng(8)
+    for k in range(12):
+        noise = rng.normal(0, 1.0, (1, 17, 2))
+        hidden = (13, 14, 15, 16) if k < 6 else ()
+        (person,) = fuse(
+            core, [figure((10.0, 0.0), 1.15)], START + k * FRAME, noise=noise, hidden=hidden
+        )
+        if k < 6:
+            error = person.position[0] - 10
+            assert error > 2  # it looks like an adult further away,
+            assert error < 3 * np.sqrt(person.covariance[0, 0])  # but the age is unknown
+    assert person.outcomes == {"ground": None, "body_length": Refusal.DISAGREES}
+    assert distance(person, (10.0, 0.0)) < 1.0
+    assert person.id == "1"
+
+
+def test_feet_near_the_horizon_do_not_place_a_person_beyond_what_the_box_allows() -> None:
+    noise = np.zeros((1, 17, 2))
+    shape = figure((25.0, 0.0))
+    exact = skeletons([shape]).poses.keypoints[0, 15:, 1]
+    noise[0, 15:, 1] = 542.0 - exact  # 2 px below the horizon: 700 m away
+    (person,) = fuse(fusion(), [shape], START, noise=noise, std=8.0, hidden=(5, 6))
+    assert person.outcomes["ground"] is None
+    assert person.position[0] < 60
+
+
 def test_a_child_is_not_placed_where_an_adult_would_be() -> None:
     core = fusion()
     rng = np.random.default_rng(2)

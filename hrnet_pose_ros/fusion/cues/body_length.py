@@ -11,6 +11,8 @@ from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # Relative standard deviation from leaning where only the torso is measured.
 LEAN_STD = 0.08
+# A body shorter than this many standard deviations of its length has none that could be measured.
+SURE = 3.0
 
 
 class BodyLength(Cue):
@@ -54,7 +56,7 @@ def rise_of(scene: Scene, person: int) -> tuple[float, np.ndarray, float, float]
     torso = list(roles.torso)
     if not (stance.shoulders.count[person] and stance.hips.count[person]):
         return Refusal.JOINTS_MISSING
-    if stance.lying[person] or not stance.torso[person] > 2 * stance.torso_std[person]:
+    if stance.lying[person]:
         return Refusal.NOT_UPRIGHT
     usable = views.inside[person] & np.isfinite(level)
     if usable[torso].sum() < views.seen[person, torso].sum():
@@ -66,7 +68,7 @@ def rise_of(scene: Scene, person: int) -> tuple[float, np.ndarray, float, float]
         usable = only
     use = np.flatnonzero(usable)
     a, s = level[use], views.slope[person, use]
-    about = stance.torso[person] / TORSO
+    about = max(float(stance.torso[person]), 0.0) / TORSO
     variance = views.slope_var[person, use] + (LEVEL_STD * about) ** 2
     w = 1 / variance
     w = w / w.sum()
@@ -76,8 +78,11 @@ def rise_of(scene: Scene, person: int) -> tuple[float, np.ndarray, float, float]
         return Refusal.JOINTS_MISSING
     gain = w * (a - middle) / across
     rise = float(gain @ s)
-    if not rise > 0:
+    noise = float(gain**2 @ views.slope_var[person, use])
+    if rise < -SURE * np.sqrt(noise):
         return Refusal.NOT_UPRIGHT
+    if rise < SURE * np.sqrt(noise):
+        return Refusal.TOO_SMALL
     weights = np.zeros(roles.joints)
     weights[use] = gain
     own = float((gain**2).sum()) * (LEVEL_STD * rise) ** 2

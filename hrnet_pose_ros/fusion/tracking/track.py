@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,8 @@ from hrnet_pose_ros.fusion.refusals import Source
 # of stature (relative), of the camera's tilt (rad), and of surface to axis (m).
 PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 7)
 STATES = 7
+# A cue is a witness for this long after it was used.
+WITNESS_NS = 2_000_000_000
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Track:
         Of the last update with a skeleton.
     heading, heading_var
         Where the chest points, rad about z, and its variance; infinite until it was seen.
+    witnesses
+        Names of the cues that ranged this person, each with the stamp when it did so last, ns.
     beliefs
         What the other attributes remember, by attribute.
     """
@@ -57,7 +61,23 @@ class Track:
     sources: Source = Source.NONE
     heading: float = 0.0
     heading_var: float = np.inf
+    witnesses: dict[str, int] = field(default_factory=dict)
     beliefs: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def is_witness(self, given: Collection[str]) -> bool:
+        """Whether the track says more about the range than the cues that are ``given`` now.
+
+        A track that a single cue has placed only repeats what this cue says: where the stature is
+        wrong, the length of the body and the track agree on the wrong place.
+        """
+        known = self.witnesses.keys()
+        return len(known) > 1 or not known <= set(given)
+
+    def ranged(self, names: Collection[str], stamp: int) -> None:
+        """Note which cues ranged this person at a stamp; forget those of long ago."""
+        self.witnesses.update(dict.fromkeys(names, stamp))
+        oldest = stamp - WITNESS_NS
+        self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
 
 
 def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -160,8 +160,7 @@ def begin_states(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of persons before their first update.
 
-    They are at ``priors`` along the bearing. With ranges, the distribution is so wide that the
-    update decides; it only says where to linearize.
+    They are at ``priors`` along the bearing.
     """
     n = len(priors)
     towards = np.stack([np.cos(sightings.azimuth), np.sin(sightings.azimuth)], axis=1)
@@ -169,8 +168,7 @@ def begin_states(
     r = np.maximum(priors[:, 0], NEAREST)
     means, covariances = np.zeros((n, STATES)), np.zeros((n, STATES, STATES))
     means[:, PLACE] = camera[:2] + r[:, None] * towards
-    along = np.where(sightings.used.any(axis=1), 2 * r, priors[:, 1])
-    for direction, std in ((towards, along), (beside, r)):
+    for direction, std in ((towards, priors[:, 1]), (beside, r)):
         outer = direction[:, :, None] * direction[:, None, :]
         covariances[:, PLACE, PLACE] += (std**2)[:, None, None] * outer
     covariances[:, VELOCITY, VELOCITY] = speed**2 * np.eye(2)
