@@ -132,9 +132,10 @@ class ImageFusion:
             since = tracker.confirm(track, scene.stamp, score, detection_id)
             used = {name for name, use in zip(table.names, fused.used[n], strict=True) if use}
             if fused.track_refused[n]:
-                track.witnesses.clear()
-            track.ranged(used, scene.stamp)
+                track.distrust()
             outcomes = _outcomes(answers[n], used)
+            refused = {k for k, outcome in outcomes.items() if outcome is Refusal.DISAGREES}
+            track.ranged(used, refused, scene.stamp)
             track.sources = self.sources
             for name in (name for name, outcome in outcomes.items() if outcome is None):
                 track.sources |= Source[name.upper()]

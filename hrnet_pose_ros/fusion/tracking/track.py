@@ -16,6 +16,9 @@ PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 7)
 STATES = 7
 # A cue is a witness for this long after it was used.
 WITNESS_NS = 2_000_000_000
+# After so many images, ground contact and body length have confirmed each other; and the most that
+# are counted, so that a lasting contradiction ends it.
+AGREED, MOST_AGREED = 5, 20
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Track:
         Where the chest points, rad about z, and its variance; infinite until it was seen.
     witnesses
         Names of the cues that ranged this person, each with the stamp when it did so last, ns.
+    agreement
+        Images in which ground contact and body length agreed, less those in which they did not.
     beliefs
         What the other attributes remember, by attribute.
     """
@@ -62,22 +67,38 @@ class Track:
     heading: float = 0.0
     heading_var: float = np.inf
     witnesses: dict[str, int] = field(default_factory=dict)
+    agreement: int = 0
     beliefs: dict[str, np.ndarray] = field(default_factory=dict)
 
     def is_witness(self, given: Collection[str]) -> bool:
         """Whether the track says more about the range than the cues that are ``given`` now.
 
-        A track that a single cue has placed only repeats what this cue says: where the stature is
-        wrong, the length of the body and the track agree on the wrong place.
+        A track that a single cue has placed only repeats what this cue says. Of a child, the length
+        of the body and a track that it has led agree on the wrong place. So a track that only the
+        camera has placed is a witness when ground contact and body length have agreed for a while,
+        or when it has come from the ground alone, which is not seen now.
         """
         known = self.witnesses.keys()
-        return len(known) > 1 or not known <= set(given)
+        if known - {"ground", "body_length"}:
+            return len(known) > 1 or not known <= set(given)
+        if self.agreement >= AGREED:
+            return True
+        return known == {"ground"} and "ground" not in given
 
-    def ranged(self, names: Collection[str], stamp: int) -> None:
+    def ranged(self, used: Collection[str], refused: Collection[str], stamp: int) -> None:
         """Note which cues ranged this person at a stamp; forget those of long ago."""
-        self.witnesses.update(dict.fromkeys(names, stamp))
+        self.witnesses.update(dict.fromkeys(used, stamp))
         oldest = stamp - WITNESS_NS
         self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
+        if {"ground", "body_length"} <= set(used):
+            self.agreement = min(self.agreement + 1, MOST_AGREED)
+        elif {"ground", "body_length"} & set(refused):
+            self.agreement = max(self.agreement - 1, 0)
+
+    def distrust(self) -> None:
+        """Forget who has placed the track, because it was placed anew."""
+        self.witnesses.clear()
+        self.agreement = 0
 
 
 def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
