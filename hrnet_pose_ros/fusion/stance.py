@@ -8,6 +8,7 @@ without a range, and the cues ask here whether a posture allows them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -63,13 +64,13 @@ class Stance:
     thighs: np.ndarray
     thighs_std: np.ndarray
 
-    @property
+    @cached_property
     def lying(self) -> np.ndarray:
         """bool ``[N]``: the torso lies in the image, by more than the noise of its ends."""
         aside = np.abs(self.shoulders.azimuth - self.hips.azimuth)
         return (self.lean > LYING_LEAN) & (aside > 3 * self.torso_std)
 
-    @property
+    @cached_property
     def bent(self) -> np.ndarray:
         """bool ``[N]``: sitting, crouching or bent, by at least two standard deviations."""
         short = self.legs + 2 * self.legs_std < UPRIGHT_LEGS
