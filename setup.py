@@ -44,6 +44,9 @@ setup(
         "hrnet_pose_ros.engines.tensorrt",
         "hrnet_pose_ros.detector",
         "hrnet_pose_ros.fusion",
+        "hrnet_pose_ros.fusion.attributes",
+        "hrnet_pose_ros.fusion.cues",
+        "hrnet_pose_ros.fusion.tracking",
         "hrnet_pose_ros.pipeline",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",
@@ -76,6 +79,7 @@ setup(
     classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)],
     install_requires=[
         "numpy",
+        "scipy",
         "opencv-python-headless",
         "tqdm",
         "av",
