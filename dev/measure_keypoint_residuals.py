@@ -94,7 +94,9 @@ def residuals_of(
 def spread_over_sizes(table: KeypointResiduals, most: int) -> KeypointResiduals:
     """At most this many persons, evenly over the order of their sizes."""
     order = np.argsort(table.sizes, kind="stable")
-    rows = order[np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(int))]
+    rows = order[
+        np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(int))
+    ]
     arrays = {name: value for name, value in vars(table).items() if isinstance(value, np.ndarray)}
     arrays.pop("log_sizes", None)
     return KeypointResiduals(**{n: v[rows] for n, v in arrays.items()}, origin=table.origin)
@@ -122,8 +124,8 @@ def main() -> None:
     poses = published_poses(engine, annotations, options.images, boxes)
     engine.close()
     origin = (
-        f"{options.model} (sha256 {info.checksum[:12]}, {info.decoding} decoding) on {len(boxes)} persons "
-        f"in {len(annotations.image_ids)} images of {options.name}, annotated boxes"
+        f"{options.model} (sha256 {info.checksum[:12]}, {info.decoding} decoding) on "
+        f"{len(boxes)} persons in {len(annotations.image_ids)} images of {options.name}, annotated boxes"
     )
     table = residuals_of(annotations, poses, boxes, origin)
     taken = spread_over_sizes(table, options.persons)

@@ -24,6 +24,7 @@ EXTRA_POINTS = (
     *("left_heel", "right_heel", "left_ball", "right_ball"),
     *("left_chest", "right_chest", "left_waist", "right_waist", "breastbone"),
 )
+JOINTS = len(JOINT_NAMES)
 POINT_NAMES = (*JOINT_NAMES, *EXTRA_POINTS)
 POINT = {name: index for index, name in enumerate(POINT_NAMES)}
 
@@ -64,7 +65,7 @@ _KNEE_POLE = np.array([1.0, 0.0, 0.5])
 
 @dataclass(frozen=True)
 class Pose:
-    """A body's pose at T instants; arrays ``[T]`` in rad and in statures, ``[T, 2, …]`` left, right.
+    """A body's pose at T instants, in rad and in statures; ``[T, 2, …]``: left, right.
 
     Attributes
     ----------
@@ -198,9 +199,7 @@ class BodyShape:
             put(f"{side}_ear", neck + head @ [0.008 * s, 0.044 * s * y, top - 0.074 * s])
             put(f"{side}_chest", pelvis + trunk @ [0, 0.062 * y, 0.84 * shoulders])
             put(f"{side}_waist", pelvis + trunk @ [0, 0.040 * y, 0.2 * shoulders])
-            shoulder = put(
-                f"{side}_shoulder", neck + trunk @ [0, HALF_SHOULDERS * y, -0.012]
-            )
+            shoulder = put(f"{side}_shoulder", neck + trunk @ [0, HALF_SHOULDERS * y, -0.012])
             flexion, bend = pose.shoulder_flexion[:, i], pose.elbow_flexion[:, i]
             outwards = pose.shoulder_abduction[:, i] * y
             upper_arm = _arm(trunk, flexion, outwards)
@@ -268,7 +267,5 @@ def _frames(pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
 def _arm(trunk: np.ndarray, flexion: np.ndarray, outwards: np.ndarray) -> np.ndarray:
     """Unit directions ``[T, 3]`` of an arm: forward by flexion, then away from the body."""
     aside = np.cos(outwards)
-    local = np.stack(
-        [np.sin(flexion) * aside, np.sin(outwards), -np.cos(flexion) * aside], axis=1
-    )
+    local = np.stack([np.sin(flexion) * aside, np.sin(outwards), -np.cos(flexion) * aside], axis=1)
     return np.einsum("tij,tj->ti", trunk, local)

@@ -14,7 +14,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.transforms import Transform
 from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.simulation.body import CAPSULES, POINT_NAMES
-from hrnet_pose_ros.simulation.scene import Scene
+from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.skeleton_sensor import NEAREST_DEPTH, SimulatedCamera
 from hrnet_pose_ros.simulation.vehicle import Vehicle
 
@@ -23,7 +23,9 @@ GRID_STEP, GRID_FAR = 2.0, 40.0  # m: lines on the ground
 FADE = 25.0  # m: at this distance colours have gone half to grey
 
 
-def draw_scene(scene: Scene, vehicle: Vehicle, camera: SimulatedCamera, time: float) -> np.ndarray:
+def draw_scene(
+    scene: SimulatedScene, vehicle: Vehicle, camera: SimulatedCamera, time: float
+) -> np.ndarray:
     """The picture at ``time`` s, uint8 BGR ``[H, W, 3]``."""
     width, height = camera.image_size
     to_camera = (vehicle.pose(time) @ camera.mount.true).inverse()

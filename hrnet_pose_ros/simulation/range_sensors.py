@@ -43,7 +43,7 @@ class SweepingSensor(SimulatedSensor):
     def cast_sweep(
         self, time: float, directions: np.ndarray, delays: np.ndarray, instants: int
     ) -> Hits:
-        """What rays ``[R, 3]`` of the sensor's frame hit, each ``delays`` ``[R]`` s after ``time``."""
+        """What rays ``[R, 3]`` of the sensor's frame hit, ``delays`` ``[R]`` s after ``time``."""
         longest = max(float(delays.max()), 1e-9)
         at = np.minimum((delays / longest * instants).astype(int), instants - 1)
         times = time + (np.arange(instants) + 0.5) / instants * longest

@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Boxes:
-    """B upright boxes: ``centres`` ``[B, 3]``, ``halves`` ``[B, 3]`` m, ``headings`` ``[B]`` rad."""
+    """B upright boxes: ``centres`` and ``halves`` ``[B, 3]`` m, ``headings`` ``[B]`` rad."""
 
     centres: np.ndarray
     halves: np.ndarray
@@ -149,9 +149,7 @@ def body_distances(
     at = np.zeros(rays, int) if instants is None else instants
     centres, radii = bodies.spheres()
     for body in range(bodies.count):
-        near = np.flatnonzero(
-            _towards(origins, directions, centres[at, body], radii[at, body])
-        )
+        near = np.flatnonzero(_towards(origins, directions, centres[at, body], radii[at, body]))
         if not near.size:
             continue
         k = 0 if instants is None else at[near]

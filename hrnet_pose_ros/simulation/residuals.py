@@ -22,7 +22,7 @@ import numpy as np
 
 from hrnet_pose_ros.files import replacing
 from hrnet_pose_ros.installed import installed_folders
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.simulation.body import JOINTS
 
 TABLE = "keypoint_residuals.npz"
 

@@ -45,7 +45,7 @@ class Hits:
     what: np.ndarray
 
 
-class Scene:
+class SimulatedScene:
     """The people and things of a scenario.
 
     Parameters
@@ -119,7 +119,7 @@ class Scene:
         bodies: Bodies,
         instants: np.ndarray | None = None,
     ) -> Hits:
-        """What the rays ``[R, 3]`` hit first; ``bodies`` and ``instants`` as in `body_distances`."""
+        """What the rays ``[R, 3]`` hit first; `body_distances` has the other arguments."""
         distances, what = body_distances(origins, directions, bodies, instants)
         for kind, other in (
             (OBSTACLE, box_distances(origins, directions, self._boxes)),

@@ -23,26 +23,20 @@ from hrnet_pose_ros.fusion.inputs import (
 )
 from hrnet_pose_ros.simulation.faults import emptied, with_nans
 from hrnet_pose_ros.simulation.scenario import FaultConfig, SimulationScenario, TimingConfig
-from hrnet_pose_ros.simulation.scene import Scene
+from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.vehicle import Mount, Vehicle
 
 # The time of the truth at the beginning of every scenario: 2025-10-09 08:53:20 UTC.
 START_NS = 1_760_000_000 * 10**9
 
 Measurement: TypeAlias = (
-    Skeletons
-    | DepthImage
-    | PointCloud
-    | LaserScan
-    | UltrasonicRange
-    | ImuSample
-    | OdometrySample
+    Skeletons | DepthImage | PointCloud | LaserScan | UltrasonicRange | ImuSample | OdometrySample
 )
 
 
 @dataclass(frozen=True)
 class SensorEvent:
-    """A measurement as it arrives: ``arrival`` and ``time`` (of the truth) in ns since the epoch."""
+    """A measurement: its ``arrival`` and its ``time`` in truth, ns since the epoch."""
 
     arrival: int
     sensor: str
@@ -79,7 +73,7 @@ class SimulatedSensor(ABC):
         timing: TimingConfig,
         mount: Mount,
         scenario: SimulationScenario,
-        scene: Scene,
+        scene: SimulatedScene,
         vehicle: Vehicle,
     ) -> None:
         self.name, self.timing, self.mount = name, timing, mount

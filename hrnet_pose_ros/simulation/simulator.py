@@ -26,7 +26,7 @@ from hrnet_pose_ros.simulation.scenario import (
     SimulationScenario,
     TimingConfig,
 )
-from hrnet_pose_ros.simulation.scene import Scene
+from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.sensor import (
     SensorEvent,
     SimulatedSensor,
@@ -73,11 +73,11 @@ class Simulator:
         self, scenario: SimulationScenario, residuals: KeypointResiduals | None = None
     ) -> None:
         self.scenario = scenario
-        self.scene = Scene(scenario, generator_of(scenario.seed, "people"))
+        self.scene = SimulatedScene(scenario, generator_of(scenario.seed, "people"))
         self.vehicle = Vehicle(
             scenario.vehicle, scenario.duration, generator_of(scenario.seed, "vehicle")
         )
-        self._residuals = residuals or KeypointResiduals.load()
+        self.residuals = residuals or KeypointResiduals.load()
         self.sensors: dict[str, SimulatedSensor] = {
             name: self._sensor(name) for name in scenario.present
         }
@@ -141,7 +141,7 @@ class Simulator:
     def _camera(self) -> SimulatedCamera:
         config = self.scenario.configs.camera
         return SimulatedCamera(
-            config, self._residuals, *self._world("camera", config.timing, config.mount)
+            config, self.residuals, *self._world("camera", config.timing, config.mount)
         )
 
     def _world(self, name: str, timing: TimingConfig, mount: MountConfig) -> tuple:

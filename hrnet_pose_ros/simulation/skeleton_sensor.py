@@ -10,7 +10,7 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.simulation.body import CAPSULE_RADII, CAPSULES, POINT_NAMES
+from hrnet_pose_ros.simulation.body import CAPSULE_RADII, CAPSULES, JOINTS, POINT_NAMES
 from hrnet_pose_ros.simulation.range_sensors import pinhole
 from hrnet_pose_ros.simulation.residuals import (
     ABSENT,
@@ -22,7 +22,6 @@ from hrnet_pose_ros.simulation.residuals import (
 )
 from hrnet_pose_ros.simulation.scenario import CameraConfig
 from hrnet_pose_ros.simulation.sensor import SimulatedSensor, generator_of
-from hrnet_pose_ros.skeleton import JOINT_NAMES, JOINTS
 
 NEAREST_DEPTH = 0.1  # m: nearer points are not projected
 # A body's own surface lies up to this many statures in front of its joints.
@@ -105,7 +104,7 @@ class SimulatedCamera(SimulatedSensor):
             frame=self.mount.frame,
             camera=self.camera,
             image_size=self.image_size,
-            poses=Poses.concatenate([poses for _, _, poses, _ in people]),
+            poses=Poses.concatenate([one for _, _, one, _ in people]) if people else Poses.empty(),
             boxes=np.array([box for _, box, _, _ in people]).reshape(-1, 4),
             ids=tuple(one for one, _, _, _ in people),
             detection_scores=np.array([score for _, _, _, score in people]),

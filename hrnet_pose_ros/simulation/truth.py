@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_pose_ros.simulation.scene import Scene
+from hrnet_pose_ros.simulation.body import JOINTS
+from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.skeleton_sensor import PersonView, SimulatedCamera
 from hrnet_pose_ros.simulation.vehicle import Vehicle
-from hrnet_pose_ros.skeleton import JOINTS
 
 CHILD_BELOW = 14.0  # years
 
@@ -74,7 +74,7 @@ class Truth:
 
 
 def truth_at(
-    time: float, stamp: int, scene: Scene, vehicle: Vehicle, camera: SimulatedCamera
+    time: float, stamp: int, scene: SimulatedScene, vehicle: Vehicle, camera: SimulatedCamera
 ) -> Truth:
     """The truth at ``time`` s of the scenario."""
     views = {view.person: view for view in camera.views(time)}

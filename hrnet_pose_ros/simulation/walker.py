@@ -70,7 +70,7 @@ class Walker:
     ) -> None:
         self.name, self.shape, self.age = name, shape, age
         self._times = np.arange(-MARGIN, duration + MARGIN + GRID, GRID)
-        track = _Track(config, self._times)
+        track = _StepTrack(config, self._times)
         blur = SMOOTHING / GRID
         smooth = gaussian_filter1d(track.positions, blur, axis=0, mode="nearest")
         self._path = CubicSpline(self._times, smooth)
@@ -151,7 +151,7 @@ class Walker:
         part = (place - low).reshape((-1,) + (1,) * (values.ndim - 1))
         return values[low] + part * (values[low + 1] - values[low])
 
-    def _smooth_headings(self, track: _Track, speed: np.ndarray) -> np.ndarray:
+    def _smooth_headings(self, track: _StepTrack, speed: np.ndarray) -> np.ndarray:
         velocity = self._velocity(self._times)
         course = np.arctan2(velocity[:, 1], velocity[:, 0])
         wanted = np.where(track.moving & (speed > STANDING_SPEED), course, np.nan)
@@ -184,7 +184,7 @@ class Walker:
         return Pose(**values)
 
 
-class _Track:
+class _StepTrack:
     """The steps of a person on a grid of times, before anything is rounded."""
 
     def __init__(self, config: PersonConfig, times: np.ndarray) -> None:
