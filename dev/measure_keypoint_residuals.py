@@ -125,7 +125,8 @@ def main() -> None:
     engine.close()
     origin = (
         f"{options.model} (sha256 {info.checksum[:12]}, {info.decoding} decoding) on "
-        f"{len(boxes)} persons in {len(annotations.image_ids)} images of {options.name}, annotated boxes"
+        f"{len(boxes)} persons in {len(annotations.image_ids)} images of {options.name}, "
+        "annotated boxes"
     )
     table = residuals_of(annotations, poses, boxes, origin)
     taken = spread_over_sizes(table, options.persons)

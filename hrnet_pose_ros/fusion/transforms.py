@@ -29,7 +29,7 @@ def rotation_of(quaternion: ArrayLike) -> np.ndarray:
     q = np.asarray(quaternion, np.float64)
     length = np.sqrt((q * q).sum()) if q.shape == (4,) else np.nan
     if not abs(length - 1) < 0.1:  # also for NaN
-        raise ValueError(f"quaternion must be x, y, z, w of length 1, got {quaternion}")
+        raise ValueError(f"quaternion must be x, y, z, w of length 1, got {quaternion!r}")
     x, y, z, w = q / length
     return np.array(
         [

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hrnet_pose_ros.fusion.inputs import ImuSample, OdometrySample
 from hrnet_pose_ros.fusion.transforms import rotation_rpy, rotation_vector
@@ -40,7 +39,9 @@ class SimulatedImu(SimulatedSensor):
             self.vehicle.pose(time + step) @ self.mount.true for step in (-_STEP, 0.0, _STEP)
         )
         turned = before.rotation.T @ after.rotation
-        rate = Rotation.from_matrix(turned).as_rotvec() / (2 * _STEP)
+        # A small turn: the antisymmetric part of its matrix is its rotation vector.
+        small = (turned - turned.T) / 2
+        rate = np.array([small[2, 1], small[0, 2], small[1, 0]]) / (2 * _STEP)
         moved = after.translation - 2 * now.translation + before.translation
         acceleration = now.rotation.T @ (moved / _STEP**2 + np.array([0, 0, GRAVITY]))
         waves = np.sin(2 * math.pi * time / np.array(_WANDER) + self._phases)
@@ -97,6 +98,21 @@ class SimulatedOdometry(SimulatedSensor):
 
 
 def quaternion_of(rotation: np.ndarray) -> np.ndarray:
-    """The quaternion x, y, z, w of a rotation matrix, w not negative."""
-    quaternion = Rotation.from_matrix(rotation).as_quat()
-    return np.asarray(-quaternion if quaternion[3] < 0 else quaternion, np.float64)
+    """The quaternion x, y, z, w of a rotation matrix, w not negative.
+
+    >>> quaternion_of(np.diag([1.0, -1.0, -1.0])).tolist()  # half a turn about x
+    [1.0, 0.0, 0.0, 0.0]
+    """
+    # The outer product of the quaternion with itself; its longest column has no cancellation.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    product = np.array(
+        [
+            [1 + xx - yy - zz, xy + yx, xz + zx, zy - yz],
+            [xy + yx, 1 - xx + yy - zz, yz + zy, xz - zx],
+            [xz + zx, yz + zy, 1 - xx - yy + zz, yx - xy],
+            [zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz],
+        ]
+    )
+    column = product[:, int(np.argmax(np.diag(product)))]
+    quaternion = column / np.linalg.norm(column)
+    return np.asarray(-quaternion if quaternion[3] < 0 else quaternion)

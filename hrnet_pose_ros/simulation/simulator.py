@@ -28,10 +28,10 @@ from hrnet_pose_ros.simulation.scenario import (
 )
 from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.sensor import (
+    START_NS,
     SensorEvent,
     SimulatedSensor,
     generator_of,
-    nanoseconds,
 )
 from hrnet_pose_ros.simulation.skeleton_sensor import SimulatedCamera
 from hrnet_pose_ros.simulation.truth import Truth, truth_at
@@ -90,9 +90,16 @@ class Simulator:
         return heapq.merge(*streams, key=lambda event: event.arrival)
 
     def truth(self, event: SensorEvent) -> Truth:
-        """The truth at the time of a measurement, under the true stamp."""
-        time = (event.time - nanoseconds(0.0)) / 1e9
-        return truth_at(time, event.time, self.scene, self.vehicle, self.camera)
+        """The truth at the time of a measurement, under the true stamp.
+
+        For the camera's, it says which skeleton belongs to which person.
+        """
+        camera, ids = self.sensors.get("camera"), getattr(event.value, "ids", ())
+        skeletons = {}
+        if isinstance(camera, SimulatedCamera):
+            skeletons = {camera.owners[name]: (place, name) for place, name in enumerate(ids)}
+        time = (event.time - START_NS) / 1e9
+        return truth_at(time, event.time, self.scene, self.vehicle, self.camera, skeletons)
 
     def extrinsics(self) -> dict[str, Transform]:
         """What the vehicle knows: the nominal transforms from the sensors' frames to the base."""

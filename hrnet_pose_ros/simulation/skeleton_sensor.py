@@ -81,7 +81,7 @@ class SimulatedCamera(SimulatedSensor):
             for walker in self.scene.walkers
         ]
         self._ids: dict[int, tuple[str, float]] = {}  # of a walker, and when it was detected last
-        self._given = 0
+        self.owners: dict[str, int] = {}  # walkers by the detector's id
 
     def measure(self, time: float) -> Skeletons:
         """The skeletons of the image taken at ``time``; times must increase."""
@@ -179,8 +179,8 @@ class SimulatedCamera(SimulatedSensor):
         """The detector's id: it follows a person until they are lost from sight."""
         name, last = self._ids.get(person, ("", -np.inf))
         if time - last > FORGOTTEN:
-            self._given += 1
-            name = str(self._given)
+            name = str(len(self.owners) + 1)
+            self.owners[name] = person
         self._ids[person] = (name, time)
         return name
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,9 @@ class TruePerson:
     ----------
     name
         The true identity.
+    skeleton_index, detection_id
+        Which skeleton of the image is this person's, and the detector's id; -1 and empty where
+        none is.
     position
         float ``[3]`` m: on the ground under the middle of the hips.
     velocity
@@ -49,6 +53,8 @@ class TruePerson:
     """
 
     name: str
+    skeleton_index: int
+    detection_id: str
     position: np.ndarray
     velocity: np.ndarray
     stature: float
@@ -74,9 +80,17 @@ class Truth:
 
 
 def truth_at(
-    time: float, stamp: int, scene: SimulatedScene, vehicle: Vehicle, camera: SimulatedCamera
+    time: float,
+    stamp: int,
+    scene: SimulatedScene,
+    vehicle: Vehicle,
+    camera: SimulatedCamera,
+    skeletons: Mapping[int, tuple[int, str]],
 ) -> Truth:
-    """The truth at ``time`` s of the scenario."""
+    """The truth at ``time`` s of the scenario.
+
+    ``skeletons``: by the index of a walker, the index and the id of the skeleton.
+    """
     views = {view.person: view for view in camera.views(time)}
     to_base = vehicle.level_pose(time).inverse()
     yaw = math.atan2(to_base.rotation[1, 0], to_base.rotation[0, 0])
@@ -91,6 +105,8 @@ def truth_at(
         people.append(
             TruePerson(
                 name=walker.name,
+                skeleton_index=skeletons.get(index, (-1, ""))[0],
+                detection_id=skeletons.get(index, (-1, ""))[1],
                 position=position,
                 velocity=to_base.rotation @ [*moment.velocity, 0.0],
                 stature=walker.shape.stature,

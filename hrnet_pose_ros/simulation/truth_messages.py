@@ -41,8 +41,8 @@ def _person(types: Types, true: TruePerson) -> Any:
     exact = {"var_x": 0.0, "cov_xy": 0.0, "cov_xz": 0.0, "var_y": 0.0, "cov_yz": 0.0, "var_z": 0.0}
     return kind(
         id=true.name,
-        detection_id="",
-        skeleton_index=-1,
+        detection_id=true.detection_id,
+        skeleton_index=true.skeleton_index,
         position=types["geometry_msgs/msg/Point"](x=x, y=y, z=z),
         velocity=types["geometry_msgs/msg/Vector3"](x=vx, y=vy, z=vz),
         covariance=np.zeros(36),

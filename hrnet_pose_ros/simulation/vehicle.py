@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d
 
 from hrnet_pose_ros.fusion.transforms import (
     OPTICAL_TO_BODY,
@@ -21,6 +19,7 @@ from hrnet_pose_ros.fusion.transforms import (
     rotation_rpy,
     rotation_vector,
 )
+from hrnet_pose_ros.simulation.curves import Curve, blur
 from hrnet_pose_ros.simulation.scenario import ErrorConfig, MountConfig, VehicleConfig
 
 GRID = 0.01  # s
@@ -45,15 +44,14 @@ class Vehicle:
             inside = (times >= begin) & (times < now + part.duration)
             speed[inside], rate[inside] = part.speed, math.radians(part.yaw_rate)
             now += part.duration
-        speed = gaussian_filter1d(speed, SMOOTHING / GRID, mode="nearest")
-        rate = gaussian_filter1d(rate, SMOOTHING / GRID, mode="nearest")
+        speed = blur(speed, SMOOTHING / GRID)
+        rate = blur(rate, SMOOTHING / GRID)
         yaw = np.cumsum(rate) * GRID
         x, y = np.cumsum(speed * np.cos(yaw)) * GRID, np.cumsum(speed * np.sin(yaw)) * GRID
         start = int(np.argmin(np.abs(times)))
         pitch, roll = self._pitch_and_roll(config, times, speed, generator)
         values = [x - x[start], y - y[start], yaw - yaw[start], pitch, roll]
-        self._spline = CubicSpline(times, np.stack(values, axis=1))
-        self._rates = self._spline.derivative()
+        self._curve = Curve(float(times[0]), GRID, np.stack(values, axis=1))
 
     @staticmethod
     def _pitch_and_roll(
@@ -75,28 +73,28 @@ class Vehicle:
         jumps = np.zeros_like(times)
         for jump in config.pitch_jumps:
             jumps[(times >= jump.time) & (times < jump.time + jump.duration)] += jump.angle
-        pitch += gaussian_filter1d(jumps, PITCH_SMOOTHING / GRID, mode="nearest")
+        pitch += blur(jumps, PITCH_SMOOTHING / GRID)
         return np.radians(pitch), np.radians(angles[1])
 
     def pose(self, time: float) -> Transform:
         """From ``base_link`` to the world."""
-        x, y, yaw, pitch, roll = self._spline(time)
+        x, y, yaw, pitch, roll = self._curve(time)
         return Transform(rotation_rpy(roll, pitch, yaw), np.array([x, y, 0.0]))
 
     def level_pose(self, time: float) -> Transform:
         """From the level base frame to the world."""
-        x, y, yaw, _, _ = self._spline(time)
+        x, y, yaw, _, _ = self._curve(time)
         return Transform(rotation_rpy(0.0, 0.0, yaw), np.array([x, y, 0.0]))
 
     def speeds(self, time: float) -> tuple[float, float]:
         """Forward speed in m/s and yaw rate in rad/s."""
-        x, y, yaw, _, _ = self._rates(time)
-        heading = self._spline(time)[2]
+        x, y, yaw, _, _ = self._curve.rates(time)
+        heading = self._curve(time)[2]
         return float(x * np.cos(heading) + y * np.sin(heading)), float(yaw)
 
     def tilt(self, time: float) -> tuple[float, float]:
         """Roll and pitch in rad."""
-        _, _, _, pitch, roll = self._spline(time)
+        _, _, _, pitch, roll = self._curve(time)
         return float(roll), float(pitch)
 
 

@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d
 
 from hrnet_pose_ros.simulation.body import BodyShape, Pose
+from hrnet_pose_ros.simulation.curves import Curve, blur
 from hrnet_pose_ros.simulation.gait import RUNNING_SPEED, gait_of, resting
 from hrnet_pose_ros.simulation.scenario import PersonConfig, StepConfig
 
@@ -71,22 +70,18 @@ class Walker:
         self.name, self.shape, self.age = name, shape, age
         self._times = np.arange(-MARGIN, duration + MARGIN + GRID, GRID)
         track = _StepTrack(config, self._times)
-        blur = SMOOTHING / GRID
-        smooth = gaussian_filter1d(track.positions, blur, axis=0, mode="nearest")
-        self._path = CubicSpline(self._times, smooth)
-        self._velocity = self._path.derivative()
-        speed = np.linalg.norm(self._velocity(self._times), axis=1)
+        smooth = blur(track.positions, SMOOTHING / GRID)
+        self._path = Curve(float(self._times[0]), GRID, smooth)
+        speed = np.linalg.norm(self._path.rates(self._times), axis=1)
         self._speed = speed
         self._headings = self._smooth_headings(track, speed)
         self._cruise = _round_speed(track.speeds)
         self._strides = self._count_strides(speed)
         weights = np.stack([track.postures == name for name in POSTURES], axis=1).astype(float)
-        changed = gaussian_filter1d(weights, CHANGING / GRID, axis=0, mode="nearest")
+        changed = blur(weights, CHANGING / GRID)
         self._weights = changed / changed.sum(axis=1, keepdims=True)
         hands = np.stack([(track.hands & bit) > 0 for bit in (LEFT_HAND, RIGHT_HAND)], axis=1)
-        self._hands = gaussian_filter1d(
-            hands.astype(float), CHANGING / GRID, axis=0, mode="nearest"
-        )
+        self._hands = blur(hands.astype(float), CHANGING / GRID)
 
     def pose(self, times: np.ndarray) -> Pose:
         """The pose at times ``[T]`` in s, in the body's frame."""
@@ -133,7 +128,7 @@ class Walker:
         heading = float(self._at(at, self._headings)[0])
         return Moment(
             position=self._path(time),
-            velocity=self._velocity(time),
+            velocity=self._path.rates(time),
             heading=math.nan if posture == "lying" else math.remainder(heading, 2 * math.pi),
             posture="UPRIGHT" if posture == "standing" else posture.upper(),
             motion=motion,
@@ -152,7 +147,7 @@ class Walker:
         return values[low] + part * (values[low + 1] - values[low])
 
     def _smooth_headings(self, track: _StepTrack, speed: np.ndarray) -> np.ndarray:
-        velocity = self._velocity(self._times)
+        velocity = self._path.rates(self._times)
         course = np.arctan2(velocity[:, 1], velocity[:, 0])
         wanted = np.where(track.moving & (speed > STANDING_SPEED), course, np.nan)
         wanted = np.where(np.isfinite(track.facings), track.facings, wanted)
@@ -161,7 +156,7 @@ class Walker:
         places = np.maximum.accumulate(np.where(known, np.arange(len(wanted)), -1))
         first = int(known.argmax())
         filled = wanted[np.where(places < 0, first, places)] if known.any() else 0 * speed
-        return gaussian_filter1d(np.unwrap(filled), TURNING / GRID, mode="nearest")
+        return blur(np.unwrap(filled), TURNING / GRID)
 
     def _count_strides(self, speed: np.ndarray) -> np.ndarray:
         length = np.array([gait_of(self.shape, float(v)).stride for v in self._cruise])
