@@ -92,7 +92,7 @@ class SimulatedSensor(ABC):
 
     def stamp(self, time: float) -> int:
         """The stamp that the sensor's clock gives to a time, ns."""
-        return nanoseconds(time + self.clock_error)
+        return nanoseconds(time) + round(self.clock_error * 1e9)
 
     def times(self) -> np.ndarray:
         """When the sensor measures, s."""

@@ -46,11 +46,12 @@ class Vehicle:
             now += part.duration
         speed = blur(speed, SMOOTHING / GRID)
         rate = blur(rate, SMOOTHING / GRID)
-        yaw = np.cumsum(rate) * GRID
-        x, y = np.cumsum(speed * np.cos(yaw)) * GRID, np.cumsum(speed * np.sin(yaw)) * GRID
         start = int(np.argmin(np.abs(times)))
+        yaw = np.cumsum(rate) * GRID
+        yaw -= yaw[start]
+        x, y = np.cumsum(speed * np.cos(yaw)) * GRID, np.cumsum(speed * np.sin(yaw)) * GRID
         pitch, roll = self._pitch_and_roll(config, times, speed, generator)
-        values = [x - x[start], y - y[start], yaw - yaw[start], pitch, roll]
+        values = [x - x[start], y - y[start], yaw, pitch, roll]
         self._curve = Curve(float(times[0]), GRID, np.stack(values, axis=1))
 
     @staticmethod
