@@ -3,7 +3,8 @@
 
 A row of the table is one labelled person with the estimates of all joints, so that the errors of
 the joints keep their correlation, and each error keeps the score and the covariance that the model
-gave with it. A draw takes a person of about the same size in the image.
+gave with it. A draw takes a person of about the same size in the image, with about the same joints
+visible, hidden and absent.
 
 A single image cannot tell how long an error lasts. `ResidualSampler` therefore keeps the row of a
 simulated person from one image to the next and draws a new one with probability
@@ -29,8 +30,9 @@ TABLE = "keypoint_residuals.npz"
 # Visibility of a joint, as COCO labels it; UNUSED: not labelled, for an unknown reason.
 ABSENT, HIDDEN, VISIBLE, UNUSED = 0, 1, 2, 3
 
-# A draw takes one of this many persons whose size in the image is nearest.
-NEAREST = 40
+# A draw takes, of the persons whose size in the image is nearest, one of those that agree in most
+# joints about what is visible.
+NEAREST, AGREEING = 60, 20
 
 # The aspect ratio of the model's input, width over height. The size of a person is the height of
 # the crop before padding: the scale of the network's heatmap.
@@ -117,6 +119,12 @@ class KeypointResiduals:
         distance = np.abs(self.log_sizes[among] - math.log(max(size, 1.0)))
         return among[np.argsort(distance, kind="stable")[:NEAREST]]
 
+    def like(self, size: float, visibility: np.ndarray) -> np.ndarray:
+        """The `AGREEING` rows of a person of this size with this visibility ``[17]``."""
+        near = self.near(size)
+        agreeing = (self.visibility[near] == visibility).sum(axis=1)
+        return near[np.argsort(-agreeing, kind="stable")[:AGREEING]]
+
     def save(self, path: Path) -> None:
         """Write the table; numbers as float16."""
         with replacing(path) as partial, partial.open("wb") as file:
@@ -196,7 +204,7 @@ class ResidualSampler:
         elapsed = time - self._time
         kept = math.exp(-elapsed / self._correlation_time) if self._correlation_time > 0 else 0.0
         if self._generator.random() >= kept:
-            row = int(self._generator.choice(table.near(size)))
+            row = int(self._generator.choice(table.like(size, visibility)))
             self._rows[:] = row
             fits = table.visibility[row] == visibility
         else:

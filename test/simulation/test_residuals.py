@@ -10,8 +10,8 @@ import pytest
 
 from hrnet_pose_ros.simulation.residuals import (
     ABSENT,
+    AGREEING,
     HIDDEN,
-    NEAREST,
     VISIBLE,
     KeypointResiduals,
     ResidualSampler,
@@ -35,11 +35,11 @@ def test_the_bundled_table_says_where_it_is_from(table: KeypointResiduals) -> No
 
 
 def test_errors_are_those_of_persons_of_this_size(table: KeypointResiduals) -> None:
-    """Marginally, a draw of a visible joint is one of the nearest rows with that joint visible."""
+    """A draw of a visible joint is one of the rows like the person, with that joint visible."""
     sampler = ResidualSampler(table, np.random.default_rng(0), correlation_time=0.0)
     for size, joint in ((60.0, 0), (300.0, 15)):
         drawn = np.array([sampler.draw(k, size, SEEN).errors[joint] for k in range(400)])
-        near = table.near(size)
+        near = table.like(size, SEEN)
         own = near[table.visibility[near, joint] == VISIBLE]
         rows = np.flatnonzero(table.visibility[:, joint] == VISIBLE)
         others = table.near(size, rows)
@@ -70,8 +70,8 @@ def test_errors_are_correlated_over_time(table: KeypointResiduals, time: float) 
     sampler = ResidualSampler(table, np.random.default_rng(4), correlation_time=time)
     drawn = np.array([sampler.draw(0.1 * k, 150.0, SEEN).errors[11] for k in range(1500)])
     same = (np.diff(drawn, axis=0) == 0).all(axis=1).mean()
-    # A new row may be the old one by chance, 1 in NEAREST; standard error below 0.013.
-    assert same == pytest.approx(np.exp(-0.1 / time), abs=0.04 + 1 / NEAREST)
+    # A new row may be the old one by chance, 1 in AGREEING; standard error below 0.013.
+    assert same == pytest.approx(np.exp(-0.1 / time), abs=0.04 + 1 / AGREEING)
     x = drawn[:, 0] - drawn[:, 0].mean()
     measured = (x[1:] * x[:-1]).mean() / (x * x).mean()
     assert measured == pytest.approx(np.exp(-0.1 / time), abs=0.15)  # heavy tails
@@ -104,3 +104,12 @@ def test_the_file_round_trips_and_refuses_others(table: KeypointResiduals, tmp_p
 def test_the_size_of_a_person_is_that_of_the_crop() -> None:
     boxes = np.array([[0, 0, 50, 100], [0, 0, 300, 100.0]])
     assert person_size(boxes).tolist() == [100, 400]
+
+
+def test_whole_persons_get_the_errors_of_whole_persons(table: KeypointResiduals) -> None:
+    cut = SEEN.copy()
+    cut[13:] = ABSENT  # the legs are outside of the image
+    for visibility in (SEEN, cut):
+        agreeing = (table.visibility[table.like(200.0, visibility)] == visibility).sum(axis=1)
+        everyone = (table.visibility == visibility).sum(axis=1)
+        assert agreeing.min() > np.median(everyone)
