@@ -322,10 +322,15 @@ class UltrasonicConfig:
 
 @dataclass(frozen=True)
 class ImuConfig:
-    """An IMU that estimates its roll and pitch; standard deviations in its units."""
+    """An IMU that estimates its roll and pitch; standard deviations in its units.
 
-    # Levelled on flat ground when it was installed, as is usual.
-    mount: MountConfig = MountConfig((0.0, 0.0, 0.5), angle_error=0.1)
+    ``in_camera``: it is in the camera's housing, whose inside is known from the factory: both are
+    off by the same mount error, so that the IMU tells the camera's tilt. Without, its own mount
+    error comes on top.
+    """
+
+    mount: MountConfig = MountConfig((0.30, 0.02, 1.40))
+    in_camera: bool = True
     timing: TimingConfig = TimingConfig(rate=100.0, latency=0.003, jitter=0.001, dropout=0.0)
     angle_error: float = 0.1  # degrees, constant plus slow wander
     rate_error: float = 0.1  # degrees per second

@@ -160,6 +160,10 @@ class Simulator:
             generator_of(self.scenario.seed, f"{name} mount"),
             optical=name in ("camera", "depth"),
         )
+        if name == "imu" and self.scenario.configs.imu.in_camera:
+            camera = self._camera().mount
+            inside = camera.nominal.inverse() @ made.nominal
+            made = Mount(made.frame, made.nominal, camera.true @ inside)
         if name == "odometry":
             made = Mount(BASE_FRAME, Transform.identity(), Transform.identity())
         return name, timing, made, self.scenario, self.scene, self.vehicle

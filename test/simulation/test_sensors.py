@@ -186,6 +186,21 @@ def test_mounts_are_off_by_what_the_scenario_says() -> None:
     assert np.std(angles) == pytest.approx(0.5, rel=0.15)
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_imu_in_the_camera_has_the_cameras_mount_error(inside: bool) -> None:
+    configs = SensorConfigs()
+    configs = replace(configs, imu=replace(configs.imu, in_camera=inside))
+    scenario = exact_scenario(errors=ErrorConfig(mount_angle=0.5), people=(), configs=configs)
+    sensors = Simulator(scenario).sensors
+    camera, imu = sensors["camera"].mount, sensors["imu"].mount
+    known, real = (
+        (pose[0].inverse() @ pose[1]).rotation
+        for pose in ((camera.nominal, imu.nominal), (camera.true, imu.true))
+    )
+    assert np.allclose(known, real, atol=1e-9) == inside
+    assert not np.allclose(imu.nominal.rotation, imu.true.rotation, atol=1e-4)
+
+
 def faulty(sensor: str, kind: str, amount: float = 1.0) -> list:
     fault = FaultConfig(sensor, kind, start=0.4, end=0.8, amount=amount)  # type: ignore[arg-type]
     simulator = Simulator(exact_scenario(duration=1.2, faults=(fault,)))
