@@ -57,12 +57,14 @@ def _simulate(options: argparse.Namespace) -> None:
         for name, path in bundled_scenarios().items():
             print(f"{name:16} {read_simulation(path).name}")
         return
-    sensors = options.sensors and tuple(name.strip() for name in options.sensors.split(","))
+    sensors = None
+    if options.sensors is not None:
+        sensors = tuple(name.strip() for name in options.sensors.split(","))
     scenario = with_changes(
         read_simulation(find_scenario(options.scenario)),
         seed=options.seed,
         duration=options.duration,
-        sensors=sensors or None,
+        sensors=sensors,
     )
     with progress(scenario.name, "s", math.ceil(scenario.duration)) as bar:
         written = write_simulation(

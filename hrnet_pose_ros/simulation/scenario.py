@@ -47,6 +47,18 @@ def _range(name: str, value: float, low: float, high: float = math.inf) -> None:
         raise ValueError(f"{name} must be {limits}, got {value:g}")
 
 
+def _image(width: int, height: int, view: float) -> None:
+    _range("width", width, 16, 8192)
+    _range("height", height, 16, 8192)
+    _range("view", view, 1.0, 170.0)
+
+
+def _limits(low: float, high: float) -> None:
+    _range("min_range", low, 0.0)
+    if not low < high:
+        raise ValueError(f"min_range must be below max_range, got {low:g} and {high:g}")
+
+
 @dataclass(frozen=True)
 class StepConfig:
     """One thing that a person does: walk to a point, or stay for a time.
@@ -150,6 +162,7 @@ class DriveConfig:
     def __post_init__(self) -> None:
         _range("duration", self.duration, 0.01)
         _range("speed", self.speed, -3.0, 15.0)
+        _range("yaw_rate", self.yaw_rate, -90.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,7 @@ class PitchJumpConfig:
     duration: float = 1.0
 
     def __post_init__(self) -> None:
+        _range("angle", self.angle, -20.0, 20.0)
         _range("duration", self.duration, 0.05)
 
 
@@ -179,6 +193,7 @@ class VehicleConfig:
 
     def __post_init__(self) -> None:
         _range("pitching", self.pitching, 0.0, 5.0)
+        _range("diving", self.diving, 0.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -251,6 +266,11 @@ class CameraConfig:
     smallest: float = 20.0  # px: persons below are not detected
     box_error: float = 0.02  # of the person's size
 
+    def __post_init__(self) -> None:
+        _image(self.width, self.height, self.view)
+        _range("smallest", self.smallest, 1.0)
+        _range("box_error", self.box_error, 0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class DepthConfig:
@@ -266,6 +286,12 @@ class DepthConfig:
     error: float = 0.0025
     holes: float = 0.02
     encoding: Literal["16UC1", "32FC1"] = "16UC1"
+
+    def __post_init__(self) -> None:
+        _image(self.width, self.height, self.view)
+        _limits(self.min_range, self.max_range)
+        _range("error", self.error, 0.0, 1.0)
+        _range("holes", self.holes, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -283,6 +309,15 @@ class LidarConfig:
     error: float = 0.03
     lost: float = 0.02  # fraction of beams without a return
 
+    def __post_init__(self) -> None:
+        _range("beams", self.beams, 1, 256)
+        _range("columns", self.columns, 4, 10000)
+        _range("lowest", self.lowest, -90.0, self.highest)
+        _range("highest", self.highest, -90.0, 90.0)
+        _limits(self.min_range, self.max_range)
+        _range("error", self.error, 0.0)
+        _range("lost", self.lost, 0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class ScanConfig:
@@ -296,6 +331,13 @@ class ScanConfig:
     max_range: float = 20.0
     error: float = 0.02
     lost: float = 0.005
+
+    def __post_init__(self) -> None:
+        _range("beams", self.beams, 2, 100000)
+        _range("view", self.view, 1.0, 360.0)
+        _limits(self.min_range, self.max_range)
+        _range("error", self.error, 0.0)
+        _range("lost", self.lost, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -318,6 +360,10 @@ class UltrasonicConfig:
     def __post_init__(self) -> None:
         if len(self.mounts) != 4:
             raise ValueError(f"mounts must be 4, got {len(self.mounts)}")
+        _range("cone", self.cone, 1.0, 120.0)
+        _limits(self.min_range, self.max_range)
+        _range("error", self.error, 0.0)
+        _range("missed", self.missed, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -337,6 +383,10 @@ class ImuConfig:
     rate_bias: float = 0.1
     acceleration_error: float = 0.05  # m/s²
 
+    def __post_init__(self) -> None:
+        for name in ("angle_error", "rate_error", "rate_bias", "acceleration_error"):
+            _range(name, getattr(self, name), 0.0)
+
 
 @dataclass(frozen=True)
 class OdometryConfig:
@@ -346,6 +396,10 @@ class OdometryConfig:
     scale_error: float = 0.01
     yaw_rate_bias: float = 0.1
     speed_error: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("scale_error", "yaw_rate_bias", "speed_error"):
+            _range(name, getattr(self, name), 0.0)
 
 
 @dataclass(frozen=True)

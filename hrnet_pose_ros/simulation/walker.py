@@ -29,6 +29,8 @@ LEFT_HAND, RIGHT_HAND = 1, 2  # bits of gesture, as in Person.msg
 RAISED_FLEXION, RAISED_ABDUCTION, RAISED_ELBOW = 2.6, 0.25, 0.35
 RAISED = 0.7  # of the way up: a hand counts as raised
 
+_HANDS = {"none": 0, "left": LEFT_HAND, "right": RIGHT_HAND, "both": LEFT_HAND | RIGHT_HAND}
+
 POSTURES = ("standing", "sitting", "crouching", "lying")
 
 
@@ -190,33 +192,27 @@ class _StepTrack:
         self.facings = np.full(n, np.nan)
         self.postures = np.full(n, "standing", dtype="<U9")
         self.hands = np.zeros(n, np.uint8)
-        position, start = np.array(config.start), -math.inf
         if config.heading is not None:
             self.facings[times <= 0] = math.radians(config.heading)
-        now = 0.0
+        position, now = np.array(config.start), 0.0
         self.positions[:] = position
-        for step in config.steps:
+        for number, step in enumerate(config.steps):
             end, target = self._end(step, position, now)
-            inside = (times >= (now if start > -math.inf else -math.inf)) & (times < end)
+            # What a step sets holds until the next one; the first holds before time 0 too.
+            since = times >= now if number else np.ones(n, bool)
+            part = np.clip((times[since] - now) / max(end - now, 1e-9), 0, 1)
+            self.positions[since] = position + part[:, None] * (target - position)
+            self.moving[since] = (times[since] >= now) & (times[since] < end)
+            self.moving[since] &= step.walk_to is not None
+            self.postures[since] = step.posture
+            self.hands[since & (times < end)] = _HANDS[step.hands]
+            self.hands[times >= end] = 0
             if step.walk_to is not None:
-                part = np.clip((times[inside] - now) / max(end - now, 1e-9), 0, 1)
-                self.positions[inside] = position + part[:, None] * (target - position)
-                self.moving[inside] = times[inside] >= now
-                self.speeds[inside] = step.speed
-            else:
-                self.positions[inside] = position
-                if step.heading is not None:
-                    self.facings[inside] = math.radians(step.heading)
-            self.postures[inside] = step.posture
-            self.hands[inside] = {"none": 0, "left": 1, "right": 2, "both": 3}[step.hands]
-            after = times >= end
-            self.positions[after] = target
-            self.postures[after] = step.posture if step.walk_to is None else "standing"
-            if step.walk_to is None and step.heading is not None:
-                self.facings[after] = math.radians(step.heading)
-            elif step.walk_to is not None:
-                self.facings[after] = np.nan
-            position, now, start = target, end, 0.0
+                self.speeds[since] = step.speed
+                self.facings[since] = np.nan
+            elif step.heading is not None:
+                self.facings[since] = math.radians(step.heading)
+            position, now = target, end
 
     @staticmethod
     def _end(step: StepConfig, position: np.ndarray, now: float) -> tuple[float, np.ndarray]:

@@ -169,6 +169,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     [
         (["nowhere"], "there is no scenario file 'nowhere'"),
         (["parked", "--sensors", "camera,radar"], "there is no sensor 'radar'"),
+        (["parked", "--sensors", ""], "there is no sensor ''"),
         (["parked", "--duration", "-1"], "duration must be from 0.1 to 3600, got -1"),
         (["parked", "--seed", "-1"], "seed must be at least 0"),
     ],

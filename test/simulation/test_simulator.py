@@ -76,6 +76,29 @@ def test_postures_and_gestures(step: StepConfig, posture: str, gesture: int) -> 
     assert raised.tolist() == [bool(gesture & 1), bool(gesture & 2)]
 
 
+def test_steps_follow_each_other() -> None:
+    """Who has stood turned away walks forward, raises a hand only in that step, and then stays."""
+    steps = (
+        StepConfig(stay=2.0, heading=-90.0, hands="right"),
+        StepConfig(walk_to=(3.0, 0.0), speed=1.5),
+        StepConfig(stay=1.0, posture="crouching"),
+        StepConfig(stay=3.0),
+    )
+    walker = Walker("one", PersonConfig((0.0, 0.0), steps=steps), BodyShape(1.7), 30.0, 9.0)
+    said = {
+        time: (round(math.degrees(one.heading)), one.posture, one.motion, one.gesture)
+        for time in (1.0, 3.0, 4.5, 8.0)
+        for one in [walker.moment(time)]
+    }
+    assert said == {
+        1.0: (-90, "UPRIGHT", "STATIONARY", 2),
+        3.0: (0, "UPRIGHT", "WALKING", 0),
+        4.5: (0, "CROUCHING", "STATIONARY", 0),
+        8.0: (0, "UPRIGHT", "STATIONARY", 0),
+    }
+    assert walker.moment(8.0).position == pytest.approx([3.0, 0.0], abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("heading", "expected"), [(180, "TOWARDS"), (10, "AWAY"), (90, "LEFT"), (-80, "RIGHT")]
 )
@@ -172,6 +195,15 @@ def test_bundled_scenarios_begin(name: str) -> None:
         ({"faults": [{"sensor": "radar", "kind": "silent"}]}, "must be one of camera, depth"),
         ({"faults": [{"sensor": "imu", "kind": "silent", "start": 3, "end": 2}]}, "before end"),
         ({"configs": {"lidar": {"beam": 8}}}, "unknown key 'beam'; the nearest key is 'beams'"),
+        (
+            {"configs": {"scan": {"min_range": 5, "max_range": 3}}},
+            "configs.scan: min_range must be below max_range, got 5 and 3",
+        ),
+        ({"configs": {"camera": {"view": float("nan")}}}, "view must be from 1 to 170, got nan"),
+        (
+            {"configs": {"imu": {"timing": {"rate": 0, "latency": 0}}}},
+            "configs.imu.timing: rate must be from 0.1 to 1000, got 0",
+        ),
         ({"duration": 0}, "duration must be from 0.1 to 3600, got 0"),
         ({"obstacles": [{"kind": "pole", "at": [1, 1], "size": [1, 1], "height": 1}]}, "size must"),
     ],
