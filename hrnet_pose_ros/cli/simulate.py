@@ -46,11 +46,7 @@ def add_simulate(verbs: Verbs) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.progress import progress
     from hrnet_pose_ros.simulation.bag import write_simulation
-    from hrnet_pose_ros.simulation.scenario import (
-        bundled_scenarios,
-        find_scenario,
-        read_simulation,
-    )
+    from hrnet_pose_ros.simulation.scenario import bundled_scenarios, find_scenario, read_simulation
     from hrnet_pose_ros.simulation.simulator import with_changes
 
     if options.list:

@@ -23,6 +23,12 @@ def blur(values: np.ndarray, deviation: float) -> np.ndarray:
     return np.stack(smooth, axis=1).reshape(values.shape)
 
 
+def smooth_step(x: np.ndarray) -> np.ndarray:
+    """From 0 at 0 to 1 at 1, with slope 0 at both; constant beyond."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
 class Curve:
     """A function ``[C]`` of time through values ``[G, C]`` at ``start + step * [0 … G-1]``.
 

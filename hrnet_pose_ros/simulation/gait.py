@@ -23,6 +23,7 @@ from hrnet_pose_ros.simulation.body import (
     Pose,
     foot_offsets,
 )
+from hrnet_pose_ros.simulation.curves import smooth_step
 
 RUNNING_SPEED = 1.25  # statures per second
 WALK_DUTY, RUN_DUTY = 0.62, 0.36  # the fraction of a stride that a foot is on the ground
@@ -99,8 +100,8 @@ class Gait:
     def _foot(self, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ankles ``[T, 2]`` (x, z) and pitches ``[T]`` of a foot at phases in [0, 1)."""
         stance = np.minimum(phase / self.duty, 1.0)
-        strike = STRIKE_PITCH * (1 - _smooth(stance / FLAT))
-        push = PUSH_PITCH * _smooth((stance - HEEL_OFF) / (1 - HEEL_OFF))
+        strike = STRIKE_PITCH * (1 - smooth_step(stance / FLAT))
+        push = PUSH_PITCH * smooth_step((stance - HEEL_OFF) / (1 - HEEL_OFF))
         pitch = strike + push
         standing = self._standing_ankle(stance, pitch)
 
@@ -110,8 +111,8 @@ class Gait:
         # In the body's frame the foot leaves and meets the ground with the ground's velocity.
         x = _hermite(swing, first[0], last[0], -self.stride * (1 - self.duty))
         lift = (0.10 if self.running else 0.02) * np.sin(np.pi * swing) ** 2
-        z = first[1] + (last[1] - first[1]) * _smooth(swing) + lift
-        swing_pitch = PUSH_PITCH + (STRIKE_PITCH - PUSH_PITCH) * _smooth(swing * 1.2)
+        z = first[1] + (last[1] - first[1]) * smooth_step(swing) + lift
+        swing_pitch = PUSH_PITCH + (STRIKE_PITCH - PUSH_PITCH) * smooth_step(swing * 1.2)
         ball, heel = foot_offsets(swing_pitch)
         z = np.maximum(z, -np.minimum(ball[:, 2], heel[:, 2]))  # above the ground
         moving = phase >= self.duty
@@ -186,12 +187,6 @@ def resting(shape: BodyShape, posture: str, times: np.ndarray) -> Pose:
 
 def _phase(strides: np.ndarray) -> np.ndarray:
     return strides - np.floor(strides)
-
-
-def _smooth(x: np.ndarray) -> np.ndarray:
-    """From 0 to 1 between 0 and 1, with slope 0 at both."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def _hermite(x: np.ndarray, start: float, end: float, slope: float) -> np.ndarray:

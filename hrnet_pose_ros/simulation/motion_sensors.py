@@ -10,8 +10,8 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.inputs import ImuSample, OdometrySample
 from hrnet_pose_ros.fusion.transforms import rotation_rpy, rotation_vector
-from hrnet_pose_ros.simulation.scenario import ImuConfig, OdometryConfig
 from hrnet_pose_ros.simulation.sensor import SimulatedSensor
+from hrnet_pose_ros.simulation.sensor_configs import ImuConfig, OdometryConfig
 
 GRAVITY = 9.80665  # m/s²
 _STEP = 0.005  # s, of numerical derivatives

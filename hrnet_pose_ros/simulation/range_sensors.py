@@ -10,14 +10,14 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.inputs import DepthImage, LaserScan, PointCloud, UltrasonicRange
 from hrnet_pose_ros.pose.camera import Camera
-from hrnet_pose_ros.simulation.scenario import (
+from hrnet_pose_ros.simulation.scene import FIRST_PERSON, GROUND, Hits
+from hrnet_pose_ros.simulation.sensor import SimulatedSensor
+from hrnet_pose_ros.simulation.sensor_configs import (
     DepthConfig,
     LidarConfig,
     ScanConfig,
     UltrasonicConfig,
 )
-from hrnet_pose_ros.simulation.scene import FIRST_PERSON, GROUND, Hits
-from hrnet_pose_ros.simulation.sensor import SimulatedSensor
 
 # A sweep is computed at this many instants, between which the world stands still.
 LIDAR_INSTANTS, SCAN_INSTANTS = 20, 5

@@ -16,11 +16,11 @@ from hrnet_pose_ros.simulation.rays import (
     box_distances,
     ground_distances,
 )
-from hrnet_pose_ros.simulation.scenario import (
+from hrnet_pose_ros.simulation.scenario import SimulationScenario
+from hrnet_pose_ros.simulation.scene_configs import (
     CrowdConfig,
     ObstacleConfig,
     PersonConfig,
-    SimulationScenario,
     StepConfig,
 )
 from hrnet_pose_ros.simulation.statures import ADULT_AGE, draw_stature

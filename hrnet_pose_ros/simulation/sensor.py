@@ -22,8 +22,9 @@ from hrnet_pose_ros.fusion.inputs import (
     UltrasonicRange,
 )
 from hrnet_pose_ros.simulation.faults import emptied, with_nans
-from hrnet_pose_ros.simulation.scenario import FaultConfig, SimulationScenario, TimingConfig
+from hrnet_pose_ros.simulation.scenario import FaultConfig, SimulationScenario
 from hrnet_pose_ros.simulation.scene import SimulatedScene
+from hrnet_pose_ros.simulation.sensor_configs import TimingConfig
 from hrnet_pose_ros.simulation.vehicle import Mount, Vehicle
 
 # The time of the truth at the beginning of every scenario: 2025-10-09 08:53:20 UTC.
@@ -60,7 +61,7 @@ class SimulatedSensor(ABC):
     Parameters
     ----------
     name
-        One of `hrnet_pose_ros.simulation.scenario.SENSORS`.
+        One of `hrnet_pose_ros.simulation.sensor_configs.SENSORS`.
     timing, mount
         When its messages come, and where it is.
     scenario, scene, vehicle

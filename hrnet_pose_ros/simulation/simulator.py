@@ -20,12 +20,7 @@ from hrnet_pose_ros.simulation.range_sensors import (
     SimulatedUltrasonic,
 )
 from hrnet_pose_ros.simulation.residuals import KeypointResiduals
-from hrnet_pose_ros.simulation.scenario import (
-    SENSORS,
-    MountConfig,
-    SimulationScenario,
-    TimingConfig,
-)
+from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.sensor import (
     START_NS,
@@ -33,6 +28,7 @@ from hrnet_pose_ros.simulation.sensor import (
     SimulatedSensor,
     generator_of,
 )
+from hrnet_pose_ros.simulation.sensor_configs import SENSORS, MountConfig, TimingConfig
 from hrnet_pose_ros.simulation.skeleton_sensor import SimulatedCamera
 from hrnet_pose_ros.simulation.truth import Truth, truth_at
 from hrnet_pose_ros.simulation.vehicle import Mount, Vehicle, mount_of
@@ -61,7 +57,8 @@ class Simulator:
 
     Examples
     --------
-    >>> from hrnet_pose_ros.simulation.scenario import PersonConfig, SimulationScenario
+    >>> from hrnet_pose_ros.simulation.scenario import SimulationScenario
+    >>> from hrnet_pose_ros.simulation.scene_configs import PersonConfig
     >>> scene = SimulationScenario("one", 1.0, people=(PersonConfig((5.0, 0.0)),))
     >>> simulator = Simulator(scene)
     >>> event = next(one for one in simulator.events() if one.sensor == "camera")

@@ -20,8 +20,8 @@ from hrnet_pose_ros.simulation.residuals import (
     ResidualSampler,
     person_size,
 )
-from hrnet_pose_ros.simulation.scenario import CameraConfig
 from hrnet_pose_ros.simulation.sensor import SimulatedSensor, generator_of
+from hrnet_pose_ros.simulation.sensor_configs import CameraConfig
 
 NEAREST_DEPTH = 0.1  # m: nearer points are not projected
 # A body's own surface lies up to this many statures in front of its joints.

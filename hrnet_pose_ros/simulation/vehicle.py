@@ -20,7 +20,8 @@ from hrnet_pose_ros.fusion.transforms import (
     rotation_vector,
 )
 from hrnet_pose_ros.simulation.curves import Curve, blur
-from hrnet_pose_ros.simulation.scenario import ErrorConfig, MountConfig, VehicleConfig
+from hrnet_pose_ros.simulation.scene_configs import VehicleConfig
+from hrnet_pose_ros.simulation.sensor_configs import ErrorConfig, MountConfig
 
 GRID = 0.01  # s
 MARGIN = 2.0  # s before and after the scenario

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_pose_ros.simulation.body import BodyShape, Pose
-from hrnet_pose_ros.simulation.curves import Curve, blur
+from hrnet_pose_ros.simulation.curves import Curve, blur, smooth_step
 from hrnet_pose_ros.simulation.gait import RUNNING_SPEED, gait_of, resting
-from hrnet_pose_ros.simulation.scenario import PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.scene_configs import PersonConfig, StepConfig
 
 GRID = 0.02  # s
 MARGIN = 2.0  # s before and after the scenario that are computed too
@@ -93,7 +93,7 @@ class Walker:
         pose = still
         cruise = self._cruise[index]
         strides = self._at(times, self._strides)
-        walking = _step(self._at(times, self._speed) / 0.4)
+        walking = smooth_step(self._at(times, self._speed) / 0.4)
         for speed in np.unique(cruise[walking > 0]):
             moved = gait_of(self.shape, float(speed)).pose(strides)
             pose = pose.blend(moved, walking * (cruise == speed))
@@ -225,8 +225,3 @@ class _StepTrack:
 def _round_speed(speeds: np.ndarray) -> np.ndarray:
     """Speeds to 0.05 m/s, so that few gaits are made."""
     return np.maximum(np.round(speeds / 0.05) * 0.05, 0.05)
-
-
-def _step(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

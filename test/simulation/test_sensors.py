@@ -12,18 +12,17 @@ from simulated_scenes import EXACT, STILL, exact_scenario
 from hrnet_pose_ros.fusion.transforms import rotation_of
 from hrnet_pose_ros.simulation.motion_sensors import GRAVITY
 from hrnet_pose_ros.simulation.residuals import ABSENT, VISIBLE
-from hrnet_pose_ros.simulation.scenario import (
+from hrnet_pose_ros.simulation.scenario import FaultConfig
+from hrnet_pose_ros.simulation.scene_configs import (
     DriveConfig,
-    ErrorConfig,
-    FaultConfig,
     ObstacleConfig,
     PersonConfig,
     PitchJumpConfig,
-    SensorConfigs,
     StepConfig,
     VehicleConfig,
 )
 from hrnet_pose_ros.simulation.sensor import START_NS
+from hrnet_pose_ros.simulation.sensor_configs import ErrorConfig, SensorConfigs
 from hrnet_pose_ros.simulation.simulator import Simulator
 from hrnet_pose_ros.simulation.skeleton_sensor import SimulatedCamera
 

@@ -14,16 +14,14 @@ from simulated_scenes import exact_scenario
 
 from hrnet_pose_ros.simulation.body import BodyShape, bone_lengths
 from hrnet_pose_ros.simulation.scenario import (
-    SENSORS,
-    CrowdConfig,
-    PersonConfig,
     SimulationScenario,
-    StepConfig,
     bundled_scenarios,
     find_scenario,
     read_simulation,
     scenario_of,
 )
+from hrnet_pose_ros.simulation.scene_configs import CrowdConfig, PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.sensor_configs import SENSORS
 from hrnet_pose_ros.simulation.simulator import Simulator, with_changes
 from hrnet_pose_ros.simulation.truth import Truth, facing_of
 from hrnet_pose_ros.simulation.truth_messages import read_truth, truth_line

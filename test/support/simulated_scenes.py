@@ -6,19 +6,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hrnet_pose_ros.simulation.scenario import (
+from hrnet_pose_ros.simulation.scenario import SimulationScenario
+from hrnet_pose_ros.simulation.scene_configs import PersonConfig, StepConfig, VehicleConfig
+from hrnet_pose_ros.simulation.sensor_configs import (
     ErrorConfig,
     ImuConfig,
     LidarConfig,
     MountConfig,
     OdometryConfig,
-    PersonConfig,
     ScanConfig,
     SensorConfigs,
-    SimulationScenario,
-    StepConfig,
     UltrasonicConfig,
-    VehicleConfig,
 )
 
 EXACT = ErrorConfig(mount_angle=0.0, mount_position=0.0, clock=0.0)
