@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineInfo
 from hrnet_pose_ros.fusion.inputs import (
@@ -39,7 +40,6 @@ from hrnet_pose_ros.simulation.truth_messages import (
 )
 
 TRUTH_FILE = "truth.jsonl"
-# What the camera does at the same time: its picture arrives before the skeletons.
 PICTURE = "/image/compressed"
 TRUTH, TF, TF_STATIC = "/people/truth", "/tf", "/tf_static"
 TOPICS = {
@@ -119,11 +119,10 @@ class _EventWriter:
 
     def begin(self) -> None:
         """What is latched: the skeleton's definition and the static transforms."""
-        origin = self._simulator.residuals.origin
         info = EngineInfo(
-            model="simulated key points",
+            model=f"errors of {self._simulator.residuals.origin}",
             engine="simulation",
-            device=origin,
+            device="none",
             precision="float32",
             decoding="quarter",
             checksum="",
@@ -212,9 +211,8 @@ class _EventWriter:
     def _odometry(self, topic: str, at: int, value: OdometrySample) -> None:
         message = messages.odometry_message(self._types, value, ODOMETRY_FRAME, BASE_FRAME)
         self._put(topic, "nav_msgs/msg/Odometry", at, message)
-        x, y, z, w = value.orientation
-        if not (x * x + y * y + z * z + w * w > 0.5):  # NaN by a fault: no transform of it
-            return
+        if not np.isfinite([*value.position, *value.orientation]).all():
+            return  # by a fault: no transform can hold it
         pose = Transform.from_quaternion(value.orientation, value.position)
         moved = messages.transform_message(
             self._types, value.stamp, ODOMETRY_FRAME, {BASE_FRAME: pose}

@@ -19,6 +19,7 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.replay.definitions import typestore
 from hrnet_pose_ros.simulation.bag import TOPICS, TRUTH, TRUTH_FILE, write_simulation
 from hrnet_pose_ros.simulation.scenario import FaultConfig
+from hrnet_pose_ros.simulation.sensor_configs import SENSORS
 from hrnet_pose_ros.simulation.simulator import Simulator
 from hrnet_pose_ros.simulation.truth_messages import KEYPOINT_3D, person_array, read_truth
 
@@ -71,8 +72,12 @@ def test_messages_hold_what_was_measured(bag: Path) -> None:
     first = {}
     for event in simulator.events():
         first.setdefault(event.sensor, event.value)
+    found: dict = {}
+    with BagReader(bag) as reader:
+        for item in reader.messages():
+            found.setdefault(item.topic, item.message)
 
-    skeletons = messages_of(bag, "/skeletons")[0]
+    skeletons = found["/skeletons"]
     poses, boxes = poses_of(skeletons)
     assert poses.keypoints == pytest.approx(first["camera"].poses.keypoints)
     assert poses.covariances == pytest.approx(first["camera"].poses.covariances)
@@ -80,29 +85,29 @@ def test_messages_hold_what_was_measured(bag: Path) -> None:
     assert stamp_of(skeletons) == first["camera"].stamp
     assert 0.08 <= skeletons.times.age < 0.3
     size = (skeletons.image_width, skeletons.image_height)
-    info = messages_of(bag, "/camera_info")[0]
+    info = found["/camera_info"]
     assert camera_of(info, size, rectified=False) == first["camera"].camera
 
-    depth = messages_of(bag, "/depth")[0]
+    depth = found["/depth"]
     assert (depth.encoding, depth.step) == ("16UC1", 2 * depth.width)
     metres = depth.data.view("<u2").reshape(depth.height, depth.width) / 1000
     assert metres == pytest.approx(first["depth"].depth, abs=6e-4)
 
-    cloud = messages_of(bag, "/points")[0]
+    cloud = found["/points"]
     table = cloud.data.view("<f4").reshape(cloud.width, cloud.point_step // 4)
     assert [field.name for field in cloud.fields] == ["x", "y", "z", "time"]
     assert np.array_equal(table[:, :3], first["lidar"].points, equal_nan=True)
     assert not cloud.is_dense
     assert cloud.row_step == len(cloud.data)
 
-    scan = messages_of(bag, "/scan")[0]
+    scan = found["/scan"]
     assert np.array_equal(scan.ranges, first["scan"].ranges, equal_nan=True)
     steps = (scan.angle_max - scan.angle_min) / scan.angle_increment
     assert steps == pytest.approx(len(scan.ranges) - 1, abs=1e-3)
-    assert messages_of(bag, "/range/left")[0].range == first["ultrasonic_left"].range
-    imu = messages_of(bag, "/imu")[0]
+    assert found["/range/left"].range == first["ultrasonic_left"].range
+    imu = found["/imu"]
     assert imu.linear_acceleration.z == first["imu"].linear_acceleration[2]
-    odometry = messages_of(bag, "/odom")[0]
+    odometry = found["/odom"]
     assert (odometry.header.frame_id, odometry.child_frame_id) == ("odom", "base_link")
 
 
@@ -153,6 +158,18 @@ def test_pictures_show_the_people(bag: Path) -> None:
     x, y = person.pixels[[5, 6]].mean(axis=0)  # the chest
     empty = picture[int(y), 100].astype(int)
     assert np.abs(picture[int(y), int(x)].astype(int) - empty).max() > 30
+
+
+@pytest.mark.parametrize("kind", ["empty", "nan"])
+def test_faulty_measurements_are_written(kind: str, tmp_path: Path) -> None:
+    """Of every sensor; half of the values are NaN where the fault writes NaN."""
+    faults = tuple(FaultConfig(name, kind, amount=0.5) for name in SENSORS)  # type: ignore[arg-type]
+    written = write_simulation(tmp_path / "bag", exact_scenario(duration=0.2, faults=faults))
+    assert set(TOPICS.values()) <= set(written.counts)
+    with BagReader(written.path) as reader:
+        read = [item.message for item in reader.messages()]
+    assert len(read) == sum(written.counts.values())
+    assert len(read_truth(written.path / TRUTH_FILE)) == written.counts["/skeletons"]
 
 
 def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
