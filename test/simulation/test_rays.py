@@ -76,6 +76,8 @@ def test_hits_lie_on_the_capsule(
     )[0, 0]
     along = np.linspace(0, 12, 1201)
     gaps = segment_distances(origin + along[:, None] * direction, start, end)
+    if abs(gaps[0] - radius) < 1e-6:
+        return  # it starts on the surface: either answer is right
     inside = gaps[0] <= radius
     if np.isfinite(found):
         assert not inside
