@@ -54,10 +54,12 @@ setup(
         "hrnet_pose_ros.replay",
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
+        "hrnet_pose_ros.simulation",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",
         "hrnet_pose_ros.recipes",
+        "hrnet_pose_ros.simulation_data",
         # Message definitions for the bag library.
         "hrnet_pose_ros.msg",
         "hrnet_pose_ros.vision_msgs",
@@ -65,6 +67,7 @@ setup(
     package_dir={
         "hrnet_pose_ros.models": "models",
         "hrnet_pose_ros.recipes": "config/training",
+        "hrnet_pose_ros.simulation_data": "config/simulation",
         "hrnet_pose_ros.msg": "msg",
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
@@ -72,6 +75,7 @@ setup(
         "": ["skeletons/*.yaml"],  # beside hrnet_pose_ros/skeleton.py
         "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
         "hrnet_pose_ros.recipes": ["*.yaml"],
+        "hrnet_pose_ros.simulation_data": ["*.yaml", "*.npz"],
         "hrnet_pose_ros.msg": ["*.msg"],
         "hrnet_pose_ros.vision_msgs": ["*.msg"],
     },
