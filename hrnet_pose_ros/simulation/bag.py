@@ -131,7 +131,9 @@ class _EventWriter:
         )
         if "camera" in self._simulator.sensors:
             header = messages.header_of(self._types, START_NS, "")
-            message = skeleton_info(self._ours, header, info, image_rectified=True)
+            message = skeleton_info(
+                self._ours, header, info, image_rectified=True, assigned_ids=False
+            )
             self._put("/skeleton_info", "hrnet_pose_ros/msg/SkeletonInfo", START_NS, message)
         self._transforms(START_NS)
 

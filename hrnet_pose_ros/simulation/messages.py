@@ -49,14 +49,10 @@ def skeletons_message(
     types: Types, ours: MessageTypes, value: Skeletons, age: float, omitted: int = 0
 ) -> Any:
     """A SkeletonArray; ``age`` in s from the stamp to the arrival."""
-    detections = []
-    for name, (x, y, width, height) in zip(value.ids, value.boxes.tolist(), strict=True):
-        centre = ours.Pose2D(position=ours.Point2D(x=x + width / 2, y=y + height / 2), theta=0.0)
-        box = ours.BoundingBox2D(center=centre, size_x=width, size_y=height)
-        detections.append(SimpleNamespace(id=name, bbox=box))
     persons = Persons(
-        detections=detections,
+        detections=list(value.ids),
         indices=list(range(len(value))),
+        ids=list(value.ids),
         class_ids=["person"] * len(value),
         scores=[float(score) for score in value.detection_scores],
         boxes=value.boxes,
