@@ -27,7 +27,7 @@ from hrnet_pose_ros.fusion.transforms import (
 )
 from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.pose.poses import Poses
-from hrnet_pose_ros.skeleton import JOINTS
+from hrnet_pose_ros.skeleton import COCO17
 
 START = 1_000_000_000_000
 CAMERA = Camera(1000.0, 1000.0, 960.0, 540.0)
@@ -68,8 +68,8 @@ def figure(
         up[:13] -= (0.53 - 0.285) * stature
         forward[13:] += 0.25 * stature
     if posture == "lying":
-        side, up = up - 0.53 * stature, np.full(JOINTS, 0.12) + 0.5 * side
-        forward = np.zeros(JOINTS)
+        side, up = up - 0.53 * stature, np.full(COCO17.joints, 0.12) + 0.5 * side
+        forward = np.zeros(COCO17.joints)
     c, s = np.cos(heading), np.sin(heading)
     x, y = at[0] + c * forward - s * side, at[1] + s * forward + c * side
     return np.stack([x, y, up], axis=1)
@@ -98,9 +98,9 @@ def skeletons(
     """
     n = len(figures)
     really = Transform(rotation_rpy(0, pitch, 0) @ PLACE.rotation, PLACE.translation)
-    joints = np.array(figures).reshape(n, JOINTS, 3)
+    joints = np.array(figures).reshape(n, COCO17.joints, 3)
     pixels = project(joints, really.inverse()) + noise
-    valid = np.ones((n, JOINTS), bool)
+    valid = np.ones((n, COCO17.joints), bool)
     valid[:, list(hidden)] = False
     low, high = pixels.min(axis=1) - 5, pixels.max(axis=1) + 5
     boxes = np.concatenate([low, high - low], axis=1) if n else np.zeros((0, 4))
