@@ -44,6 +44,9 @@ setup(
         "hrnet_pose_ros.engines.tensorrt",
         "hrnet_pose_ros.detector",
         "hrnet_pose_ros.fusion",
+        "hrnet_pose_ros.fusion.attributes",
+        "hrnet_pose_ros.fusion.cues",
+        "hrnet_pose_ros.fusion.tracking",
         "hrnet_pose_ros.pipeline",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",
@@ -51,10 +54,12 @@ setup(
         "hrnet_pose_ros.replay",
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
+        "hrnet_pose_ros.simulation",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",
         "hrnet_pose_ros.recipes",
+        "hrnet_pose_ros.simulation_data",
         # Message definitions for the bag library.
         "hrnet_pose_ros.msg",
         "hrnet_pose_ros.vision_msgs",
@@ -62,6 +67,7 @@ setup(
     package_dir={
         "hrnet_pose_ros.models": "models",
         "hrnet_pose_ros.recipes": "config/training",
+        "hrnet_pose_ros.simulation_data": "config/simulation",
         "hrnet_pose_ros.msg": "msg",
         "hrnet_pose_ros.vision_msgs": "dev/vision_msgs/msg",
     },
@@ -69,6 +75,7 @@ setup(
         "": ["skeletons/*.yaml"],  # beside hrnet_pose_ros/skeleton.py
         "hrnet_pose_ros.models": ["*.onnx", "*.pth", "*.md", "*.png", "*.yaml"],
         "hrnet_pose_ros.recipes": ["*.yaml"],
+        "hrnet_pose_ros.simulation_data": ["*.yaml", "*.npz"],
         "hrnet_pose_ros.msg": ["*.msg"],
         "hrnet_pose_ros.vision_msgs": ["*.msg"],
     },
@@ -76,6 +83,7 @@ setup(
     classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)],
     install_requires=[
         "numpy",
+        "scipy",
         "opencv-python-headless",
         "tqdm",
         "av",

@@ -19,9 +19,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from bench.rows import markdown
-from hrnet_pose_ros.fusion.assignment import best_pairs
 from hrnet_pose_ros.fusion.image_tracker import ImageTracker
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.replay.answers import read_answers
@@ -140,7 +140,8 @@ def score(frames: Sequence[Identified], ids: Sequence[Sequence[int | None]]) -> 
         for one in held:
             owners[one][name] += 1
     common = np.array([[owner[name] for owner in owners.values()] for name in history])
-    pairs = best_pairs(common.reshape(len(history), len(owners)))
+    common = common.reshape(len(history), len(owners))
+    pairs = linear_sum_assignment(common, maximize=True)
     boxes = sum(len(held) for held in history.values())
     return IdScore(
         switches=sum(
@@ -149,7 +150,7 @@ def score(frames: Sequence[Identified], ids: Sequence[Sequence[int | None]]) -> 
         fragments=sum(len(set(held)) - 1 for held in history.values()),
         shared=sum(len(owner) > 1 for owner in owners.values()),
         without=without,
-        idf1=200 * float(common[pairs[:, 0], pairs[:, 1]].sum()) / (2 * boxes + without),
+        idf1=200 * float(common[pairs].sum()) / (2 * boxes + without),
     )
 
 

@@ -35,8 +35,10 @@ from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
 # What code that works with every skeleton can ask for.
 ROLES = (
-    *("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip"),
-    *("left_ankle", "right_ankle", "left_heel", "right_heel"),
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+    *("left_heel", "right_heel"),
     *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
 )
 

@@ -14,6 +14,7 @@ EXAMPLES = {
     "engines.choose_engine": "choose_engine",
     "engines.engine": "PoseEngine.estimate",
     "pose.poses": "Poses",
+    "simulation.simulator": "Simulator",
     "detector.person_detector": "PersonDetector.detect",
 }
 

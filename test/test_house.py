@@ -39,6 +39,7 @@ LIBRARIES = {
 ROSDEP_KEYS = {
     "numpy": "python3-numpy",
     "cv2": "python3-opencv",
+    "scipy": "python3-scipy",
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }

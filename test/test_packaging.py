@@ -139,6 +139,16 @@ def test_pip_brings_the_recipes(root: Path, pip_installation: PipInstallation) -
     assert done.stdout.split() == [str(folder / f"{name}.yaml") for name in recipes]
 
 
+def test_pip_brings_the_scenarios(root: Path, pip_installation: PipInstallation) -> None:
+    """And the table of errors: a simulation runs."""
+    names = sorted(path.stem for path in (root / "config" / "simulation").glob("*.yaml"))
+    done = pip_installation.run("hrnet_pose", "simulate", "--list")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == names, done.stderr
+    options = ["--duration", "0.2", "--sensors", "camera,imu"]
+    done = pip_installation.run("hrnet_pose", "simulate", "parked", "-o", "bag", *options)
+    assert done.returncode == 0, done.stderr
+
+
 def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstallation) -> None:
     named = {
         extra

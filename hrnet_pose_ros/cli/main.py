@@ -24,6 +24,7 @@ from hrnet_pose_ros.cli.fetch import add_fetch
 from hrnet_pose_ros.cli.models import add_models
 from hrnet_pose_ros.cli.quantize import add_quantize
 from hrnet_pose_ros.cli.replay import add_replay
+from hrnet_pose_ros.cli.simulate import add_simulate
 from hrnet_pose_ros.cli.train import add_train
 from hrnet_pose_ros.version import VERSION
 
@@ -47,6 +48,7 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
     "replay": add_replay,
     "bag-info": add_bag_info,
     "compare": add_compare,
+    "simulate": add_simulate,
 }
 
 

@@ -10,7 +10,7 @@ The parts have the names of the tracking field. For each frame
 * the **associator** pairs tracks and boxes. A pair's cost is twice the negative log likelihood of
   the box under the prediction (Student's t, because boxes that contain two persons are common) and
   of the pose, by its OKS with the track's last pose moved along. The pairs with the smallest total
-  cost are taken (`best_pairs`). Tracks that were seen a moment ago and found no box may then still
+  cost are taken (`_best_pairs`). Tracks that were seen a moment ago and found no box may then still
   take a box that nobody claimed, at a higher cost;
 * the **updater** corrects the tracks with their boxes; a box that fits badly counts less;
 * the **initiator** begins a track for every box that is left, so every box has a track;
@@ -28,8 +28,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import linear_sum_assignment
 
-from hrnet_pose_ros.fusion.assignment import best_pairs
 from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import PERSON_SCORE_THRESHOLD, Poses
 from hrnet_pose_ros.skeleton import SkeletonDefinition
@@ -299,12 +299,18 @@ def _associated(tracks: _Tracks, measured: _Measured, stamp: int) -> np.ndarray:
     gains = np.full(near.shape, -np.inf)
     track, person = np.nonzero(near)
     gains[track, person] = MAX_COST - _costs(tracks, measured, track, person)
-    pairs.append(best_pairs(np.maximum(gains, 0)))
+    pairs.append(_best_pairs(np.maximum(gains, 0)))
     gains[pairs[1][:, 0]] = -np.inf
     gains[:, pairs[1][:, 1]] = -np.inf
     gains[(stamp - tracks.seen) * 1e-9 > RECENT] = -np.inf
-    pairs.append(best_pairs(np.maximum(gains + LENIENCY, 0)))
+    pairs.append(_best_pairs(np.maximum(gains + LENIENCY, 0)))
     return np.concatenate(pairs)
+
+
+def _best_pairs(gains: np.ndarray) -> np.ndarray:
+    """Pairs ``[K, 2]`` with the largest sum of gains ``[M, N]``; each has a gain above 0."""
+    pairs = np.stack(linear_sum_assignment(gains, maximize=True), axis=1)
+    return pairs[gains[tuple(pairs.T)] > 0]
 
 
 def _named_pairs(tracks: np.ndarray, persons: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -43,6 +43,7 @@ STORAGES = (".mcap", ".db3")
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message starts with these bytes
 METADATA_VERSION = 9  # the newest that rosbags reads; also that of written bags
 LATCHED_TYPES = {"hrnet_pose_ros/msg/SkeletonInfo"}
+LATCHED_TOPICS = {"/tf_static"}
 _NO_LIMIT = QosTime(9223372036, 854775807)  # rosbag2's infinite duration: the largest int64 of ns
 
 
@@ -284,13 +285,16 @@ class BagWriter:
     def write(self, topic: str, type_name: str, time: int, message: Any) -> None:
         """Write a message, or its CDR bytes, with a log time in ns.
 
-        Topics of a latched type offer transient local durability, all others volatile; all are
-        reliable.
+        Topics of a latched type and `LATCHED_TOPICS` offer transient local durability, all others
+        volatile; all are reliable.
         """
         connection = self._connections.get((topic, type_name))
         if connection is None:
             connection = self._writer.add_connection(
-                topic, type_name, typestore=typestore(), offered_qos_profiles=[_offered(type_name)]
+                topic,
+                type_name,
+                typestore=typestore(),
+                offered_qos_profiles=[_offered(topic, type_name)],
             )
             self._connections[topic, type_name] = connection
         raw = isinstance(message, (bytes, memoryview))
@@ -298,8 +302,8 @@ class BagWriter:
         self._writer.write(connection, time, data)
 
 
-def _offered(type_name: str) -> Qos:
-    latched = type_name in LATCHED_TYPES
+def _offered(topic: str, type_name: str) -> Qos:
+    latched = type_name in LATCHED_TYPES or topic in LATCHED_TOPICS
     return Qos(
         history=QosHistory.KEEP_LAST,
         depth=1 if latched else 10,

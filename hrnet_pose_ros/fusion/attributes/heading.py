@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heading: where the chest points, from the breadth and order of shoulders and hips and the nose.
+
+Seen from the camera, left minus right shoulder is -B cos(psi) wide, where psi is the angle of the
+chest against the direction to the camera and B the breadth; the nose is F sin(psi) to the right of
+the middle of the shoulders. Both lengths are fractions of the torso's, so no range is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.body import NOSE_FORWARD, SHOULDER_BREADTH, TORSO
+from hrnet_pose_ros.fusion.cues.cue import Scene
+from hrnet_pose_ros.fusion.person_view import mean_variance
+from hrnet_pose_ros.fusion.tracking.track import Track
+
+# Below this size in pixels, shoulders are a few pixels apart.
+SMALLEST_PX = 40.0
+# How well the model holds: breadth and nose differ between people and as they turn the head.
+COSINE_STD, SINE_STD = 0.15, 0.45
+# Never more certain than this, rad.
+LEAST_STD = float(np.deg2rad(10))
+# A new heading further than this many standard deviations from the old one is believed only if it
+# is the more certain one: front and back are exchanged now and then.
+GATE = 3.0
+
+
+@dataclass(frozen=True)
+class ChestAngles:
+    """Angles of N chests against the direction to the camera, rad, and variances; NaN: unknown.
+
+    0 faces the camera; positive is counterclockwise seen from above.
+    """
+
+    angle: np.ndarray
+    variance: np.ndarray
+
+
+def chest_angles(scene: Scene) -> ChestAngles:
+    """Return the chest's angle of each person of a scene."""
+    views, roles, stance = scene.views, scene.roles, scene.stance
+    count = len(views)
+    unknown = np.full(count, np.nan)
+    if not (roles.shoulders and roles.hips):
+        return ChestAngles(unknown, unknown.copy())
+    left, right = roles.shoulders
+    usable = views.seen[:, [left, right]].all(axis=1) & (stance.hips.count > 0)
+    usable &= (views.size_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
+    torso = np.where(usable, stance.torso, np.nan)
+    unit = torso * SHOULDER_BREADTH / TORSO
+    cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / unit
+    pixels = views.azimuth_var[:, left] + views.azimuth_var[:, right]
+    cosine_var = pixels / unit**2 + COSINE_STD**2 * np.minimum(cosine**2, 1) + 0.01
+    if roles.nose:
+        forward = torso * NOSE_FORWARD / TORSO
+        aside = views.azimuth[:, roles.nose[0]] - stance.shoulders.azimuth
+        middle = mean_variance(views.azimuth_var[:, [left, right]], 0.3)
+        sine = -aside / forward
+        sine_var = (views.azimuth_var[:, roles.nose[0]] + middle) / forward**2 + SINE_STD**2
+    else:
+        sine, sine_var = unknown, unknown
+    # Without a nose, the sine is unknown: 0, with the spread of what the cosine leaves.
+    rest = np.sqrt(np.clip(1 - cosine**2, 0.0, 1.0))
+    known = np.isfinite(sine)
+    sine = np.where(known, np.clip(sine, -1.5, 1.5), 0.0)
+    sine_var = np.where(known, sine_var, rest**2 + 0.1)
+    length = np.maximum(cosine**2 + sine**2, 0.1)
+    variance = (cosine**2 * sine_var + sine**2 * cosine_var) / length**2 + LEAST_STD**2
+    variance = np.minimum(variance, np.pi**2 / 3)  # that of a direction nobody knows
+    return ChestAngles(np.where(usable, np.arctan2(sine, cosine), np.nan), variance)
+
+
+def update_heading(track: Track, azimuth: float, angle: float, variance: float) -> None:
+    """Update a track with a chest's angle, seen at an azimuth of the levelled base frame, rad."""
+    if not np.isfinite(angle) or not np.isfinite(variance):
+        return
+    measured = azimuth + np.pi + angle
+    if not np.isfinite(track.heading_var):
+        track.heading, track.heading_var = wrap(measured), variance
+        return
+    residual = wrap(measured - track.heading)
+    total = track.heading_var + variance
+    if residual**2 > GATE**2 * total:
+        if variance < track.heading_var:
+            track.heading, track.heading_var = wrap(measured), variance
+        return
+    gain = track.heading_var / total
+    track.heading = wrap(track.heading + gain * residual)
+    # The model's errors last, so the variance does not fall below that of one good image.
+    track.heading_var = max((1 - gain) * track.heading_var, 0.5 * variance, LEAST_STD**2)
+
+
+def wrap(angle: float) -> float:
+    """Return an angle in [-pi, pi)."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)

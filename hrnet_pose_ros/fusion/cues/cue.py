@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all cues share: the scene they look at, the answer they give, and the base class.
+
+A child only measures. The base knows the smallest size, the sensor's message nearest to the image,
+its own stamp, and which messages are refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
+from hrnet_pose_ros.fusion.ego_motion import EgoMotion
+from hrnet_pose_ros.fusion.gravity import GravityAlignment
+from hrnet_pose_ros.fusion.joint_roles import JointRoles
+from hrnet_pose_ros.fusion.person_view import PersonViews
+from hrnet_pose_ros.fusion.refusals import Refusal, Source
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.stance import Stance
+from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform
+
+
+@dataclass(frozen=True)
+class InverseRange:
+    """One cue's answer for one person: 1 / (horizontal distance of the body's axis), 1/m.
+
+    What several cues have in common is not in ``variance`` but in the derivatives, so that cues
+    are fused jointly and errors that stay are not averaged away.
+
+    Attributes
+    ----------
+    value
+        1/m.
+    variance
+        Of this cue alone, 1/m².
+    joints
+        None, or float64 ``[J]``: derivative by the slope of each joint.
+    stature
+        Derivative by the relative error of the assumed stature.
+    tilt
+        Derivative by the error of the camera's tilt, 1/(m rad).
+    height
+        Derivative by the error of the camera's height, 1/m².
+    axis
+        Derivative by the error of the distance from the measured surface to the body's axis, 1/m².
+    """
+
+    value: float
+    variance: float
+    joints: np.ndarray | None = None
+    stature: float = 0.0
+    tilt: float = 0.0
+    height: float = 0.0
+    axis: float = 0.0
+
+
+Answer = InverseRange | Refusal
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the cues see at one image: its persons, and how to bring sensors to it."""
+
+    stamp: int
+    views: PersonViews
+    stance: Stance
+    roles: JointRoles
+    settings: FusionSettings
+    extrinsics: Extrinsics
+    gravity: GravityAlignment
+    ego: EgoMotion
+
+    @property
+    def ground(self) -> float:
+        """z of the ground in the levelled base frame, m."""
+        return -self.settings.base_height
+
+    def to_level(self, frame: str, stamp: int) -> Transform | None:
+        """Return the transform from a sensor's frame to the levelled base frame at a stamp."""
+        place = self.extrinsics.sensor_to_base(frame, stamp)
+        tilt = self.gravity.tilt(stamp)
+        if place is None or tilt is None:
+            return place
+        return Transform(tilt, np.zeros(3)) @ place
+
+
+class Cue(ABC):
+    """The base of all cues."""
+
+    name: str
+    source: Source
+    smallest_px: float = 0.0
+
+    def measure(self, scene: Scene, priors: list[list[tuple[float, float]]]) -> list[Answer]:
+        """Return the answer for each person of the scene.
+
+        ``priors`` are, for each person, inverse ranges and variances that are known so far.
+        """
+        if not self._begin(scene):
+            return [Refusal.NO_MEASUREMENT] * len(scene.views)
+        small = scene.views.size_px < self.smallest_px
+        return [
+            Refusal.TOO_SMALL if small[n] else self._measure(scene, n, priors[n])
+            for n in range(len(scene.views))
+        ]
+
+    def _begin(self, scene: Scene) -> bool:
+        """Prepare what is common to the persons of a scene; False if there is no measurement."""
+        return True
+
+    @abstractmethod
+    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
+        """Return the answer for one person."""
+
+
+class Stamped(Protocol):
+    """Any measurement of `hrnet_pose_ros.fusion.inputs` with a stamp and a frame."""
+
+    @property
+    def stamp(self) -> int: ...
+    @property
+    def frame(self) -> str: ...
+
+
+M = TypeVar("M", bound=Stamped)
+
+
+class SensorCue(Cue, Generic[M]):
+    """The base of cues that have a sensor of their own, with its buffer by stamp."""
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self.buffer: StampBuffer[M] = StampBuffer(settings.stamp_limits, size=16)
+        self.measured: M | None = None  # the measurement used for the scene
+
+    def receive(self, measurement: M, now: int) -> Refusal | None:
+        """Keep a measurement; return why it was refused, or None. ``now`` is the clock's, ns."""
+        if not self._sound(measurement):
+            return self.buffer.refuse(Refusal.MALFORMED)
+        return self.buffer.add(measurement.stamp, measurement, now)
+
+    def _begin(self, scene: Scene) -> bool:
+        def check(measurement: M) -> Refusal | None:
+            found = scene.to_level(measurement.frame, measurement.stamp)
+            return Refusal.NO_EXTRINSICS if found is None else None
+
+        tolerance = scene.settings.sensor_tolerance
+        self.measured = self.buffer.take(scene.stamp, tolerance, check)
+        if self.measured is None:
+            return False
+        place = scene.to_level(self.measured.frame, self.measured.stamp)
+        assert place is not None  # checked above
+        self._prepare(scene, self.measured, place)
+        return True
+
+    def _sound(self, measurement: M) -> bool:
+        """Whether the fields of a measurement are values that a sensor can mean."""
+        return True
+
+    @abstractmethod
+    def _prepare(self, scene: Scene, measurement: M, place: Transform) -> None:
+        """Bring a measurement to the image's stamp; ``place`` is the sensor in the levelled base.
+
+        It may be carried by ``scene.ego`` from the stamp of the measurement.
+        """
+
+    def waiting_variance(self, scene: Scene) -> float:
+        """Return the variance of a person's place from the time between the two stamps, m²."""
+        assert self.measured is not None
+        dt = (scene.stamp - self.measured.stamp) / NS
+        return (scene.settings.pedestrian_speed * dt) ** 2

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Laser scan: the beams of a plane that cuts the body, at the legs or at the torso."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.body import LEG_RADIUS, SURFACE_TO_AXIS
+from hrnet_pose_ros.fusion.cues.bearing import bearings_of
+from hrnet_pose_ros.fusion.cues.cue import Scene
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of
+from hrnet_pose_ros.fusion.inputs import LaserScan
+from hrnet_pose_ros.fusion.refusals import Source
+from hrnet_pose_ros.fusion.transforms import Transform
+
+# Returns up to this far beside the bearing are those of the person, m.
+HALF_WIDTH = 0.3
+# A plane above this height cuts the torso, below it the legs, m.
+CROTCH = 0.8
+# The middle of both legs' surfaces against the body's axis while walking, m.
+LEGS_STD = 0.08
+
+
+class LaserScanCue(ReturnsCue[LaserScan]):
+    """Finds a person among the beams of a scan: the middle between the nearer and further leg."""
+
+    name = "scan"
+    source = Source.SCAN
+    least = 2
+    gap = 0.6  # a stride: both legs are one cluster
+
+    def _sound(self, measurement: LaserScan) -> bool:
+        m = measurement
+        numbers = (m.angle_min, m.angle_increment, m.time_increment)
+        return bool(np.isfinite(numbers).all()) and m.angle_increment != 0 and len(m.ranges) > 0
+
+    def _prepare(self, scene: Scene, measurement: LaserScan, place: Transform) -> None:
+        beams = np.arange(len(measurement.ranges))
+        angles = measurement.angle_min + beams * measurement.angle_increment
+        ranges = measurement.ranges.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            good = np.isfinite(ranges) & (ranges > max(measurement.range_min, 0.0))
+            good &= ranges <= measurement.range_max
+        x, y = ranges[good] * np.cos(angles[good]), ranges[good] * np.sin(angles[good])
+        level = place.apply(np.stack([x, y, np.zeros(len(x))], axis=1))
+        times = None
+        if measurement.time_increment:
+            times = beams[good] * measurement.time_increment
+        level = scene.ego.carry(level, measurement.stamp, scene.stamp, times)
+        self.returns = returns_of(level, scene, scene.settings.scan_max_range)
+        self._legs = place.translation[2] - scene.ground < CROTCH
+        self._azimuth = bearings_of(scene).azimuth
+
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+        away = np.abs(self.returns.azimuth - self._azimuth[person])
+        yield np.flatnonzero(away * self.returns.range < HALF_WIDTH)
+
+    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
+        noise = scene.settings.scan_noise
+        if not self._legs:
+            return median(ranges) + SURFACE_TO_AXIS, noise, 1.0
+        middle = float(ranges[0] + ranges[-1]) / 2
+        return middle + LEG_RADIUS, float(np.hypot(noise, LEGS_STD)), 1.0

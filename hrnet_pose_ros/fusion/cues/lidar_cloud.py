@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LIDAR cloud: the points on the torso; far away, where few beams hit, on the whole body."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
+from hrnet_pose_ros.fusion.cues.cue import Scene
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of, strip, torso_line
+from hrnet_pose_ros.fusion.inputs import PointCloud
+from hrnet_pose_ros.fusion.refusals import Source
+from hrnet_pose_ros.fusion.transforms import Transform
+
+
+class LidarCloud(ReturnsCue[PointCloud]):
+    """Finds a person among the points of a cloud, each at its own time where the cloud has it."""
+
+    name = "lidar"
+    source = Source.LIDAR
+    least = 3
+
+    def _sound(self, measurement: PointCloud) -> bool:
+        times = measurement.times
+        return times is None or bool(np.isfinite(times).all() and (np.abs(times) < 1).all())
+
+    def _prepare(self, scene: Scene, measurement: PointCloud, place: Transform) -> None:
+        points = measurement.points.astype(np.float32, copy=False)
+        level = points @ place.rotation.T.astype(np.float32) + place.translation.astype(np.float32)
+        level = scene.ego.carry(level, measurement.stamp, scene.stamp, measurement.times)
+        self.returns = returns_of(level, scene, scene.settings.lidar_max_range)
+
+    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+        top, bottom, half_width = torso_line(scene, person)
+        yield strip(self.returns, top, bottom, half_width)
+        feet = max(float(scene.views.box[person, 2]), float(top[1] - 3 * (top[1] - bottom[1])))
+        below = np.array([bottom[0], feet])
+        yield strip(self.returns, top, below, half_width)
+
+    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
+        n = len(ranges)
+        # A normal distribution's quartiles are 1.35 standard deviations apart.
+        spread = float(ranges[3 * n // 4] - ranges[n // 4]) / 1.35 / math.sqrt(n)
+        noise = math.hypot(scene.settings.lidar_noise, spread)
+        return median(ranges) + SURFACE_TO_AXIS, noise, 1.0

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The persons of one image in directions: where each joint is seen from, against the vertical.
+
+A direction from the camera is an azimuth and a slope. The azimuth is the angle about z in the
+levelled base frame, rad, from the camera's heading. The slope is the height of a point above the
+camera per metre of horizontal distance. With these two, the geometry of people who stand on the
+ground is linear in the inverse range: a point at height h is seen from a camera at height H at the
+horizontal distance R with the slope (h - H) / R, whichever way the camera is tilted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.inputs import Skeletons
+from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.pose.camera import Camera
+
+# Step for the numerical derivative of directions by pixels, px.
+_STEP = 0.5
+# Key points nearer to the image's border than this fraction of the image's width are not used where
+# a cue needs the whole limb: joints outside of the image are drawn to the border.
+BORDER = 0.01
+# For pixels that the camera's distortion cannot be inverted for, the direction without distortion
+# with this standard deviation is used, rad.
+FOLDED_STD = 0.17
+
+
+@dataclass(frozen=True)
+class PersonViews:
+    """N persons with J joints as seen from the camera at the image's stamp.
+
+    Attributes
+    ----------
+    camera_position
+        float64 ``[3]``, m, in the levelled base frame.
+    heading
+        Of the camera in the levelled base frame, rad: azimuths count from it, so that those of a
+        camera that looks back have no jump.
+    camera_height
+        Of the camera above the ground, m.
+    azimuth, slope
+        float64 ``[N, J]``: directions; NaN where the joint was not found.
+    azimuth_var, slope_var
+        float64 ``[N, J]``: their variances.
+    seen
+        bool ``[N, J]``: joints to be used.
+    inside
+        bool ``[N, J]``: joints that do not lie at the image's border.
+    box
+        float64 ``[N, 4]``: azimuth of the box's left and right side, slope of its lower and upper
+        side.
+    size_px
+        float64 ``[N]``: the longer side of the person's box, px.
+    folded
+        bool ``[N]``: the bearing is that of a pixel whose distortion cannot be inverted.
+    """
+
+    camera_position: np.ndarray
+    heading: float
+    camera_height: float
+    azimuth: np.ndarray
+    slope: np.ndarray
+    azimuth_var: np.ndarray
+    slope_var: np.ndarray
+    seen: np.ndarray
+    inside: np.ndarray
+    box: np.ndarray
+    size_px: np.ndarray
+    folded: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.azimuth)
+
+
+def views_of(
+    skeletons: Skeletons, camera_to_level: Transform, ground: float, min_score: float
+) -> PersonViews:
+    """Return the views of the persons of one image.
+
+    Parameters
+    ----------
+    skeletons
+        N persons.
+    camera_to_level
+        From the camera's optical frame to the levelled base frame.
+    ground
+        z of the ground in the levelled base frame, m.
+    min_score
+        Joints with a lower score are not used.
+    """
+    poses, camera = skeletons.poses, skeletons.camera
+    points = np.asarray(poses.keypoints, np.float64)
+    rotation = camera_to_level.rotation
+    seen = poses.valid & (poses.scores >= min_score) & np.isfinite(points).all(axis=2)
+    seen &= np.isfinite(poses.covariances).all(axis=(2, 3))
+    points = np.where(seen[..., None], points, np.nan)
+    heading = _heading(rotation)
+    steps = np.array([[0.0, 0.0], [_STEP, 0.0], [0.0, _STEP]])
+    directions = _directions(camera.rays(points[None] + steps[:, None, None]), rotation, heading)
+    seen &= np.isfinite(directions).all(axis=(0, -1))
+    # J = d(azimuth, slope) / d(x, y); the variances are the diagonal of J S J'.
+    change = (directions[1:] - directions[:1]) / _STEP
+    covariances = np.where(seen[..., None, None], poses.covariances, 0.0)
+    variances = np.einsum("inja,njik,knja->nja", change, covariances, change)
+
+    boxes = np.asarray(skeletons.boxes, np.float64)
+    box, folded = _box_directions(boxes, camera, rotation, heading)
+    width, height = skeletons.image_size
+    margin = BORDER * width
+    x, y = points[..., 0], points[..., 1]
+    inside = (x > margin) & (x < width - 1 - margin) & (y > margin) & (y < height - 1 - margin)
+    return PersonViews(
+        camera_position=camera_to_level.translation,
+        heading=heading,
+        camera_height=float(camera_to_level.translation[2] - ground),
+        azimuth=np.where(seen, directions[0, ..., 0], np.nan),
+        slope=np.where(seen, directions[0, ..., 1], np.nan),
+        azimuth_var=np.where(seen, variances[..., 0], np.nan),
+        slope_var=np.where(seen, variances[..., 1], np.nan),
+        seen=seen,
+        inside=seen & inside,
+        box=box,
+        size_px=boxes[:, 2:].max(axis=1),
+        folded=folded,
+    )
+
+
+def _heading(rotation: np.ndarray) -> float:
+    """Return the heading of the optical axis; of the image's upper side if it looks up or down."""
+    axis = rotation[:, 2] if np.hypot(*rotation[:2, 2]) > 0.1 else -rotation[:, 1]
+    return float(np.arctan2(axis[1], axis[0]))
+
+
+def _directions(rays: np.ndarray, rotation: np.ndarray, heading: float) -> np.ndarray:
+    """Return azimuth and slope ``[..., 2]`` of rays ``[..., 3]`` in the optical frame."""
+    d = rays @ rotation.T
+    across = np.hypot(d[..., 0], d[..., 1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(across > 1e-9, d[..., 2] / across, np.nan)
+    c, s = np.cos(heading), np.sin(heading)
+    azimuth = np.arctan2(c * d[..., 1] - s * d[..., 0], c * d[..., 0] + s * d[..., 1])
+    return np.stack([azimuth, slope], axis=-1)
+
+
+def _box_directions(
+    boxes: np.ndarray, camera: Camera, rotation: np.ndarray, heading: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sides of boxes as directions ``[N, 4]``, and which could not be undistorted."""
+    middle_x, middle_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
+    right, below = boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
+    sides = np.stack(
+        [
+            np.stack([boxes[:, 0], middle_y], 1),
+            np.stack([right, middle_y], 1),
+            np.stack([middle_x, below], 1),
+            np.stack([middle_x, boxes[:, 1]], 1),
+        ],
+        axis=1,
+    )  # [N, 4, 2]
+    found = _directions(camera.rays(sides), rotation, heading)
+    folded = ~np.isfinite(found).all(axis=(1, 2))
+    if folded.any():
+        plain = Camera(camera.fx, camera.fy, camera.cx, camera.cy)
+        found[folded] = np.nan_to_num(_directions(plain.rays(sides[folded]), rotation, heading))
+    return np.concatenate([found[:, :2, 0], found[:, 2:, 1]], axis=1), folded
+
+
+def mean_variance(variances: np.ndarray, correlation: float) -> np.ndarray:
+    """Return the variance of the mean over the last axis of equally correlated values; NaN is none.
+
+    >>> float(mean_variance(np.array([4.0, 4.0]), 0.5))
+    3.0
+    """
+    n = np.maximum(np.isfinite(variances).sum(axis=-1), 1)
+    own = np.nansum(variances, axis=-1)
+    both = np.nansum(np.sqrt(variances), axis=-1) ** 2
+    return ((1 - correlation) * own + correlation * both) / n**2

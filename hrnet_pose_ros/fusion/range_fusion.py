@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuses the ranges of each person jointly, and refuses those that the others contradict.
+
+Each cue gives an inverse range and how it depends on what cues share: the slopes of joints, the
+stature, the tilt and height of the camera, the distance from the surface to the axis. So the cues
+have a full covariance C, and the fused inverse range is the best linear unbiased estimate
+``1'C⁻¹z / 1'C⁻¹1`` (Bar-Shalom, Li and Kirubarajan 2001, section 3.4). It has the smallest
+variance although the cues are correlated.
+
+If a cue lies beyond the gate of what the others say, some are wrong: an occluder in front, a wall
+behind, a child taken for an adult, a jump of the pitch. Every subset is a hypothesis: its
+cues are right, the others are anywhere. The consistent subset with the highest posterior is used;
+the rest is refused. A range is never averaged with one that contradicts it; but where another
+subset is nearly as probable, the variance grows by the squared distance to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from scipy.stats import chi2
+
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
+
+# A wrong range is anywhere between these inverse ranges, 1/m (uniform density).
+_WIDTH = 2.0
+
+
+@dataclass(frozen=True)
+class FusedRanges:
+    """The fused inverse ranges of N persons.
+
+    Attributes
+    ----------
+    value, variance
+        float64 ``[N]``, 1/m and 1/m²; NaN where no cue gave a range.
+    used
+        bool ``[N, K]``: the cues that were used.
+    track_refused
+        bool ``[N]``: the ranges agree that the person is not where the track expects.
+    """
+
+    value: np.ndarray
+    variance: np.ndarray
+    used: np.ndarray
+    track_refused: np.ndarray
+
+    def against(self, expected: np.ndarray, gate: float) -> FusedRanges:
+        """Return this with the tracks refused that it contradicts, also those without a vote.
+
+        ``expected`` are inverse ranges and variances of tracks, ``[N, 2]``; NaN for none.
+        """
+        with np.errstate(invalid="ignore"):
+            apart = (self.value - expected[:, 0]) ** 2
+            refused = apart > _quantile(gate) * (self.variance + expected[:, 1])
+        return replace(self, track_refused=self.track_refused | refused)
+
+
+def fuse(
+    table: RangeTable,
+    model: ErrorModel,
+    outlier: Mapping[str, float],
+    gate: float,
+    expected: np.ndarray | None = None,
+) -> FusedRanges:
+    """Fuse the ranges of N persons.
+
+    Parameters
+    ----------
+    table
+        The ranges.
+    model
+        The errors that they share.
+    outlier
+        Prior probability that a range is wrong, by name of the cue, and of ``track``.
+    gate
+        Each range stays within this quantile of what the others say, if they are consistent.
+    expected
+        None, or float64 ``[N, 2]``: the inverse range that a track predicts and its variance; NaN
+        for persons without a track. It helps to decide which cues are right, but is not averaged
+        with them: the filter does that.
+    """
+    n, k = table.given.shape
+    covariance = np.zeros((n, k + 1, k + 1))
+    covariance[:, :k, :k] = table.covariance(model)
+    values, kept = np.zeros((n, k + 1)), np.zeros((n, k + 1), bool)
+    values[:, :k], kept[:, :k] = table.values, table.given
+    if expected is not None:
+        values[:, k], covariance[:, k, k] = np.nan_to_num(expected).T
+        kept[:, k] = np.isfinite(expected).all(axis=1) & table.given.any(axis=1)
+    limit = _quantile(gate)
+    whole = estimate(values, covariance, kept)
+    spread = np.zeros(n)
+    before = kept.copy()
+    for person in np.flatnonzero(whole.worst > limit):
+        use = np.flatnonzero(kept[person])
+        names = [table.names[c] if c < k else "track" for c in use]
+        prior = np.array([outlier.get(name, 0.05) for name in names])
+        part = covariance[person][np.ix_(use, use)]
+        best, spread[person] = _consistent(values[person, use], part, prior, limit, use < k)
+        kept[person, use] = best
+    used = kept[:, :k]
+    result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
+    refused = before[:, k] & ~kept[:, k]
+    return FusedRanges(result.mean, result.variance + spread, used, refused)
+
+
+def _consistent(
+    values: np.ndarray,
+    covariance: np.ndarray,
+    outlier: np.ndarray,
+    limit: float,
+    measured: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """Return the most probable consistent subset, bool ``[K]``, and the variance by its rivals.
+
+    ``measured`` is false for the track: it alone is no measurement.
+    """
+    subsets = _all_subsets(len(values))
+    tiled = np.broadcast_to(covariance, (len(subsets), *covariance.shape))
+    found = estimate(np.broadcast_to(values, subsets.shape), tiled, subsets)
+    sizes = subsets.sum(axis=1)
+    # The true inverse range is uniform over the width, and so is each wrong one.
+    score = -0.5 * (found.chi_square + found.log_det + sizes * np.log(2 * np.pi))
+    score += 0.5 * np.log(2 * np.pi * found.variance) - np.log(_WIDTH)
+    score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
+    possible = (found.worst <= limit) & (subsets & measured).any(axis=1)
+    score = np.where(possible, score, -np.inf)
+    # Of equally probable answers the nearest one, which is the safe one.
+    equal = score > score.max() - 1e-9
+    best = int(np.argmax(np.where(equal, found.mean, -np.inf)))
+    weight = np.exp(score - score[best])
+    apart = (found.mean - found.mean[best]) ** 2
+    return subsets[best], float(weight @ apart / weight.sum())
+
+
+@dataclass(frozen=True)
+class LinearEstimates:
+    """Best linear unbiased estimates, one for each of S rows.
+
+    Attributes
+    ----------
+    mean, variance
+        float64 ``[S]``; NaN for rows without values.
+    chi_square
+        float64 ``[S]``: of the residuals, with one degree of freedom less than values.
+    worst
+        float64 ``[S]``: the largest squared distance of a value from what the others say, over its
+        variance; chi-square with one degree of freedom. 0 for one value alone.
+    log_det
+        float64 ``[S]``: of the covariance.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    chi_square: np.ndarray
+    worst: np.ndarray
+    log_det: np.ndarray
+
+
+def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> LinearEstimates:
+    """Estimate one number from each row of correlated values.
+
+    Parameters
+    ----------
+    values, covariance
+        float64 ``[S, K]`` and ``[S, K, K]``.
+    kept
+        bool ``[S, K]``: the values that count.
+    """
+    both = kept[:, :, None] & kept[:, None, :]
+    blocks = np.where(both, covariance, 0.0)  # what is left out has variance 1 and no weight
+    axes = np.arange(values.shape[1])
+    blocks[:, axes, axes] += ~kept
+    inverse = np.where(both, np.linalg.inv(blocks), 0.0)
+    weights = inverse.sum(axis=2)
+    information = weights.sum(axis=1)
+    information = np.where(information > 0, information, np.nan)
+    mean = (weights * values).sum(axis=1) / information
+    squares = ((inverse @ values[..., None])[..., 0] * values).sum(axis=1)
+    chi_square = np.maximum(np.nan_to_num(squares - information * mean**2), 0.0)
+    # Deletion residuals: with P the inverse covariance less what the mean takes, the residual of a
+    # value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = inverse - outer_products(weights) / information[:, None, None]
+        residual = (left @ values[..., None])[..., 0]
+        own = left[:, axes, axes]
+        apart = np.where(own > 1e-9 * inverse[:, axes, axes], residual**2 / own, 0.0)
+    worst = np.nan_to_num(np.where(kept, apart, 0.0)).max(axis=1, initial=0.0)
+    log_det = np.linalg.slogdet(blocks)[1]
+    return LinearEstimates(mean, 1 / information, chi_square, worst, log_det)
+
+
+@lru_cache
+def _all_subsets(count: int) -> np.ndarray:
+    """Return all subsets but the empty one, bool ``[2^count - 1, count]``."""
+    return np.array(list(product([False, True], repeat=count))[1:])
+
+
+@lru_cache
+def _quantile(gate: float) -> float:
+    return float(chi2.ppf(gate, 1))

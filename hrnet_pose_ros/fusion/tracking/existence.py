@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How probable it is that a track is a person: initiation, growth with each skeleton, deletion.
+
+The probability follows Bayes' rule as in the integrated probabilistic data association filter
+(Musicki, Evans and Stankovic, Integrated probabilistic data association, IEEE TAC 39, 1994).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.tracking.track import Track
+
+# A person in the image has a skeleton with this probability, and one who is hidden by another.
+DETECTION = 0.9
+DETECTION_HIDDEN = 0.2
+# A track exists one second later with this probability.
+SURVIVAL = 0.9
+# No number of skeletons makes a track certain, and none has a probability of 0.
+LIMITS = (0.001, 0.999)
+
+
+class Existence:
+    """Initiates, confirms, doubts and deletes tracks."""
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self._settings = settings
+
+    def begin(self, score: float) -> float:
+        """Return the probability of a new track: the detector's score, 0 to 1."""
+        return 0.5 if math.isnan(score) else min(max(score, 0.05), 0.95)
+
+    def predicted(self, existence: float, dt: float) -> float:
+        """Return the probability ``dt`` seconds later, before anything is seen."""
+        return existence * SURVIVAL ** max(dt, 0.0)
+
+    def seen(self, existence: float, score: float) -> float:
+        """Return the probability after a skeleton with a detector's score, 0 to 1.
+
+        The score's odds are the ratio of true to false detections; a false one is as probable at
+        the track's place as anywhere, hence the factor of 2.
+        """
+        s = self.begin(score)
+        odds = existence / (1 - existence) * 2 * s / (1 - s)
+        return min(max(odds / (1 + odds), LIMITS[0]), LIMITS[1])
+
+    def missed(self, existence: float, detection: float) -> float:
+        """Return the probability after an image without a skeleton, which was expected so much."""
+        after = existence * (1 - detection) / (1 - existence * detection)
+        return min(max(after, LIMITS[0]), LIMITS[1])
+
+    def expected(self, at: np.ndarray, others: np.ndarray, *, in_view: bool) -> float:
+        """Return the probability that an existing person would have had a skeleton.
+
+        0 outside of the camera's view; small behind another person. ``at`` ``[2]`` and ``others``
+        ``[M, 2]`` are azimuth and inverse range.
+        """
+        if not in_view:
+            return 0.0
+        beside = np.abs((at[0] - others[:, 0] + np.pi) % (2 * np.pi) - np.pi)
+        # Within 0.3 m of somebody nearer.
+        hidden = (others[:, 1] > at[1]) & (beside < 0.3 * others[:, 1])
+        return DETECTION_HIDDEN if hidden.any() else DETECTION
+
+    def over(self, track: Track, stamp: int) -> bool:
+        """Whether a track is to be deleted."""
+        coasting = (stamp - track.seen) / NS
+        unlikely = track.existence < self._settings.min_existence
+        return coasting > self._settings.max_coast or (coasting > 0 and unlikely)

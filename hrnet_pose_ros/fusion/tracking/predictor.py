@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predicts tracks to the stamp of an image: the base moves, then the people do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.ego_motion import EgoMotion
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.tracking.track import (
+    LASTING,
+    PLACE,
+    STATES,
+    VELOCITY,
+    Track,
+    states_of,
+)
+
+# The lasting errors are forgotten with this time constant, s: people change their posture, the
+# vehicle its load.
+FORGET = 30.0
+# Spectral density of the turning of people, rad²/s: half a radian in a second.
+TURNING = 0.25
+
+
+class Predictor:
+    """Constant velocity with white-noise acceleration; see `hrnet_pose_ros.fusion.kalman`."""
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self._density = settings.acceleration_density
+
+    def predict(self, tracks: list[Track], stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
+        """Move tracks to a stamp (ns) and into the base frame of that time.
+
+        ``lasting`` are the standard deviations of the errors that stay, ``[3]``. All tracks have
+        the same stamp, that of the image before.
+        """
+        if not tracks:
+            return
+        before = tracks[0].stamp
+        motion = ego.between(before, stamp)
+        dt = max((stamp - before) / NS, 0.0)
+        keep = np.exp(-dt / FORGET)
+        step = np.eye(STATES)
+        step[PLACE, PLACE] = step[VELOCITY, VELOCITY] = motion.rotation
+        step[PLACE, VELOCITY] = dt * motion.rotation
+        step[LASTING, LASTING] *= keep
+        means, covariances = states_of(tracks)
+        means = means @ step.T
+        means[:, PLACE] += motion.shift
+        noise = np.zeros((STATES, STATES))
+        one, q = np.eye(2), self._density
+        noise[PLACE, PLACE], noise[VELOCITY, VELOCITY] = q * dt**3 / 3 * one, q * dt * one
+        noise[PLACE, VELOCITY] = noise[VELOCITY, PLACE] = q * dt**2 / 2 * one
+        noise[LASTING, LASTING] = np.diag((1 - keep**2) * lasting**2)
+        covariances = step @ covariances @ step.T + noise
+        for track, mean, covariance in zip(tracks, means, covariances, strict=True):
+            track.mean, track.covariance, track.stamp = mean, covariance, stamp
+            track.heading = (track.heading + motion.yaw + np.pi) % (2 * np.pi) - np.pi
+            track.heading_var += TURNING * dt

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of one tracked person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.refusals import Source
+
+# The order of the state: place and velocity in the levelled base frame, then the errors that stay,
+# of stature (relative), of the camera's tilt (rad), and of surface to axis (m).
+PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 7)
+STATES = 7
+# A cue is a witness for this long after it was used.
+WITNESS_NS = 2_000_000_000
+# After so many images, ground contact and body length have confirmed each other; and the most that
+# are counted, so that a lasting contradiction ends it.
+AGREED, MOST_AGREED = 5, 20
+
+
+@dataclass
+class Track:
+    """One person over time.
+
+    The errors that stay from image to image are part of the state. A filter that took them for
+    noise would average them away, and report a certainty that it does not have. Where an
+    independent range shows them, they are learned: after a LIDAR was there, the length of the body
+    tells the range better than before.
+
+    Attributes
+    ----------
+    id
+        Unique while the fusion lives.
+    stamp
+        Of the state, ns.
+    mean, covariance
+        float64 ``[7]`` and ``[7, 7]``; see `PLACE`, `VELOCITY` and `LASTING`.
+    existence
+        Probability that the person exists.
+    seen
+        Stamp of the last skeleton, ns.
+    detection_id
+        The detector's last id for this person.
+    sources
+        Of the last update with a skeleton.
+    heading, heading_var
+        Where the chest points, rad about z, and its variance; infinite until it was seen.
+    witnesses
+        Names of the cues that ranged this person, each with the stamp when it did so last, ns.
+    agreement
+        Images in which ground contact and body length agreed, less those in which they did not.
+    beliefs
+        What the other attributes remember, by attribute.
+    """
+
+    id: str
+    stamp: int
+    mean: np.ndarray
+    covariance: np.ndarray
+    existence: float
+    seen: int
+    detection_id: str = ""
+    sources: Source = Source.NONE
+    heading: float = 0.0
+    heading_var: float = np.inf
+    witnesses: dict[str, int] = field(default_factory=dict)
+    agreement: int = 0
+    beliefs: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def is_witness(self, given: Collection[str]) -> bool:
+        """Whether the track says more about the range than the cues that are ``given`` now.
+
+        A track that a single cue has placed only repeats what this cue says. Of a child, the length
+        of the body and a track that it has led agree on the wrong place. So a track that only the
+        camera has placed is a witness when ground contact and body length have agreed for a while,
+        or when it has come from the ground alone, which is not seen now.
+        """
+        known = self.witnesses.keys()
+        if known - {"ground", "body_length"}:
+            return len(known) > 1 or not known <= set(given)
+        if self.agreement >= AGREED:
+            return True
+        return known == {"ground"} and "ground" not in given
+
+    def ranged(self, used: Collection[str], refused: Collection[str], stamp: int) -> None:
+        """Note which cues ranged this person at a stamp; forget those of long ago."""
+        self.witnesses.update(dict.fromkeys(used, stamp))
+        oldest = stamp - WITNESS_NS
+        self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
+        if {"ground", "body_length"} <= set(used):
+            self.agreement = min(self.agreement + 1, MOST_AGREED)
+        elif {"ground", "body_length"} & set(refused):
+            self.agreement = max(self.agreement - 1, 0)
+
+    def distrust(self) -> None:
+        """Forget who has placed the track, because it was placed anew."""
+        self.witnesses.clear()
+        self.agreement = 0
+
+
+def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return azimuth and inverse range of states from a point, and the derivatives by the place.
+
+    Parameters
+    ----------
+    means
+        float64 ``[N, 7]``.
+    camera
+        float64 ``[>= 2]``: x and y in the levelled base frame.
+
+    Returns
+    -------
+    float64 ``[N, 2]`` (rad, 1/m) and ``[N, 2, 2]``. Nearer than 0.2 m, the distance counts as 0.2.
+    """
+    x, y = means[:, 0] - camera[0], means[:, 1] - camera[1]
+    r = np.maximum(np.hypot(x, y), 0.2)
+    slopes = np.stack([-y / r**2, x / r**2, -x / r**3, -y / r**3], axis=1).reshape(-1, 2, 2)
+    return np.stack([np.arctan2(y, x), 1 / r], axis=1), slopes
+
+
+def states_of(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
+    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of tracks."""
+    means = np.array([track.mean for track in tracks]).reshape(-1, STATES)
+    return means, np.array([t.covariance for t in tracks]).reshape(-1, STATES, STATES)

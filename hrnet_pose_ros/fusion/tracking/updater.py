@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Updates tracks with a bearing and inverse ranges: an iterated extended Kalman filter.
+
+The measurements stay what they are, an angle and inverse ranges, whose errors are normal; it is the
+state that is mapped to them. A place computed from them first would have a skewed error, and a
+nearer measurement a smaller variance than an equally good one further away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.range_table import RangeTable
+from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, bearing_ranges
+
+# Iterations of the update: the second one linearizes at the first one's result.
+ITERATIONS = 2
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """What one image says about N persons.
+
+    Attributes
+    ----------
+    azimuth, azimuth_var
+        float64 ``[N]``, in the levelled base frame, rad and rad².
+    ranges
+        The inverse ranges of the K cues.
+    used
+        bool ``[N, K]``: those that count; a person may have none.
+    growth
+        Factor on the variances of key points, whose errors are alike in consecutive images.
+    """
+
+    azimuth: np.ndarray
+    azimuth_var: np.ndarray
+    ranges: RangeTable
+    used: np.ndarray
+    growth: float
+
+
+def update(
+    mean: np.ndarray, covariance: np.ndarray, sightings: Sightings, camera: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` after an update, in Joseph form.
+
+    ``camera`` is the place of the camera in the levelled base frame.
+    """
+    used, table = sightings.used, sightings.ranges
+    n, k = used.shape
+    both = used[:, :, None] & used[:, None, :]
+    axes = np.arange(1, k + 1)
+    noise = np.zeros((n, k + 1, k + 1))
+    noise[:, 0, 0] = sightings.azimuth_var
+    noise[:, 1:, 1:] = np.where(both, table.noise(sightings.growth), 0.0)
+    # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
+    noise[:, axes, axes] += ~used
+    lasting = np.where(used[..., None], table.lasting, 0.0)
+    at, h = mean, np.zeros((n, k + 1, STATES))
+    h[:, 1:, LASTING] = lasting
+    residual = np.empty((n, k + 1))
+    for _ in range(ITERATIONS):
+        seen, slopes = bearing_ranges(at, camera)
+        h[:, 0, :2] = slopes[:, 0]
+        h[:, 1:, :2] = np.where(used[..., None], slopes[:, 1:], 0.0)
+        turned = sightings.azimuth - seen[:, 0]
+        residual[:, 0] = (turned + np.pi) % (2 * np.pi) - np.pi
+        expected = seen[:, 1:] + (lasting @ at[:, LASTING, None])[..., 0]
+        residual[:, 1:] = np.where(used, table.values - expected, 0.0)
+        crossed = covariance @ h.swapaxes(1, 2)
+        gain = np.linalg.solve(h @ crossed + noise, crossed.swapaxes(1, 2)).swapaxes(1, 2)
+        linear = residual - (h @ (mean - at)[..., None])[..., 0]
+        at = mean + (gain @ linear[..., None])[..., 0]
+    rest = np.eye(STATES) - gain @ h
+    after = rest @ covariance @ rest.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2)
+    return at, (after + after.swapaxes(1, 2)) / 2

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each cue against closed forms: where the truth is known, and what it says when it cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from fusion_scene import (
+    BEAMS,
+    CAMERA,
+    EXTRINSICS,
+    HEIGHT,
+    START,
+    cloud,
+    depth_image,
+    figure,
+    scan,
+    skeletons,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import truncnorm
+
+from hrnet_pose_ros.fusion.body import ANKLE_HEIGHT, SURFACE_TO_AXIS
+from hrnet_pose_ros.fusion.buffers import StampLimits
+from hrnet_pose_ros.fusion.cues.bearing import bearings_of
+from hrnet_pose_ros.fusion.cues.body_length import BodyLength
+from hrnet_pose_ros.fusion.cues.cue import InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
+from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
+from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
+from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
+from hrnet_pose_ros.fusion.cues.returns import clusters_of
+from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone, cut_off
+from hrnet_pose_ros.fusion.ego_motion import EgoMotion
+from hrnet_pose_ros.fusion.gravity import GravityAlignment
+from hrnet_pose_ros.fusion.inputs import LaserScan, PointCloud, Skeletons, UltrasonicRange
+from hrnet_pose_ros.fusion.joint_roles import JointRoles
+from hrnet_pose_ros.fusion.person_view import mean_variance, views_of
+from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.stance import stance_of
+from hrnet_pose_ros.fusion.transforms import FixedExtrinsics, Transform, rotation_rpy
+from hrnet_pose_ros.skeleton import COCO17
+
+SETTINGS = FusionSettings()
+COCO_ROLES = JointRoles.of(COCO17)
+RANGE = st.floats(3, 30)
+ANGLE = st.floats(-0.6, 0.6)
+QUICK = settings(max_examples=40, deadline=None)
+
+
+def scene_of(image: Skeletons, extrinsics: FixedExtrinsics = EXTRINSICS) -> Scene:
+    gravity = GravityAlignment(StampLimits())
+    place = extrinsics.sensor_to_base("camera", image.stamp)
+    assert place is not None
+    views = views_of(image, place, 0.0, SETTINGS.min_score)
+    return Scene(
+        stamp=image.stamp,
+        views=views,
+        stance=stance_of(views, COCO_ROLES, SETTINGS.joint_correlation),
+        roles=COCO_ROLES,
+        settings=SETTINGS,
+        extrinsics=extrinsics,
+        gravity=gravity,
+        ego=EgoMotion(StampLimits(), gravity),
+    )
+
+
+def at(r: float, azimuth: float = 0.0) -> tuple[float, float]:
+    return r * np.cos(azimuth), r * np.sin(azimuth)
+
+
+def ranged(answer: object) -> InverseRange:
+    assert isinstance(answer, InverseRange), answer
+    return answer
+
+
+NOTHING: Sequence[list[tuple[float, float]]] = [[]]
+
+
+@QUICK
+@given(RANGE, ANGLE, st.floats(-0.2, 0.3), st.floats(-0.1, 0.1), st.floats(-3, 3))
+def test_camera_cues_are_exact_for_an_exact_figure_however_the_camera_is_tilted(
+    r: float, azimuth: float, pitch: float, roll: float, yaw: float
+) -> None:
+    """A base that is turned, a camera that is tilted: the range is that of the figure."""
+    x, y = at(r, azimuth)
+    image = skeletons([figure((x, y), 1.7)])
+    turn = Transform(rotation_rpy(0, 0, yaw), np.zeros(3))
+    level = EXTRINSICS.sensor_to_base("camera", START)
+    assert level is not None
+    tilt = rotation_rpy(roll, pitch, 0)
+    # The same rays through a camera that is tilted: its pixels are those of the tilted figure.
+    tilted = Transform(tilt @ level.rotation, level.translation)
+    p = tilted.inverse().apply(figure((x, y), 1.7))
+    if (p[:, 2] < 0.5).any():
+        return
+    pixels = np.stack([CAMERA.fx * p[:, 0] / p[:, 2], CAMERA.fy * p[:, 1] / p[:, 2]], 1)
+    pixels += [CAMERA.cx, CAMERA.cy]
+    if (pixels < 25).any() or (pixels[:, 0] > 1890).any() or (pixels[:, 1] > 1050).any():
+        return
+    moved = skeletons([figure((x, y), 1.7)], noise=(pixels - image.poses.keypoints[0])[None])
+    scene = scene_of(moved, FixedExtrinsics({"camera": turn @ tilted}))
+    bearing = bearings_of(scene).azimuth[0] + scene.views.heading
+    assert np.cos(bearing - azimuth - yaw) == pytest.approx(1, abs=1e-6)
+    (ground,) = GroundContact().measure(scene, list(NOTHING))
+    assert 1 / ranged(ground).value == pytest.approx(r, rel=5e-3)
+    (body,) = BodyLength().measure(scene, list(NOTHING))
+    # The figure's ankles are at 0.08 m instead of 0.039 of its stature: 0.8 %.
+    assert 1 / ranged(body).value == pytest.approx(r, rel=0.03)
+
+
+def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
+    """sigma_Y = Y² sigma_theta / h: with 1/Y, sigma = sigma_theta / h, at any distance."""
+    for r in (5.0, 10.0, 20.0):
+        (answer,) = GroundContact().measure(scene_of(skeletons([figure((r, 0))])), [[]])
+        found = ranged(answer)
+        drop = HEIGHT - ANKLE_HEIGHT
+        assert abs(found.tilt) == pytest.approx((1 + (drop / r) ** 2) / drop, rel=1e-3)
+        # Two ankles of 1 px each: the mean, as an angle, over the drop.
+        assert found.joints is not None
+        slope_var = scene_of(skeletons([figure((r, 0))])).views.slope_var[0]
+        noise = float(found.joints**2 @ np.nan_to_num(slope_var))
+        angle = 1e-3 / np.sqrt(2)
+        assert np.sqrt(noise) == pytest.approx(angle / drop, rel=0.02)
+
+
+@pytest.mark.parametrize("height", [1.2, 1.5, 1.9])
+def test_body_length_scales_with_stature_and_owns_up_to_it(height: float) -> None:
+    (answer,) = BodyLength().measure(scene_of(skeletons([figure((10.0, 0), height)])), [[]])
+    found = ranged(answer)
+    assert 1 / found.value == pytest.approx(10 * 1.7 / height, rel=0.03)
+    assert found.stature == pytest.approx(-found.value)
+
+
+def test_the_variances_of_directions_are_those_of_a_pinhole() -> None:
+    scene = scene_of(skeletons([figure((10.0, 0))], std=2.0))
+    nose = 0
+    # On the optical axis, a pixel is 1/f rad in both directions.
+    np.testing.assert_allclose(np.sqrt(scene.views.azimuth_var[0, nose]), 2e-3, rtol=1e-2)
+    np.testing.assert_allclose(np.sqrt(scene.views.slope_var[0, nose]), 2e-3, rtol=1e-2)
+
+
+def test_the_mean_of_correlated_values() -> None:
+    assert mean_variance(np.array([1.0, 1.0, np.nan]), 0.0) == pytest.approx(0.5)
+    assert mean_variance(np.array([1.0, 1.0]), 1.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("cue", "how", "reason"),
+    [
+        (GroundContact(), dict(hidden=(15, 16)), Refusal.JOINTS_MISSING),
+        (BodyLength(), dict(hidden=(11, 12)), Refusal.JOINTS_MISSING),
+        (BodyLength(), dict(posture="lying"), Refusal.NOT_UPRIGHT),
+        (GroundContact(), dict(at=(1.9, 0.0)), Refusal.TRUNCATED),
+        (GroundContact(), dict(at=(200.0, 0.0)), Refusal.TOO_SMALL),
+        (BodyLength(), dict(at=(200.0, 0.0)), Refusal.TOO_SMALL),
+    ],
+)
+def test_a_camera_cue_says_why_it_cannot_measure(cue, how: dict, reason: Refusal) -> None:
+    hidden = how.get("hidden", ())
+    place = how.get("at", (8.0, 1.0))
+    shape = figure(place, heading=0.6, posture=how.get("posture", "upright"))
+    noise = np.zeros((1, 17, 2))
+    image = skeletons([shape], hidden=hidden, noise=noise)
+    if reason is Refusal.TRUNCATED:  # a network draws joints outside of the image to its border
+        image.poses.keypoints[..., 1] = np.minimum(image.poses.keypoints[..., 1], 1079)
+    assert cue.measure(scene_of(image), [[]]) == [reason]
+
+
+def test_feet_above_the_horizon_meet_no_ground() -> None:
+    image = skeletons([figure((20.0, 0))], noise=np.array([0.0, -200.0]))
+    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.ABOVE_HORIZON]
+
+
+def test_feet_apart_by_more_than_a_stride_are_ambiguous() -> None:
+    noise = np.zeros((1, 17, 2))
+    noise[0, 15, 1] = -60.0
+    image = skeletons([figure((8.0, 0))], noise=noise)
+    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.AMBIGUOUS]
+
+
+def test_somebody_without_joints_has_the_bearing_of_the_box() -> None:
+    image = skeletons([figure(at(10, 0.3))], hidden=tuple(range(17)))
+    scene = scene_of(image)
+    found = bearings_of(scene)
+    assert found.azimuth[0] + scene.views.heading == pytest.approx(0.3, abs=0.02)
+    with_joints = bearings_of(scene_of(skeletons([figure(at(10, 0.3))])))
+    assert found.variance[0] > 4 * with_joints.variance[0]
+
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("r", [3.0, 6.0, 12.0])
+@pytest.mark.parametrize("kind", ["depth", "lidar", "scan"])
+def test_ranging_cues_find_the_axis(kind: str, r: float) -> None:
+    places = np.array([at(r, 0.1)])
+    makes = {
+        "depth": (DepthImageCue, lambda: depth_image(places, START, RNG, noise=1e-5)),
+        "lidar": (LidarCloud, lambda: cloud(places, START, RNG)),
+        "scan": (LaserScanCue, lambda: scan(places, START, RNG)),
+    }
+    cue_class, measurement = makes[kind]
+    cue = cue_class(SETTINGS)
+    assert cue.receive(measurement(), START) is None
+    answers = cue.measure(scene_of(skeletons([figure(tuple(places[0]))])), [[]])
+    if kind == "depth" and r > SETTINGS.depth_max_range:
+        assert answers == [Refusal.NO_RETURN]
+        return
+    found = ranged(answers[0])
+    # The surface of a cylinder is at its radius only in the middle; legs are 0.2 m apart.
+    assert 1 / found.value == pytest.approx(r, abs=0.07)
+    assert np.sqrt(found.variance) / found.value**2 < 0.25
+
+
+def test_a_sensor_that_is_silent_or_blind_is_no_measurement() -> None:
+    cue = LidarCloud(SETTINGS)
+    scene = scene_of(skeletons([figure((8.0, 0))]))
+    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert cue.receive(PointCloud(START, "lidar", np.zeros((0, 3), np.float32)), START) is None
+    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    nan = PointCloud(START + 1, "lidar", np.full((50, 3), np.nan, np.float32))
+    assert cue.receive(nan, START) is None
+    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    nowhere = PointCloud(START + 2, "elsewhere", BEAMS.astype(np.float32))
+    assert cue.receive(nowhere, START) is None
+    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert cue.buffer.tally.reasons == {Refusal.NO_EXTRINSICS: 1}
+
+
+def test_a_scan_without_sense_is_malformed() -> None:
+    cue = LaserScanCue(SETTINGS)
+    bad = LaserScan(START, "laser", np.nan, 0.01, np.ones(5, np.float32))
+    assert cue.receive(bad, START) is Refusal.MALFORMED
+    assert cue.buffer.tally.reasons == {Refusal.MALFORMED: 1}
+
+
+def test_a_person_outside_of_the_depth_image_is_out_of_view() -> None:
+    cue = DepthImageCue(SETTINGS)
+    cue.receive(depth_image(np.array([at(5)]), START, RNG), START)
+    scene = scene_of(skeletons([figure(at(5, 0.7))]))
+    assert cue.measure(scene, [[]]) == [Refusal.OUT_OF_VIEW]
+
+
+def test_what_is_known_decides_between_two_clusters() -> None:
+    """A person at 6 m half behind a post at 3 m; both give returns in the torso."""
+    scene = scene_of(skeletons([figure((6.0, 0.0))]))
+    objects = ((3.0, 0.05, 0.04, 1.4),)
+    for prior, expected in (([], None), ([(1 / 6, 1e-4)], 6.0), ([(1 / 3, 1e-4)], 3.0)):
+        cue = LidarCloud(SETTINGS)
+        cue.receive(cloud(np.array([[6.0, 0.0]]), START, RNG, objects=objects), START)
+        (answer,) = cue.measure(scene, [prior])
+        if expected is not None:
+            assert 1 / ranged(answer).value == pytest.approx(expected, abs=0.2)
+
+
+def test_returns_belong_to_one_person() -> None:
+    """Of two persons at the same bearing, the LIDAR sees the nearer one only."""
+    cue = LidarCloud(SETTINGS)
+    cue.receive(cloud(np.array([[5.0, 0.0]]), START, RNG), START)
+    scene = scene_of(skeletons([figure((5.0, 0.0)), figure((9.0, 0.0))]))
+    near, far = cue.measure(scene, [[(0.2, 1e-4)], [(1 / 9, 1e-4)]])
+    assert 1 / ranged(near).value == pytest.approx(5, abs=0.1)
+    assert far is Refusal.OTHER_PERSON
+
+
+def test_clusters_are_split_at_gaps_and_small_ones_left_out() -> None:
+    found = clusters_of(np.array([5.0, 2.0, 5.1, 2.1, 9.0]), 0.35, 2)
+    assert [one.tolist() for one in found] == [[1, 3], [0, 2]]
+    assert clusters_of(np.zeros(0), 0.35, 1) == []
+
+
+def test_the_surface_lies_before_the_axis_and_the_error_of_that_is_shared() -> None:
+    cue = LidarCloud(SETTINGS)
+    wall = np.zeros((200, 3), np.float32)
+    wall[:] = [8.0, 0.0, -0.6]
+    wall[:, 1] += np.linspace(-0.1, 0.1, 200)
+    cue.receive(PointCloud(START, "lidar", wall), START)
+    (answer,) = cue.measure(scene_of(skeletons([figure((8.12, 0))])), [[]])
+    found = ranged(answer)
+    assert 1 / found.value == pytest.approx(8.0 + SURFACE_TO_AXIS, abs=1e-3)
+    assert found.axis == pytest.approx(-(found.value**2))
+
+
+def echo(r: float, view: float = 0.5, low: float = 0.2, high: float = 5.0) -> UltrasonicRange:
+    return UltrasonicRange(START, "sonar", view, r, low, high)
+
+
+@pytest.mark.parametrize(
+    ("one", "place", "reason"),
+    [
+        (echo(np.inf), (3.0, 0.0), Refusal.NO_RETURN),  # clothes absorb ultrasound
+        (echo(-np.inf), (3.0, 0.0), Refusal.NO_RETURN),
+        (echo(6.0), (3.0, 0.0), Refusal.OUT_OF_RANGE),
+        (echo(2.0), (3.0, 2.0), Refusal.OUT_OF_VIEW),
+        (echo(4.8), (3.0, 0.0), Refusal.DISAGREES),
+    ],
+)
+def test_an_echo_that_tells_nothing_says_why(
+    one: UltrasonicRange, place: tuple[float, float], reason: Refusal
+) -> None:
+    cue = UltrasonicCone(SETTINGS)
+    assert cue.receive(one, START) is None
+    known = (1 / np.hypot(*place), 1e-4)
+    assert cue.measure(scene_of(skeletons([figure(place)])), [[known]]) == [reason]
+
+
+def test_an_echo_bounds_and_confirms() -> None:
+    scene = scene_of(skeletons([figure((3.0, 0.0))]))
+    near = UltrasonicCone(SETTINGS)
+    near.receive(echo(1.0), START)
+    (confirmed,) = near.measure(scene, [[(1 / 3, 1e-4)]])
+    assert ranged(confirmed).variance == np.inf
+    far = UltrasonicCone(SETTINGS)
+    far.receive(echo(3.2), START)
+    (bound,) = far.measure(scene, [[(1 / 3, 0.02**2)]])
+    assert ranged(bound).value < 1 / 3
+
+
+@QUICK
+@given(st.floats(0.02, 1), st.floats(0.005, 0.2), st.floats(-2.9, 2.9))
+def test_cutting_off_gives_the_moments_of_the_truncated_normal(
+    value: float, std: float, alpha: float
+) -> None:
+    found = ranged(cut_off(value, std**2, value + alpha * std))
+    information = 1 / std**2 + 1 / found.variance
+    mean = (value / std**2 + found.value / found.variance) / information
+    expected, variance = truncnorm.stats(-np.inf, alpha, loc=value, scale=std)
+    assert mean == pytest.approx(float(expected), rel=1e-6, abs=1e-6 * std)
+    assert 1 / information == pytest.approx(float(variance), rel=1e-5)
