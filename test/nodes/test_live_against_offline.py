@@ -20,7 +20,7 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.replay.offline import replay
 from hrnet_pose_ros.replay.parameter_file import settings_of
 
-FRAMES = 12
+FRAMES = 6
 TOPICS = 3  # images, camera_info and detections by turns
 # The same engine and code: float32 all the way. Only the order of additions in the network's
 # threads could differ.
