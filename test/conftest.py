@@ -11,6 +11,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+# Before any library reads it. Threads of OpenMP that wait for each other keep the processor busy:
+# where other processes need it as well, as in `make test`, a training takes ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

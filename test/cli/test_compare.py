@@ -61,7 +61,9 @@ def noisy_answers(root: Path, short_clip: Path, tmp_path_factory: pytest.TempPat
             noise = 1 + 0.01 * rng.standard_normal(values.shape).astype(np.float32)
             weights.CopyFrom(numpy_helper.from_array(values * noise, weights.name))
     onnx.save(model, folder / "noisy.onnx")
-    return replayed(short_clip, folder / "answers", "--model", str(folder / "noisy.onnx"))
+    return replayed(
+        short_clip, folder / "answers", "--model", str(folder / "noisy.onnx"), "--max-batch", "2"
+    )
 
 
 def replayed(bag: Path, output: Path, *options: str) -> Path:
@@ -141,7 +143,7 @@ def test_another_threshold_of_the_node_fails(
 ) -> None:
     parameters = tmp_path / "node.yaml"
     parameters.write_text("hrnet_pose: {ros__parameters: {min_detection_score: 0.95}}\n")
-    options = ("--params-file", str(parameters))
+    options = ("--params-file", str(parameters), "--max-batch", "2")
     answers = replayed(short_clip, tmp_path / "answers", *options)
     assert compared(short_golden, answers, scenario(root), tmp_path / "out") == 1
     failed = {name for name, outcome in outcomes(tmp_path / "out").items() if outcome == "fail"}

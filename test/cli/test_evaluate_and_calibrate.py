@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from udp_model import udp_model
 
 from hrnet_pose_ros.cli.engine_options import EngineChoice
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.coco import uncertainty_fit
 from hrnet_pose_ros.coco.annotations import read_annotations
 from hrnet_pose_ros.coco.evaluation import METRICS, evaluate_results
 from hrnet_pose_ros.coco.table import TEST_DEV, VAL2017
@@ -32,7 +33,15 @@ from hrnet_pose_ros.pose.uncertainty import find_calibration
 from hrnet_pose_ros.skeleton import COCO17
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
-PLAIN = ("hrnet_w16_small", "--engine", "openvino", "--precision", "float32")
+PLAIN = ("hrnet_w16_small", "--engine", "openvino", "--precision", "float32", "--max-batch", "2")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def coarse_fits() -> Iterator[None]:
+    """Six candidates for a factor instead of 26: how well a fit finds them has its own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uncertainty_fit, "RATIOS", uncertainty_fit.RATIOS[::5])
+        yield
 
 
 def run(verb: str, street: Any, *options: str) -> int:

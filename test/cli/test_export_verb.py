@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from udp_model import udp_model
+from udp_model import udp_checkpoint
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.engines.openvino_engine import OpenVinoEngine
@@ -26,7 +26,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_export_of_udp_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As if the bundled weights were another's: a path that the zoo does not know."""
-    checkpoint = udp_model(tmp_path)[0]
+    checkpoint = udp_checkpoint(tmp_path)
     small = ("--input-size", "64x64", "--crop", "udp")
     for graph, name in (("heatmaps", "a.onnx"), ("end2end", "a_end2end.onnx")):
         path = tmp_path / name

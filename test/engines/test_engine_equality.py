@@ -51,8 +51,12 @@ def boxes_on_the_crops() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Reference(NamedTuple):
-    """PyTorch's results for the boxes on the crops; the poses by both decodings."""
+    """PyTorch's results for boxes on the crops; the poses by both decodings.
 
+    ``boxes`` are the places of those in `boxes_on_the_crops`: of W32, every third.
+    """
+
+    boxes: np.ndarray
     crops: np.ndarray
     heatmaps: np.ndarray
     quarter: Poses
@@ -68,7 +72,7 @@ def model(request, tmp_path_factory) -> tuple[Path, Path]:
         return udp_model(tmp_path_factory.mktemp("udp"))
     folder = tmp_path_factory.mktemp("w32")
     torch.save(w32_with_structure(), folder / "hrnet_w32.pth")
-    export_onnx(folder / "hrnet_w32.pth", folder / "hrnet_w32.onnx", crops=load_check_crops())
+    export_onnx(folder / "hrnet_w32.pth", folder / "hrnet_w32.onnx", crops=load_check_crops()[:2])
     return folder / "hrnet_w32.pth", folder / "hrnet_w32.onnx"
 
 
@@ -76,10 +80,12 @@ def model(request, tmp_path_factory) -> tuple[Path, Path]:
 def reference(model: tuple[Path, Path]) -> Reference:
     """What PyTorch says: run once, because W32 takes seconds."""
     engine = TorchEngine(ModelFile.read(model[0]))
-    crops, transforms = engine.crops(*boxes_on_the_crops())
+    frame, boxes = boxes_on_the_crops()
+    chosen = np.arange(0, len(boxes), 3 if model[0].stem == "hrnet_w32" else 1)
+    crops, transforms = engine.crops(frame, boxes[chosen])
     heatmaps = engine.heatmaps(crops)
     dark = TorchEngine(ModelFile.read(model[0]), decoding="dark").decode(heatmaps, transforms)
-    return Reference(crops, heatmaps, engine.decode(heatmaps, transforms), dark)
+    return Reference(chosen, crops, heatmaps, engine.decode(heatmaps, transforms), dark)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +103,8 @@ def cell_sizes() -> np.ndarray:
     return np.repeat([1, 0.93, 1.08], 8)
 
 
-def person_oks(a: Poses, b: Poses, counted: np.ndarray) -> float:
-    areas = PERSON_TO_BOX * np.prod(boxes_on_the_crops()[1][:, 2:], axis=1)
+def person_oks(a: Poses, b: Poses, counted: np.ndarray, chosen: np.ndarray) -> float:
+    areas = PERSON_TO_BOX * np.prod(boxes_on_the_crops()[1][chosen, 2:], axis=1)
     return float(oks(a.keypoints, b.keypoints, areas, counted).mean())
 
 
@@ -127,10 +133,11 @@ def test_flip_tests_are_equal() -> None:
 
 
 def test_float32_key_points_are_equal(float32: OpenVinoEngine, reference: Reference) -> None:
-    poses, expected = float32.estimate(*boxes_on_the_crops()), reference.quarter
+    (frame, boxes), chosen = boxes_on_the_crops(), reference.boxes
+    poses, expected = float32.estimate(frame, boxes[chosen]), reference.quarter
     np.testing.assert_array_equal(poses.valid, expected.valid)
-    assert share_within(poses, expected, 0.05, expected.valid, cell_sizes()) >= 0.99
-    assert person_oks(poses, expected, expected.valid) >= 0.999
+    assert share_within(poses, expected, 0.05, expected.valid, cell_sizes()[chosen]) >= 0.99
+    assert person_oks(poses, expected, expected.valid, chosen) >= 0.999
 
 
 @needs_bfloat16
@@ -143,9 +150,10 @@ def test_bfloat16_key_points_are_near(model: tuple[Path, Path], reference: Refer
     clear = one_peak(reference.heatmaps)
     assert clear.mean() > 0.5
     engine = OpenVinoEngine(ModelFile.read(model[1]), precision="bfloat16", decoding="dark")
-    poses = engine.estimate(*boxes_on_the_crops())
-    assert share_within(poses, reference.dark, 0.25, clear, cell_sizes()) >= 0.99
-    assert person_oks(poses, reference.dark, clear) >= 0.995
+    (frame, boxes), chosen = boxes_on_the_crops(), reference.boxes
+    poses = engine.estimate(frame, boxes[chosen])
+    assert share_within(poses, reference.dark, 0.25, clear, cell_sizes()[chosen]) >= 0.99
+    assert person_oks(poses, reference.dark, clear, chosen) >= 0.995
 
 
 def one_peak(heatmaps: np.ndarray) -> np.ndarray:

@@ -59,8 +59,9 @@ CASES = [
     ("hrnet_w16_small", {"precision": "float32", "flip_test": True, "image_size": (1280, 720)}),
     ("hrnet_w16_small", {"precision": "float32", "crop": "udp"}),
     ("hrnet_w16_small", {"precision": "float16", "decoding": "dark", "crop": "udp"}),
+    # PyTorch takes a minute to trace W32 in float16 on a CPU: test_plan_build.py has one of small
+    # crops, which the export itself compares.
     ("hrnet_w32", {"precision": "float32"}),
-    ("hrnet_w32", {"precision": "float16", "decoding": "dark"}),
 ]
 
 
@@ -78,7 +79,7 @@ def exported(request, w32: Path, tmp_path_factory: pytest.TempPathFactory) -> Ex
     name, options = request.param
     checkpoint = w32 if name == "hrnet_w32" else CHECKPOINT
     graph = tmp_path_factory.mktemp("end2end") / f"{name}_end2end.onnx"
-    export_end2end_graph(checkpoint, graph, crops=load_check_crops()[:2], **options)
+    export_end2end_graph(checkpoint, graph, crops=load_check_crops()[:1], **options)
     return Exported(checkpoint, graph)
 
 

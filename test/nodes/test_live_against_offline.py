@@ -20,7 +20,7 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.replay.offline import replay
 from hrnet_pose_ros.replay.parameter_file import settings_of
 
-FRAMES = 12
+FRAMES = 6
 TOPICS = 3  # images, camera_info and detections by turns
 # The same engine and code: float32 all the way. Only the order of additions in the network's
 # threads could differ.
@@ -29,7 +29,7 @@ PIXELS, SCORES = 1e-3, 1e-5
 
 @pytest.mark.parametrize("model", ["bundled", "udp"])
 def test_live_against_offline(model: str, inject: Callable[..., Injector], tmp_path: Path) -> None:
-    given: dict[str, Any] = {"precision": "float32"}
+    given: dict[str, Any] = {"precision": "float32", "max_batch": 2}
     if model == "udp":
         given |= {"model": str(udp_model(tmp_path)[1]), "decoding": "dark", "flip_test": True}
     injector = inject(compressed=True, **given)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_fixtures import LOSSLESS, Nodes
+from node_fixtures import LOSSLESS, running
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_robot import TIMEOUT, NodeUnderTest, Robot
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
@@ -23,30 +23,34 @@ RATE = 10.0
 
 
 @pytest.fixture(scope="module")
-def robot(ros: None) -> Iterator[Robot]:
-    robot = Robot(NAMESPACE, camera=LOSSLESS)
-    yield robot
-    robot.close()
-
-
-@pytest.fixture(scope="module")
-def node(robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
-    """A node with a misspelt parameter, another node's file, and a durable output."""
+def beside(
+    ros: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Robot, NodeUnderTest]]:
+    """A robot and a node with a misspelt parameter, another node's file, and a durable output."""
     folder = tmp_path_factory.mktemp("silent")
     others = folder / "others.yaml"
     others.write_text("/other_node:\n  ros__parameters:\n    model: hrnet_w48\n")
-    nodes = Nodes(folder)
-    node = nodes.start(
+    with running(
         NAMESPACE,
+        folder,
         *("-p", f"qos_overrides.{NAMESPACE}/skeletons.publisher.durability:=transient_local"),
         *("-p", "max_wait:=2.0", "--params-file", str(others)),
+        camera=LOSSLESS,
         max_wait_ms=500.0,
         warn_age_ms=10000.0,  # a busy machine
         max_age_ms=10000.0,
-    )
-    robot.wait_until_active(node)
-    yield node
-    nodes.close()
+    ) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def robot(beside: tuple[Robot, NodeUnderTest]) -> Robot:
+    return beside[0]
+
+
+@pytest.fixture(scope="module")
+def node(beside: tuple[Robot, NodeUnderTest]) -> NodeUnderTest:
+    return beside[1]
 
 
 @pytest.fixture(scope="module")

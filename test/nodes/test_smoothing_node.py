@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from injector import PERSON, Injector
-from ros_robot import RELIABLE, nanoseconds
+from ros_robot import RELIABLE, SimulatedClock, nanoseconds
 
 from hrnet_pose_ros.fusion.smoothing import SkeletonSmoother
 from hrnet_pose_ros.msg import SkeletonArray
@@ -15,16 +15,18 @@ from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 
 BOXES = np.array([PERSON, [200.0, 40.0, 50.0, 130.0]])
 FIELDS = ("id", "detection_index", "class_id", "detection_score", "bbox")
-# The stamps advance like this however slow the machine is: the images are from seconds ago.
+# By a clock that stands, so that the stamps advance like this however slow the machine is.
+NOW = 1_700_000_000 * 10**9
 PERIOD_NS, PAUSE_NS = 100_000_000, 700_000_000  # longer than a person is remembered
 
 
 def test_smoothed_skeletons(inject: Callable[..., Injector]) -> None:
-    injector = inject(precision="float32")
+    injector = inject("-p", "use_sim_time:=true", precision="float32")
     robot = injector.robot
+    SimulatedClock(robot).set(NOW)
     robot.listen(SkeletonArray, "skeletons_smoothed", RELIABLE)
     raw, smoothed = robot.heard["skeletons"], robot.heard["skeletons_smoothed"]
-    last = robot.now() - 3 * 10**9
+    last = NOW - 9 * 10**9
 
     def send(count: int, after: int = PERIOD_NS) -> None:
         """The same image with boxes that move a little: skeletons that jitter."""

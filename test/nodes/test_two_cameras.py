@@ -12,7 +12,7 @@ from ros_robot import header, nanoseconds
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 
-FRAMES = 30
+FRAMES = 15
 
 
 def says(injector: Injector, words: str) -> None:

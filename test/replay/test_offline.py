@@ -28,7 +28,7 @@ FRAMES = 6
 
 
 def settings(**values: Any) -> Settings:
-    return settings_of(None, {"precision": "float32", "max_batch": 8} | values)
+    return settings_of(None, {"precision": "float32", "max_batch": 2} | values)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def run(rows: list[Row], tmp_path: Path, **values: Any) -> tuple[ReplayResult, l
 def test_skeletons_are_those_of_the_engine(bag: Path, tmp_path: Path) -> None:
     done = replay(bag, tmp_path / "out", settings())
     assert (done.images, done.arrays, done.drops, done.loss) == (FRAMES, FRAMES, {}, "")
-    engine = make_engine("hrnet_w16_small", precision="float32", max_batch=8)
+    engine = make_engine("hrnet_w16_small", precision="float32", max_batch=2)
     with BagReader(bag) as reader:
         frames = [rgb_frame_of_compressed(m.message) for m in reader.messages([IMAGES])]
         inputs = [m.message for m in reader.messages([IMAGES])]
@@ -245,7 +245,7 @@ def test_two_cameras_need_a_choice(
 ) -> None:
     second = [("/rear/compressed", *row[1:]) for row in rows if row[0] == IMAGES]
     folder = write_bag(tmp_path / "in", rows + second)
-    arguments = ["replay", str(folder), "-o", str(tmp_path / "out")]
+    arguments = ["replay", str(folder), "-o", str(tmp_path / "out"), "--max-batch", "2"]
     assert main(arguments) == 2
     assert f"2 topics for image: {IMAGES}, /rear/compressed; choose one with --image" in (
         capsys.readouterr().err

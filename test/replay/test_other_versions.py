@@ -103,7 +103,7 @@ def test_replay_needs_only_images_and_detections(
     old: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = write(tmp_path / "bag", old, StoragePlugin.MCAP, images=True)
-    engine = ["--engine", "openvino", "--precision", "float32"]
+    engine = ["--engine", "openvino", "--precision", "float32", "--max-batch", "2"]
     assert main(["replay", str(bag), "-o", str(tmp_path / "answers"), *engine]) == 0
     assert "not read: /skeletons: " in capsys.readouterr().err
     with BagReader(tmp_path / "answers") as answers:

@@ -152,10 +152,14 @@ class Robot:
 
     def answer_to(self, stamp: int) -> SkeletonArray:
         """The skeletons of the image with that stamp."""
-        return self.wait(
-            lambda: next((m for m in self.heard["skeletons"] if nanoseconds(m) == stamp), None),
-            what=f"skeletons of stamp {stamp}; diagnostics: {self.values()}",
-        )
+
+        def answer() -> SkeletonArray | None:
+            heard = list(self.heard["skeletons"])
+            return next((m for m in heard if nanoseconds(m) == stamp), None)
+
+        if (message := self.wait(answer, fail=False)) is None:
+            pytest.fail(f"no skeletons of stamp {stamp}; diagnostics: {self.values()}")
+        return message
 
     def answered_pair(self, frame: np.ndarray, boxes: list[list[float]]) -> SkeletonArray:
         """Publish pairs until one is answered (best effort images may be lost)."""
