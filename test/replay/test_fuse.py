@@ -24,14 +24,9 @@ SETTINGS = PersonFusionSettings()
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_drive(tmp_path_factory.mktemp("drive") / "bag")
-
-
-@pytest.fixture(scope="module")
-def people(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FuseResult]:
+def people(fault_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FuseResult]:
     path = tmp_path_factory.mktemp("people") / "bag"
-    return path, fuse([recorded], path, SETTINGS)
+    return path, fuse([fault_bag], path, SETTINGS)
 
 
 def contents(path: Path) -> list[tuple[str, int, bytes]]:
@@ -45,9 +40,9 @@ def arrays(path: Path) -> Iterator[tuple[int, Any]]:
             yield one.time, one.message
 
 
-def test_every_message_is_accounted_for(recorded: Path, people: tuple[Path, FuseResult]) -> None:
+def test_every_message_is_accounted_for(fault_bag: Path, people: tuple[Path, FuseResult]) -> None:
     account, topics = people[1].account, people[1].topics
-    with BagReader(recorded) as bag:
+    with BagReader(fault_bag) as bag:
         counts = {name: info.count for name, info in bag.topics.items()}
     assert set(topics) == set(Input)  # the drive has all of them
     for what, names in topics.items():
@@ -76,9 +71,9 @@ def test_the_status_is_right_in_time(people: tuple[Path, FuseResult]) -> None:
 
 
 def test_the_people_are_where_the_truth_has_them(
-    recorded: Path, people: tuple[Path, FuseResult]
+    fault_bag: Path, people: tuple[Path, FuseResult]
 ) -> None:
-    truth, found = read_people(recorded), read_people(people[0])
+    truth, found = read_people(fault_bag), read_people(people[0])
     assert truth.topic == "/people/truth" and found.errors > 5
     comparison = compare_people(truth, found, within=1.0, within_part=0.1)
     errors = comparison.joined("errors")
@@ -89,9 +84,9 @@ def test_the_people_are_where_the_truth_has_them(
 
 
 def test_two_runs_write_the_same(
-    recorded: Path, people: tuple[Path, FuseResult], tmp_path: Path
+    fault_bag: Path, people: tuple[Path, FuseResult], tmp_path: Path
 ) -> None:
-    fuse([recorded], tmp_path / "again", SETTINGS)
+    fuse([fault_bag], tmp_path / "again", SETTINGS)
     assert contents(tmp_path / "again") == contents(people[0])
 
 
@@ -104,7 +99,7 @@ def rewritten(source: Path, target: Path, names: dict[str, str], keep: Any = Non
     return target
 
 
-def test_topics_are_found_whatever_their_names(recorded: Path, tmp_path: Path) -> None:
+def test_topics_are_found_whatever_their_names(fault_bag: Path, tmp_path: Path) -> None:
     names = {
         "/skeletons": "/front/pose/skeletons",
         "/camera_info": "/front/info",
@@ -113,7 +108,7 @@ def test_topics_are_found_whatever_their_names(recorded: Path, tmp_path: Path) -
         "/points": "/lidar/points",
         "/tf_static": "/robot/tf_static",
     }
-    short = rewritten(recorded, tmp_path / "bag", names, lambda one: one.time % 7 == 0)
+    short = rewritten(fault_bag, tmp_path / "bag", names, lambda one: one.time % 7 == 0)
     with BagReader(short) as bag:
         found = FusionTopics([bag]).inputs
     assert found["/front/pose/skeletons"] is Input.SKELETONS
@@ -124,10 +119,10 @@ def test_topics_are_found_whatever_their_names(recorded: Path, tmp_path: Path) -
     assert sum(what is Input.RANGE for what in found.values()) == 4
 
 
-def test_choosing_and_leaving_out(recorded: Path, tmp_path: Path) -> None:
+def test_choosing_and_leaving_out(fault_bag: Path, tmp_path: Path) -> None:
     names = {"/scan": "/rear/scan"}
-    other = rewritten(recorded, tmp_path / "bag", names, lambda one: one.topic == "/scan")
-    with BagReader(recorded) as bag, BagReader(other) as second:
+    other = rewritten(fault_bag, tmp_path / "bag", names, lambda one: one.topic == "/scan")
+    with BagReader(fault_bag) as bag, BagReader(other) as second:
         with pytest.raises(BagError, match=r"2 topics for scan: /rear/scan, /scan; .* --without"):
             FusionTopics([bag, second])
         chosen = FusionTopics([bag, second], {Input.SCAN: "rear/scan"})
@@ -139,13 +134,11 @@ def test_choosing_and_leaving_out(recorded: Path, tmp_path: Path) -> None:
             FusionTopics([second])
 
 
-def test_the_verbs(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_verbs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """``fuse`` with one sensor, parameters from a file, and ``compare`` with the truth."""
     file = tmp_path / "parameters.yaml"
     file.write_text("/**:\n  ros__parameters: {sensor_tolerance_ms: 80.0, model: other}\n")
-    first = recorded.parent / "short"
-    if not first.exists():
-        write_drive(first, 1.5)
+    first = write_drive(tmp_path / "short", 1.5)
     words = ["fuse", str(first), "-o", str(tmp_path / "out"), "--params-file", str(file)]
     assert main([*words, "--without", "points", "--without", "depth"]) == 0
     printed = capfd.readouterr().out
