@@ -22,7 +22,8 @@ PACKAGE = "hrnet_pose_ros"
 NUMERIC = {"numpy", "cv2"}
 ROS = {
     *("rclpy", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs"),
-    *("lifecycle_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "vision_msgs"),
+    *("lifecycle_msgs", "nav_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs"),
+    *("tf2_msgs", "vision_msgs"),
     *("visualization_msgs", "rosgraph_msgs", "tf2_ros", "rosidl_runtime_py"),
 }
 TORCH = {"torch", "torchvision", "lightning_fabric"}
@@ -233,7 +234,10 @@ def test_replay_runs_where_rclpy_cannot_be_imported(root: Path, tmp_path: Path) 
     assert (tmp_path / "out").is_dir()
 
 
-@pytest.mark.parametrize("module", ["pose_node", "person_detector_node", "video_player_node"])
+@pytest.mark.parametrize(
+    "module",
+    ["pose_node", "person_detector_node", "person_fusion_node", "video_player_node"],
+)
 def test_nodes_run_without_torch(module: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"
@@ -290,12 +294,13 @@ def test_package_xml_names_what_ros_code_imports(root: Path) -> None:
     assert not missing
 
 
-def test_the_documents_hold_the_parameter_table(root: Path) -> None:
-    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENT, markdown_table
+def test_the_documents_hold_the_parameter_tables(root: Path) -> None:
+    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENT, NODES, markdown_table
 
-    assert markdown_table() in (root / DOCUMENT).read_text(), (
-        "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
-    )
+    for node in NODES:
+        assert markdown_table(node) in (root / DOCUMENT).read_text(), (
+            "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
+        )
 
 
 def test_test_modules_have_names_of_their_own(root: Path) -> None:
