@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
+from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
@@ -103,7 +104,7 @@ class ImageFusion:
         found = self.tracker.update(
             scene.stamp,
             tracks,
-            Sightings(azimuth, bearings.variance, table, fused.used, model.joint_growth),
+            Sightings(azimuth, bearings.variance, table, fused.used, self._growth(tracks, fused)),
             self._range_priors(fused),
             fused.track_refused,
             camera,
@@ -112,6 +113,14 @@ class ImageFusion:
             over_ground=self.over_ground,
         )
         return self._report(found, azimuth, answers, table, fused)
+
+    def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
+        """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
+        since = np.full(len(fused.value), np.inf)
+        for person, track in tracks.items():
+            if not fused.track_refused[person]:
+                since[person] = (self.scene.stamp - track.seen) / NS
+        return self.model.growth(since)
 
     def _report(
         self,
@@ -126,6 +135,7 @@ class ImageFusion:
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
         statures = measured_statures(table, fused.used, self.model, scene.settings.stature)
+        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):
             detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
@@ -139,7 +149,12 @@ class ImageFusion:
             track.sources = self.sources
             for name in (name for name, outcome in outcomes.items() if outcome is None):
                 track.sources |= Source[name.upper()]
-            sighted = Sighted(n, detection_id, statures[n], outcomes, since)
+            ranges = {
+                name: (float(table.values[n, k]), float(spreads[n, k]))
+                for k, name in enumerate(table.names)
+                if table.given[n, k]
+            }
+            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]

@@ -12,6 +12,9 @@ from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.cues.cue import InverseRange
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
+# The time between two images for which the correlation of key points is given, s.
+CORRELATION_STEP = 0.1
+
 
 @dataclass(frozen=True)
 class ErrorModel:
@@ -19,17 +22,17 @@ class ErrorModel:
 
     Attributes
     ----------
-    stature, tilt, axis
+    stature, tilt, axis, yaw
         What stays the same over time: of the relative stature, of the tilt in rad, of the distance
-        from a surface to the axis in m.
+        from a surface to the axis in m, of the camera's heading on the vehicle in rad.
     stature_alone
         Of the relative stature of persons of whom only the body's length tells the range.
     tilt_jitter, height
         What changes from image to image: of the tilt in rad, of the camera's height in m.
     joint_correlation
         Of the errors of two joints of a person.
-    joint_growth
-        Factor on key point variances for a filter over time.
+    keypoint_correlation
+        Of a joint's errors 0.1 s apart.
     """
 
     stature: float
@@ -38,28 +41,43 @@ class ErrorModel:
     tilt_jitter: float
     height: float
     axis: float
+    yaw: float
     joint_correlation: float
-    joint_growth: float
+    keypoint_correlation: float
 
     @classmethod
     def of(cls, settings: FusionSettings, *, imu: bool) -> ErrorModel:
         """Return the model of some settings, with or without an IMU."""
-        c = settings.keypoint_correlation
+        jitter = settings.tilt_jitter_std_imu if imu else settings.tilt_jitter_std
+        if settings.fixed_base:  # nothing pitches it
+            jitter = min(jitter, settings.tilt_jitter_std_imu)
         return cls(
             stature=settings.stature_std / settings.stature,
             stature_alone=settings.stature_std_alone / settings.stature,
             tilt=settings.tilt_std_imu if imu else settings.tilt_std,
-            tilt_jitter=settings.tilt_jitter_std_imu if imu else settings.tilt_jitter_std,
+            tilt_jitter=jitter,
             height=settings.base_height_std,
             axis=SURFACE_TO_AXIS_STD,
+            yaw=settings.yaw_std,
             joint_correlation=settings.joint_correlation,
-            joint_growth=(1 + c) / (1 - c),
+            keypoint_correlation=settings.keypoint_correlation,
         )
 
     @property
     def lasting(self) -> np.ndarray:
-        """Standard deviations of the errors that stay, ``[3]``: stature, tilt, axis."""
-        return np.array([self.stature, self.tilt, self.axis])
+        """Standard deviations of the errors that stay, ``[4]``: stature, tilt, axis, yaw."""
+        return np.array([self.stature, self.tilt, self.axis, self.yaw])
+
+    def growth(self, since: np.ndarray) -> np.ndarray:
+        """Return the factors on variances whose errors last, ``[N]``, for a filter over time.
+
+        ``since`` are the seconds from the image before, infinite where there is none. Errors that
+        are correlated by c from one image to the next are a first-order process: the first image
+        tells as much as it says, and each later one (1 - c) / (1 + c) of that (the best linear
+        estimate of a constant in such noise).
+        """
+        c = self.keypoint_correlation ** (np.maximum(since, 0.0) / CORRELATION_STEP)
+        return (1 + c) / np.maximum(1 - c, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -76,10 +94,11 @@ class RangeTable:
     values
         float64 ``[N, K]``, 1/m.
     own, joints
-        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues and from
-        the key points.
+        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues; and
+        from the key points and the tilt, which change more slowly.
     lasting
-        float64 ``[N, K, 3]``: derivatives by the errors that stay: stature, tilt, axis.
+        float64 ``[N, K, 4]``: derivatives by the errors that stay: stature, tilt, axis, and yaw,
+        of which no range depends.
     """
 
     names: tuple[str, ...]
@@ -112,14 +131,14 @@ class RangeTable:
         """
         n, k = len(answers), len(names)
         given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
-        weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 4))
+        weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 5))
         for person, own in enumerate(answers):
             for column, name in enumerate(names):
                 one = own.get(name)
                 if isinstance(one, InverseRange) and one.variance < np.inf:
                     given[person, column] = True
                     values[person, column], variance[person, column] = one.value, one.variance
-                    shared[person, column] = one.stature, one.tilt, one.axis, one.height
+                    shared[person, column] = one.stature, one.tilt, one.axis, 0.0, one.height
                     if one.joints is not None:
                         weights[person, column] = one.joints
         # Whoever nothing else tells about may be a child.
@@ -130,14 +149,14 @@ class RangeTable:
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)
         axes = np.arange(k)
-        noise = model.tilt_jitter**2 * outer_products(shared[..., 1])
-        noise += model.height**2 * outer_products(shared[..., 3])
+        joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
+        noise = model.height**2 * outer_products(shared[..., 4])
         noise[:, axes, axes] += variance
-        return cls(names, given, values, noise, joints, shared[..., :3])
+        return cls(names, given, values, noise, joints, shared[..., :4])
 
-    def noise(self, growth: float) -> np.ndarray:
-        """Return the covariance of what changes, ``[N, K, K]``; key points' grown by a factor."""
-        return self.own + growth * self.joints
+    def noise(self, growth: np.ndarray) -> np.ndarray:
+        """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
+        return self.own + growth[:, None, None] * self.joints
 
     def covariance(self, model: ErrorModel) -> np.ndarray:
         """Return the covariance of the values with everything in it, ``[N, K, K]``."""

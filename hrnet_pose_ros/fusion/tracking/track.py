@@ -11,9 +11,11 @@ import numpy as np
 from hrnet_pose_ros.fusion.refusals import Source
 
 # The order of the state: place and velocity in the levelled base frame, then the errors that stay,
-# of stature (relative), of the camera's tilt (rad), and of surface to axis (m).
-PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 7)
-STATES = 7
+# of stature (relative), of the camera's tilt (rad), of surface to axis (m), and of the camera's
+# heading on the vehicle (rad).
+PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 8)
+YAW = 7
+STATES = 8
 # A cue is a witness for this long after it was used.
 WITNESS_NS = 2_000_000_000
 # After so many images, ground contact and body length have confirmed each other; and the most that
@@ -37,7 +39,7 @@ class Track:
     stamp
         Of the state, ns.
     mean, covariance
-        float64 ``[7]`` and ``[7, 7]``; see `PLACE`, `VELOCITY` and `LASTING`.
+        float64 ``[8]`` and ``[8, 8]``; see `PLACE`, `VELOCITY` and `LASTING`.
     existence
         Probability that the person exists.
     seen
@@ -107,7 +109,7 @@ def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, n
     Parameters
     ----------
     means
-        float64 ``[N, 7]``.
+        float64 ``[N, 8]``.
     camera
         float64 ``[>= 2]``: x and y in the levelled base frame.
 
@@ -122,6 +124,6 @@ def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, n
 
 
 def states_of(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
-    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of tracks."""
+    """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of tracks."""
     means = np.array([track.mean for track in tracks]).reshape(-1, STATES)
     return means, np.array([t.covariance for t in tracks]).reshape(-1, STATES, STATES)

@@ -158,7 +158,7 @@ class Tracker:
 def begin_states(
     sightings: Sightings, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of persons before their first update.
+    """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of persons before their first update.
 
     They are at ``priors`` along the bearing.
     """
