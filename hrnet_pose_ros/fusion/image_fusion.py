@@ -21,6 +21,7 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
@@ -67,7 +68,7 @@ class ImageFusion:
     scene: Scene
     model: ErrorModel
     camera_cues: Sequence[Cue]
-    sensor_cues: Sequence[Cue]
+    sensor_cues: Sequence[ReturnsCue]
     ultrasonic: Sequence[UltrasonicCone]
     depth: DepthImageCue
     tracker: Tracker
@@ -92,8 +93,10 @@ class ImageFusion:
         expected = self.tracker.expected_ranges(tracks, count, camera)
         if self.sensor_cues:
             priors = self._priors(table, expected)
+            speeds = self.tracker.speeds(tracks, count, camera)
             for cue in self.sensor_cues:
-                self._ask(cue, answers, priors)
+                for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
+                    own[cue.name] = answer
             table = self._table(answers)
         fused = fuse(
             table, model, settings.outlier, settings.gate, self._votes(tracks, table, expected)

@@ -37,6 +37,8 @@ class FusionSettings:
         Joints with a lower score are not used.
     yaw_std
         Of the camera's heading on the vehicle, rad: an error of the mount.
+    sensor_mount_std
+        Of the angles of depth camera, LIDAR and scanner on the vehicle, rad.
     keypoint_correlation
         Correlation of a joint's errors 0.1 s apart, 0 to below 1; over other times it falls
         exponentially. The tracker multiplies key point variances by (1 + c) / (1 - c), the ratio
@@ -84,6 +86,7 @@ class FusionSettings:
     stature_std_alone: float = 0.215
     min_score: float = 0.3
     yaw_std: float = float(np.deg2rad(0.5))
+    sensor_mount_std: float = float(np.deg2rad(0.5))
     keypoint_correlation: float = 0.7
     joint_correlation: float = 0.3
     depth_noise: float = 0.002
@@ -125,7 +128,7 @@ class FusionSettings:
             ),
             *("scan_noise", "pedestrian_speed", "sensor_tolerance", "acceleration_density"),
             *(
-                "yaw_std",
+                *("yaw_std", "sensor_mount_std"),
                 "silent_after",
                 "max_range",
                 "depth_max_range",
