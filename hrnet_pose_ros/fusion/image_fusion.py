@@ -109,7 +109,14 @@ class ImageFusion:
         found = self.tracker.update(
             scene.stamp,
             tracks,
-            Sightings(azimuth, bearings.variance, table, fused.used, self._growth(tracks, fused)),
+            Sightings(
+                azimuth,
+                bearings.variance,
+                table,
+                fused.used,
+                self._growth(tracks, fused),
+                fused.value,
+            ),
             self._range_priors(fused),
             fused.track_refused,
             camera,
@@ -139,7 +146,7 @@ class ImageFusion:
         reporter = PersonReporter(
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
-        statures = measured_statures(table, fused.used, self.model, scene.settings.stature)
+        statures = measured_statures(table, fused.used, self.model)
         spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):

@@ -15,8 +15,8 @@ import numpy as np
 from hrnet_pose_ros.fusion.range_table import RangeTable
 from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_ranges
 
-# Iterations of the update: the second one linearizes at the first one's result.
-ITERATIONS = 2
+# Iterations of the update: each linearizes at the result of the one before.
+ITERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Sightings:
     growth
         float64 ``[N]``: factor on the variances of key points, whose errors are alike in
         consecutive images.
+    fused
+        float64 ``[N]``: the inverse range of all together, 1/m; NaN if there is none. The iteration
+        begins there: from a place that is hardly known, it would not find it.
     """
 
     azimuth: np.ndarray
@@ -41,6 +44,7 @@ class Sightings:
     ranges: RangeTable
     used: np.ndarray
     growth: np.ndarray
+    fused: np.ndarray
 
 
 def update(
@@ -60,7 +64,11 @@ def update(
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
-    at, h = mean, np.zeros((n, k + 1, STATES))
+    at, h = mean.copy(), np.zeros((n, k + 1, STATES))
+    known = np.flatnonzero(sightings.fused > 0)
+    towards = sightings.azimuth[known]
+    ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / sightings.fused[known, None]
+    at[known, :2] = camera[:2] + ahead
     h[:, 1:, LASTING], h[:, 0, YAW] = lasting, 1.0
     residual = np.empty((n, k + 1))
     for _ in range(ITERATIONS):
