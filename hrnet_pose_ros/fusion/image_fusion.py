@@ -110,12 +110,11 @@ class ImageFusion:
             scene.stamp,
             tracks,
             Sightings(
-                azimuth,
-                bearings.variance,
-                table,
-                fused.used,
-                self._growth(tracks, fused),
-                fused.value,
+                azimuth=azimuth,
+                azimuth_var=bearings.variance,
+                ranges=table,
+                fused=fused,
+                growth=self._growth(tracks, fused),
             ),
             self._range_priors(fused),
             fused.track_refused,
@@ -226,6 +225,7 @@ class ImageFusion:
             np.where(changed, np.minimum(after.variance, fused.variance), fused.variance),
             used,
             fused.track_refused,
+            fused.spread,
         )
 
     def _range_priors(self, fused: FusedRanges) -> np.ndarray:
