@@ -25,6 +25,8 @@ BODY = "body_length"
 CHILD = (CHILD_STATURE / ADULT_STATURE, CHILD_STATURE_STD / ADULT_STATURE)
 # Squared part of a body's length that key points are off by, where only ages are told apart.
 KEYPOINT_SHARE = 0.05**2
+# Further than this many standard deviations from a range, a body's length contradicts it.
+CONTRADICTION = 2.5
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,8 @@ def _with_ages(
         log - log.max(axis=1, keepdims=True)
     )
     chances /= chances.sum(axis=1, keepdims=True)
+    # What fits neither is no person of another age, but a wrong range: it is judged as an adult's.
+    chances[(apart > CONTRADICTION**2).all(axis=1)] = (1.0, 0.0)
     mean = chances @ kinds[0]
     deviation = np.sqrt(chances @ (kinds[1] ** 2 + kinds[0] ** 2) - mean**2)
     mean = np.where(known > 0, mean, 1.0)

@@ -107,6 +107,7 @@ def fuse_sequence(
     """Return the result of each labelled person, with or without the LIDAR."""
     results = []
     fusion = None
+    waiting = list(sequence.odometry)
     for frame, seen in zip(sequence.frames, persons, strict=True):
         if fusion is None or not sequence.drive:
             calibration = frame.calibration
@@ -116,6 +117,8 @@ def fuse_sequence(
             )
             fusion = PeopleFusion(settings, FixedExtrinsics(places))
         now = max(frame.stamp, frame.cloud_stamp)
+        while waiting and waiting[0].stamp <= now:
+            fusion.receive(waiting[0], waiting.pop(0).stamp)
         if lidar and frame.cloud is not None:
             fusion.receive(PointCloud(frame.cloud_stamp, "lidar", read_cloud(frame.cloud)), now)
         answer = fusion.fuse(seen.skeletons, now)

@@ -9,7 +9,9 @@ object
 drive
     ``image_02/NUMBER.png`` or ``.jpg``, one ``label_02.txt`` in the format of the tracking
     benchmark, one ``calib.txt``, ``times_image.txt``, and, for LIDAR, ``velodyne/NUMBER.bin``,
-    ``times_lidar.txt``. Times are a number of the frame and a date, as in KITTI's raw data.
+    ``times_lidar.txt``. Times are a number of the frame and a date, as in KITTI's raw data. With
+    ``oxts.txt`` (a number of the frame, then the 30 values of a packet) and ``times_oxts.txt``,
+    the vehicle has odometry.
 
 The data themselves are not part of this project; their licence (CC BY-NC-SA 3.0) does not allow it.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.inputs import OdometrySample
 from hrnet_pose_ros.fusion.transforms import OPTICAL_TO_BODY, Transform
 from hrnet_pose_ros.pose.camera import Camera
 
@@ -31,6 +34,8 @@ PERSONS = ("Pedestrian", "Cyclist", "Person_sitting")
 CAMERA_HEIGHT = 1.65
 IMAGES = (".png", ".jpg", ".jpeg")
 NS = 1_000_000_000
+# Places of yaw, speeds forward and to the left, and yaw rate in a packet of the inertial unit.
+YAW, FORWARD, LEFT, YAW_RATE = 5, 8, 9, 22
 
 
 class KittiError(ValueError):
@@ -102,6 +107,7 @@ class KittiSequence:
     name: str
     drive: bool
     frames: tuple[KittiFrame, ...]
+    odometry: tuple[OdometrySample, ...] = ()
 
 
 def read_kitti(folder: Path) -> list[KittiSequence]:
@@ -266,7 +272,43 @@ def _drive(folder: Path) -> KittiSequence:
             )
             continue
         raise KittiError(f"{folder / 'times_lidar.txt'} has no frame {name}")
-    return KittiSequence(folder.name, True, tuple(frames))
+    return KittiSequence(folder.name, True, tuple(frames), _odometry(folder))
+
+
+def _odometry(folder: Path) -> tuple[OdometrySample, ...]:
+    """Return samples from the packets of the inertial unit: its speed, integrated, and its yaw."""
+    path = folder / "oxts.txt"
+    if not path.is_file():
+        return ()
+    times = _times(folder / "times_oxts.txt")
+    samples: list[OdometrySample] = []
+    last = 0
+    place: np.ndarray = np.zeros(3)
+    for n, line in enumerate(_text(path).splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != 31 or words[0] not in times:
+            raise KittiError(
+                f"{path}, line {n}: must be a frame that times_oxts.txt has and 30 values, got "
+                f"{len(words)} words for frame {words[0]}"
+            )
+        try:
+            values = np.array([float(word) for word in words[1:]])
+        except ValueError:
+            raise KittiError(f"{path}, line {n}: must be numbers") from None
+        stamp, yaw = times[words[0]], values[YAW]
+        forward, left, rate = values[FORWARD], values[LEFT], values[YAW_RATE]
+        c, s = np.cos(yaw), np.sin(yaw)
+        if samples:
+            place = place + (stamp - last) / NS * np.array(
+                [c * forward - s * left, s * forward + c * left, 0.0]
+            )
+        last = stamp
+        half = np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
+        linear, angular = np.array([forward, left, 0.0]), np.array([0.0, 0.0, rate])
+        samples.append(OdometrySample(stamp, place, half, linear, angular))
+    return tuple(samples)
 
 
 def _times(path: Path) -> dict[str, int]:
