@@ -57,6 +57,7 @@ setup(
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.simulation",
+        "hrnet_pose_ros.fusion_report",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
+from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
@@ -40,6 +42,8 @@ NEAREST, TALLEST = 0.5, 2.1
 FURTHEST = 1e-3
 # A range is known if its inverse is this many standard deviations from 0.
 SURE = 4.0
+# Camera and track agree within so many standard deviations.
+AGREE = 2.0
 
 
 @dataclass
@@ -66,7 +70,7 @@ class ImageFusion:
     scene: Scene
     model: ErrorModel
     camera_cues: Sequence[Cue]
-    sensor_cues: Sequence[Cue]
+    sensor_cues: Sequence[ReturnsCue]
     ultrasonic: Sequence[UltrasonicCone]
     depth: DepthImageCue
     tracker: Tracker
@@ -90,9 +94,11 @@ class ImageFusion:
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
         if self.sensor_cues:
-            priors = self._priors(table, expected)
+            priors = _priors(by_camera, expected)
+            speeds = self.tracker.speeds(tracks, count, camera)
             for cue in self.sensor_cues:
-                self._ask(cue, answers, priors)
+                for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
+                    own[cue.name] = answer
             table = self._table(answers)
         fused = fuse(
             table, model, settings.outlier, settings.gate, self._votes(tracks, table, expected)
@@ -103,7 +109,13 @@ class ImageFusion:
         found = self.tracker.update(
             scene.stamp,
             tracks,
-            Sightings(azimuth, bearings.variance, table, fused.used, model.joint_growth),
+            Sightings(
+                azimuth=azimuth,
+                azimuth_var=bearings.variance,
+                ranges=table,
+                fused=fused,
+                growth=self._growth(tracks, fused),
+            ),
             self._range_priors(fused),
             fused.track_refused,
             camera,
@@ -112,6 +124,14 @@ class ImageFusion:
             over_ground=self.over_ground,
         )
         return self._report(found, azimuth, answers, table, fused)
+
+    def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
+        """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
+        since = np.full(len(fused.value), np.inf)
+        for person, track in tracks.items():
+            if not fused.track_refused[person]:
+                since[person] = (self.scene.stamp - track.seen) / NS
+        return self.model.growth(since)
 
     def _report(
         self,
@@ -125,7 +145,8 @@ class ImageFusion:
         reporter = PersonReporter(
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
-        statures = measured_statures(table, fused.used, self.model, scene.settings.stature)
+        statures = measured_statures(table, fused.used, self.model)
+        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):
             detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
@@ -139,7 +160,12 @@ class ImageFusion:
             track.sources = self.sources
             for name in (name for name, outcome in outcomes.items() if outcome is None):
                 track.sources |= Source[name.upper()]
-            sighted = Sighted(n, detection_id, statures[n], outcomes, since)
+            ranges = {
+                name: (float(table.values[n, k]), float(spreads[n, k]))
+                for k, name in enumerate(table.names)
+                if table.given[n, k]
+            }
+            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]
@@ -164,17 +190,6 @@ class ImageFusion:
             if not track.is_witness(given):
                 votes[person] = np.nan
         return votes
-
-    def _priors(self, table: RangeTable, expected: np.ndarray) -> list[list[tuple[float, float]]]:
-        """Return each inverse range that is known of each person, with its whole variance."""
-        variances = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
-        values = np.concatenate([table.values, expected[:, :1]], axis=1)
-        spread = np.concatenate([variances, expected[:, 1:]], axis=1)
-        given = np.concatenate([table.given, np.isfinite(expected[:, :1])], axis=1)
-        return [
-            list(zip(v[g].tolist(), s[g].tolist(), strict=True))
-            for v, s, g in zip(values, spread, given, strict=True)
-        ]
 
     def _bound(
         self,
@@ -210,6 +225,7 @@ class ImageFusion:
             np.where(changed, np.minimum(after.variance, fused.variance), fused.variance),
             used,
             fused.track_refused,
+            fused.spread,
         )
 
     def _range_priors(self, fused: FusedRanges) -> np.ndarray:
@@ -237,6 +253,24 @@ class ImageFusion:
         away = (seen[:, 0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
         inside = (right < away) & (away < left)
         return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
+
+
+def _priors(camera: FusedRanges, expected: np.ndarray) -> list[list[tuple[float, float]]]:
+    """Return what is known of each person's inverse range before sensors are asked.
+
+    The camera and the track give one range together where they agree, else two.
+    """
+    priors: list[list[tuple[float, float]]] = []
+    pairs = zip(camera.value.tolist(), camera.variance.tolist(), *expected.T.tolist(), strict=True)
+    for value, variance, track, track_var in pairs:
+        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if np.isfinite(v)]
+        if len(known) == 2 and (value - track) ** 2 < AGREE**2 * (variance + track_var):
+            # Of the same errors, so together no more certain than the better one.
+            information = 1 / variance + 1 / track_var
+            both = (value / variance + track / track_var) / information
+            known = [(both, min(variance, track_var))]
+        priors.append(known)
+    return priors
 
 
 def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal | None]:

@@ -12,11 +12,12 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import JUMP_NS, NS
 from hrnet_pose_ros.fusion.cues.body_length import BodyLength
-from hrnet_pose_ros.fusion.cues.cue import Cue, Scene, SensorCue
+from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
 from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
+from hrnet_pose_ros.fusion.cues.returns import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
@@ -86,7 +87,7 @@ class PeopleFusion:
         self.lidar = LidarCloud(settings)
         self.scan = LaserScanCue(settings)
         self._camera_cues: tuple[Cue, ...] = (GroundContact(), BodyLength())
-        self._sensor_cues: tuple[SensorCue, ...] = (self.depth, self.lidar, self.scan)
+        self._sensor_cues: tuple[ReturnsCue, ...] = (self.depth, self.lidar, self.scan)
         self.ultrasonic: dict[str, UltrasonicCone] = {}
         asked = (*self._camera_cues, *self._sensor_cues, UltrasonicCone)
         self.outcomes = {one.name: Tally() for one in asked}

@@ -118,6 +118,9 @@ class Person:
         None if no depth was measured at the joints.
     outcomes
         What happened to each cue: None if it was used, else why not. Empty while coasting.
+    ranges
+        What each cue measured, used or not, by name: the inverse of the horizontal distance from
+        the camera, 1/m, and its whole standard deviation. Empty while coasting.
     """
 
     id: str
@@ -146,6 +149,7 @@ class Person:
     measurement_age: float = 0.0
     keypoints: Points3D | None = None
     outcomes: dict[str, Refusal | None] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

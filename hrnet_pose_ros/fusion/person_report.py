@@ -46,6 +46,8 @@ class Sighted:
         float64 ``[2]``: measured in this image, m, and its variance; NaN if it was not.
     outcomes
         None for each cue that was used, else why not.
+    ranges
+        What each cue measured: inverse range and standard deviation.
     since
         Seconds from the track's last skeleton.
     """
@@ -54,6 +56,7 @@ class Sighted:
     detection_id: str
     stature: np.ndarray
     outcomes: dict[str, Refusal | None]
+    ranges: dict[str, tuple[float, float]]
     since: float
 
 
@@ -116,6 +119,7 @@ class PersonReporter:
             measurement_age=0.0,
             keypoints=self._keypoints(track, sighted),
             outcomes=sighted.outcomes,
+            ranges=sighted.ranges,
         )
 
     def coasting(self, track: Track) -> Person:

@@ -24,7 +24,8 @@ class FusionSettings:
         Of the camera's pitch and roll against the ground, rad, without and with an IMU: what stays
         the same over seconds, such as an error of the mount.
     tilt_jitter_std, tilt_jitter_std_imu
-        The part that changes from image to image, rad.
+        The part that changes within a second, rad: without an IMU, the pitching of a vehicle that
+        drives. That of a fixed base is no larger than the second one.
     fixed_base
         The base does not move: no odometry is needed for velocities over ground.
     stature, stature_std
@@ -34,9 +35,15 @@ class FusionSettings:
         is the spread of adults and children together (`hrnet_pose_ros.fusion.body`).
     min_score
         Joints with a lower score are not used.
+    yaw_std
+        Of the camera's heading on the vehicle, rad: an error of the mount.
+    sensor_mount_std
+        Of the angles of depth camera, LIDAR and scanner on the vehicle, rad.
     keypoint_correlation
-        Correlation of a joint's errors in consecutive images, 0 to below 1. The tracker multiplies
-        key point variances by (1 + c) / (1 - c), the ratio that averages of such errors have.
+        Correlation of a joint's errors 0.1 s apart, 0 to below 1; over other times it falls
+        exponentially. The tracker multiplies key point variances by (1 + c) / (1 - c), the ratio
+        that averages of such errors have. On the bundled clip, joints differ from one image to the
+        next by a third of what their covariances say (docs/architecture.md, "Smoothing"): 1 - c.
     joint_correlation
         Correlation of the errors of two joints of a person in the same image, 0 to below 1.
     depth_noise
@@ -71,14 +78,16 @@ class FusionSettings:
     base_height_std: float = 0.02
     tilt_std: float = float(np.deg2rad(0.5))
     tilt_std_imu: float = float(np.deg2rad(0.1))
-    tilt_jitter_std: float = float(np.deg2rad(0.2))
+    tilt_jitter_std: float = float(np.deg2rad(0.4))
     tilt_jitter_std_imu: float = float(np.deg2rad(0.05))
     fixed_base: bool = False
     stature: float = 1.70
     stature_std: float = 0.098
     stature_std_alone: float = 0.215
     min_score: float = 0.3
-    keypoint_correlation: float = 0.5
+    yaw_std: float = float(np.deg2rad(0.5))
+    sensor_mount_std: float = float(np.deg2rad(0.5))
+    keypoint_correlation: float = 0.7
     joint_correlation: float = 0.3
     depth_noise: float = 0.002
     depth_max_range: float = 10.0
@@ -118,9 +127,21 @@ class FusionSettings:
                 "lidar_noise",
             ),
             *("scan_noise", "pedestrian_speed", "sensor_tolerance", "acceleration_density"),
-            *("silent_after", "max_range", "depth_max_range", "lidar_max_range", "scan_max_range"),
+            *(
+                *("yaw_std", "sensor_mount_std"),
+                "silent_after",
+                "max_range",
+                "depth_max_range",
+                "lidar_max_range",
+                "scan_max_range",
+            ),
         }
-        below_1 = {"keypoint_correlation", "joint_correlation", "min_existence", "min_score"}
+        below_1 = {
+            "keypoint_correlation",
+            "joint_correlation",
+            "min_existence",
+            "min_score",
+        }
         for one in fields(self):
             value = getattr(self, one.name)
             if one.name in above_0 and not 0 < value < np.inf:

@@ -23,6 +23,9 @@ from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import Stance
 from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform
 
+# Camera and sensor are both off by their mounts, 1.4 standard deviations together.
+MOUNT_STDS = 2.0
+
 
 @dataclass(frozen=True)
 class InverseRange:
@@ -73,6 +76,19 @@ class Scene:
     extrinsics: Extrinsics
     gravity: GravityAlignment
     ego: EgoMotion
+
+    @property
+    def sensor_tilt(self) -> float:
+        """Standard deviation of the tilt of another sensor against the ground, rad."""
+        own = self.settings
+        known = self.gravity.tilt(self.stamp) is not None or own.fixed_base
+        jitter = own.tilt_jitter_std_imu if known else own.tilt_jitter_std
+        return float(np.hypot(own.sensor_mount_std, jitter))
+
+    @property
+    def mount_margin(self) -> float:
+        """How far beside a person the returns of another sensor may be, rad."""
+        return MOUNT_STDS * self.settings.sensor_mount_std
 
     @property
     def ground(self) -> float:

@@ -9,7 +9,15 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of, torso_strip
+from hrnet_pose_ros.fusion.cues.returns import (
+    Region,
+    ReturnsCue,
+    median,
+    returns_of,
+    share_of,
+    strip,
+    torso_line,
+)
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -25,7 +33,6 @@ class DepthImageCue(ReturnsCue[DepthImage]):
 
     name = "depth"
     source = Source.DEPTH
-    least = 6
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
@@ -67,8 +74,11 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         middle = float(scene.views.box[person, :2].mean())
         return bool(right < middle < left)
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
-        yield torso_strip(scene, person, self.returns)
+    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
+        top, bottom, half_width = torso_line(scene, person)
+        margin = scene.mount_margin
+        share = share_of(top, bottom, half_width, margin)
+        yield Region(strip(self.returns, top, bottom, half_width, margin), 6, share)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         surface = median(ranges)

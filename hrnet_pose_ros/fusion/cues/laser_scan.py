@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import LEG_RADIUS, SURFACE_TO_AXIS
-from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of
+from hrnet_pose_ros.fusion.cues.returns import Region, ReturnsCue, median, returns_of
 from hrnet_pose_ros.fusion.inputs import LaserScan
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -28,7 +27,6 @@ class LaserScanCue(ReturnsCue[LaserScan]):
 
     name = "scan"
     source = Source.SCAN
-    least = 2
     gap = 0.6  # a stride: both legs are one cluster
 
     def _sound(self, measurement: LaserScan) -> bool:
@@ -49,13 +47,14 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         if measurement.time_increment:
             times = beams[good] * measurement.time_increment
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, times)
-        self.returns = returns_of(level, scene, scene.settings.scan_max_range)
+        self.returns = returns_of(level, scene, scene.settings.scan_max_range, times)
         self._legs = place.translation[2] - scene.ground < CROTCH
-        self._azimuth = bearings_of(scene).azimuth
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
+        margin = scene.mount_margin
         away = np.abs(self.returns.azimuth - self._azimuth[person])
-        yield np.flatnonzero(away * self.returns.range < HALF_WIDTH)
+        inside = (away - margin) * self.returns.range < HALF_WIDTH
+        yield Region(np.flatnonzero(inside), least=2, share=0.3)  # of legs, which are narrow
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         noise = scene.settings.scan_noise

@@ -10,10 +10,21 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue, median, returns_of, strip, torso_line
+from hrnet_pose_ros.fusion.cues.returns import (
+    Region,
+    ReturnsCue,
+    median,
+    returns_of,
+    share_of,
+    strip,
+    torso_line,
+)
 from hrnet_pose_ros.fusion.inputs import PointCloud
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
+
+# The middle of the returns of a whole body against its axis, m: legs swing.
+LEGS_STD = 0.10
 
 
 class LidarCloud(ReturnsCue[PointCloud]):
@@ -21,7 +32,6 @@ class LidarCloud(ReturnsCue[PointCloud]):
 
     name = "lidar"
     source = Source.LIDAR
-    least = 3
 
     def _sound(self, measurement: PointCloud) -> bool:
         times = measurement.times
@@ -31,14 +41,17 @@ class LidarCloud(ReturnsCue[PointCloud]):
         points = measurement.points.astype(np.float32, copy=False)
         level = points @ place.rotation.T.astype(np.float32) + place.translation.astype(np.float32)
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, measurement.times)
-        self.returns = returns_of(level, scene, scene.settings.lidar_max_range)
+        self.returns = returns_of(level, scene, scene.settings.lidar_max_range, measurement.times)
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
+    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         top, bottom, half_width = torso_line(scene, person)
-        yield strip(self.returns, top, bottom, half_width)
+        margin = scene.mount_margin
+        share = share_of(top, bottom, half_width, margin)
+        yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)
         feet = max(float(scene.views.box[person, 2]), float(top[1] - 3 * (top[1] - bottom[1])))
         below = np.array([bottom[0], feet])
-        yield strip(self.returns, top, below, half_width)
+        share = share_of(top, below, half_width, margin)
+        yield Region(strip(self.returns, top, below, half_width, margin), 2, share, LEGS_STD)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         n = len(ranges)

@@ -3,6 +3,12 @@
 
 A depth image, a cloud and a scan are all points; they are looked at in the camera's directions, so
 that neither registration nor distortion matters.
+
+Camera and sensor are both mounted with an error, so that a person's returns are a little beside
+the person: at 15 m, an error of 0.7° is as wide as half a torso. They are therefore searched in a
+wider region, in which there are also other things. A cluster of returns is the person's the more
+probably, the better it fills what a body fills of the region, the better its range fits what is
+known, the nearer its returns are to the person's direction, and if it is not as wide as a wall.
 """
 
 from __future__ import annotations
@@ -14,52 +20,125 @@ from itertools import pairwise
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
 from hrnet_pose_ros.fusion.refusals import Refusal
 
 # Returns whose ranges differ by more than this, m, are of different things.
 GAP = 0.35
-# Heights above the ground between which returns can be those of a person, m.
+# Heights above the ground between which returns can be those of a person, m. The lower limit rises
+# with the range by this many standard deviations of the sensor's tilt: the ground looks higher.
 LOWEST, HIGHEST = 0.05, 2.4
+GROUND_STDS = 2.5
 # A cluster that no earlier estimate makes plausible keeps this weight: the estimates may be wrong.
 FLOOR = 0.02
 # Two clusters are two answers if the second has at least this fraction of the first one's weight.
 RIVAL = 0.5
+# What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
+# looked for up to so far to either side.
+WIDEST, WIDE_WEIGHT = 1.3, 0.02
+BESIDE, BESIDE_GAP = 1.1, 0.3
+# A cluster with a smaller part of the weight that a person would have is something else.
+LEAST_WEIGHT = 0.01
+# A body's returns against the middle of the body, to the side, m.
+ASIDE_STD = 0.15
+# The distance from surface to axis of those who do not stand: knees and arms are in front. Addition
+# to that of a torso, and standard deviation, m; lying, either end may be the nearer one.
+BENT_AXIS, BENT_AXIS_STD = 0.08, 0.15
+LYING_AXIS, LYING_AXIS_STD = 0.05, 0.30
+# Clocks of sensors are off by about this much against the camera's, s, and people walk.
+CLOCK_STD = 0.012
 
 
 @dataclass(frozen=True)
 class Returns:
-    """M returns in directions from the camera; see `PersonViews` for the directions.
+    """M returns in directions from the camera, by azimuth; see `PersonViews` for the directions.
 
     Attributes
     ----------
     azimuth, slope, range
-        float32 ``[M]``: rad from the camera's heading, slope, horizontal distance in m.
+        float32 ``[M]``: rad from the camera's heading, increasing; slope; horizontal distance in m.
+    times
+        None, or float32 ``[M]``: seconds from the measurement's stamp.
     """
 
     azimuth: np.ndarray
     slope: np.ndarray
     range: np.ndarray
+    times: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.range)
 
+    def between(self, low: float, high: float) -> slice:
+        """Return where the azimuths lie between two of them."""
+        first, last = np.searchsorted(self.azimuth, (low, high))
+        return slice(int(first), int(last))
 
-def returns_of(points: np.ndarray, scene: Scene, max_range: float) -> Returns:
+
+def returns_of(
+    points: np.ndarray, scene: Scene, max_range: float, times: np.ndarray | None = None
+) -> Returns:
     """Return the directions of points ``[M, 3]`` of the levelled base frame, without the ground.
 
-    Points that are not finite, lower or higher than a person, or beyond ``max_range`` are left out.
+    Points that are not finite, lower or higher than a person, beyond ``max_range``, or in no
+    person's direction are left out.
     """
     camera = scene.views.camera_position.astype(np.float32)
     ground = scene.ground - float(camera[2])
     c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
-    x, y, z = (points - camera).astype(np.float32, copy=False).T
+    x, y, z = points[:, 0] - camera[0], points[:, 1] - camera[1], points[:, 2] - camera[2]
+    ahead, aside = c * x + s * y, c * y - s * x
+    kept = np.flatnonzero(_towards_people(ahead, aside, scene) & (z < ground + HIGHEST))
+    ahead, aside, z = ahead[kept], aside[kept], z[kept]
+    across = np.hypot(ahead, aside)
+    lowest = ground + LOWEST + GROUND_STDS * scene.sensor_tilt * across
+    inside = (z > lowest) & (across > 0.1) & (across < max_range)
+    ahead, aside, z, across = ahead[inside], aside[inside], z[inside], across[inside]
+    azimuth = np.arctan2(aside, ahead)
+    order = np.argsort(azimuth)
+    own = None if times is None else times[kept][inside][order].astype(np.float32)
+    return Returns(azimuth[order], (z / across)[order], across[order], own)
+
+
+def _towards_people(ahead: np.ndarray, aside: np.ndarray, scene: Scene) -> np.ndarray:
+    """Return which points ``[M]`` lie between the leftmost and the rightmost person."""
+    box = scene.views.box
+    # As wide as the widest region about a person who is 1 m away.
+    wide = 0.5 + scene.mount_margin
+    low = float(box[:, :2].min()) - wide if len(box) else 0.0
+    high = float(box[:, :2].max()) + wide if len(box) else 0.0
+    if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
+        return np.isfinite(ahead + aside)
     with np.errstate(invalid="ignore"):
-        across = np.hypot(x, y)
-        kept = (z > ground + LOWEST) & (z < ground + HIGHEST)
-        kept &= (across > 0.1) & (across < max_range)
-    x, y, z, across = x[kept], y[kept], z[kept], across[kept]
-    return Returns(np.arctan2(c * y - s * x, c * x + s * y), z / across, across)
+        inside = (aside > np.float32(np.tan(low)) * ahead) & (ahead > 0)
+        return inside & (aside < np.float32(np.tan(high)) * ahead)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a person's returns are looked for, and what one has to know about them.
+
+    Attributes
+    ----------
+    indices
+        Of the returns in it.
+    least
+        A cluster has so many returns at least.
+    share
+        The part of the region that a body fills: returns beyond that part tell nothing, and a wall
+        around the person has more of them than the person.
+    noise
+        Standard deviation of the middle of the returns against the person, m, which is another in
+        each image: of swinging legs.
+    """
+
+    indices: np.ndarray
+    least: int
+    share: float
+    noise: float = 0.0
 
 
 class ReturnsCue(SensorCue[M]):
@@ -69,13 +148,26 @@ class ReturnsCue(SensorCue[M]):
     cluster's ranges become the range of the body's axis.
     """
 
-    least: int = 3  # returns
     gap: float = GAP
 
-    def measure(self, scene: Scene, priors: list[list[tuple[float, float]]]) -> list[Answer]:
-        """Return the answer for each person; returns belong to one person at most."""
+    def measure(
+        self,
+        scene: Scene,
+        priors: list[list[tuple[float, float]]],
+        speeds: np.ndarray | None = None,
+    ) -> list[Answer]:
+        """Return the answer for each person; returns belong to one person at most.
+
+        ``speeds`` ``[N, 2]`` are those at which the persons go away from the camera, m/s, and
+        variances; NaN where they are not known. They bring returns to the image's stamp.
+        """
         self.returns = Returns(*(np.zeros(0, np.float32) for _ in range(3)))
         self._found: dict[int, tuple[float, np.ndarray]] = {}
+        self._speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
+        bearings = bearings_of(scene)
+        self._azimuth = bearings.azimuth
+        aside = bearings.variance + 2 * scene.settings.sensor_mount_std**2
+        self._azimuth_var = aside
         answers = super().measure(scene, priors)
         owned = np.zeros(len(self.returns), bool)
         for person, (_, members) in sorted(self._found.items(), key=lambda one: -one[1][0]):
@@ -94,9 +186,10 @@ class ReturnsCue(SensorCue[M]):
         if not self._in_view(scene, person):
             return Refusal.OUT_OF_VIEW
         for region in self._regions(scene, person):
-            clusters = clusters_of(self.returns.range[region], self.gap, self.least)
+            clusters = clusters_of(self.returns.range[region.indices], self.gap, region.least)
             if clusters:
-                return self._chosen(scene, person, [region[one] for one in clusters], priors)
+                members = [region.indices[one] for one in clusters]
+                return self._chosen(scene, person, members, region, priors)
         return Refusal.NO_RETURN
 
     def _chosen(
@@ -104,40 +197,82 @@ class ReturnsCue(SensorCue[M]):
         scene: Scene,
         person: int,
         clusters: list[np.ndarray],
+        region: Region,
         priors: list[tuple[float, float]],
     ) -> Answer:
-        """Return the answer of the cluster with the most returns that earlier estimates allow."""
-        answers = [self._answer(scene, self.returns.range[one]) for one in clusters]
+        """Return the answer of the cluster that is the person's most probably."""
+        answers = [self._answer(scene, person, one, region.noise) for one in clusters]
+        body = max(region.share * len(region.indices), 1.0)
         weights = []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
                 np.exp(-((answer.value - value) ** 2) / (2 * (variance + answer.variance)))
                 for value, variance in priors
             ]
-            weights.append(len(members) * (FLOOR + max(fits, default=1.0)))
-        order = np.argsort(weights)[::-1]
+            weight = FLOOR + max(fits, default=1.0)
+            middle = 1 / answer.value
+            off = self.returns.azimuth[members] - self._azimuth[person]
+            spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
+            weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
+            if not scene.stance.lying[person]:
+                weight *= WIDE_WEIGHT if self._width(members) > WIDEST else 1.0
+            weights.append(weight)
+        plausible = [w > LEAST_WEIGHT for w in weights]
+        if not any(plausible):
+            return Refusal.AMBIGUOUS
+        filled = [min(len(members) / body, 1.0) for members in clusters]
+        scores = [part * w for part, w in zip(filled, weights, strict=True)]
+        order = [int(n) for n in np.argsort(scores)[::-1] if plausible[n]]
         best = answers[order[0]]
         for other in order[1:]:
             apart = abs(answers[other].value - best.value)
             alike = apart < 3 * np.sqrt(best.variance + answers[other].variance)
-            if weights[other] > RIVAL * weights[order[0]] and not alike:
+            if scores[other] > RIVAL * scores[order[0]] and not alike:
                 return Refusal.AMBIGUOUS
-        self._found[person] = (float(weights[order[0]]), clusters[order[0]])
+        self._found[person] = (float(scores[order[0]]), clusters[order[0]])
         return best
 
-    def _answer(self, scene: Scene, ranges: np.ndarray) -> InverseRange:
-        """Return the answer of one cluster's ranges ``[K]``, m."""
-        middle, noise, axis = self._axis(scene, ranges)
-        value = 1 / middle
-        variance = noise**2 + self.waiting_variance(scene)
+    def _width(self, members: np.ndarray) -> float:
+        """Return how wide a thing is of which these returns are a part, m: up to the next gap."""
+        returns = self.returns
+        middle = float(np.median(returns.range[members]))
+        first, last = float(returns.azimuth[members].min()), float(returns.azimuth[members].max())
+        near = returns.between(first - BESIDE / middle, last + BESIDE / middle)
+        same = np.abs(returns.range[near] - middle) < self.gap
+        azimuth = returns.azimuth[near][same]
+        gaps = np.flatnonzero(np.diff(azimuth) * middle > BESIDE_GAP)
+        starts, ends = np.append(0, gaps + 1), np.append(gaps, len(azimuth) - 1)
+        within = (azimuth[ends] >= first) & (azimuth[starts] <= last)
+        return float((azimuth[ends] - azimuth[starts])[within].max(initial=0.0)) * middle
+
+    def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
+        """Return the answer of one cluster."""
+        assert self.measured is not None
+        middle, own, axis = self._axis(scene, self.returns.range[members])
+        if scene.stance.lying[person]:
+            middle, axis = middle + LYING_AXIS, LYING_AXIS_STD / SURFACE_TO_AXIS_STD
+        elif scene.stance.bent[person]:
+            middle, axis = middle + BENT_AXIS, BENT_AXIS_STD / SURFACE_TO_AXIS_STD
+        # From the time of these returns to that of the image.
+        dt = (scene.stamp - self.measured.stamp) / NS
+        if self.returns.times is not None:
+            dt -= float(self.returns.times[members].mean())
+        speed, speed_var = self._speeds[person]
+        if np.isfinite(speed):
+            middle += speed * dt
+        else:
+            speed_var = scene.settings.pedestrian_speed**2
+        waiting = speed_var * dt * dt + (CLOCK_STD * max(abs(np.nan_to_num(speed)), 1.0)) ** 2
+        value = 1 / max(middle, 0.1)
+        variance = own**2 + noise**2 + waiting
         return InverseRange(value, variance * value**4, axis=-(value**2) * axis)
 
     def _in_view(self, scene: Scene, person: int) -> bool:
         return True
 
     @abstractmethod
-    def _regions(self, scene: Scene, person: int) -> Iterator[np.ndarray]:
-        """Yield indices of the returns in each region to look in, the best region first."""
+    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
+        """Yield the regions to look in, the best one first."""
 
     @abstractmethod
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
@@ -167,25 +302,32 @@ def median(ordered: np.ndarray) -> float:
     return (float(ordered[(n - 1) // 2]) + float(ordered[n // 2])) / 2
 
 
-def strip(returns: Returns, top: np.ndarray, bottom: np.ndarray, half_width: float) -> np.ndarray:
-    """Return the indices of returns in a strip between two directions (azimuth, slope)."""
-    low, high = np.minimum(top, bottom) - half_width, np.maximum(top, bottom) + half_width
-    near = np.flatnonzero((returns.azimuth > low[0]) & (returns.azimuth < high[0]))
+def strip(
+    returns: Returns, top: np.ndarray, bottom: np.ndarray, half_width: float, margin: float = 0.0
+) -> np.ndarray:
+    """Return the indices of returns in a strip between two directions (azimuth, slope).
+
+    ``margin`` is added on all sides, rad.
+    """
+    wide = half_width + margin
+    near = returns.between(min(top[0], bottom[0]) - wide, max(top[0], bottom[0]) + wide)
     azimuth, slope = returns.azimuth[near] - top[0], returns.slope[near] - top[1]
     along = bottom - top
     length = float(np.hypot(*along))
     if length == 0:
-        return near[:0]
+        return np.zeros(0, np.int64)
     dx, dy = along / length
-    inside = np.abs(azimuth * dy - slope * dx) <= half_width
+    inside = np.abs(azimuth * dy - slope * dx) <= wide
     done = azimuth * dx + slope * dy
-    return near[inside & (done >= 0) & (done <= length)]
+    inside &= (done >= -margin) & (done <= length + margin)
+    return near.start + np.flatnonzero(inside)
 
 
-def torso_strip(scene: Scene, person: int, returns: Returns) -> np.ndarray:
-    """Return the returns on the torso, or in the middle of the box where joints are missing."""
-    top, bottom, half_width = torso_line(scene, person)
-    return strip(returns, top, bottom, half_width)
+def share_of(top: np.ndarray, bottom: np.ndarray, half_width: float, margin: float) -> float:
+    """Return the part of a strip with a margin that the strip without has."""
+    length = float(np.hypot(*(bottom - top)))
+    whole = (half_width + margin) * (length + 2 * margin)
+    return half_width * length / whole if whole > 0 else 1.0
 
 
 def torso_line(scene: Scene, person: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -33,7 +33,7 @@ class Predictor:
     def predict(self, tracks: list[Track], stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
         """Move tracks to a stamp (ns) and into the base frame of that time.
 
-        ``lasting`` are the standard deviations of the errors that stay, ``[3]``. All tracks have
+        ``lasting`` are the standard deviations of the errors that stay, ``[4]``. All tracks have
         the same stamp, that of the image before.
         """
         if not tracks:

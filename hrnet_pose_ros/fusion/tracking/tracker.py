@@ -72,6 +72,22 @@ class Tracker:
             result[list(tracks)] = np.stack([seen[:, 1], variance[:, 0, 0]], axis=1)
         return result
 
+    def speeds(self, tracks: dict[int, Track], persons: int, camera: np.ndarray) -> np.ndarray:
+        """Return how fast persons go away from the camera, ``[N, 2]``: m/s, and variance.
+
+        NaN for persons without a track.
+        """
+        result = np.full((persons, 2), np.nan)
+        if tracks:
+            means, covariances = states_of(list(tracks.values()))
+            seen, _ = bearing_ranges(means, camera)
+            towards = np.stack([np.cos(seen[:, 0]), np.sin(seen[:, 0])], axis=1)
+            speed = (means[:, VELOCITY] * towards).sum(axis=1)
+            spread = covariances[:, VELOCITY, VELOCITY]
+            variance = np.einsum("ni,nij,nj->n", towards, spread, towards)
+            result[list(tracks)] = np.stack([speed, variance], axis=1)
+        return result
+
     def update(
         self,
         stamp: int,
@@ -162,7 +178,7 @@ class Tracker:
 def begin_states(
     sightings: Sightings, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` of persons before their first update.
+    """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of persons before their first update.
 
     They are at ``priors`` along the bearing.
     """

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.range_fusion import FusedRanges
 from hrnet_pose_ros.fusion.range_table import RangeTable
-from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, bearing_ranges
+from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_ranges
 
-# Iterations of the update: the second one linearizes at the first one's result.
-ITERATIONS = 2
+# Iterations of the update: each linearizes at the result of the one before.
+ITERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -29,44 +30,52 @@ class Sightings:
         float64 ``[N]``, in the levelled base frame, rad and rad².
     ranges
         The inverse ranges of the K cues.
-    used
-        bool ``[N, K]``: those that count; a person may have none.
+    fused
+        Which of them count, and what they say together. The iteration begins there: from a place
+        that is hardly known, it would not find it.
     growth
-        Factor on the variances of key points, whose errors are alike in consecutive images.
+        float64 ``[N]``: factor on the variances of key points, whose errors are alike in
+        consecutive images.
     """
 
     azimuth: np.ndarray
     azimuth_var: np.ndarray
     ranges: RangeTable
-    used: np.ndarray
-    growth: float
+    fused: FusedRanges
+    growth: np.ndarray
 
 
 def update(
     mean: np.ndarray, covariance: np.ndarray, sightings: Sightings, camera: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return means ``[N, 7]`` and covariances ``[N, 7, 7]`` after an update, in Joseph form.
+    """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` after an update, in Joseph form.
 
     ``camera`` is the place of the camera in the levelled base frame.
     """
-    used, table = sightings.used, sightings.ranges
+    fused, table = sightings.fused, sightings.ranges
+    used = fused.used & table.given  # a confirmation alone measures nothing
     n, k = used.shape
     both = used[:, :, None] & used[:, None, :]
     axes = np.arange(1, k + 1)
     noise = np.zeros((n, k + 1, k + 1))
-    noise[:, 0, 0] = sightings.azimuth_var
-    noise[:, 1:, 1:] = np.where(both, table.noise(sightings.growth), 0.0)
+    noise[:, 0, 0] = sightings.growth * sightings.azimuth_var
+    ranges = table.noise(sightings.growth) + fused.spread[:, None, None]
+    noise[:, 1:, 1:] = np.where(both, ranges, 0.0)
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
-    at, h = mean, np.zeros((n, k + 1, STATES))
-    h[:, 1:, LASTING] = lasting
+    at, h = mean.copy(), np.zeros((n, k + 1, STATES))
+    known = np.flatnonzero(fused.value > 0)
+    towards = sightings.azimuth[known]
+    ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / fused.value[known, None]
+    at[known, :2] = camera[:2] + ahead
+    h[:, 1:, LASTING], h[:, 0, YAW] = lasting, 1.0
     residual = np.empty((n, k + 1))
     for _ in range(ITERATIONS):
         seen, slopes = bearing_ranges(at, camera)
         h[:, 0, :2] = slopes[:, 0]
         h[:, 1:, :2] = np.where(used[..., None], slopes[:, 1:], 0.0)
-        turned = sightings.azimuth - seen[:, 0]
+        turned = sightings.azimuth - seen[:, 0] - at[:, YAW]
         residual[:, 0] = (turned + np.pi) % (2 * np.pi) - np.pi
         expected = seen[:, 1:] + (lasting @ at[:, LASTING, None])[..., 0]
         residual[:, 1:] = np.where(used, table.values - expected, 0.0)
