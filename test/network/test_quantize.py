@@ -20,6 +20,8 @@ from many_persons import many_crops
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.model_files import metadata as metadata_module
+from hrnet_pose_ros.model_files import quantized as quantized_module
 from hrnet_pose_ros.model_files.metadata import (
     LEAST_JUDGED,
     End2EndGraphMetadata,
@@ -28,6 +30,7 @@ from hrnet_pose_ros.model_files.metadata import (
 )
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import check_judged
+from hrnet_pose_ros.network import key_point_change as key_point_change_module
 from hrnet_pose_ros.network.float16_base import fused_blocks
 from hrnet_pose_ros.network.key_point_change import (
     LEAST_CALIBRATED,
@@ -236,11 +239,16 @@ def test_pictures_are_split_not_their_persons(persons: list[int]) -> None:
     assert not set(pictures[judges]) & set(pictures[~judges])
 
 
-@pytest.mark.timeout(300)
-def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verb_with_a_folder_of_crops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With an eighth of the persons; test_quantize_heatmaps.py has a run with all of them."""
+    for module in (metadata_module, key_point_change_module, quantized_module):
+        monkeypatch.setattr(module, "LEAST_JUDGED", 24)
+    monkeypatch.setattr(key_point_change_module, "LEAST_CALIBRATED", 6)
     folder = tmp_path / "crops"
     folder.mkdir()
-    crops = many_crops(252)
+    crops = many_crops(32)
     for number, crop in enumerate(crops):
         cv2.imwrite(str(folder / f"{number:03d}.png"), crop[:, :, ::-1])
     np.testing.assert_array_equal(load_crops(folder, (192, 256)), crops)
@@ -248,11 +256,11 @@ def test_verb_with_a_folder_of_crops(tmp_path: Path, capsys: pytest.CaptureFixtu
     verb = ["quantize", str(FLOAT32), "-o", str(output), "--crops", str(folder)]
     assert main([*verb, "--least-oks", "0.9"]) == 0  # some of the bundled persons calibrate, too
     said = capsys.readouterr().out
-    assert re.search(r"for TensorRT, calibrated on 52 persons; against float32 on 200 others", said)
+    assert re.search(r"for TensorRT, calibrated on 8 persons; against float32 on 24 others", said)
     written = ModelFile.read(output)
     judgement = written.end2end().model.int8_judgement
     assert judgement is not None
-    assert (judgement.calibrated, judgement.persons) == (52, 200)
+    assert (judgement.calibrated, judgement.persons) == (8, 24)
     check_judged(written)
 
 
