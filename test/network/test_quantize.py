@@ -15,13 +15,11 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from many_persons import many_crops
+from many_persons import judged_by_few, many_crops
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import load_crops
 from hrnet_pose_ros.engines.precision_check import load_check_crops
-from hrnet_pose_ros.model_files import metadata as metadata_module
-from hrnet_pose_ros.model_files import quantized as quantized_module
 from hrnet_pose_ros.model_files.metadata import (
     LEAST_JUDGED,
     End2EndGraphMetadata,
@@ -30,7 +28,6 @@ from hrnet_pose_ros.model_files.metadata import (
 )
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.model_files.quantized import check_judged
-from hrnet_pose_ros.network import key_point_change as key_point_change_module
 from hrnet_pose_ros.network.float16_base import fused_blocks
 from hrnet_pose_ros.network.key_point_change import (
     LEAST_CALIBRATED,
@@ -242,13 +239,10 @@ def test_pictures_are_split_not_their_persons(persons: list[int]) -> None:
 def test_verb_with_a_folder_of_crops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With an eighth of the persons; test_quantize_heatmaps.py has a run with all of them."""
-    for module in (metadata_module, key_point_change_module, quantized_module):
-        monkeypatch.setattr(module, "LEAST_JUDGED", 24)
-    monkeypatch.setattr(key_point_change_module, "LEAST_CALIBRATED", 6)
+    judged_by_few(monkeypatch)
     folder = tmp_path / "crops"
     folder.mkdir()
-    crops = many_crops(32)
+    crops = many_crops(38)
     for number, crop in enumerate(crops):
         cv2.imwrite(str(folder / f"{number:03d}.png"), crop[:, :, ::-1])
     np.testing.assert_array_equal(load_crops(folder, (192, 256)), crops)
@@ -256,11 +250,11 @@ def test_verb_with_a_folder_of_crops(
     verb = ["quantize", str(FLOAT32), "-o", str(output), "--crops", str(folder)]
     assert main([*verb, "--least-oks", "0.9"]) == 0  # some of the bundled persons calibrate, too
     said = capsys.readouterr().out
-    assert re.search(r"for TensorRT, calibrated on 8 persons; against float32 on 24 others", said)
+    assert re.search(r"for TensorRT, calibrated on 14 persons; against float32 on 24 others", said)
     written = ModelFile.read(output)
     judgement = written.end2end().model.int8_judgement
     assert judgement is not None
-    assert (judgement.calibrated, judgement.persons) == (8, 24)
+    assert (judgement.calibrated, judgement.persons) == (14, 24)
     check_judged(written)
 
 
