@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from bag_maker import clip_rows, write_bag
 
 PACKAGE = "hrnet_pose_ros"
 
@@ -219,13 +220,14 @@ def test_pipeline_and_replay_never_import_rclpy(root: Path, module: str) -> None
     assert [str(one) for one in found if one.module.split(".")[0] == "rclpy"] == []
 
 
-def test_replay_runs_where_rclpy_cannot_be_imported(root: Path, tmp_path: Path) -> None:
+def test_replay_runs_where_rclpy_cannot_be_imported(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", clip_rows(6))
     code = (
         "import sys\n"
         "sys.modules['rclpy'] = None\n"  # an import of it raises ImportError
         "from hrnet_pose_ros.cli.main import main\n"
-        f"sys.exit(main(['replay', {str(root / 'demo' / 'street_bag')!r}, '-o', 'out',"
-        " '--precision', 'float32']))\n"
+        f"sys.exit(main(['replay', {str(bag)!r}, '-o', 'out', '--precision', 'float32',"
+        " '--max-batch', '1']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=240

@@ -9,7 +9,7 @@ import io
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import nncf  # noqa: F401  conftest.py: without it, this file is left out
 import numpy as np
 import onnx
 import pytest
-from many_persons import many_crops, write_data
+from many_persons import FEW_JUDGED, judged_by_few, many_crops, write_data
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.cli.quantize import _gain_on_processor
@@ -48,12 +48,19 @@ class Quantized(NamedTuple):
     said: str
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        judged_by_few(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
-def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+def quantized(few: None, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(FLOAT32, folder)
     path = folder / "hrnet_w16_small_int8.onnx"
-    data = write_data(folder / "data", images=43)
+    data = write_data(folder / "data", images=7)
     printed = io.StringIO()
     verb = ["quantize", str(FLOAT32), "-o", str(path), "--data", str(data)]
     with contextlib.redirect_stdout(printed):
@@ -67,16 +74,16 @@ def engine(quantized: Quantized) -> OpenVinoEngine:
 
 
 def test_what_it_was_judged_on(quantized: Quantized, engine: OpenVinoEngine) -> None:
-    """204 persons of 34 images judge, and the engine computes what was judged."""
+    """24 persons of 4 images judge, and the engine computes what was judged."""
     judgement = quantized.metadata.int8_judgement
     assert judgement is not None
-    assert (judgement.calibrated, judgement.persons) == (54, 204)
-    assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 54 persons" in quantized.said
-    assert "on 204 others (3" in quantized.said
+    assert (judgement.calibrated, judgement.persons) == (18, FEW_JUDGED)
+    assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 18 persons" in quantized.said
+    assert "on 24 others (" in quantized.said
     assert f"mean OKS {judgement.mean_oks:.4f}" in quantized.said
     annotations = read_annotations(quantized.data / "person_keypoints.json")
     crops, pictures = person_crops(annotations, quantized.data / "images", (192, 256), most=999)
-    judged = crops[split_persons(pictures)][::4]
+    judged = crops[split_persons(pictures)][::2]
     reference = OpenVinoEngine(ModelFile.read(FLOAT32), precision="float32")
     assert mean_oks(engine, reference, judged) == pytest.approx(judgement.mean_oks, abs=0.02)
 
@@ -172,7 +179,7 @@ def test_not_kept_where_the_key_points_move(tmp_path: Path) -> None:
     output = tmp_path / "x.onnx"
     noise = np.random.default_rng(0).integers(0, 256, (4, 256, 192, 3), np.uint8)
     with pytest.raises(ExportError, match=r"a mean OKS of 0\.98 is needed"):
-        quantize_heatmap_graph(ModelFile.read(FLOAT32), output, noise, many_crops(200))
+        quantize_heatmap_graph(ModelFile.read(FLOAT32), output, noise, many_crops(FEW_JUDGED))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,7 +189,7 @@ def test_a_file_that_few_persons_judged_does_not_run(quantized: Quantized, tmp_p
     crops = load_check_crops()
     quantize_heatmap_graph(ModelFile.read(FLOAT32), few, crops[:2], crops[2:4], None)
     for precision in ("int8", "auto"):
-        with pytest.raises(ModelError, match=r"on 2 persons only; at least 200 are needed.*--data"):
+        with pytest.raises(ModelError, match=r"on 2 persons only; at least 24 are needed.*--data"):
             make_engine(few, engine="openvino", precision=precision)
     model = onnx.load(few)
     for entry in list(model.metadata_props):
@@ -212,7 +219,7 @@ def test_the_log_tells_what_8_bits_cost(
             check_judged(ModelFile.read(file))
         (record,) = caplog.records
         assert record.levelno == level
-        assert f"mean OKS against float32 {mean:.4f} on 204 persons" in record.getMessage()
+        assert f"mean OKS against float32 {mean:.4f} on 24 persons" in record.getMessage()
 
 
 def test_8_bits_are_not_quantised_again(
@@ -229,6 +236,6 @@ def test_too_few_persons_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtu
     verb = ["quantize", str(FLOAT32), "-o", str(tmp_path / "x.onnx"), "--data", str(data)]
     assert main(verb) == 2
     said = capsys.readouterr().err
-    assert "at least 200 persons to judge" in said
+    assert f"at least {FEW_JUDGED} persons to judge" in said
     assert f"there are 12 persons in 2 pictures of '{data}'" in said
     assert not (tmp_path / "x.onnx").exists()

@@ -8,11 +8,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from hrnet_pose_ros.engines.precision_check import load_check_crops
+from hrnet_pose_ros.model_files import metadata, quantized
+from hrnet_pose_ros.network import key_point_change
 from hrnet_pose_ros.skeleton import COCO17
 
 ACROSS, DOWN = 3, 2  # persons of an image of `write_data`
+FEW_JUDGED, FEW_CALIBRATED = 24, 12
+
+
+def judged_by_few(patch: pytest.MonkeyPatch) -> None:
+    """Let an eighth of the persons judge a quantisation and calibrate it: hundreds take minutes."""
+    for module in (metadata, key_point_change, quantized):
+        patch.setattr(module, "LEAST_JUDGED", FEW_JUDGED)
+    patch.setattr(key_point_change, "LEAST_CALIBRATED", FEW_CALIBRATED)
 
 
 def many_crops(count: int) -> np.ndarray:

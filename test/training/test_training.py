@@ -115,7 +115,7 @@ def write_config(street: StreetData, path: Path) -> Path:
     data = {"annotations": str(street.annotations.path), "images": str(street.images)}
     stage = {
         "input_size": "64x64",
-        "batch": 4,
+        "batch": 2,
         "learning_rate": 0.002,
         "sigma": 2,
         "average_decay": 0.9,
@@ -125,7 +125,7 @@ def write_config(street: StreetData, path: Path) -> Path:
         "network": TINY,
         "train": {"one": {**data, "weight": 2}, "two": {**data, "weight": 1}},
         "validation": data,
-        "epoch_crops": 60,
+        "epoch_crops": 30,
         "stages": [
             {**stage, "name": "first", "epochs": 1},
             {**stage, "name": "second", "epochs": 2},
@@ -156,7 +156,7 @@ def start_training(config: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 def kill_after_row(process: subprocess.Popen[bytes], table: Path, row: str) -> None:
     """SIGKILL once a row that begins so is in the curves: between two checkpoints."""
-    end = time.monotonic() + 200
+    end = time.monotonic() + 500
     while time.monotonic() < end and process.poll() is None:
         if table.is_file() and f"\n{row}," in table.read_text():
             break
@@ -170,14 +170,14 @@ def test_a_killed_training_goes_on_to_the_same_curve(street: StreetData, tmp_pat
     config = write_config(street, tmp_path / "config.yaml")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     uninterrupted = start_training(config, whole)
-    output, _ = uninterrupted.communicate(timeout=200)
+    output, _ = uninterrupted.communicate(timeout=500)
     assert uninterrupted.returncode == 0, output.decode()
 
     # Step 20 of the second stage's 30, within its second epoch.
     kill_after_row(start_training(config, killed), killed / "curves.csv", "second,20")
     assert torch.load(killed / "second" / "last.ckpt", weights_only=True)["step"] < 30
     resumed = start_training(config, killed)
-    output, _ = resumed.communicate(timeout=200)
+    output, _ = resumed.communicate(timeout=500)
     assert resumed.returncode == 0, output.decode()
 
     def curve(folder: Path) -> list[dict[str, str]]:
@@ -325,7 +325,7 @@ def test_two_processes_share_a_training(street: StreetData, tmp_path: Path) -> N
     """By torchrun, on the CPU: one curve, and the validation counts every person once."""
     config = write_config(street, tmp_path / "config.yaml")
     content = json.loads(config.read_text())
-    stage = {**content["stages"][0], "learning_rate": 1e-5, "input_size": "256x192"}
+    stage = {**content["stages"][0], "batch": 4, "learning_rate": 1e-5, "input_size": "256x192"}
     # The bundled weights, for an AP that is not 0.
     config.write_text(json.dumps(content | BUNDLED | {"stages": [stage], "epoch_crops": 4}))
     done = subprocess.run(
@@ -334,7 +334,7 @@ def test_two_processes_share_a_training(street: StreetData, tmp_path: Path) -> N
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("best weights") == 1
