@@ -52,7 +52,8 @@ class LaserScanCue(ReturnsCue[LaserScan]):
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         margin = scene.mount_margin
-        away = np.abs(self.returns.azimuth - self._azimuth[person])
+        off = self._azimuth[person] + self.alignment.azimuth
+        away = np.abs(self.returns.azimuth - off)
         inside = (away - margin) * self.returns.range < HALF_WIDTH
         yield Region(np.flatnonzero(inside), least=2, share=0.3)  # of legs, which are narrow
 

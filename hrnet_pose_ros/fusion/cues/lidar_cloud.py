@@ -17,7 +17,6 @@ from hrnet_pose_ros.fusion.cues.returns import (
     returns_of,
     share_of,
     strip,
-    torso_line,
 )
 from hrnet_pose_ros.fusion.inputs import PointCloud
 from hrnet_pose_ros.fusion.refusals import Source
@@ -44,7 +43,7 @@ class LidarCloud(ReturnsCue[PointCloud]):
         self.returns = returns_of(level, scene, scene.settings.lidar_max_range, measurement.times)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = torso_line(scene, person)
+        top, bottom, half_width = self._torso(scene, person)
         margin = scene.mount_margin
         share = share_of(top, bottom, half_width, margin)
         yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)

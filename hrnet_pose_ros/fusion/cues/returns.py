@@ -25,6 +25,7 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
 from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # Returns whose ranges differ by more than this, m, are of different things.
 GAP = 0.35
@@ -35,7 +36,10 @@ GROUND_STDS = 2.5
 # A cluster that no earlier estimate makes plausible keeps this weight: the estimates may be wrong.
 FLOOR = 0.02
 # Two clusters are two answers if the second has at least this fraction of the first one's weight.
-RIVAL = 0.5
+RIVAL = 0.25
+# The camera's errors last and have heavy tails: where they choose among clusters, their variances
+# are as many times as large.
+PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
 # looked for up to so far to either side.
 WIDEST, WIDE_WEIGHT = 1.3, 0.02
@@ -50,6 +54,9 @@ BENT_AXIS, BENT_AXIS_STD = 0.08, 0.15
 LYING_AXIS, LYING_AXIS_STD = 0.05, 0.30
 # Clocks of sensors are off by about this much against the camera's, s, and people walk.
 CLOCK_STD = 0.012
+# A cluster that fills so much of what a body fills, and has no rival, tells the alignment. Errors
+# of images in a row are alike, so each counts less; and a part of the prior's variance remains.
+CLEAR, ALIGNMENT_GROWTH, LEAST_ALIGNMENT = 0.6, 6.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,48 @@ class Region:
     noise: float = 0.0
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """How far a sensor's returns are beside the camera's directions, for all persons alike.
+
+    It is the difference of two mounts, and learned from persons with returns that cannot be
+    another's.
+
+    Attributes
+    ----------
+    azimuth, variance
+        rad, rad².
+    least
+        It does not become more certain than this, rad²: mounts move.
+    """
+
+    azimuth: float
+    variance: float
+    least: float
+
+    @classmethod
+    def of(cls, settings: FusionSettings) -> Alignment:
+        """Return what is known before anything is measured: nothing but the mounts' errors."""
+        variance = settings.yaw_std**2 + settings.sensor_mount_std**2
+        return cls(0.0, variance, LEAST_ALIGNMENT * variance)
+
+    def updated(self, measured: list[tuple[float, float]]) -> Alignment:
+        """Return it after measurements, each with its variance; those beyond 3 sigma are left out.
+
+        >>> start = Alignment(0.0, 1.0, 0.01)
+        >>> start.updated([(1.0, 1.0)])
+        Alignment(azimuth=0.5, variance=0.5, least=0.01)
+        """
+        azimuth, variance = self.azimuth, self.variance
+        for value, noise in measured:
+            if (value - azimuth) ** 2 > 9 * (variance + noise):
+                continue
+            gain = variance / (variance + noise)
+            azimuth += gain * (value - azimuth)
+            variance *= 1 - gain
+        return Alignment(azimuth, max(variance, self.least), self.least)
+
+
 class ReturnsCue(SensorCue[M]):
     """The base of the cues that find a person among returns.
 
@@ -149,6 +198,10 @@ class ReturnsCue(SensorCue[M]):
     """
 
     gap: float = GAP
+
+    def __init__(self, settings: FusionSettings) -> None:
+        super().__init__(settings)
+        self.alignment = Alignment.of(settings)
 
     def measure(
         self,
@@ -166,8 +219,8 @@ class ReturnsCue(SensorCue[M]):
         self._speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
         bearings = bearings_of(scene)
         self._azimuth = bearings.azimuth
-        aside = bearings.variance + 2 * scene.settings.sensor_mount_std**2
-        self._azimuth_var = aside
+        self._azimuth_var = bearings.variance + self.alignment.variance
+        self._clear: list[tuple[float, float]] = []
         answers = super().measure(scene, priors)
         owned = np.zeros(len(self.returns), bool)
         for person, (_, members) in sorted(self._found.items(), key=lambda one: -one[1][0]):
@@ -175,6 +228,7 @@ class ReturnsCue(SensorCue[M]):
                 answers[person] = Refusal.OTHER_PERSON
             else:
                 owned[members] = True
+        self.alignment = self.alignment.updated(self._clear)
         return answers
 
     def members(self, person: int) -> np.ndarray:
@@ -206,12 +260,15 @@ class ReturnsCue(SensorCue[M]):
         weights = []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
-                np.exp(-((answer.value - value) ** 2) / (2 * (variance + answer.variance)))
+                np.exp(
+                    -((answer.value - value) ** 2)
+                    / (2 * (PRIOR_GROWTH * variance + answer.variance))
+                )
                 for value, variance in priors
             ]
             weight = FLOOR + max(fits, default=1.0)
             middle = 1 / answer.value
-            off = self.returns.azimuth[members] - self._azimuth[person]
+            off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
             if not scene.stance.lying[person]:
@@ -230,7 +287,17 @@ class ReturnsCue(SensorCue[M]):
             if scores[other] > RIVAL * scores[order[0]] and not alike:
                 return Refusal.AMBIGUOUS
         self._found[person] = (float(scores[order[0]]), clusters[order[0]])
+        if len(order) == 1 and filled[order[0]] > CLEAR:
+            off = float(self.returns.azimuth[clusters[order[0]]].mean()) - self._azimuth[person]
+            noise = self._azimuth_var[person] - self.alignment.variance
+            self._clear.append((off, ALIGNMENT_GROWTH * noise + (ASIDE_STD * best.value) ** 2))
         return best
+
+    def _torso(self, scene: Scene, person: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the torso's line (`torso_line`) where this sensor sees it."""
+        top, bottom, half_width = torso_line(scene, person)
+        aside = np.array([self.alignment.azimuth, 0.0])
+        return top + aside, bottom + aside, half_width
 
     def _width(self, members: np.ndarray) -> float:
         """Return how wide a thing is of which these returns are a part, m: up to the next gap."""
