@@ -13,6 +13,7 @@ known, the nearer its returns are to the person's direction, and if it is not as
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
 # looked for up to so far to either side.
 WIDEST, WIDE_WEIGHT = 1.3, 0.02
+# Something thin in front of something else, which fits what is known at least so well, may be a
+# pole in front of the person.
+BEHIND_FITS = 0.02
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
@@ -198,6 +202,8 @@ class ReturnsCue(SensorCue[M]):
     """
 
     gap: float = GAP
+    # What is narrower than this, m, may be a pole: a person is 0.2 m deep from the side.
+    thinnest: float = 0.16
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
@@ -257,22 +263,24 @@ class ReturnsCue(SensorCue[M]):
         """Return the answer of the cluster that is the person's most probably."""
         answers = [self._answer(scene, person, one, region.noise) for one in clusters]
         body = max(region.share * len(region.indices), 1.0)
-        weights = []
+        weights, fit, thin = [], [], []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
-                np.exp(
-                    -((answer.value - value) ** 2)
-                    / (2 * (PRIOR_GROWTH * variance + answer.variance))
-                )
-                for value, variance in priors
+                math.exp(-((answer.value - value) ** 2) / 2 / (PRIOR_GROWTH * s + answer.variance))
+                for value, s in priors
             ]
-            weight = FLOOR + max(fits, default=1.0)
+            fit.append(max(fits, default=1.0))
+            weight = FLOOR + fit[-1]
             middle = 1 / answer.value
             off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
-            if not scene.stance.lying[person]:
-                weight *= WIDE_WEIGHT if self._width(members) > WIDEST else 1.0
+            if scene.stance.lying[person]:
+                thin.append(False)
+            else:
+                width = self._width(members)
+                weight *= WIDE_WEIGHT if width > WIDEST else 1.0
+                thin.append(width < self.thinnest)
             weights.append(weight)
         plausible = [w > LEAST_WEIGHT for w in weights]
         if not any(plausible):
@@ -286,6 +294,11 @@ class ReturnsCue(SensorCue[M]):
             alike = apart < 3 * np.sqrt(best.variance + answers[other].variance)
             if scores[other] > RIVAL * scores[order[0]] and not alike:
                 return Refusal.AMBIGUOUS
+        if thin[order[0]] and any(
+            other.value < best.value and fits > BEHIND_FITS
+            for other, fits in zip(answers, fit, strict=True)
+        ):
+            return Refusal.AMBIGUOUS
         self._found[person] = (float(scores[order[0]]), clusters[order[0]])
         if len(order) == 1 and filled[order[0]] > CLEAR:
             off = float(self.returns.azimuth[clusters[order[0]]].mean()) - self._azimuth[person]
@@ -300,7 +313,10 @@ class ReturnsCue(SensorCue[M]):
         return top + aside, bottom + aside, half_width
 
     def _width(self, members: np.ndarray) -> float:
-        """Return how wide a thing is of which these returns are a part, m: up to the next gap."""
+        """Return how wide a thing is of which these returns are a part, m: up to the next gap.
+
+        What lies between its last beams and the next ones counts by half: it may be wider.
+        """
         returns = self.returns
         middle = float(np.median(returns.range[members]))
         first, last = float(returns.azimuth[members].min()), float(returns.azimuth[members].max())
@@ -310,7 +326,16 @@ class ReturnsCue(SensorCue[M]):
         gaps = np.flatnonzero(np.diff(azimuth) * middle > BESIDE_GAP)
         starts, ends = np.append(0, gaps + 1), np.append(gaps, len(azimuth) - 1)
         within = (azimuth[ends] >= first) & (azimuth[starts] <= last)
-        return float((azimuth[ends] - azimuth[starts])[within].max(initial=0.0)) * middle
+        wide = (azimuth[ends] - azimuth[starts])[within]
+        widest = int(wide.argmax())
+        low, high = azimuth[starts][within][widest], azimuth[ends][within][widest]
+        around = returns.azimuth
+        before = int(np.searchsorted(around, low)) - 1
+        after = int(np.searchsorted(around, high, side="right"))
+        free = BESIDE / middle
+        left = min(low - around[before], free) if before >= 0 else free
+        right = min(around[after] - high, free) if after < len(around) else free
+        return float(wide[widest] + (left + right) / 2) * middle
 
     def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
         """Return the answer of one cluster."""
