@@ -44,9 +44,8 @@ PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
 # looked for up to so far to either side.
 WIDEST, WIDE_WEIGHT = 1.3, 0.02
-# Something thin in front of something else, which fits what is known at least so well, may be a
-# pole in front of the person.
-BEHIND_FITS = 0.02
+# Something thin that has something else so close behind it, m, may be a pole before a person.
+BEHIND = 4.0
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
@@ -89,43 +88,51 @@ class Returns:
         return slice(int(first), int(last))
 
 
+def towards_people(points: np.ndarray, scene: Scene, margin: float = 0.0) -> np.ndarray:
+    """Return the indices of the points ``[M, 3]`` of the levelled base frame that may be people's.
+
+    They lie between the directions of the leftmost and the rightmost person, with a ``margin``,
+    rad, and are not higher than a person. Points that are not finite are left out.
+    """
+    camera, box = scene.views.camera_position, scene.views.box
+    c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
+    x, y = points[:, 0] - np.float32(camera[0]), points[:, 1] - np.float32(camera[1])
+    ahead, aside = c * x + s * y, c * y - s * x
+    # As wide as the widest region about a person who is 1 m away.
+    wide = 0.5 + scene.mount_margin + margin
+    low = float(box[:, :2].min()) - wide if len(box) else 0.0
+    high = float(box[:, :2].max()) + wide if len(box) else 0.0
+    with np.errstate(invalid="ignore"):
+        inside = points[:, 2] < np.float32(scene.ground + HIGHEST)
+        if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
+            return np.flatnonzero(inside & np.isfinite(ahead + aside))
+        inside &= ahead > 0
+        inside &= aside > np.float32(np.tan(low)) * ahead
+        inside &= aside < np.float32(np.tan(high)) * ahead
+    return np.flatnonzero(inside)
+
+
 def returns_of(
     points: np.ndarray, scene: Scene, max_range: float, times: np.ndarray | None = None
 ) -> Returns:
     """Return the directions of points ``[M, 3]`` of the levelled base frame, without the ground.
 
-    Points that are not finite, lower or higher than a person, beyond ``max_range``, or in no
-    person's direction are left out.
+    Points lower than a person, beyond ``max_range``, or in no person's direction are left out.
     """
-    camera = scene.views.camera_position.astype(np.float32)
-    ground = scene.ground - float(camera[2])
+    kept = towards_people(points, scene)
+    points = points[kept]
+    camera = scene.views.camera_position
     c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
-    x, y, z = points[:, 0] - camera[0], points[:, 1] - camera[1], points[:, 2] - camera[2]
+    x, y, z = (points - camera.astype(np.float32)).T
     ahead, aside = c * x + s * y, c * y - s * x
-    kept = np.flatnonzero(_towards_people(ahead, aside, scene) & (z < ground + HIGHEST))
-    ahead, aside, z = ahead[kept], aside[kept], z[kept]
     across = np.hypot(ahead, aside)
-    lowest = ground + LOWEST + GROUND_STDS * scene.sensor_tilt * across
+    lowest = scene.ground - float(camera[2]) + LOWEST + GROUND_STDS * scene.sensor_tilt * across
     inside = (z > lowest) & (across > 0.1) & (across < max_range)
     ahead, aside, z, across = ahead[inside], aside[inside], z[inside], across[inside]
     azimuth = np.arctan2(aside, ahead)
     order = np.argsort(azimuth)
     own = None if times is None else times[kept][inside][order].astype(np.float32)
     return Returns(azimuth[order], (z / across)[order], across[order], own)
-
-
-def _towards_people(ahead: np.ndarray, aside: np.ndarray, scene: Scene) -> np.ndarray:
-    """Return which points ``[M]`` lie between the leftmost and the rightmost person."""
-    box = scene.views.box
-    # As wide as the widest region about a person who is 1 m away.
-    wide = 0.5 + scene.mount_margin
-    low = float(box[:, :2].min()) - wide if len(box) else 0.0
-    high = float(box[:, :2].max()) + wide if len(box) else 0.0
-    if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
-        return np.isfinite(ahead + aside)
-    with np.errstate(invalid="ignore"):
-        inside = (aside > np.float32(np.tan(low)) * ahead) & (ahead > 0)
-        return inside & (aside < np.float32(np.tan(high)) * ahead)
 
 
 @dataclass(frozen=True)
@@ -204,6 +211,8 @@ class ReturnsCue(SensorCue[M]):
     gap: float = GAP
     # What is narrower than this, m, may be a pole: a person is 0.2 m deep from the side.
     thinnest: float = 0.16
+    # The angle between two beams, rad, where that is known: where none returned, nothing is.
+    spacing: float = np.inf
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
@@ -263,24 +272,22 @@ class ReturnsCue(SensorCue[M]):
         """Return the answer of the cluster that is the person's most probably."""
         answers = [self._answer(scene, person, one, region.noise) for one in clusters]
         body = max(region.share * len(region.indices), 1.0)
-        weights, fit, thin = [], [], []
+        weights, thin = [], []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
                 math.exp(-((answer.value - value) ** 2) / 2 / (PRIOR_GROWTH * s + answer.variance))
                 for value, s in priors
             ]
-            fit.append(max(fits, default=1.0))
-            weight = FLOOR + fit[-1]
+            weight = FLOOR + max(fits, default=1.0)
             middle = 1 / answer.value
             off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
-            if scene.stance.lying[person]:
-                thin.append(False)
-            else:
-                width = self._width(members)
-                weight *= WIDE_WEIGHT if width > WIDEST else 1.0
-                thin.append(width < self.thinnest)
+            width = WIDEST
+            if weight > LEAST_WEIGHT and not scene.stance.lying[person]:
+                width = self._width(members, middle)
+            thin.append(width < self.thinnest)
+            weight *= WIDE_WEIGHT if width > WIDEST else 1.0
             weights.append(weight)
         plausible = [w > LEAST_WEIGHT for w in weights]
         if not any(plausible):
@@ -294,10 +301,8 @@ class ReturnsCue(SensorCue[M]):
             alike = apart < 3 * np.sqrt(best.variance + answers[other].variance)
             if scores[other] > RIVAL * scores[order[0]] and not alike:
                 return Refusal.AMBIGUOUS
-        if thin[order[0]] and any(
-            other.value < best.value and fits > BEHIND_FITS
-            for other, fits in zip(answers, fit, strict=True)
-        ):
+        behind = [1 / other.value - 1 / best.value for other in answers]
+        if thin[order[0]] and any(0 < away < BEHIND for away in behind):
             return Refusal.AMBIGUOUS
         self._found[person] = (float(scores[order[0]]), clusters[order[0]])
         if len(order) == 1 and filled[order[0]] > CLEAR:
@@ -312,30 +317,32 @@ class ReturnsCue(SensorCue[M]):
         aside = np.array([self.alignment.azimuth, 0.0])
         return top + aside, bottom + aside, half_width
 
-    def _width(self, members: np.ndarray) -> float:
+    def _width(self, members: np.ndarray, middle: float) -> float:
         """Return how wide a thing is of which these returns are a part, m: up to the next gap.
 
-        What lies between its last beams and the next ones counts by half: it may be wider.
+        ``middle`` is their range. What lies between the last beams on the thing and the next ones
+        counts by half: it may be wider.
         """
-        returns = self.returns
-        middle = float(np.median(returns.range[members]))
-        first, last = float(returns.azimuth[members].min()), float(returns.azimuth[members].max())
-        near = returns.between(first - BESIDE / middle, last + BESIDE / middle)
-        same = np.abs(returns.range[near] - middle) < self.gap
-        azimuth = returns.azimuth[near][same]
-        gaps = np.flatnonzero(np.diff(azimuth) * middle > BESIDE_GAP)
-        starts, ends = np.append(0, gaps + 1), np.append(gaps, len(azimuth) - 1)
-        within = (azimuth[ends] >= first) & (azimuth[starts] <= last)
-        wide = (azimuth[ends] - azimuth[starts])[within]
-        widest = int(wide.argmax())
-        low, high = azimuth[starts][within][widest], azimuth[ends][within][widest]
-        around = returns.azimuth
-        before = int(np.searchsorted(around, low)) - 1
-        after = int(np.searchsorted(around, high, side="right"))
-        free = BESIDE / middle
-        left = min(low - around[before], free) if before >= 0 else free
-        right = min(around[after] - high, free) if after < len(around) else free
-        return float(wide[widest] + (left + right) / 2) * middle
+        returns, around = self.returns, self.returns.azimuth
+        # The indices are those of azimuths in order.
+        first, last = int(members.min()), int(members.max())
+        near = returns.between(
+            float(around[first]) - BESIDE / middle, float(around[last]) + BESIDE / middle
+        )
+        same = near.start + np.flatnonzero(np.abs(returns.range[near] - middle) < self.gap)
+        azimuth = around[same]
+        cuts = np.flatnonzero(azimuth[1:] - azimuth[:-1] > BESIDE_GAP / middle) + 1
+        # The piece that has the most of the thing: the one about the middle member.
+        centre = int(np.searchsorted(same, members[len(members) // 2]))
+        piece = int(np.searchsorted(cuts, centre, side="right"))
+        low = int(same[cuts[piece - 1]]) if piece else int(same[0])
+        high = int(same[cuts[piece] - 1]) if piece < len(cuts) else int(same[-1])
+        free = min(BESIDE / middle, self.spacing)
+        left = min(float(around[low] - around[low - 1]), free) if low else free
+        right = free
+        if high + 1 < len(around):
+            right = min(float(around[high + 1] - around[high]), free)
+        return (float(around[high] - around[low]) + (left + right) / 2) * middle
 
     def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
         """Return the answer of one cluster."""
