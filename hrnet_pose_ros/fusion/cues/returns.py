@@ -283,11 +283,11 @@ class ReturnsCue(SensorCue[M]):
             off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
-            width = WIDEST
+            least, width = 0.0, np.inf
             if weight > LEAST_WEIGHT and not scene.stance.lying[person]:
-                width = self._width(members, middle)
+                least, width = self._width(members, middle)
             thin.append(width < self.thinnest)
-            weight *= WIDE_WEIGHT if width > WIDEST else 1.0
+            weight *= WIDE_WEIGHT if least > WIDEST else 1.0
             weights.append(weight)
         plausible = [w > LEAST_WEIGHT for w in weights]
         if not any(plausible):
@@ -317,11 +317,11 @@ class ReturnsCue(SensorCue[M]):
         aside = np.array([self.alignment.azimuth, 0.0])
         return top + aside, bottom + aside, half_width
 
-    def _width(self, members: np.ndarray, middle: float) -> float:
+    def _width(self, members: np.ndarray, middle: float) -> tuple[float, float]:
         """Return how wide a thing is of which these returns are a part, m: up to the next gap.
 
-        ``middle`` is their range. What lies between the last beams on the thing and the next ones
-        counts by half: it may be wider.
+        ``middle`` is their range. The first number is the width that was hit; in the second one,
+        half of what lies between the last beams on the thing and the next ones counts too.
         """
         returns, around = self.returns, self.returns.azimuth
         # The indices are those of azimuths in order.
@@ -342,7 +342,8 @@ class ReturnsCue(SensorCue[M]):
         right = free
         if high + 1 < len(around):
             right = min(float(around[high + 1] - around[high]), free)
-        return (float(around[high] - around[low]) + (left + right) / 2) * middle
+        hit = float(around[high] - around[low])
+        return hit * middle, (hit + (left + right) / 2) * middle
 
     def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
         """Return the answer of one cluster."""
