@@ -73,7 +73,7 @@ def test_whoever_only_the_body_tells_about_may_be_a_child() -> None:
 
 
 def test_the_other_ranges_tell_adults_from_children() -> None:
-    """The body's length is an adult's where the ground says so, else a child's, nearer by 1.2/1.7."""
+    """The body's length is an adult's where the ground says so, else a child's, who is nearer."""
     body = InverseRange(0.1, 1e-12, stature=-0.1)
     adult = fused({"body_length": body, "ground": InverseRange(0.1, 1e-6)})
     assert adult.value[0] == pytest.approx(0.1, rel=0.01)

@@ -28,6 +28,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     name = "scan"
     source = Source.SCAN
     gap = 0.6  # a stride: both legs are one cluster
+    thinnest = 0.0  # a leg is as thin as a pole
 
     def _sound(self, measurement: LaserScan) -> bool:
         m = measurement
@@ -48,7 +49,6 @@ class LaserScanCue(ReturnsCue[LaserScan]):
             times = beams[good] * measurement.time_increment
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, times)
         self.returns = returns_of(level, scene, scene.settings.scan_max_range, times)
-        self.spacing = abs(measurement.angle_increment)
         self._legs = place.translation[2] - scene.ground < CROTCH
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:

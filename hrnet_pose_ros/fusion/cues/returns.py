@@ -211,8 +211,6 @@ class ReturnsCue(SensorCue[M]):
     gap: float = GAP
     # What is narrower than this, m, may be a pole: a person is 0.2 m deep from the side.
     thinnest: float = 0.16
-    # The angle between two beams, rad, where that is known: where none returned, nothing is.
-    spacing: float = np.inf
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
@@ -337,7 +335,7 @@ class ReturnsCue(SensorCue[M]):
         piece = int(np.searchsorted(cuts, centre, side="right"))
         low = int(same[cuts[piece - 1]]) if piece else int(same[0])
         high = int(same[cuts[piece] - 1]) if piece < len(cuts) else int(same[-1])
-        free = min(BESIDE / middle, self.spacing)
+        free = BESIDE / middle
         left = min(float(around[low] - around[low - 1]), free) if low else free
         right = free
         if high + 1 < len(around):
