@@ -48,7 +48,10 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         if measurement.time_increment:
             times = beams[good] * measurement.time_increment
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, times)
-        self.returns = returns_of(level, scene, scene.settings.scan_max_range, times)
+        # A plane above the ground meets it far away, if at all.
+        self.returns = returns_of(
+            level, scene, scene.settings.scan_max_range, times, ground_stds=0.0
+        )
         self._legs = place.translation[2] - scene.ground < CROTCH
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:

@@ -113,7 +113,12 @@ def towards_people(points: np.ndarray, scene: Scene, margin: float = 0.0) -> np.
 
 
 def returns_of(
-    points: np.ndarray, scene: Scene, max_range: float, times: np.ndarray | None = None
+    points: np.ndarray,
+    scene: Scene,
+    max_range: float,
+    times: np.ndarray | None = None,
+    *,
+    ground_stds: float = GROUND_STDS,
 ) -> Returns:
     """Return the directions of points ``[M, 3]`` of the levelled base frame, without the ground.
 
@@ -126,7 +131,7 @@ def returns_of(
     x, y, z = (points - camera.astype(np.float32)).T
     ahead, aside = c * x + s * y, c * y - s * x
     across = np.hypot(ahead, aside)
-    lowest = scene.ground - float(camera[2]) + LOWEST + GROUND_STDS * scene.sensor_tilt * across
+    lowest = scene.ground - float(camera[2]) + LOWEST + ground_stds * scene.sensor_tilt * across
     inside = (z > lowest) & (across > 0.1) & (across < max_range)
     ahead, aside, z, across = ahead[inside], aside[inside], z[inside], across[inside]
     azimuth = np.arctan2(aside, ahead)
