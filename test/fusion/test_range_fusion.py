@@ -87,6 +87,15 @@ def test_the_other_ranges_tell_adults_from_children() -> None:
     assert table([{"body_length": body, **giant}]).stature[0] == pytest.approx(1.7)
 
 
+def test_errors_that_last_weigh_less_in_each_later_image() -> None:
+    """(1 + c) / (1 - c) for a correlation c 0.1 s apart; the first image counts in full."""
+    c = SETTINGS.keypoint_correlation
+    first, next_, later = MODEL.growth(np.array([np.inf, 0.1, 0.2]))
+    assert first == pytest.approx(1.0)
+    assert next_ == pytest.approx((1 + c) / (1 - c))
+    assert later == pytest.approx((1 + c**2) / (1 - c**2))
+
+
 def test_nobody_and_nothing() -> None:
     result = fuse(table([]), MODEL, SETTINGS.outlier, SETTINGS.gate)
     assert result.used.shape == (0, 4)

@@ -288,7 +288,7 @@ class ReturnsCue(SensorCue[M]):
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
             least, width = 0.0, np.inf
             if weight > LEAST_WEIGHT and not scene.stance.lying[person]:
-                least, width = self._width(members, middle)
+                least, width = self._width(members)
             thin.append(width < self.thinnest)
             weight *= WIDE_WEIGHT if least > WIDEST else 1.0
             weights.append(weight)
@@ -320,13 +320,14 @@ class ReturnsCue(SensorCue[M]):
         aside = np.array([self.alignment.azimuth, 0.0])
         return top + aside, bottom + aside, half_width
 
-    def _width(self, members: np.ndarray, middle: float) -> tuple[float, float]:
+    def _width(self, members: np.ndarray) -> tuple[float, float]:
         """Return how wide a thing is of which these returns are a part, m: up to the next gap.
 
-        ``middle`` is their range. The first number is the width that was hit; in the second one,
-        half of what lies between the last beams on the thing and the next ones counts too.
+        The first number is the width that was hit; in the second one, half of what lies between the
+        last beams on the thing and the next ones counts too.
         """
         returns, around = self.returns, self.returns.azimuth
+        middle = float(returns.range[members[len(members) // 2]])  # they are in order
         # The indices are those of azimuths in order.
         first, last = int(members.min()), int(members.max())
         near = returns.between(
