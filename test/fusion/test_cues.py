@@ -32,7 +32,7 @@ from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
 from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
-from hrnet_pose_ros.fusion.cues.returns import clusters_of
+from hrnet_pose_ros.fusion.cues.returns import clusters_of, returns_of
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone, cut_off
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
@@ -263,9 +263,53 @@ def test_returns_belong_to_one_person() -> None:
     cue = LidarCloud(SETTINGS)
     cue.receive(cloud(np.array([[5.0, 0.0]]), START, RNG), START)
     scene = scene_of(skeletons([figure((5.0, 0.0)), figure((9.0, 0.0))]))
-    near, far = cue.measure(scene, [[(0.2, 1e-4)], [(1 / 9, 1e-4)]])
+    near, far = cue.measure(scene, [[(0.2, 1e-4)], [(1 / 9, 2e-3)]])
     assert 1 / ranged(near).value == pytest.approx(5, abs=0.1)
     assert far is Refusal.OTHER_PERSON
+
+
+def wall(x: float, half_width: float, middle: float = 0.0) -> np.ndarray:
+    """Points of an upright board at x, across the bearing of a person straight ahead."""
+    y, z = np.meshgrid(middle + np.arange(-half_width, half_width, 0.05), np.arange(0.6, 1.6, 0.1))
+    return np.stack([np.full(y.size, x), y.ravel(), z.ravel() - 1.7], axis=1).astype(np.float32)
+
+
+def test_a_wall_is_no_person_and_a_person_with_nothing_around_is_no_wall() -> None:
+    scene = scene_of(skeletons([figure((8.0, 0.0))]))
+    for half_width, found in ((2.0, False), (0.2, True)):
+        cue = LidarCloud(SETTINGS)
+        cue.receive(PointCloud(START, "lidar", wall(7.9, half_width)), START)
+        (answer,) = cue.measure(scene, [[]])
+        assert (answer is not Refusal.AMBIGUOUS) == found, half_width
+
+
+def test_a_thin_thing_before_another_is_ambiguous() -> None:
+    scene = scene_of(skeletons([figure((8.0, 0.0))]))
+    pole, behind = wall(6.9, 0.04), np.concatenate([wall(7.9, 0.06, 0.15), wall(7.9, 0.06, -0.15)])
+    cue = LidarCloud(SETTINGS)
+    cue.receive(PointCloud(START, "lidar", np.concatenate([pole, behind])), START)
+    assert cue.measure(scene, [[(1 / 7, 1e-4)]]) == [Refusal.AMBIGUOUS]
+
+
+def test_a_sensor_learns_how_far_it_is_beside_the_camera() -> None:
+    cue = LidarCloud(SETTINGS)
+    aside = np.deg2rad(0.8)
+    for k in range(10):
+        stamp = START + k
+        places = np.array([[8 * np.cos(aside), 8 * np.sin(aside)]])
+        cue.receive(cloud(places, stamp, RNG), stamp)
+        (answer,) = cue.measure(scene_of(skeletons([figure((8.0, 0.0))], stamp)), [[(1 / 8, 1e-4)]])
+        assert 1 / ranged(answer).value == pytest.approx(8, abs=0.1)
+    assert cue.alignment.azimuth == pytest.approx(aside, abs=np.deg2rad(0.2))
+    assert np.sqrt(cue.alignment.variance) < np.deg2rad(0.3)
+
+
+def test_the_ground_looks_higher_further_away() -> None:
+    """Where a mount is off by 0.5°, points 0.1 m above the ground may be the ground, 15 m away."""
+    for r, kept in ((2.0, 1), (15.0, 0)):
+        scene = scene_of(skeletons([figure((r, 0.0))]))
+        points = np.array([[r, 0.0, 0.1]], np.float32)
+        assert len(returns_of(points, scene, 60.0)) == kept
 
 
 def test_clusters_are_split_at_gaps_and_small_ones_left_out() -> None:
