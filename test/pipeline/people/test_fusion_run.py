@@ -179,6 +179,36 @@ def test_a_sensor_that_never_was_usable_degrades() -> None:
     balanced(run)
 
 
+def test_a_sensor_whose_stamps_are_never_near_degrades() -> None:
+    run = ready()
+    points = np.tile(np.array([6.0, 0.0, -0.6], "<f4"), 10)
+    outputs = []
+    for step in range(24):
+        now = STAMP + step * 100 * MS
+        delay = 400 if step < 12 else 20
+        message = cloud(XYZ, points.view(np.uint8), 12, header=header("lidar", now - delay * MS))
+        run.take(Input.POINTS, message, now)
+        outputs += run.take(Input.SKELETONS, skeletons(now), now)
+    degraded = [n for n, output in enumerate(outputs) if output.reasons]
+    assert degraded == list(range(6, 12))
+    assert outputs[8].reasons == (StatusReason.LIDAR_SILENT,)
+    assert "sensor_tolerance_ms" in run.problems[Input.POINTS]
+    balanced(run)
+
+
+def test_people_that_waited_are_not_lost_when_the_next_message_is_refused() -> None:
+    run = ready(replace(SETTINGS, extrinsics=[""]))
+    optical = quaternion(-0.5, 0.5, -0.5, 0.5)
+    for ms in (0, 40):
+        row = ("base_link", "camera", STAMP + ms * MS, (0.0, 0.0, 1.4), optical)
+        if ms:
+            assert run.take(Input.SKELETONS, skeletons(STAMP + 20 * MS), STAMP + 30 * MS) == []
+        run._tree.add(transforms(row), static=False)
+    [output] = run.take(Input.SKELETONS, skeletons(STAMP + 60 * MS, frame=""), STAMP + 70 * MS)
+    assert output.stamp == STAMP + 20 * MS
+    balanced(run)
+
+
 def test_skeletons_of_a_moving_camera_wait_for_their_transform() -> None:
     run = ready(replace(SETTINGS, extrinsics=[""]))
     optical = quaternion(-0.5, 0.5, -0.5, 0.5)
