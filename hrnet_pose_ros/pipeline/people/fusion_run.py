@@ -129,10 +129,15 @@ class FusionRun:
         self._watch.begin(now)
 
     def close(self) -> None:
-        """Stop: what waits and what comes is refused as ``not_active``; tracks are forgotten."""
+        """Stop: what waits and what comes is refused as ``not_active``.
+
+        Tracks are forgotten, and which sensors there are: one that has been taken away is no fault
+        after the next `open`.
+        """
         self._open = False
         self._clear(Refusal.NOT_ACTIVE)
-        self._fusion.tracker.clear()
+        for part in (self._fusion.tracker, self._fusion.gravity, self._fusion.ego):
+            part.clear()
 
     def finish(self) -> None:
         """Refuse what still waits as ``not_needed``: no image will come any more."""
@@ -161,10 +166,11 @@ class FusionRun:
             self._watch.came(SENSORS[what], topic, now)
         elif what is Input.SKELETONS:
             self._watch.skeletons_came(now)
+        outputs = []
         try:
             if what is Input.SKELETONS:
-                return self._released(now) + self._skeletons(message, now)
-            if what in KEPT:
+                outputs = self._skeletons(message, now)
+            elif what in KEPT:
                 self._keep(what, message)
                 self._tallies[what].count(None)
             else:
@@ -174,7 +180,7 @@ class FusionRun:
         except Exception as error:  # garbage, which a field's type does not exclude
             text = f"{type(error).__name__}: {error}"
             self._refuse(what, Refusal.MALFORMED, text)
-        return self._released(now)
+        return [*outputs, *self._released(now)]
 
     def tick(self, now: int) -> list[PeopleOutput]:
         """Return what is due at a time without a message; call it every `TICK` seconds."""
@@ -200,11 +206,8 @@ class FusionRun:
         """Return what became of all messages, by input: received == used + refused + waiting."""
         fusion = self._fusion
         parts: dict[Input, list[Tally]] = {
+            **self._buffer_tallies(),
             Input.SKELETONS: [fusion.skeletons],
-            Input.DEPTH: [fusion.depth.buffer.tally],
-            Input.POINTS: [fusion.lidar.buffer.tally],
-            Input.SCAN: [fusion.scan.buffer.tally],
-            Input.RANGE: [one.buffer.tally for one in fusion.ultrasonic.values()],
             Input.IMU: [fusion.gravity.tally],
             Input.ODOMETRY: [fusion.ego.tally],
         }
@@ -227,7 +230,8 @@ class FusionRun:
     def _skeletons(self, message: Any, now: int) -> list[PeopleOutput]:
         stamp, frame = stamp_and_frame(message)
         patience = self._settings.transform_wait_ms / 1e3
-        if self._tree.coverage(frame, stamp, patience) is Coverage.NOT_YET:
+        not_yet = self._tree.coverage(frame, stamp, patience) is Coverage.NOT_YET
+        if not_yet or self._waiting:  # in their order
             if len(self._waiting) >= MOST_WAITING:
                 self._waiting.popleft()
                 self._refuse(Input.SKELETONS, Refusal.NO_EXTRINSICS, "too many wait for TF")
@@ -257,6 +261,7 @@ class FusionRun:
         skeletons = skeletons_of(
             message, self._skeleton, self._camera_info, rectified=self._rectified
         )
+        used = self._used()
         people = self._fusion.fuse(skeletons, now)
         if not isinstance(people, People):
             text = _explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
@@ -264,10 +269,33 @@ class FusionRun:
             self._watch.refused(people)
             return []
         self._watch.usable_skeletons(now)
+        self._note_idle(used, now)
         found = {*people.reasons, *self._watch.silent(now)}
         reasons = tuple(one for one in StatusReason if one in found)
         status = PeopleStatus.DEGRADED if reasons else PeopleStatus.OK
         return [self._output(skeletons.stamp, status, reasons, people)]
+
+    def _used(self) -> dict[Input, int]:
+        """Return how many messages of the sensors that are matched with images were used."""
+        tallies = self._buffer_tallies()
+        return {what: sum(one.used for one in found) for what, found in tallies.items()}
+
+    def _buffer_tallies(self) -> dict[Input, list[Tally]]:
+        fusion = self._fusion
+        return {
+            Input.DEPTH: [fusion.depth.buffer.tally],
+            Input.POINTS: [fusion.lidar.buffer.tally],
+            Input.SCAN: [fusion.scan.buffer.tally],
+            Input.RANGE: [one.buffer.tally for one in fusion.ultrasonic.values()],
+        }
+
+    def _note_idle(self, before: dict[Input, int], now: int) -> None:
+        """Note which sensors were used for an image; say why one whose messages come is not."""
+        for what, count in self._used().items():
+            if self._watch.matched(SENSORS[what], count > before[what], now):
+                self.problems[what] = (
+                    "messages come, but none has a stamp within sensor_tolerance_ms of an image"
+                )
 
     def _output(
         self,

@@ -13,6 +13,8 @@ REPEAT = 0.2
 # A clock that goes back, or ahead, by more than this has jumped, ns: a bag has started again, or
 # the first /clock has come.
 JUMP_BACK_NS, JUMP_AHEAD_NS = 10_000_000, 10_000_000_000
+# A sensor of which nothing was used for so many images contributes nothing.
+IDLE_IMAGES = 3
 # What the last refusal of skeletons says is missing.
 _MISSING = {
     Refusal.NO_SKELETON_INFO: StatusReason.SKELETON_INFO_MISSING,
@@ -29,6 +31,8 @@ class PeopleWatch:
 
     def __init__(self, settings: PersonFusionSettings) -> None:
         self._usable: dict[tuple[StatusReason, str], int] = {}
+        # Since when, and for how many images, nothing of a sensor was used.
+        self._idle: dict[StatusReason, tuple[int, int]] = {}
         self._skeletons: int | None = None  # when some came last
         self._people = 0  # when some could be used last, or the watch began
         self._refusal: Refusal | None = None  # of the newest skeletons
@@ -42,16 +46,22 @@ class PeopleWatch:
         self._timeout = round(settings.skeletons_timeout_ms * 1e6)
 
     def begin(self, now: int) -> None:
-        """Everybody has the whole time-out from now on."""
-        self._now = self._people = now
-        self._skeletons = self._refusal = self._last_error = None
-        self._usable = dict.fromkeys(self._usable, now)
+        """Begin to watch: nobody has sent anything yet."""
+        self._usable.clear()
+        self._restart(now)
 
     def clock(self, now: int) -> None:
         """Note the clock; if it has jumped, all time-outs begin anew."""
         if self._now is not None and not -JUMP_BACK_NS <= now - self._now <= JUMP_AHEAD_NS:
-            self.begin(now)
+            self._restart(now)
         self._now = now
+
+    def _restart(self, now: int) -> None:
+        """Give everybody the whole time-out from now on."""
+        self._now = self._people = now
+        self._skeletons = self._refusal = self._last_error = None
+        self._usable = dict.fromkeys(self._usable, now)
+        self._idle.clear()
 
     def came(self, sensor: StatusReason, topic: str, now: int) -> None:
         """Note a message of a sensor."""
@@ -60,6 +70,23 @@ class PeopleWatch:
     def usable(self, sensor: StatusReason, topic: str, now: int) -> None:
         """Note a message of a sensor that could be used."""
         self._usable[sensor, topic] = now
+
+    def matched(self, sensor: StatusReason, used: bool, now: int) -> bool:
+        """Note whether something of a sensor was used for an image; return whether it is idle.
+
+        It is if its messages come and are sound, but none is used: their stamps are too far away.
+        """
+        newest = max((t for (one, _), t in self._usable.items() if one is sensor), default=None)
+        if used or newest is None or now - newest > self._silent_after:
+            self._idle.pop(sensor, None)
+            return False
+        since, images = self._idle.get(sensor, (now, 0))
+        self._idle[sensor] = since, images + 1
+        return self._is_idle(sensor, now)
+
+    def _is_idle(self, sensor: StatusReason, now: int) -> bool:
+        since, images = self._idle.get(sensor, (now, 0))
+        return images >= IDLE_IMAGES and now - since > self._silent_after
 
     def skeletons_came(self, now: int) -> None:
         """Note a SkeletonArray."""
@@ -76,6 +103,7 @@ class PeopleWatch:
     def silent(self, now: int) -> tuple[StatusReason, ...]:
         """Return the sensors from which nothing usable has come for the time-out."""
         found = {s for (s, _), last in self._usable.items() if now - last > self._silent_after}
+        found |= {sensor for sensor in self._idle if self._is_idle(sensor, now)}
         return tuple(reason for reason in StatusReason if reason in found)
 
     def is_due(self, now: int) -> bool:

@@ -42,6 +42,7 @@ from hrnet_pose_ros.replay.definitions import typestore
 from hrnet_pose_ros.simulation.messages import skeletons_message
 
 MS = 1_000_000
+XYZ = [("x", 0, 7), ("y", 4, 7), ("z", 8, 7)]
 SIZE = (640, 480)
 EXTRINSICS = ["camera 0 0 1.4 -90 0 -90", "lidar 0 0 1.8 0 0 0", "sonar 0 0 0.4 0 0 0"]
 SETTINGS = PersonFusionSettings(extrinsics=EXTRINSICS)
@@ -165,7 +166,7 @@ def test_an_error_ends_with_the_first_people() -> None:
 
 def test_a_sensor_that_never_was_usable_degrades() -> None:
     run = ready()
-    empty = cloud([("x", 0, 7), ("y", 4, 7), ("z", 8, 7)], np.zeros(0, np.uint8), 12)
+    empty = cloud(XYZ, np.zeros(0, np.uint8), 12)
     outputs = []
     for step in range(10):
         now = STAMP + step * 100 * MS
@@ -175,6 +176,36 @@ def test_a_sensor_that_never_was_usable_degrades() -> None:
     assert outputs[-1].reasons == (StatusReason.LIDAR_SILENT,)
     assert run.account()[Input.POINTS].reasons == {Refusal.EMPTY: 10}
     assert "no points" in run.problems[Input.POINTS]
+    balanced(run)
+
+
+def test_a_sensor_whose_stamps_are_never_near_degrades() -> None:
+    run = ready()
+    points = np.tile(np.array([6.0, 0.0, -0.6], "<f4"), 10)
+    outputs = []
+    for step in range(24):
+        now = STAMP + step * 100 * MS
+        delay = 400 if step < 12 else 20
+        message = cloud(XYZ, points.view(np.uint8), 12, header=header("lidar", now - delay * MS))
+        run.take(Input.POINTS, message, now)
+        outputs += run.take(Input.SKELETONS, skeletons(now), now)
+    degraded = [n for n, output in enumerate(outputs) if output.reasons]
+    assert degraded == list(range(6, 12))
+    assert outputs[8].reasons == (StatusReason.LIDAR_SILENT,)
+    assert "sensor_tolerance_ms" in run.problems[Input.POINTS]
+    balanced(run)
+
+
+def test_people_that_waited_are_not_lost_when_the_next_message_is_refused() -> None:
+    run = ready(replace(SETTINGS, extrinsics=[""]))
+    optical = quaternion(-0.5, 0.5, -0.5, 0.5)
+    for ms in (0, 40):
+        row = ("base_link", "camera", STAMP + ms * MS, (0.0, 0.0, 1.4), optical)
+        if ms:
+            assert run.take(Input.SKELETONS, skeletons(STAMP + 20 * MS), STAMP + 30 * MS) == []
+        run._tree.add(transforms(row), static=False)
+    [output] = run.take(Input.SKELETONS, skeletons(STAMP + 60 * MS, frame=""), STAMP + 70 * MS)
+    assert output.stamp == STAMP + 20 * MS
     balanced(run)
 
 
@@ -227,6 +258,19 @@ def test_inactive_and_overloaded() -> None:
     run.open(STAMP)
     assert run.take(Input.SKELETONS, skeletons(), STAMP)  # what was latched is kept
     balanced(run)
+
+
+def test_a_sensor_that_is_gone_is_forgotten_with_the_next_activation() -> None:
+    run = ready()
+    run.take(Input.POINTS, cloud(XYZ, np.ones(12, np.uint8), 12), STAMP)
+    run.take(Input.IMU, imu(header=header("lidar")), STAMP)
+    now = STAMP + 900 * MS
+    [output] = run.take(Input.SKELETONS, skeletons(now), now)
+    assert output.reasons == (StatusReason.LIDAR_SILENT, StatusReason.IMU_SILENT)
+    run.close()
+    run.open(now)
+    [output] = run.take(Input.SKELETONS, skeletons(now + MS), now + MS)
+    assert output.reasons == ()
 
 
 def test_settings_at_run_time() -> None:
