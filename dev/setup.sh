@@ -147,7 +147,8 @@ fi
 # The list of files matters (each one is linked), but contents only of files that CMake reads.
 sources=$(cd "$root" && find hrnet_pose_ros scripts launch config models -type f -not -name '*.pyc' | sort)
 key=$(digest "$root/package.xml" "$root/CMakeLists.txt" "$root"/msg/*.msg \
-  "$root"/dev/vision_msgs/{package.xml,CMakeLists.txt} "$root"/dev/vision_msgs/msg/*.msg \
+  "$root"/dev/{vision_msgs,tf2_msgs}/{package.xml,CMakeLists.txt} \
+  "$root"/dev/{vision_msgs,tf2_msgs}/msg/*.msg \
   "$root/dev/env.sh" <(echo "$sources"))
 if ! made build "$key"; then
   say "building the messages and the package with colcon (about 2 minutes the first time)"
@@ -157,12 +158,14 @@ if ! made build "$key"; then
   mkdir -p "$dev/source"
   ln -s "$root"/{package.xml,CMakeLists.txt,LICENSE,msg,hrnet_pose_ros,scripts,launch,config,models} "$dev/source"
   paths=("$dev/source")
-  has_vision_msgs=false
   IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
-  for prefix in "${prefixes[@]}"; do
-    [[ -f $prefix/share/vision_msgs/package.xml ]] && has_vision_msgs=true
+  for package in vision_msgs tf2_msgs; do
+    found=false
+    for prefix in "${prefixes[@]}"; do
+      [[ -f $prefix/share/$package/package.xml ]] && found=true
+    done
+    $found || paths+=("$root/dev/$package")
   done
-  $has_vision_msgs || paths+=("$root/dev/vision_msgs")
   mkdir -p "$dev/log"
   if ! (
     # shellcheck source=dev/env.sh

@@ -22,7 +22,8 @@ PACKAGE = "hrnet_pose_ros"
 NUMERIC = {"numpy", "cv2"}
 ROS = {
     *("rclpy", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs"),
-    *("lifecycle_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "vision_msgs"),
+    *("lifecycle_msgs", "nav_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs"),
+    *("tf2_msgs", "vision_msgs"),
     *("visualization_msgs", "rosgraph_msgs", "tf2_ros", "rosidl_runtime_py"),
 }
 TORCH = {"torch", "torchvision", "lightning_fabric"}
@@ -233,7 +234,10 @@ def test_replay_runs_where_rclpy_cannot_be_imported(root: Path, tmp_path: Path) 
     assert (tmp_path / "out").is_dir()
 
 
-@pytest.mark.parametrize("module", ["pose_node", "person_detector_node", "video_player_node"])
+@pytest.mark.parametrize(
+    "module",
+    ["pose_node", "person_detector_node", "person_fusion_node", "video_player_node"],
+)
 def test_nodes_run_without_torch(module: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -22,6 +22,9 @@ VISION_MSGS_HASHES = {
     "Detection2D": "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea",
 }
 
+# Published with tf2_msgs of ROS 2 Jazzy.
+TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+
 OURS = "hrnet_pose_ros"
 
 KEYPOINTS, SKELETONS = "sequence<hrnet_pose_ros/Keypoint>", "sequence<hrnet_pose_ros/Skeleton>"
@@ -187,7 +190,22 @@ CONSTANTS: dict[str, dict[str, int | str]] = {
         "SOURCE_IMU": 64,
         "SOURCE_ODOMETRY": 128,
     },
-    "PersonArray": {"OK": 0, "DEGRADED": 1, "ERROR": 2},
+    "PersonArray": {
+        "OK": 0,
+        "DEGRADED": 1,
+        "ERROR": 2,
+        "REASON_DEPTH_SILENT": "depth_silent",
+        "REASON_LIDAR_SILENT": "lidar_silent",
+        "REASON_SCAN_SILENT": "scan_silent",
+        "REASON_ULTRASONIC_SILENT": "ultrasonic_silent",
+        "REASON_IMU_SILENT": "imu_silent",
+        "REASON_ODOMETRY_SILENT": "odometry_silent",
+        "REASON_SKELETONS_SILENT": "skeletons_silent",
+        "REASON_SKELETONS_REFUSED": "skeletons_refused",
+        "REASON_SKELETON_INFO_MISSING": "skeleton_info_missing",
+        "REASON_CAMERA_INFO_MISSING": "camera_info_missing",
+        "REASON_CAMERA_TRANSFORM_MISSING": "camera_transform_missing",
+    },
 }
 
 
@@ -236,6 +254,11 @@ def test_type_hashes_are_the_published_ones(root: Path) -> None:
         for name in sorted(FIELDS)
     }
     assert built == published
+
+
+def test_tf2_msgs_is_the_published_one() -> None:
+    found = hashes_of("tf2_msgs", "TFMessage")["tf2_msgs/msg/TFMessage"]
+    assert found == TF_MESSAGE_HASH
 
 
 @pytest.mark.parametrize("name", VISION_MSGS_HASHES)

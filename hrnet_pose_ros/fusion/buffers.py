@@ -41,7 +41,7 @@ class StampBuffer(Generic[T]):
 
     def __init__(self, limits: StampLimits, size: int = 64) -> None:
         self.tally = Tally()
-        self._limits = limits
+        self.limits = limits
         self._size = size
         self._waiting: list[tuple[int, T]] = []
         self._last: int | None = None
@@ -54,7 +54,7 @@ class StampBuffer(Generic[T]):
     def add(self, stamp: int, value: T, now: int) -> Refusal | None:
         """Keep a measurement; return why it was refused, or None."""
         self.tally.received += 1
-        reason = self._limits.check(stamp, now)
+        reason = self.limits.check(stamp, now)
         if reason is None and self._last is not None and stamp <= self._last:
             if self._last - stamp < JUMP_NS:
                 reason = Refusal.LATE

@@ -55,7 +55,7 @@ class EgoMotion:
 
     def __init__(self, limits: StampLimits, gravity: GravityAlignment) -> None:
         self.tally = Tally()
-        self._limits = limits
+        self.limits = limits
         self._gravity = gravity
         self._samples: list[tuple[int, float, float, float]] = []  # stamp, x, y, unwrapped yaw
         self._twist = (0.0, 0.0, 0.0)  # of the newest sample: vx, vy, yaw rate in the base frame
@@ -111,7 +111,7 @@ class EgoMotion:
         self._samples.clear()
 
     def _take(self, sample: OdometrySample, now: int) -> Refusal | None:
-        reason = self._limits.check(sample.stamp, now)
+        reason = self.limits.check(sample.stamp, now)
         if reason is not None:
             return reason
         numbers = [*sample.position, *sample.orientation, *sample.linear, *sample.angular]

@@ -33,7 +33,7 @@ class GravityAlignment:
 
     def __init__(self, limits: StampLimits) -> None:
         self.tally = Tally()
-        self._limits = limits
+        self.limits = limits
         self._stamps: list[int] = []
         self._up: list[np.ndarray | None] = []  # [3] in the base frame; None: not known yet
         self._rate: list[np.ndarray] = []  # [3] rad/s in the base frame
@@ -86,7 +86,7 @@ class GravityAlignment:
         return best if abs(self._stamps[best] - stamp) <= NEAREST * NS else None
 
     def _take(self, sample: ImuSample, extrinsics: Extrinsics, now: int) -> Refusal | None:
-        reason = self._limits.check(sample.stamp, now)
+        reason = self.limits.check(sample.stamp, now)
         if reason is not None:
             return reason
         if self._stamps and sample.stamp <= self._stamps[-1]:

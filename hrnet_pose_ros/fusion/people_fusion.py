@@ -94,6 +94,19 @@ class PeopleFusion:
         self.tracker = Tracker(settings)
         self._last: int | None = None
 
+    def apply(self, settings: FusionSettings) -> None:
+        """Use these settings from now on; tracks, buffers and tallies are kept."""
+        self.settings = settings
+        self.tracker.apply(settings)
+        limits = settings.stamp_limits
+        self.gravity.limits = self.ego.limits = limits
+        for sensor in (*self._sensor_cues, *self.ultrasonic.values()):
+            sensor.buffer.limits = limits
+
+    def use_skeleton(self, skeleton: SkeletonDefinition) -> None:
+        """Expect skeletons of this definition from now on; the tracks are kept."""
+        self.roles = JointRoles.of(skeleton)
+
     def receive(self, measurement: Measurement, now: int) -> Refusal | None:
         """Take a measurement of any sensor but the camera, at a time of the clock in ns.
 

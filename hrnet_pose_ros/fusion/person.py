@@ -59,12 +59,19 @@ class PeopleStatus(IntEnum):
 class StatusReason(str, Enum):
     """Why the status is not OK: words of ``PersonArray.reasons``; they must not change."""
 
-    DEPTH_SILENT = "depth_silent"  # a sensor that has sent before sends nothing usable any more
+    # DEGRADED: a sensor sends, or has sent, but nothing usable has come for `silent_after`.
+    DEPTH_SILENT = "depth_silent"
     LIDAR_SILENT = "lidar_silent"
     SCAN_SILENT = "scan_silent"
     ULTRASONIC_SILENT = "ultrasonic_silent"
     IMU_SILENT = "imu_silent"
     ODOMETRY_SILENT = "odometry_silent"
+    # ERROR: there are no people because of the camera.
+    SKELETONS_SILENT = "skeletons_silent"  # no skeletons come
+    SKELETONS_REFUSED = "skeletons_refused"  # they come, but cannot be used: stamps, contents
+    SKELETON_INFO_MISSING = "skeleton_info_missing"
+    CAMERA_INFO_MISSING = "camera_info_missing"
+    CAMERA_TRANSFORM_MISSING = "camera_transform_missing"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,11 @@ class Refusal(str, Enum):
 
     # a message of a sensor
     MALFORMED = "malformed"  # values that no sensor can mean
+    EMPTY = "empty"  # nothing in it is a measurement: no points, only NaN, only holes
+    NO_CAMERA_INFO = "no_camera_info"  # no CameraInfo that fits has come
+    NO_SKELETON_INFO = "no_skeleton_info"  # no SkeletonInfo that fits has come
+    NOT_ACTIVE = "not_active"  # the node is not active
+    OVERLOAD = "overload"  # newer messages came before this one could be read
     LATE = "late"  # the stamp repeats or goes back by less than 1 s
     TIME_JUMP = "time_jump"  # was waiting when the stamps went back by 1 s or more
     TOO_OLD = "too_old"  # older than the limit on arrival

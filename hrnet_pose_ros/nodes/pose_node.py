@@ -30,7 +30,7 @@ from hrnet_pose_ros.engines.build_watch import BuildCancelled
 from hrnet_pose_ros.engines.engine import EngineInfo, PoseEngine
 from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.nodes.pose.build_progress import BuildProgress
-from hrnet_pose_ros.nodes.pose.diagnostics import Health, NodeStatus, status_line
+from hrnet_pose_ros.nodes.pose.diagnostics import Health, NodeStatus
 from hrnet_pose_ros.nodes.pose.engine_supervisor import EngineSupervisor
 from hrnet_pose_ros.nodes.pose.frame_processor import FrameProcessor
 from hrnet_pose_ros.nodes.pose.intake import MessageIntake, refusal_warnings
@@ -41,8 +41,9 @@ from hrnet_pose_ros.pipeline.image_transport import TRANSPORTS
 from hrnet_pose_ros.pipeline.message_types import rclpy_types
 from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
-from hrnet_pose_ros.ros.diagnostic_status import StatusLog
+from hrnet_pose_ros.ros.diagnostic_status import StatusLog, status_line
 from hrnet_pose_ros.ros.engine_thread import EngineThread
+from hrnet_pose_ros.ros.guard import guarded
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
 from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
@@ -168,18 +169,7 @@ class PoseNode(RobustLifecycleMixin, Node):
         self.create_service(Trigger, "~/get_status", self._get_status)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """Wrap a callback so that an exception is logged; otherwise it would end the executor."""
-
-        def guarded(*arguments: Any) -> None:
-            try:
-                callback(*arguments)
-            except Exception as error:
-                if not self._stopping.is_set():
-                    self._warnings.warn(
-                        callback.__name__, f"{callback.__name__}: {type(error).__name__}: {error}"
-                    )
-
-        return guarded
+        return guarded(callback, self._warnings, self._stopping)
 
     # --- messages --------------------------------------------------------------------------------
 

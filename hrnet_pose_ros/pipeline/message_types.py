@@ -6,7 +6,12 @@ Conversions pass all fields of a message by keyword, which both kinds of classes
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, TypeAlias
+
+# Classes by the full names of their types, like ``sensor_msgs/msg/Imu``.
+MessageClasses: TypeAlias = Mapping[str, Any]
 
 
 class MessageTypes(NamedTuple):
@@ -44,3 +49,16 @@ def rclpy_types() -> MessageTypes:
         Header=Header,
         Time=Time,
     )
+
+
+class RclpyClasses(dict[str, Any]):
+    """The classes of rclpy by the full names of their types, each imported when it is needed.
+
+    ``classes["sensor_msgs/msg/Imu"]`` is ``sensor_msgs.msg.Imu``; ImportError if its package is not
+    installed.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        package, _, kind = name.split("/")
+        self[name] = getattr(import_module(f"{package}.msg"), kind)
+        return self[name]

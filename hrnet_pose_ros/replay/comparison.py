@@ -116,7 +116,7 @@ def compare(golden: Answers, new: Answers) -> Comparison:
             f"{golden.name} has the skeleton '{golden.skeleton.name}' and {new.name} has "
             f"'{new.skeleton.name}', which cannot be compared: {different}"
         )
-    partners = _IdMatches()
+    partners = IdMatches()
     frames = []
     for stamp, frame in golden.frames.items():
         if stamp in new.frames:
@@ -153,7 +153,7 @@ def _unique_places(ids: tuple[str, ...]) -> dict[str, int]:
     return {one: place for place, one in enumerate(ids) if one and counts[one] == 1}
 
 
-class _IdMatches:
+class IdMatches:
     """The id of the other bag with which each id was last matched."""
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ class _IdMatches:
         return kept, again
 
 
-def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: _IdMatches) -> FrameComparison:
+def _compared(golden: SkeletonFrame, new: SkeletonFrame, partners: IdMatches) -> FrameComparison:
     pairs = match_persons(golden, new)
     a, b = pairs[:, 0], pairs[:, 1]
     scores = golden.poses.scores[a].astype(np.float64)

@@ -22,6 +22,8 @@ UPPER_LIMITS = {
     "fraction": 1.0,
     "count": math.inf,
     "at_most_s": math.inf,
+    "at_most_m": math.inf,
+    "at_most_part": 1.0,
 }
 
 

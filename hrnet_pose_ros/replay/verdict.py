@@ -79,8 +79,8 @@ def _oks(name: str, condition: OksCondition, comparison: Comparison) -> Outcome:
     return Outcome(
         name,
         good >= condition.fraction * len(values),
-        f"{_fraction(good, len(values))} of the matched skeletons have an OKS of at least "
-        f"{condition.at_least:g}; at least {_percent(condition.fraction)} is required "
+        f"{fraction_text(good, len(values))} of the matched skeletons have an OKS of at least "
+        f"{condition.at_least:g}; at least {percent_text(condition.fraction)} is required "
         f"(lowest {values.min():.4f}, mean {values.mean():.4f})",
     )
 
@@ -89,7 +89,7 @@ def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparis
     if not comparison.frames:
         return _nothing_to_compare(name, comparison)
     missed = sum(frame.missed for frame in comparison.frames)
-    return _counted(
+    return counted(
         name, condition, missed, comparison.golden_persons, "golden skeletons are missed"
     )
 
@@ -97,19 +97,19 @@ def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparis
 def _extra_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra = sum(frame.extra for frame in comparison.frames)
     total = comparison.golden_persons
-    return _counted(
+    return counted(
         name, condition, extra, total, "(relative to the golden skeletons) are extra skeletons"
     )
 
 
 def _missing_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     missing, total = len(comparison.missing_frames), len(comparison.golden.frames)
-    return _counted(name, condition, missing, total, "golden frames are missing")
+    return counted(name, condition, missing, total, "golden frames are missing")
 
 
 def _extra_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra, total = len(comparison.extra_frames), len(comparison.golden.frames)
-    return _counted(
+    return counted(
         name, condition, extra, total, "(relative to the golden frames) are extra frames"
     )
 
@@ -125,8 +125,8 @@ def _id_continuity(name: str, condition: ContinuityCondition, comparison: Compar
     return Outcome(
         name,
         kept >= condition.fraction * again,
-        f"{_fraction(kept, again)} of the persons seen again keep their id; "
-        f"at least {_percent(condition.fraction)} is required",
+        f"{fraction_text(kept, again)} of the persons seen again keep their id; "
+        f"at least {percent_text(condition.fraction)} is required",
     )
 
 
@@ -139,8 +139,8 @@ def _change(attribute: str, what: str) -> Callable[[str, ChangeCondition, Compar
         return Outcome(
             name,
             small >= condition.fraction * len(changes),
-            f"{_fraction(small, len(changes))} of the {what} scores change by at most "
-            f"{condition.at_most:g}; at least {_percent(condition.fraction)} is required "
+            f"{fraction_text(small, len(changes))} of the {what} scores change by at most "
+            f"{condition.at_most:g}; at least {percent_text(condition.fraction)} is required "
             f"(mean change {changes.mean():+.4f}, largest {np.abs(changes).max():.4f})",
         )
 
@@ -168,12 +168,12 @@ def _drop_fraction(name: str, condition: DropCondition, comparison: Comparison) 
         return _not_recorded(name, condition.required, "drops", "there are no input diagnostics")
     received, dropped = drops
     before = comparison.golden.drops()
-    beside = "not recorded" if before is None else _fraction(before[1], before[0])
+    beside = "not recorded" if before is None else fraction_text(before[1], before[0])
     return Outcome(
         name,
         dropped <= condition.fraction * received,
-        f"{_fraction(dropped, received)} of the received images were dropped; "
-        f"at most {_percent(condition.fraction)} is allowed (golden: {beside})",
+        f"{fraction_text(dropped, received)} of the received images were dropped; "
+        f"at most {percent_text(condition.fraction)} is allowed (golden: {beside})",
     )
 
 
@@ -215,16 +215,17 @@ def age_p95(answers: Answers) -> float | None:
     return float(np.percentile(ages, AGE_PERCENTILE)) if len(ages) else None
 
 
-def _counted(name: str, limits: CountCondition, count: int, total: int, what: str) -> Outcome:
+def counted(name: str, limits: CountCondition, count: int, total: int, what: str) -> Outcome:
+    """The outcome of a count and its limits."""
     allowed = []
     success = True
     if limits.count is not None:
         allowed.append(str(limits.count))
         success &= count <= limits.count
     if limits.fraction is not None:
-        allowed.append(_percent(limits.fraction))
+        allowed.append(percent_text(limits.fraction))
         success &= count <= limits.fraction * total
-    summary = f"{_fraction(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
+    summary = f"{fraction_text(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
     return Outcome(name, success, summary)
 
 
@@ -241,9 +242,11 @@ def _not_recorded(name: str, required: bool, what: str, reason: str) -> Outcome:
     return Outcome(name, not required, summary, applies=False)
 
 
-def _fraction(count: int, total: int) -> str:
-    return f"{count} of {total} ({_percent(count / total)})" if total else f"{count} of 0"
+def fraction_text(count: int, total: int) -> str:
+    """``3 of 4 (75 %)``."""
+    return f"{count} of {total} ({percent_text(count / total)})" if total else f"{count} of 0"
 
 
-def _percent(fraction: float) -> str:
+def percent_text(fraction: float) -> str:
+    """``75 %`` of 0.75."""
     return f"{100 * fraction:.4g} %"

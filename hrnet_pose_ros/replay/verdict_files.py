@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
+from hrnet_pose_ros.replay.people_scenario import PeopleScenario
 from hrnet_pose_ros.replay.scenario import Scenario
 from hrnet_pose_ros.replay.verdict import Verdict
 
@@ -99,7 +100,7 @@ def _number(value: float) -> float | None:
     return round(float(value), 6) if math.isfinite(value) else None
 
 
-def write_junit(path: Path, scenario: Scenario, verdict: Verdict) -> None:
+def write_junit(path: Path, scenario: Scenario | PeopleScenario, verdict: Verdict) -> None:
     """Write one test case per condition; a condition that does not apply is skipped."""
     failures = sum(not outcome.success for outcome in verdict.outcomes)
     skipped = sum(outcome.success and not outcome.applies for outcome in verdict.outcomes)

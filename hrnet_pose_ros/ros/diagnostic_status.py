@@ -7,6 +7,7 @@ computer on which the node runs.
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -113,3 +114,29 @@ class StatusLog:
                 self._logger.warning(f"{short}: {status.message}")
             else:
                 self._logger.error(f"{short}: {status.message}")
+
+
+def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
+    """Return one line of JSON: lifecycle ``state``, worst ``level``, and each status by its name.
+
+    Numeric values are numbers in JSON.
+    """
+    worst = max((status.level[0] for status in statuses), default=int(DiagnosticLevel.OK))
+    parts = {
+        status.name.rsplit(": ", 1)[-1]: {
+            "level": DiagnosticLevel(status.level[0]).name,
+            "message": status.message,
+            "values": {value.key: _number(value.value) for value in status.values},
+        }
+        for status in statuses
+    }
+    return json.dumps({"state": state, "level": DiagnosticLevel(worst).name} | parts)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

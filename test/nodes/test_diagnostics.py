@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, NodeStatus, status_line
+from hrnet_pose_ros.nodes.pose.diagnostics import EngineState, Health, NodeStatus
 from hrnet_pose_ros.pipeline.drop_reasons import Reason, Subject
 from hrnet_pose_ros.pipeline.skeleton_messages import Times
-from hrnet_pose_ros.ros.diagnostic_status import HOLD, StatusLog
+from hrnet_pose_ros.ros.diagnostic_status import HOLD, StatusLog, status_line
 
 FINE = NodeStatus(active=True, incompatible_qos=[], transition_problem="", warn_age=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

@@ -36,10 +36,14 @@ class Tracker:
 
     def __init__(self, settings: FusionSettings) -> None:
         self.tracks: list[Track] = []
+        self._ids = count(1)
+        self.apply(settings)
+
+    def apply(self, settings: FusionSettings) -> None:
+        """Use these settings from now on; the tracks are kept."""
         self._settings = settings
         self._predictor = Predictor(settings)
         self._existence = Existence(settings)
-        self._ids = count(1)
 
     def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
         """Bring all tracks to the stamp of an image, ns; delete those not seen for too long."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import Counter, deque
@@ -384,29 +383,3 @@ def _unmatched_detections(first: Totals, last: Totals) -> str:
     if (count - without_image - lost) / max(received, 1) <= MANY_UNMATCHED:
         return f"{text}: the middleware has lost {lost} images; check its shared memory"
     return f"{text}: compare the stamps"
-
-
-def status_line(state: str, statuses: list[DiagnosticStatus]) -> str:
-    """Return one line of JSON: lifecycle ``state``, worst ``level``, and each status by its name.
-
-    Numeric values are numbers in JSON.
-    """
-    worst = max((status.level[0] for status in statuses), default=int(DiagnosticLevel.OK))
-    parts = {
-        status.name.rsplit(": ", 1)[-1]: {
-            "level": DiagnosticLevel(status.level[0]).name,
-            "message": status.message,
-            "values": {value.key: _number(value.value) for value in status.values},
-        }
-        for status in statuses
-    }
-    return json.dumps({"state": state, "level": DiagnosticLevel(worst).name} | parts)
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

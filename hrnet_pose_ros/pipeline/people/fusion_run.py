@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From messages to people: everything that the node and the offline run decide, in one class.
+
+Which message is used for what, which is refused and why, what the status is, and when something is
+published: all of it follows from the messages and the times of their arrival alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.inputs import DepthImage, LaserScan, PointCloud, UltrasonicRange
+from hrnet_pose_ros.fusion.people_fusion import Measurement, PeopleFusion
+from hrnet_pose_ros.fusion.person import People, PeopleStatus, StatusReason
+from hrnet_pose_ros.fusion.refusals import Refusal, Tally
+from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
+from hrnet_pose_ros.pipeline.people.message_fields import (
+    MessageRefused,
+    malformed,
+    stamp_and_frame,
+)
+from hrnet_pose_ros.pipeline.people.motion_samples import imu_sample_of, odometry_sample_of
+from hrnet_pose_ros.pipeline.people.people_status import PeopleWatch
+from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput
+from hrnet_pose_ros.pipeline.people.point_clouds import point_cloud_of
+from hrnet_pose_ros.pipeline.people.range_readings import laser_scan_of, range_of
+from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
+from hrnet_pose_ros.pipeline.people.skeleton_inputs import skeletons_of
+from hrnet_pose_ros.pipeline.people.transform_tree import Coverage, TransformTree
+from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_of
+from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError
+
+# `FusionRun.tick` is called with this period, s.
+TICK = 0.05
+# At most so many SkeletonArrays wait for a transform.
+MOST_WAITING = 16
+
+
+class Input(str, Enum):
+    """What a message is for; the values are the node's topics and keys in diagnostics."""
+
+    SKELETONS = "skeletons"
+    SKELETON_INFO = "skeleton_info"
+    CAMERA_INFO = "camera_info"
+    DEPTH = "depth"
+    DEPTH_INFO = "depth/camera_info"
+    POINTS = "points"
+    SCAN = "scan"
+    RANGE = "range"
+    IMU = "imu"
+    ODOMETRY = "odom"
+    TF = "tf"
+    TF_STATIC = "tf_static"
+
+
+# What the inputs become known by: they are kept, not used up, and taken also while inactive.
+KEPT = (Input.SKELETON_INFO, Input.CAMERA_INFO, Input.DEPTH_INFO, Input.TF, Input.TF_STATIC)
+SENSORS = {
+    Input.DEPTH: StatusReason.DEPTH_SILENT,
+    Input.POINTS: StatusReason.LIDAR_SILENT,
+    Input.SCAN: StatusReason.SCAN_SILENT,
+    Input.RANGE: StatusReason.ULTRASONIC_SILENT,
+    Input.IMU: StatusReason.IMU_SILENT,
+    Input.ODOMETRY: StatusReason.ODOMETRY_SILENT,
+}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A SkeletonArray that waits for the transform at its stamp; ``arrived`` on the clock, ns."""
+
+    message: Any
+    arrived: int
+    stamp: int
+    frame: str
+
+
+class FusionRun:
+    """Takes messages in the order of their arrival and returns what is to be published.
+
+    Messages may be those of rclpy or of a bag library; they are read by their fields. None makes it
+    raise: what cannot be used is refused and counted. Not thread-safe.
+
+    Attributes
+    ----------
+    problems
+        The last explanation of a refusal, by input.
+
+    Examples
+    --------
+    >>> from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
+    >>> from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
+    >>> run = FusionRun(PersonFusionSettings())
+    >>> run.open(now=0)
+    >>> [output] = run.tick(now=600_000_000)
+    >>> output.status.name, [reason.value for reason in output.reasons][0]
+    ('ERROR', 'skeletons_silent')
+    """
+
+    def __init__(self, settings: PersonFusionSettings) -> None:
+        self.problems: dict[Input, str] = {}
+        self._settings = settings
+        self._tree = TransformTree(settings.base_frame, settings.fixed_transforms())
+        self._fusion = PeopleFusion(settings.core(), self._tree)
+        self._watch = PeopleWatch(settings)
+        self._tallies = {one: Tally() for one in Input}  # what does not reach the fusion
+        self._skeleton: SkeletonDefinition | None = None
+        self._rectified = False
+        self._camera_info: Any = None
+        self._depth_info: Any = None
+        self._waiting: deque[_Waiting] = deque()
+        self._open = False
+
+    # --- control ---------------------------------------------------------------------------------
+
+    def apply(self, settings: PersonFusionSettings) -> None:
+        """Use these settings from now on; those that are read at the start do not change."""
+        self._settings = settings
+        self._fusion.apply(settings.core())
+        self._watch.apply(settings)
+
+    def open(self, now: int) -> None:
+        """Start to use skeletons and sensors; ``now`` is the time of the clock, ns."""
+        self._open = True
+        self._watch.begin(now)
+
+    def close(self) -> None:
+        """Stop: what waits and what comes is refused as ``not_active``; tracks are forgotten."""
+        self._open = False
+        self._clear(Refusal.NOT_ACTIVE)
+        self._fusion.tracker.clear()
+
+    def finish(self) -> None:
+        """Refuse what still waits as ``not_needed``: no image will come any more."""
+        for waiting in self._waiting:
+            self._refuse(Input.SKELETONS, Refusal.NOT_NEEDED, f"stamp {waiting.stamp}")
+        self._waiting.clear()
+        self._clear(Refusal.NOT_NEEDED)
+
+    def overload(self, what: Input, count: int = 1) -> None:
+        """Count messages that were replaced by newer ones before they could be read."""
+        for _ in range(count):
+            self._tallies[what].count(Refusal.OVERLOAD)
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def take(self, what: Input, message: Any, now: int, topic: str = "") -> list[PeopleOutput]:
+        """Take a message that arrived at ``now``, ns on the clock that stamps are compared with.
+
+        ``topic`` tells apart the sensors of one input (`Input.RANGE`).
+        """
+        self._watch.clock(now)
+        if not self._open and what not in KEPT:
+            self._tallies[what].count(Refusal.NOT_ACTIVE)
+            return []
+        if what in SENSORS:
+            self._watch.came(SENSORS[what], topic, now)
+        elif what is Input.SKELETONS:
+            self._watch.skeletons_came(now)
+        try:
+            if what is Input.SKELETONS:
+                return self._released(now) + self._skeletons(message, now)
+            if what in KEPT:
+                self._keep(what, message)
+                self._tallies[what].count(None)
+            else:
+                self._sensor(what, message, now, topic)
+        except MessageRefused as error:
+            self._refuse(what, error.reason, str(error))
+        except Exception as error:  # garbage, which a field's type does not exclude
+            text = f"{type(error).__name__}: {error}"
+            self._refuse(what, Refusal.MALFORMED, text)
+        return self._released(now)
+
+    def tick(self, now: int) -> list[PeopleOutput]:
+        """Return what is due at a time without a message; call it every `TICK` seconds."""
+        self._watch.clock(now)
+        if not self._open:
+            return []
+        outputs = self._released(now)
+        status, reasons = self.status(now)
+        if status is not PeopleStatus.ERROR or not self._watch.is_due(now):
+            return outputs
+        return [*outputs, self._output(now, status, reasons)]
+
+    def status(self, now: int) -> tuple[PeopleStatus, tuple[StatusReason, ...]]:
+        """Return the status at a time of the clock, ns."""
+        errors, silent = self._watch.errors(now, self._missing()), self._watch.silent(now)
+        if errors:
+            return PeopleStatus.ERROR, (*errors, *silent)
+        return (PeopleStatus.DEGRADED if silent else PeopleStatus.OK), silent
+
+    # --- accounts --------------------------------------------------------------------------------
+
+    def account(self) -> dict[Input, Tally]:
+        """Return what became of all messages, by input: received == used + refused + waiting."""
+        fusion = self._fusion
+        parts: dict[Input, list[Tally]] = {
+            Input.SKELETONS: [fusion.skeletons],
+            Input.DEPTH: [fusion.depth.buffer.tally],
+            Input.POINTS: [fusion.lidar.buffer.tally],
+            Input.SCAN: [fusion.scan.buffer.tally],
+            Input.RANGE: [one.buffer.tally for one in fusion.ultrasonic.values()],
+            Input.IMU: [fusion.gravity.tally],
+            Input.ODOMETRY: [fusion.ego.tally],
+        }
+        account = {what: _sum([own, *parts.get(what, [])]) for what, own in self._tallies.items()}
+        account[Input.SKELETONS].waiting += len(self._waiting)
+        account[Input.SKELETONS].received += len(self._waiting)
+        return account
+
+    def cues(self) -> dict[str, Tally]:
+        """Return what became of the cues of all persons, by the cue's name."""
+        return self._fusion.outcomes
+
+    @property
+    def transforms_refused(self) -> int:
+        """How many transforms of TF messages were not usable."""
+        return self._tree.refused
+
+    # --- skeletons -------------------------------------------------------------------------------
+
+    def _skeletons(self, message: Any, now: int) -> list[PeopleOutput]:
+        stamp, frame = stamp_and_frame(message)
+        patience = self._settings.transform_wait_ms / 1e3
+        if self._tree.coverage(frame, stamp, patience) is Coverage.NOT_YET:
+            if len(self._waiting) >= MOST_WAITING:
+                self._waiting.popleft()
+                self._refuse(Input.SKELETONS, Refusal.NO_EXTRINSICS, "too many wait for TF")
+            self._waiting.append(_Waiting(message, now, stamp, frame))
+            return []
+        return self._fuse(message, now)
+
+    def _released(self, now: int) -> list[PeopleOutput]:
+        """Return the people of skeletons that have waited long enough for a transform."""
+        outputs = []
+        patience = self._settings.transform_wait_ms / 1e3
+        while self._waiting:
+            first = self._waiting[0]
+            waits = self._tree.coverage(first.frame, first.stamp, patience) is Coverage.NOT_YET
+            if waits and 0 <= now - first.arrived <= patience * NS:
+                break
+            self._waiting.popleft()
+            try:
+                outputs += self._fuse(first.message, first.arrived)
+            except MessageRefused as error:
+                self._refuse(Input.SKELETONS, error.reason, str(error))
+            except Exception as error:
+                self._refuse(Input.SKELETONS, Refusal.MALFORMED, f"{type(error).__name__}: {error}")
+        return outputs
+
+    def _fuse(self, message: Any, now: int) -> list[PeopleOutput]:
+        skeletons = skeletons_of(
+            message, self._skeleton, self._camera_info, rectified=self._rectified
+        )
+        people = self._fusion.fuse(skeletons, now)
+        if not isinstance(people, People):
+            text = _explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
+            self.problems[Input.SKELETONS] = text
+            self._watch.refused(people)
+            return []
+        self._watch.usable_skeletons(now)
+        found = {*people.reasons, *self._watch.silent(now)}
+        reasons = tuple(one for one in StatusReason if one in found)
+        status = PeopleStatus.DEGRADED if reasons else PeopleStatus.OK
+        return [self._output(skeletons.stamp, status, reasons, people)]
+
+    def _output(
+        self,
+        stamp: int,
+        status: PeopleStatus,
+        reasons: tuple[StatusReason, ...],
+        people: People | None = None,
+    ) -> PeopleOutput:
+        return PeopleOutput(
+            stamp=stamp,
+            frame=self._tree.base_frame,
+            status=status,
+            reasons=reasons,
+            people=() if people is None else people.people,
+            limbs=() if self._skeleton is None else self._skeleton.limbs,
+        )
+
+    # --- the other inputs ------------------------------------------------------------------------
+
+    def _keep(self, what: Input, message: Any) -> None:
+        if what is Input.SKELETON_INFO:
+            try:
+                skeleton = skeleton_of(message)
+            except SkeletonError as error:
+                raise malformed(f"the SkeletonInfo contradicts itself: {error}") from None
+            self._rectified = bool(message.image_rectified)
+            if skeleton != self._skeleton:
+                self._fusion.use_skeleton(skeleton)
+                self._skeleton = skeleton
+        elif what is Input.CAMERA_INFO:
+            self._camera_info = message
+        elif what is Input.DEPTH_INFO:
+            self._depth_info = message
+        else:
+            for text in self._tree.add(message, static=what is Input.TF_STATIC):
+                self.problems[what] = text
+
+    def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:
+        measurement = self._measurement(what, message)
+        if isinstance(measurement, (DepthImage, PointCloud, LaserScan, UltrasonicRange)):
+            self._check_place(measurement.frame, measurement.stamp)
+        reason = self._fusion.receive(measurement, now)
+        if reason is None:
+            self._watch.usable(SENSORS[what], topic, now)
+        else:
+            frame = getattr(measurement, "frame", self._tree.base_frame)
+            text = _explained(reason, measurement.stamp, frame, now, self._tree.base_frame)
+            self.problems[what] = text
+
+    def _measurement(self, what: Input, message: Any) -> Measurement:
+        if what is Input.DEPTH:
+            rectified = self._settings.depth_rectified
+            return depth_image_of(message, self._depth_info, rectified=rectified)
+        if what is Input.POINTS:
+            return point_cloud_of(message)
+        if what is Input.SCAN:
+            return laser_scan_of(message)
+        if what is Input.RANGE:
+            return range_of(message)
+        if what is Input.IMU:
+            return imu_sample_of(message)
+        return odometry_sample_of(message, self._tree.base_frame, self._tree)
+
+    def _check_place(self, frame: str, stamp: int) -> None:
+        """Refuse what has no place on the vehicle now: it would wait in vain."""
+        patience = self._settings.sensor_tolerance_ms / 1e3
+        if self._tree.coverage(frame, stamp, patience) is Coverage.UNKNOWN:
+            raise MessageRefused(
+                Refusal.NO_EXTRINSICS,
+                _explained(Refusal.NO_EXTRINSICS, stamp, frame, stamp, self._tree.base_frame),
+            )
+
+    def _missing(self) -> set[StatusReason]:
+        """Return what has never come and is needed for skeletons."""
+        missing = set()
+        if self._skeleton is None:
+            missing.add(StatusReason.SKELETON_INFO_MISSING)
+        if self._camera_info is None:
+            missing.add(StatusReason.CAMERA_INFO_MISSING)
+        return missing
+
+    def _refuse(self, what: Input, reason: Refusal, text: str) -> None:
+        self._tallies[what].count(reason)
+        self.problems[what] = text
+        if what is Input.SKELETONS:
+            self._watch.refused(reason)
+
+    def _clear(self, reason: Refusal) -> None:
+        while self._waiting:
+            self._waiting.popleft()
+            self._tallies[Input.SKELETONS].count(reason)
+        fusion = self._fusion
+        for buffer in (fusion.depth.buffer, fusion.lidar.buffer, fusion.scan.buffer):
+            buffer.clear(reason)
+        for cone in fusion.ultrasonic.values():
+            cone.buffer.clear(reason)
+
+
+def _sum(tallies: list[Tally]) -> Tally:
+    total = Tally(reasons=Counter())
+    for one in tallies:
+        total.received += one.received
+        total.used += one.used
+        total.waiting += one.waiting
+        total.reasons.update(one.reasons)
+    return total
+
+
+def _explained(reason: Refusal, stamp: int, frame: str, now: int, base: str) -> str:
+    """Return what is wrong with a message, for the log."""
+    if reason is Refusal.NO_EXTRINSICS:
+        return (
+            f"the place of '{frame}' in '{base}' is not known at its stamp: publish the transform, "
+            "or set the parameter extrinsics"
+        )
+    if reason is Refusal.IN_FUTURE:
+        return f"the stamp is {(stamp - now) / NS:.3f} s ahead of the clock"
+    if reason is Refusal.TOO_OLD:
+        return f"the stamp is {(now - stamp) / NS:.3f} s old on arrival"
+    if reason is Refusal.LATE:
+        return "the stamp repeats or goes back"
+    return f"values that no sensor can mean, in frame '{frame}'"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who has fallen silent: the status of people, from the times at which messages arrived."""
+
+from __future__ import annotations
+
+from hrnet_pose_ros.fusion.buffers import NS
+from hrnet_pose_ros.fusion.person import StatusReason
+from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
+
+# An ERROR is repeated with this period, s, so that a consumer's watchdog sees it soon.
+REPEAT = 0.2
+# A clock that goes back by more than this has jumped, ns.
+CLOCK_JUMP_NS = 10_000_000
+# What the last refusal of skeletons says is missing.
+_MISSING = {
+    Refusal.NO_SKELETON_INFO: StatusReason.SKELETON_INFO_MISSING,
+    Refusal.NO_CAMERA_INFO: StatusReason.CAMERA_INFO_MISSING,
+    Refusal.NO_EXTRINSICS: StatusReason.CAMERA_TRANSFORM_MISSING,
+}
+
+
+class PeopleWatch:
+    """Notes what came, and what of it could be used. Times are ns on the node's clock.
+
+    A sensor counts from its first message on: one that has never sent is not there.
+    """
+
+    def __init__(self, settings: PersonFusionSettings) -> None:
+        self._usable: dict[tuple[StatusReason, str], int] = {}
+        self._skeletons: int | None = None  # when some came last
+        self._people = 0  # when some could be used last, or the watch began
+        self._refusal: Refusal | None = None  # of the newest skeletons
+        self._now: int | None = None
+        self._last_error: int | None = None
+        self.apply(settings)
+
+    def apply(self, settings: PersonFusionSettings) -> None:
+        """Use these time-outs from now on."""
+        self._silent_after = round(settings.silent_after_ms * 1e6)
+        self._timeout = round(settings.skeletons_timeout_ms * 1e6)
+
+    def begin(self, now: int) -> None:
+        """Everybody has the whole time-out from now on."""
+        self._now = self._people = now
+        self._skeletons = self._refusal = self._last_error = None
+        self._usable = dict.fromkeys(self._usable, now)
+
+    def clock(self, now: int) -> None:
+        """Note the clock; if it has jumped back, all time-outs begin anew."""
+        if self._now is not None and now < self._now - CLOCK_JUMP_NS:
+            self.begin(now)
+        self._now = now
+
+    def came(self, sensor: StatusReason, topic: str, now: int) -> None:
+        """Note a message of a sensor."""
+        self._usable.setdefault((sensor, topic), now)
+
+    def usable(self, sensor: StatusReason, topic: str, now: int) -> None:
+        """Note a message of a sensor that could be used."""
+        self._usable[sensor, topic] = now
+
+    def skeletons_came(self, now: int) -> None:
+        """Note a SkeletonArray."""
+        self._skeletons = now
+
+    def usable_skeletons(self, now: int) -> None:
+        """Note a SkeletonArray that gave people."""
+        self._people, self._refusal, self._last_error = now, None, None
+
+    def refused(self, reason: Refusal) -> None:
+        """Note why a SkeletonArray gave none."""
+        self._refusal = reason
+
+    def silent(self, now: int) -> tuple[StatusReason, ...]:
+        """Return the sensors from which nothing usable has come for the time-out."""
+        found = {s for (s, _), last in self._usable.items() if now - last > self._silent_after}
+        return tuple(reason for reason in StatusReason if reason in found)
+
+    def is_due(self, now: int) -> bool:
+        """Return whether an error is to be said now, and note it: not more often than `REPEAT`."""
+        if self._last_error is not None and now - self._last_error < REPEAT * NS:
+            return False
+        self._last_error = now
+        return True
+
+    def errors(self, now: int, missing: set[StatusReason]) -> tuple[StatusReason, ...]:
+        """Return why there are no people; empty if there are. ``missing`` has never come."""
+        if now - self._people <= self._timeout:
+            return ()
+        found = set(missing)
+        if self._skeletons is None or now - self._skeletons > self._timeout:
+            found.add(StatusReason.SKELETONS_SILENT)
+        elif self._refusal in _MISSING:
+            found.add(_MISSING[self._refusal])
+        else:
+            found.add(StatusReason.SKELETONS_REFUSED)
+        return tuple(reason for reason in StatusReason if reason in found)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selects the inputs of the fusion of people from the topics of one or several bags."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from hrnet_pose_ros.pipeline.people.depth_images import DEPTH_ENCODINGS
+from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.message_fields import frame_name
+from hrnet_pose_ros.replay.answers import INFO, SKELETONS, USUAL_NAME
+from hrnet_pose_ros.replay.bags import BagReader
+from hrnet_pose_ros.replay.definitions import BagError
+from hrnet_pose_ros.replay.topics import CAMERA_INFO
+
+IMAGE, TF = "sensor_msgs/msg/Image", "tf2_msgs/msg/TFMessage"
+TYPES = {
+    Input.SKELETONS: SKELETONS,
+    Input.SKELETON_INFO: INFO,
+    Input.CAMERA_INFO: CAMERA_INFO,
+    Input.DEPTH: IMAGE,
+    Input.DEPTH_INFO: CAMERA_INFO,
+    Input.POINTS: "sensor_msgs/msg/PointCloud2",
+    Input.SCAN: "sensor_msgs/msg/LaserScan",
+    Input.RANGE: "sensor_msgs/msg/Range",
+    Input.IMU: "sensor_msgs/msg/Imu",
+    Input.ODOMETRY: "nav_msgs/msg/Odometry",
+    Input.TF: TF,
+    Input.TF_STATIC: TF,
+}
+SEVERAL = (Input.RANGE, Input.TF, Input.TF_STATIC)
+
+
+class FusionTopics:
+    """Which topic of which bag is which input.
+
+    Attributes
+    ----------
+    inputs
+        ``{topic: input}``.
+    bag_of
+        ``{topic: index}`` of the bag that the topic is read from: of several with it, the last.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[BagReader],
+        wanted: Mapping[Input, str] | None = None,
+        without: Collection[Input] = (),
+    ) -> None:
+        """See the class.
+
+        Parameters
+        ----------
+        wanted
+            Topics that are given; others are found by their types, frames and names.
+        without
+            Inputs that are left out.
+
+        Raises
+        ------
+        BagError
+            There are no skeletons, a wanted topic is not there, or one of several has to be chosen.
+        """
+        self._bags = bags
+        self._wanted = {what: "/" + name.lstrip("/") for what, name in (wanted or {}).items()}
+        self._without = frozenset(without)
+        self.bag_of: dict[str, int] = {}
+        self._types: dict[str, str] = {}
+        for number, bag in enumerate(bags):
+            for name, info in bag.topics.items():
+                if info.count:
+                    self.bag_of[name], self._types[name] = number, info.type
+        self.inputs: dict[str, Input] = {}
+        for what, found in self._found().items():
+            if what not in self._without:
+                self.inputs |= dict.fromkeys(found, what)
+
+    def topics_of(self, what: Input) -> list[str]:
+        """Return the topics of an input."""
+        return [name for name, input_ in self.inputs.items() if input_ is what]
+
+    def _found(self) -> dict[Input, list[str]]:
+        skeletons = self._only(Input.SKELETONS, self._named(self._of(Input.SKELETONS)))
+        if not skeletons:
+            held = ", ".join(f"{n} ({t})" for n, t in self._types.items()) or "nothing"
+            raise BagError(
+                f"there are no messages of {SKELETONS}: make them with hrnet_pose replay, and give "
+                f"both bags; found {held}"
+            )
+        near = _namespace(skeletons[0])
+        infos = self._of(Input.SKELETON_INFO)
+        beside = [name for name in infos if _namespace(name) == near]
+        depth = self._only(Input.DEPTH, [n for n in self._of(Input.DEPTH) if self._is_depth(n)])
+        found = {
+            Input.SKELETONS: skeletons,
+            Input.SKELETON_INFO: self._only(Input.SKELETON_INFO, beside or infos),
+            Input.DEPTH: depth,
+        }
+        found |= self._camera_infos(skeletons[0], depth)
+        for what in (Input.POINTS, Input.SCAN, Input.IMU, Input.ODOMETRY):
+            found[what] = self._only(what, self._of(what))
+        found[Input.RANGE] = self._only(Input.RANGE, self._of(Input.RANGE))
+        transforms = self._of(Input.TF)
+        found[Input.TF_STATIC] = [n for n in transforms if n.endswith("tf_static")]
+        found[Input.TF] = [n for n in transforms if n not in found[Input.TF_STATIC]]
+        return found
+
+    def _camera_infos(self, skeletons: str, depth: list[str]) -> dict[Input, list[str]]:
+        """Return the CameraInfo topics of the camera and of the depth image, by their frames."""
+        infos = self._of(Input.CAMERA_INFO)
+        frames = {name: self._frame(name) for name in infos}
+        of_depth: list[str] = []
+        if depth:
+            beside = [f"{depth[0]}/camera_info", f"{_namespace(depth[0])}/camera_info"]
+            fits = [name for name in infos if frames[name] == self._frame(depth[0])]
+            of_depth = [name for name in beside if name in fits][:1] or fits
+        camera = [name for name in infos if frames[name] == self._frame(skeletons)]
+        if len(camera) > 1:
+            camera = [name for name in camera if name not in of_depth] or camera
+        camera = camera or [name for name in infos if name not in of_depth]
+        return {
+            Input.CAMERA_INFO: self._only(Input.CAMERA_INFO, camera),
+            Input.DEPTH_INFO: self._only(Input.DEPTH_INFO, of_depth),
+        }
+
+    def _of(self, what: Input) -> list[str]:
+        return sorted(name for name, kind in self._types.items() if kind == TYPES[what])
+
+    def _named(self, names: list[str]) -> list[str]:
+        """Return those with the usual name, if there are several: the smoothed ones are others."""
+        usual = [name for name in names if name.rpartition("/")[2] == USUAL_NAME]
+        return usual if len(names) > 1 and usual else names
+
+    def _only(self, what: Input, candidates: list[str]) -> list[str]:
+        """Return the wanted topic, or the only candidate; BagError if there are several."""
+        wanted = self._wanted.get(what)
+        if wanted is not None:
+            if wanted not in self._types:
+                raise BagError(
+                    f"there is no topic {wanted} with messages; there are {', '.join(self._types)}"
+                )
+            if self._types[wanted] != TYPES[what]:
+                raise BagError(
+                    f"{wanted} is a {self._types[wanted]}; {what.value} must be {TYPES[what]}"
+                )
+            return [wanted]
+        if len(candidates) > 1 and what not in SEVERAL and what not in self._without:
+            raise BagError(
+                f"there are {len(candidates)} topics for {what.value}: {', '.join(candidates)}; "
+                f"choose one with --topic {what.value}=TOPIC, or leave it out with --without "
+                f"{what.value}"
+            )
+        return candidates
+
+    def _first(self, name: str) -> Any:
+        """Return the first message of a topic that can be read; None if there is none."""
+        for item in self._bags[self.bag_of[name]].messages([name]):
+            try:
+                return item.message
+            except BagError:
+                continue
+        return None
+
+    def _frame(self, name: str) -> str:
+        first = self._first(name)
+        return "" if first is None else frame_name(first.header.frame_id)
+
+    def _is_depth(self, name: str) -> bool:
+        first = self._first(name)
+        return first is not None and first.encoding in DEPTH_ENCODINGS
+
+
+def _namespace(topic: str) -> str:
+    return topic.rpartition("/")[0]
