@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,22 +22,48 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo
-from vision_msgs.msg import Detection2DArray
+from sensor_msgs.msg import CompressedImage, Image, Imu, LaserScan, PointCloud2, Range
 
-from demo.clips import Clip, time_message
+from demo.clips import Playable, shift_stamps
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
-from hrnet_pose_ros.pipeline.stamps import nanoseconds
 from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.replay.bags import LATCHED_TOPICS
 
-RECORDED_TYPES: dict[str, type] = {
-    "/skeletons": SkeletonArray,
-    "/skeleton_info": SkeletonInfo,
-    "/diagnostics": DiagnosticArray,
-}
+# Best effort, as drivers publish them; shared memory makes that reliable.
+SENSOR_DATA = (Image, CompressedImage, PointCloud2, LaserScan, Range, Imu)
 _RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+
+
+@dataclass(frozen=True)
+class NodeOutputs:
+    """What the nodes publish.
+
+    Attributes
+    ----------
+    types
+        The topics that are recorded.
+    ready
+        The nodes are ready when the first message of this topic has come.
+    answers
+        The topic of the answers to images.
+    """
+
+    types: Mapping[str, type]
+    ready: str
+    answers: str
+
+
+POSE_OUTPUTS = NodeOutputs(
+    {
+        "/skeletons": SkeletonArray,
+        "/skeleton_info": SkeletonInfo,
+        "/diagnostics": DiagnosticArray,
+    },
+    ready="/skeleton_info",
+    answers="/skeletons",
 )
 
 
@@ -49,48 +75,45 @@ class NotReadyError(RuntimeError):
 class Recording:
     """The received messages: ``(topic, arrival time in ns on the wall clock, CDR bytes)``.
 
-    ``offset`` was added to the clip's stamps, nanoseconds; ``seconds`` is the playing time;
-    ``images`` counts the images that were played.
+    ``offset`` was added to the clip's stamps, nanoseconds; ``images`` counts the images that were
+    played, and ``played`` has when each message was published, by topic, ns on the wall clock.
     """
 
+    types: Mapping[str, type]
     offset: int = 0
-    seconds: float = 0.0
     images: int = 0
     messages: list[tuple[str, int, bytes]] = field(default_factory=list)
+    played: dict[str, list[int]] = field(default_factory=dict)
 
     def of(self, topic: str) -> list[Any]:
         """The messages of a topic in order of arrival."""
-        return [
-            deserialize_message(data, RECORDED_TYPES[topic])
-            for name, _, data in self.messages
-            if name == topic
-        ]
+        return [self.message(name, data) for name, _, data in self.messages if name == topic]
+
+    def message(self, topic: str, data: bytes) -> Any:
+        """A message of a topic from its CDR bytes."""
+        return deserialize_message(data, self.types[topic])
 
 
 class DemoHarness(Node):
-    """The node that publishes the clip as camera and detector and records the results."""
+    """The node that publishes what a clip contains and records what the nodes answer."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Playable, outputs: NodeOutputs) -> None:
         super().__init__("demo")
-        self.recording = Recording()
+        self.recording = Recording(outputs.types)
         self._counts: Counter[str] = Counter()
-        self._clip = clip
+        self._clip, self._outputs = clip, outputs
         self._clip_publishers = {
-            topic: self._make_publisher(topic, kind) for topic, kind in clip.topics.items()
+            topic: self.create_publisher(kind, topic, _played_qos(topic, kind))
+            for topic, kind in clip.topics.items()
         }
-        for topic in RECORDED_TYPES:
+        for topic, kind in outputs.types.items():
             self.create_subscription(
-                RECORDED_TYPES[topic],
+                kind,
                 topic,
                 lambda data, topic=topic: self._record(topic, data),
-                _LATCHED if topic == "/skeleton_info" else _RELIABLE,
+                _LATCHED if kind is SkeletonInfo else _RELIABLE,
                 raw=True,
             )
-
-    def _make_publisher(self, topic: str, kind: type) -> Any:
-        # Images are best effort, as with camera drivers; shared memory makes that reliable.
-        camera = kind not in (Detection2DArray, CameraInfo)
-        return self.create_publisher(kind, topic, qos_profile_sensor_data if camera else _RELIABLE)
 
     def _record(self, topic: str, data: bytes) -> None:
         self.recording.messages.append((topic, time.time_ns(), bytes(data)))
@@ -101,16 +124,14 @@ class DemoHarness(Node):
         return self._counts[topic]
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Wait for the SkeletonInfo of an engine and for subscribers on all published topics."""
-        # Without detections in the clip, a detector node subscribes as well.
-        listeners = 1 if self._clip.has_detections else 2
+        """Wait for the first message that says it, and for subscribers on all published topics."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             listened = all(
-                publisher.get_subscription_count() >= listeners or topic.endswith("camera_info")
+                publisher.get_subscription_count() >= self._clip.listeners or topic.endswith("camera_info")
                 for topic, publisher in self._clip_publishers.items()
             )
-            if listened and self.count("/skeleton_info"):
+            if listened and self.count(self._outputs.ready):
                 return
             time.sleep(0.05)
         raise NotReadyError(f"the nodes were not ready after {timeout:.0f} s; see their log above")
@@ -119,26 +140,31 @@ class DemoHarness(Node):
         """Publish the clip at its original rate, with stamps shifted to the present."""
         begin = time.time_ns() + 100_000_000
         self.recording.offset = begin - self._clip.start
+        played = self.recording.played
         with progress("playing", "image", self._clip.images) as bar:
             for event in self._clip.events():
-                header = event.message.header
-                header.stamp = time_message(nanoseconds(header.stamp) + self.recording.offset)
+                shift_stamps(event.message, self.recording.offset)
                 wait = (begin + event.at - time.time_ns()) / 1e9
                 if wait > 0:
                     time.sleep(wait)
+                played.setdefault(event.topic, []).append(time.time_ns())
                 self._clip_publishers[event.topic].publish(event.message)
                 if event.topic.startswith(self._clip.image_topic):
                     self.recording.images += 1
                     bar.update()
-                    bar.set_postfix(answers=self.count("/skeletons"), refresh=False)
-        self.recording.seconds = (time.time_ns() - begin) / 1e9
+                    bar.set_postfix(answers=self.count(self._outputs.answers), refresh=False)
 
     def settle(self, quiet: float, timeout: float) -> None:
-        """Wait until no skeletons arrive for ``quiet`` seconds, then for two more diagnostics."""
+        """Wait for an answer to every image, or until none arrives for ``quiet`` seconds.
+
+        Then wait for two more diagnostics.
+        """
         deadline = time.monotonic() + timeout
         answers, since = -1, time.monotonic()
         while time.monotonic() < deadline and time.monotonic() - since < quiet:
-            now = self.count("/skeletons")
+            now = self.count(self._outputs.answers)
+            if now >= self.recording.images:
+                break
             if now != answers:
                 answers, since = now, time.monotonic()
             time.sleep(0.05)
@@ -147,11 +173,17 @@ class DemoHarness(Node):
             time.sleep(0.05)
 
 
+def _played_qos(topic: str, kind: type) -> QoSProfile:
+    if kind is SkeletonInfo or topic in LATCHED_TOPICS:
+        return _LATCHED
+    return qos_profile_sensor_data if kind in SENSOR_DATA else _RELIABLE
+
+
 @contextlib.contextmanager
-def running_harness(clip: Clip) -> Iterator[DemoHarness]:
+def running_harness(clip: Playable, outputs: NodeOutputs) -> Iterator[DemoHarness]:
     """A harness that receives messages on its own thread until the block ends."""
     rclpy.init()
-    harness = DemoHarness(clip)
+    harness = DemoHarness(clip, outputs)
     executor = SingleThreadedExecutor()
     executor.add_node(harness)
 
@@ -170,9 +202,9 @@ def running_harness(clip: Clip) -> Iterator[DemoHarness]:
         rclpy.try_shutdown()
 
 
-def play_clip(clip: Clip, ready_timeout: float) -> Recording:
+def play_clip(clip: Playable, outputs: NodeOutputs, ready_timeout: float) -> Recording:
     """Play the clip to the running nodes and return the recorded messages."""
-    with running_harness(clip) as harness:
+    with running_harness(clip, outputs) as harness:
         harness.wait_until_ready(ready_timeout)
         harness.play()
         harness.settle(quiet=1.0, timeout=20.0)

@@ -36,27 +36,42 @@ from demo.fusion.top_view import (
 )
 from demo.fusion.top_view import SIZE as TOP_SIZE
 from hrnet_pose_ros.fusion.person import PeopleStatus, Person, Posture
-from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.pose.drawing import draw_poses
 
 CAMERA_WIDTH = 1200  # px; the video is this and the view from above beside one another
-ROW = 24  # px: height of a row of text
+ROW = 26  # px: height of a row of text
 MOST_PEOPLE = 11  # rows of the table
 MOST_REFUSED = 8
 # Refusals that only say that there was nothing to measure, which is no news.
-USUAL = {Refusal.NO_MEASUREMENT.value, Refusal.OUT_OF_VIEW.value, Refusal.OUT_OF_RANGE.value}
+USUAL = {
+    Refusal.NO_MEASUREMENT.value,
+    Refusal.NO_RETURN.value,
+    Refusal.OUT_OF_VIEW.value,
+    Refusal.OUT_OF_RANGE.value,
+}
 COLUMNS = (  # title, and x of its right border
-    ("id", 62),
-    ("range m", 142),
-    ("2 sigma", 218),
-    ("error m", 294),
-    ("speed", 358),
-    ("heading", 440),
-    ("posture", 542),
-    ("child", 600),
-    ("from", 690),
+    ("id", 58),
+    ("range m", 136),
+    ("2 sigma", 210),
+    ("error m", 284),
+    ("m/s", 332),
+    ("heading", 412),
+    ("posture", 508),
+    ("child", 564),
+    ("exists", 628),
+    ("from", 712),
 )
-REFUSED_X, LEGEND_X = 716, 968
+CHILD = next(right for title, right in COLUMNS if title == "child")
+REFUSED_X, LEGEND_X = 736, 974
+SOURCE_NAMES = {
+    Source.GROUND: "ground",
+    Source.BODY_LENGTH: "body length",
+    Source.DEPTH: "depth",
+    Source.LIDAR: "LIDAR",
+    Source.SCAN: "scan",
+    Source.ULTRASONIC: "ultrasonic",
+}
 STATUS_COLOURS = {
     PeopleStatus.OK: GOOD,
     PeopleStatus.DEGRADED: WARNING,
@@ -132,7 +147,7 @@ def _people_table(image: np.ndarray, moment: Moment, camera: CameraView, y: int)
         cv2.rectangle(image, *square, rgb_of(person.id), cv2.FILLED)
         colour = TEXT if person.skeleton_index >= 0 else DIM
         for text, (_, right) in zip(_row(moment, camera, person), COLUMNS, strict=True):
-            child = right == COLUMNS[-2][1] and is_child(person)
+            child = right == CHILD and is_child(person)
             _right(image, text, right, top, CHILD_COLOUR if child else colour)
     if len(nearest) > MOST_PEOPLE:
         text = f"and {len(nearest) - MOST_PEOPLE} more"
@@ -152,6 +167,7 @@ def _row(moment: Moment, camera: CameraView, person: Person) -> tuple[str, ...]:
         _number(math.degrees(person.heading), ".0f"),
         "" if person.posture is Posture.UNKNOWN else person.posture.name.lower(),
         _number(person.child_probability, ".2f"),
+        f"{person.existence:.2f}",
         "unseen" if person.skeleton_index < 0 else letters_of(person.sources),
     )
 
@@ -188,23 +204,32 @@ def _legend(image: np.ndarray, y: int) -> None:
     put_text(image, "legend", (x, y), DIM)
     cv2.line(image, (x, y + ROW), (CAMERA_WIDTH - 12, y + ROW), LINE, 1)
     colour = rgb_of("1")
-    texts = ("truth and its heading", "2 sigma (dashed: unseen)", "heading", "velocity, in 1 s")
+    texts = ("truth and heading", "2 sigma", "2 sigma, unseen", "heading", "velocity, in 1 s")
     for row, text in enumerate((*texts, "child", "LIDAR returns"), start=1):
         put_text(image, text, (x + 38, y + 4 + row * ROW))
-    rows = [y + 4 + row * ROW + ROW // 2 for row in range(1, 7)]
-    cv2.circle(image, (middle - 3, rows[0]), 8, TRUTH_COLOUR, 1, cv2.LINE_AA)
-    cv2.line(image, (middle + 5, rows[0]), (middle + 12, rows[0]), TRUTH_COLOUR, 2, cv2.LINE_AA)
-    cv2.ellipse(image, (middle, rows[1]), (14, 7), 0, 0, 360, colour, 1, cv2.LINE_AA)
-    wedge = np.array([[middle + 12, rows[2]], [middle - 4, rows[2] - 6], [middle - 4, rows[2] + 6]])
+    rows = iter(range(y + 4 + ROW + ROW // 2, y + 4 + 8 * ROW, ROW))
+    row = next(rows)
+    cv2.circle(image, (middle - 3, row), 8, TRUTH_COLOUR, 1, cv2.LINE_AA)
+    cv2.line(image, (middle + 5, row), (middle + 12, row), TRUTH_COLOUR, 2, cv2.LINE_AA)
+    for dash in (360, 20):
+        row = next(rows)
+        for start in range(0, 360, 2 * dash):
+            end = start + dash
+            cv2.ellipse(
+                image, (middle, row), (14, 8), 0, start, end, colour, 1, cv2.LINE_AA
+            )
+    row = next(rows)
+    wedge = np.array([[middle + 12, row], [middle - 4, row - 6], [middle - 4, row + 6]])
     cv2.fillConvexPoly(image, wedge, colour, cv2.LINE_AA)
-    ends = ((middle - 13, rows[3]), (middle + 13, rows[3]))
-    cv2.arrowedLine(image, *ends, colour, 2, cv2.LINE_AA, tipLength=0.35)
-    cv2.circle(image, (middle, rows[4]), 9, CHILD_COLOUR, 2, cv2.LINE_AA)
-    for dx, dy in ((-8, 3), (-3, -4), (2, 4), (7, -1), (11, 5)):
-        image[rows[5] + dy, middle + dx] = POINT_COLOUR
-        image[rows[5] + dy, middle + dx + 1] = POINT_COLOUR
-    for row, source in enumerate(LETTERS, start=0):
-        column, line = divmod(row, 3)
-        text = f"{LETTERS[source]} {source.name}".lower().replace("_", " ")
-        text = text[0].upper() + text[1:]
-        put_text(image, text, (x + 104 * column, y + 4 + (7 + line) * ROW), DIM, 0.45)
+    row = next(rows)
+    cv2.arrowedLine(
+        image, (middle - 13, row), (middle + 13, row), colour, 2, cv2.LINE_AA, tipLength=0.35
+    )
+    cv2.circle(image, (middle, next(rows)), 9, CHILD_COLOUR, 2, cv2.LINE_AA)
+    row = next(rows)
+    for dx, dy in ((-11, 1), (-8, 3), (-3, -4), (2, 4), (7, -1), (11, 5)):
+        cv2.circle(image, (middle + dx, row + dy), 1, POINT_COLOUR, cv2.FILLED)
+    for place, source in enumerate(LETTERS):
+        column, line = divmod(place, 3)
+        text = f"{LETTERS[source]}  {SOURCE_NAMES[source]}"
+        put_text(image, text, (x + 116 * column, y + 6 + (8 + line) * ROW), DIM, 0.45)

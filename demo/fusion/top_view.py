@@ -33,7 +33,7 @@ VEHICLE = (-0.5, 0.6, 0.4)  # m: from, to, half of the width, as the simulator's
 VEHICLE_COLOUR: Colour = (200, 205, 215)
 VIEW_COLOUR: Colour = (34, 40, 50)
 OBSTACLE_COLOUR: Colour = (92, 96, 106)
-POINT_COLOUR: Colour = (88, 120, 150)
+POINT_COLOUR: Colour = (105, 150, 190)
 TRUTH_COLOUR: Colour = (245, 245, 245)
 HIDDEN_COLOUR: Colour = (140, 144, 152)  # truth of those whom the camera does not see
 CHILD_COLOUR: Colour = (255, 225, 60)
@@ -134,7 +134,8 @@ def _draw_rings(image: np.ndarray, camera: CameraView) -> list[Rectangle]:
 def _draw_points(image: np.ndarray, points: np.ndarray) -> None:
     pixels = np.round(_pixels(points)).astype(int)
     inside = ((pixels >= 0) & (pixels < np.array(SIZE))).all(axis=1)
-    image[pixels[inside, 1], pixels[inside, 0]] = POINT_COLOUR
+    for x, y in pixels[inside].tolist():
+        image[y : y + 2, x : x + 2] = POINT_COLOUR
 
 
 def _draw_vehicle(image: np.ndarray) -> None:
@@ -210,11 +211,10 @@ def _around(place: np.ndarray) -> Rectangle:
 
 def _label(image: np.ndarray, person: Person, taken: list[Rectangle]) -> Rectangle:
     """Write id, sources and child mark where nothing else is written, with a line to the person."""
-    text = f"{person.id} {letters_of(person.sources)}"
+    unseen = person.skeleton_index < 0
+    text = f"{person.id} {'unseen' if unseen else letters_of(person.sources)}"
     if is_child(person):
         text += " child"
-    if person.skeleton_index < 0:
-        text += " unseen"
     width, height = text_size(text, 0.5)
     x, y = np.round(_pixels(person.position[:2])).astype(int).tolist()
     best, least = (0, 0, 0, 0), math.inf
@@ -234,7 +234,7 @@ def _label(image: np.ndarray, person: Person, taken: list[Rectangle]) -> Rectang
             if covered < least:
                 best, least = rectangle, covered
     colour = rgb_of(person.id)
-    if not least and _inside(x, y):
+    if _inside(x, y):
         near = (int(np.clip(x, best[0], best[2])), int(np.clip(y, best[1], best[3])))
         cv2.line(image, (x, y), near, colour, 1, cv2.LINE_AA)
     put_text(image, text, best[:2], TEXT, 0.5, BACKGROUND)
