@@ -125,10 +125,10 @@ class DemoHarness(Node):
 
     def wait_until_ready(self, timeout: float) -> None:
         """Wait for the first message that says it, and for subscribers on all published topics."""
-        deadline = time.monotonic() + timeout
+        deadline, listeners = time.monotonic() + timeout, self._clip.listeners
         while time.monotonic() < deadline:
             listened = all(
-                publisher.get_subscription_count() >= self._clip.listeners or topic.endswith("camera_info")
+                publisher.get_subscription_count() >= listeners or topic.endswith("camera_info")
                 for topic, publisher in self._clip_publishers.items()
             )
             if listened and self.count(self._outputs.ready):

@@ -21,6 +21,8 @@ from demo.fusion.text import (
     TEXT,
     WARNING,
     Colour,
+    Rectangle,
+    overlaps,
     put_text,
     text_size,
 )
@@ -51,16 +53,16 @@ USUAL = {
     Refusal.OUT_OF_RANGE.value,
 }
 COLUMNS = (  # title, and x of its right border
-    ("id", 58),
-    ("range m", 136),
-    ("2 sigma", 210),
-    ("error m", 284),
-    ("m/s", 332),
-    ("heading", 412),
-    ("posture", 508),
-    ("child", 564),
-    ("exists", 628),
-    ("from", 712),
+    ("id", 52),
+    ("range m", 126),
+    ("2 sigma", 198),
+    ("error m", 270),
+    ("m/s", 316),
+    ("faces deg", 406),
+    ("posture", 498),
+    ("child", 554),
+    ("exists", 618),
+    ("sources", 704),
 )
 CHILD = next(right for title, right in COLUMNS if title == "child")
 REFUSED_X, LEGEND_X = 736, 974
@@ -108,7 +110,8 @@ def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
     draw_poses(picture, poses)
     people = () if moment.people is None else moment.people.people
     seen = [person for person in people if 0 <= person.skeleton_index < len(moment.boxes)]
-    for person in sorted(seen, key=camera.distance, reverse=True):
+    taken: list[Rectangle] = []
+    for person in sorted(seen, key=camera.distance):
         x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
         colour = rgb_of(person.id)
         corners = [(round(x), round(y)), (round(x + w), round(y + h))]
@@ -119,13 +122,19 @@ def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
         text_width, text_height = text_size(text, 0.5)
         left = int(np.clip(x + w / 2 - text_width / 2, 0, size[0] - text_width))
         top = int(np.clip(y - text_height - 2, 0, size[1] - text_height))
+        # Labels of persons further away give way upwards.
+        while top > 0 and any(
+            overlaps((left, top, left + text_width, top + text_height), one) for one in taken
+        ):
+            top -= 1
         at = put_text(picture, text, (left, top), TEXT, 0.5, BACKGROUND)
         cv2.rectangle(picture, at[:2], at[2:], colour, 1)
+        taken.append(at)
     return picture
 
 
 def _status(image: np.ndarray, moment: Moment, y: int) -> None:
-    put_text(image, f"{moment.seconds:5.1f} s", (8, y), TEXT, 0.7)
+    put_text(image, f"{moment.seconds:.1f} s", (8, y), TEXT, 0.7)
     if moment.people is None:
         put_text(image, "no people for this image", (130, y), BAD, 0.7)
         return
@@ -195,7 +204,7 @@ def _refused(image: np.ndarray, moment: Moment, y: int) -> None:
         put_text(image, f"and {left_out} others", (REFUSED_X, y + 4 + row * ROW), DIM)
         row += 1
     if rest:
-        text = f"{rest} had nothing to measure"
+        text = f"{rest} measured nothing"
         put_text(image, text, (REFUSED_X, y + 4 + row * ROW), DIM)
 
 
@@ -215,9 +224,7 @@ def _legend(image: np.ndarray, y: int) -> None:
         row = next(rows)
         for start in range(0, 360, 2 * dash):
             end = start + dash
-            cv2.ellipse(
-                image, (middle, row), (14, 8), 0, start, end, colour, 1, cv2.LINE_AA
-            )
+            cv2.ellipse(image, (middle, row), (14, 8), 0, start, end, colour, 1, cv2.LINE_AA)
     row = next(rows)
     wedge = np.array([[middle + 12, row], [middle - 4, row - 6], [middle - 4, row + 6]])
     cv2.fillConvexPoly(image, wedge, colour, cv2.LINE_AA)

@@ -105,9 +105,7 @@ def _latency(times: Mapping[str, Mapping[str, float]]) -> str:
     return table(["from, to", *names], rows)
 
 
-def _accounts(
-    accounts: Mapping[str, Mapping[str, Any]], first: str, columns: Sequence[str]
-) -> str:
+def _accounts(accounts: Mapping[str, Mapping[str, Any]], first: str, columns: Sequence[str]) -> str:
     if not accounts:
         return "The node has published no diagnostics."
     rows = []

@@ -74,8 +74,13 @@ def draw_top_view(moment: Moment, camera: CameraView) -> np.ndarray:
     image = np.full((SIZE[1], SIZE[0], 3), BACKGROUND, np.uint8)
     _draw_field_of_view(image, camera)
     for outline in moment.obstacles:
-        cv2.fillConvexPoly(image, _fixed(cv2.convexHull(outline.astype(np.float32))[:, 0]),
-                           OBSTACLE_COLOUR, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(
+            image,
+            _fixed(cv2.convexHull(outline.astype(np.float32))[:, 0]),
+            OBSTACLE_COLOUR,
+            cv2.LINE_AA,
+            _SHIFT,
+        )
     _draw_points(image, moment.points)
     taken = _draw_rings(image, camera)
     _draw_vehicle(image)
@@ -132,7 +137,7 @@ def _draw_rings(image: np.ndarray, camera: CameraView) -> list[Rectangle]:
 
 
 def _draw_points(image: np.ndarray, points: np.ndarray) -> None:
-    pixels = np.round(_pixels(points)).astype(int)
+    pixels = np.round(_pixels(points[np.isfinite(points).all(axis=1)])).astype(int)
     inside = ((pixels >= 0) & (pixels < np.array(SIZE))).all(axis=1)
     for x, y in pixels[inside].tolist():
         image[y : y + 2, x : x + 2] = POINT_COLOUR
