@@ -19,6 +19,7 @@ from demo.clips import TimedMessage
 from demo.fusion.moments import CameraView
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
+from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused
 from hrnet_pose_ros.pipeline.people.point_clouds import point_cloud_of
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -128,7 +129,10 @@ class Drive:
 
     def _points(self, message: object) -> np.ndarray:
         """The returns of a cloud that are drawn, float ``[M, 2]`` m in the base frame."""
-        cloud = point_cloud_of(message)
+        try:
+            cloud = point_cloud_of(message)
+        except MessageRefused:  # by a fault of the scenario
+            return np.zeros((0, 2))
         points = self._places[cloud.frame].apply(cloud.points)
         low, high = DRAWN_HEIGHTS
         return points[(points[:, 2] > low) & (points[:, 2] < high), :2]

@@ -24,7 +24,11 @@ _TOPICS_OF = {Input.RANGE.value: RANGES}
 
 def figures(drive: Drive, recording: Recording, answers: Answers) -> dict[str, Any]:
     """The summary of a run: plain values; times in milliseconds, lengths in metres."""
-    compared = [(people, drive.truths[stamp]) for stamp, people in sorted(answers.people.items())]
+    compared = [
+        (answers.people[stamp], truth)
+        for stamp, truth in drive.truths.items()
+        if stamp in answers.people
+    ]
     run = compare_with_truth(compared, drive.camera.at[:2])
     runs = {("drive", "node"): [run]}
     persons = len({str(one) for one in run.sightings["person"]})

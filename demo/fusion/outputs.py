@@ -19,6 +19,7 @@ from demo.outputs import grid, write_bag
 from demo.play import Recording
 from hrnet_pose_ros.image_files import write_image_file
 from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.simulation.truth import Truth
 from hrnet_pose_ros.video import VideoWriter
 
 VIDEO, SHEET, ANSWERS = "fusion.mp4", "fusion.png", "fusion_answers"
@@ -34,7 +35,7 @@ def moments(drive: Drive, answers: Answers) -> Iterator[Moment]:
             picture=view.picture,
             poses=view.poses,
             boxes=view.boxes,
-            truth=drive.truths[view.stamp],
+            truth=drive.truths.get(view.stamp, Truth(view.stamp, ())),
             people=answers.people.get(view.stamp),
             obstacles=view.obstacles,
             points=view.points,

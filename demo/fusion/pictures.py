@@ -109,7 +109,8 @@ def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
     )
     draw_poses(picture, poses)
     people = () if moment.people is None else moment.people.people
-    seen = [person for person in people if 0 <= person.skeleton_index < len(moment.boxes)]
+    boxed = np.isfinite(moment.boxes).all(axis=1)
+    seen = [p for p in people if 0 <= p.skeleton_index < len(boxed) and boxed[p.skeleton_index]]
     taken: list[Rectangle] = []
     for person in sorted(seen, key=camera.distance):
         x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
