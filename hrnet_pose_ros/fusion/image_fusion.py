@@ -42,6 +42,8 @@ NEAREST, TALLEST = 0.5, 2.1
 FURTHEST = 1e-3
 # A range is known if its inverse is this many standard deviations from 0.
 SURE = 4.0
+# Camera and track agree within so many standard deviations.
+AGREE = 2.0
 
 
 @dataclass
@@ -92,7 +94,7 @@ class ImageFusion:
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
         if self.sensor_cues:
-            priors = self._priors(table, expected)
+            priors = _priors(by_camera, expected)
             speeds = self.tracker.speeds(tracks, count, camera)
             for cue in self.sensor_cues:
                 for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
@@ -107,7 +109,13 @@ class ImageFusion:
         found = self.tracker.update(
             scene.stamp,
             tracks,
-            Sightings(azimuth, bearings.variance, table, fused.used, self._growth(tracks, fused)),
+            Sightings(
+                azimuth=azimuth,
+                azimuth_var=bearings.variance,
+                ranges=table,
+                fused=fused,
+                growth=self._growth(tracks, fused),
+            ),
             self._range_priors(fused),
             fused.track_refused,
             camera,
@@ -137,7 +145,7 @@ class ImageFusion:
         reporter = PersonReporter(
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
-        statures = measured_statures(table, fused.used, self.model, scene.settings.stature)
+        statures = measured_statures(table, fused.used, self.model)
         spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):
@@ -183,17 +191,6 @@ class ImageFusion:
                 votes[person] = np.nan
         return votes
 
-    def _priors(self, table: RangeTable, expected: np.ndarray) -> list[list[tuple[float, float]]]:
-        """Return each inverse range that is known of each person, with its whole variance."""
-        variances = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
-        values = np.concatenate([table.values, expected[:, :1]], axis=1)
-        spread = np.concatenate([variances, expected[:, 1:]], axis=1)
-        given = np.concatenate([table.given, np.isfinite(expected[:, :1])], axis=1)
-        return [
-            list(zip(v[g].tolist(), s[g].tolist(), strict=True))
-            for v, s, g in zip(values, spread, given, strict=True)
-        ]
-
     def _bound(
         self,
         table: RangeTable,
@@ -228,6 +225,7 @@ class ImageFusion:
             np.where(changed, np.minimum(after.variance, fused.variance), fused.variance),
             used,
             fused.track_refused,
+            fused.spread,
         )
 
     def _range_priors(self, fused: FusedRanges) -> np.ndarray:
@@ -255,6 +253,24 @@ class ImageFusion:
         away = (seen[:, 0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
         inside = (right < away) & (away < left)
         return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
+
+
+def _priors(camera: FusedRanges, expected: np.ndarray) -> list[list[tuple[float, float]]]:
+    """Return what is known of each person's inverse range before sensors are asked.
+
+    The camera and the track give one range together where they agree, else two.
+    """
+    priors: list[list[tuple[float, float]]] = []
+    pairs = zip(camera.value.tolist(), camera.variance.tolist(), *expected.T.tolist(), strict=True)
+    for value, variance, track, track_var in pairs:
+        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if np.isfinite(v)]
+        if len(known) == 2 and (value - track) ** 2 < AGREE**2 * (variance + track_var):
+            # Of the same errors, so together no more certain than the better one.
+            information = 1 / variance + 1 / track_var
+            both = (value / variance + track / track_var) / information
+            known = [(both, min(variance, track_var))]
+        priors.append(known)
+    return priors
 
 
 def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal | None]:

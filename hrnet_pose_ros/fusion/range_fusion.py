@@ -42,12 +42,15 @@ class FusedRanges:
         bool ``[N, K]``: the cues that were used.
     track_refused
         bool ``[N]``: the ranges agree that the person is not where the track expects.
+    spread
+        float64 ``[N]``: the part of the variance that other answers, nearly as probable, add, 1/m².
     """
 
     value: np.ndarray
     variance: np.ndarray
     used: np.ndarray
     track_refused: np.ndarray
+    spread: np.ndarray
 
     def against(self, expected: np.ndarray, gate: float) -> FusedRanges:
         """Return this with the tracks refused that it contradicts, also those without a vote.
@@ -106,7 +109,7 @@ def fuse(
     used = kept[:, :k]
     result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
     refused = before[:, k] & ~kept[:, k]
-    return FusedRanges(result.mean, result.variance + spread, used, refused)
+    return FusedRanges(result.mean, result.variance + spread, used, refused, spread)
 
 
 def _consistent(

@@ -8,12 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
+from hrnet_pose_ros.fusion.body import (
+    ADULT_STATURE,
+    CHILD_PRIOR,
+    CHILD_STATURE,
+    CHILD_STATURE_STD,
+    SURFACE_TO_AXIS_STD,
+)
 from hrnet_pose_ros.fusion.cues.cue import InverseRange
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # The time between two images for which the correlation of key points is given, s.
 CORRELATION_STEP = 0.1
+BODY = "body_length"
+# Statures of children as parts of those of adults: mean and standard deviation.
+CHILD = (CHILD_STATURE / ADULT_STATURE, CHILD_STATURE_STD / ADULT_STATURE)
+# Squared part of a body's length that key points are off by, where only ages are told apart.
+KEYPOINT_SHARE = 0.05**2
+# Further than this many standard deviations from a range, a body's length contradicts it.
+CONTRADICTION = 2.5
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,8 @@ class ErrorModel:
     stature, tilt, axis, yaw
         What stays the same over time: of the relative stature, of the tilt in rad, of the distance
         from a surface to the axis in m, of the camera's heading on the vehicle in rad.
+    assumed
+        The mean stature of adults, m.
     stature_alone
         Of the relative stature of persons of whom only the body's length tells the range.
     tilt_jitter, height
@@ -36,6 +51,7 @@ class ErrorModel:
     """
 
     stature: float
+    assumed: float
     stature_alone: float
     tilt: float
     tilt_jitter: float
@@ -53,6 +69,7 @@ class ErrorModel:
             jitter = min(jitter, settings.tilt_jitter_std_imu)
         return cls(
             stature=settings.stature_std / settings.stature,
+            assumed=settings.stature,
             stature_alone=settings.stature_std_alone / settings.stature,
             tilt=settings.tilt_std_imu if imu else settings.tilt_std,
             tilt_jitter=jitter,
@@ -99,6 +116,8 @@ class RangeTable:
     lasting
         float64 ``[N, K, 4]``: derivatives by the errors that stay: stature, tilt, axis, and yaw,
         of which no range depends.
+    stature
+        float64 ``[N]``: for which the range of the body's length was computed, m.
     """
 
     names: tuple[str, ...]
@@ -107,6 +126,7 @@ class RangeTable:
     own: np.ndarray
     joints: np.ndarray
     lasting: np.ndarray
+    stature: np.ndarray
 
     @classmethod
     def of(
@@ -141,10 +161,10 @@ class RangeTable:
                     shared[person, column] = one.stature, one.tilt, one.axis, 0.0, one.height
                     if one.joints is not None:
                         weights[person, column] = one.joints
-        # Whoever nothing else tells about may be a child.
-        column = names.index("body_length") if "body_length" in names else -1
-        alone = (given.sum(axis=1) == 1) & (given[:, column] if column >= 0 else False)
-        shared[alone, column, 0] *= model.stature_alone / model.stature
+        stature = np.full(n, model.assumed)
+        if BODY in names:
+            stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
+            weights[:, names.index(BODY)] *= (model.assumed / stature)[:, None]
         weights *= np.sqrt(np.nan_to_num(slope_var))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)
@@ -152,7 +172,7 @@ class RangeTable:
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
         noise = model.height**2 * outer_products(shared[..., 4])
         noise[:, axes, axes] += variance
-        return cls(names, given, values, noise, joints, shared[..., :4])
+        return cls(names, given, values, noise, joints, shared[..., :4], stature)
 
     def noise(self, growth: np.ndarray) -> np.ndarray:
         """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
@@ -162,6 +182,56 @@ class RangeTable:
         """Return the covariance of the values with everything in it, ``[N, K, K]``."""
         scaled = self.lasting * model.lasting
         return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
+
+
+def _with_ages(
+    column: int,
+    given: np.ndarray,
+    values: np.ndarray,
+    variance: np.ndarray,
+    shared: np.ndarray,
+    model: ErrorModel,
+) -> np.ndarray:
+    """Let each person be an adult or a child; return the statures that are assumed, ``[N]`` m.
+
+    The body's length is that of an adult or of a child, with the prior of a child. What the other
+    cues say makes one of them more probable; the mean and the variance of the mixture replace those
+    of adults, in place: the ``column`` of the body in the other arguments of `RangeTable.of`.
+    """
+    own = variance + ((shared[..., :4] * model.lasting) ** 2).sum(axis=-1)
+    own += (model.tilt_jitter * shared[..., 1]) ** 2
+    others = given.copy()
+    others[:, column] = False
+    information = np.where(others, 1 / own, 0.0)
+    known = information.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (information * values).sum(axis=1) / known
+        spread = np.where(known > 0, 1 / known, np.inf)
+    noise = variance[:, column] + KEYPOINT_SHARE * values[:, column] ** 2
+    # A child who is c times as tall as assumed is c times as near as the body's length says.
+    kinds = np.array([(1.0, model.stature), CHILD]).T  # means, deviations
+    at = values[:, column, None] / kinds[0]
+    total = (at * kinds[1] / kinds[0]) ** 2 + noise[:, None] + spread[:, None]
+    with np.errstate(invalid="ignore"):
+        apart = np.where(known[:, None] > 0, (at - expected[:, None]) ** 2 / total, 0.0)
+        log = np.where(known[:, None] > 0, -0.5 * (apart + np.log(total)), 0.0)
+    chances = np.array([1 - CHILD_PRIOR, CHILD_PRIOR]) * np.exp(
+        log - log.max(axis=1, keepdims=True)
+    )
+    chances /= chances.sum(axis=1, keepdims=True)
+    # What fits neither is no person of another age, but a wrong range: it is judged as an adult's.
+    chances[(apart > CONTRADICTION**2).all(axis=1)] = (1.0, 0.0)
+    mean = chances @ kinds[0]
+    deviation = np.sqrt(chances @ (kinds[1] ** 2 + kinds[0] ** 2) - mean**2)
+    mean = np.where(known > 0, mean, 1.0)
+    deviation = np.where(known > 0, deviation, model.stature_alone)
+    column_given = given[:, column]
+    mean, deviation = np.where(column_given, mean, 1.0), np.where(column_given, deviation, 1.0)
+    values[:, column] /= mean
+    variance[:, column] = np.where(column_given, variance[:, column] / mean**2, 1.0)
+    shared[:, column] /= mean[:, None]
+    shared[:, column, 0] *= deviation / mean / model.stature
+    return model.assumed * mean
 
 
 def outer_products(vectors: np.ndarray) -> np.ndarray:

@@ -136,7 +136,12 @@ class FusionSettings:
                 "scan_max_range",
             ),
         }
-        below_1 = {"keypoint_correlation", "joint_correlation", "min_existence", "min_score"}
+        below_1 = {
+            "keypoint_correlation",
+            "joint_correlation",
+            "min_existence",
+            "min_score",
+        }
         for one in fields(self):
             value = getattr(self, one.name)
             if one.name in above_0 and not 0 < value < np.inf:

@@ -106,7 +106,8 @@ class FusedRun:
 def simulate_run(scenario: SimulationScenario, *, moving: bool) -> SimulatedRun:
     """Simulate a scene with all its sensors."""
     simulator = Simulator(scenario)
-    events, truths = [], {}
+    events: list[SensorEvent] = []
+    truths: dict[int, Truth] = {}
     for event in simulator.events():
         if event.sensor == "camera":
             truths[len(events)] = simulator.truth(event)

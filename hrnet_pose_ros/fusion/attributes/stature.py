@@ -26,13 +26,11 @@ SMALLEST_PX = 60.0
 LIMITS = (0.5, 2.4)
 
 
-def measured_statures(
-    table: RangeTable, used: np.ndarray, model: ErrorModel, assumed: float
-) -> np.ndarray:
+def measured_statures(table: RangeTable, used: np.ndarray, model: ErrorModel) -> np.ndarray:
     """Return the statures of N persons in one image, m, and their variances, ``[N, 2]``.
 
     They compare the body's length with the range of the other cues that were ``used``; NaN without
-    one of the two. ``assumed`` is the stature for which the body's range was computed.
+    one of the two.
     """
     column = table.names.index("body_length")
     others = used & table.given
@@ -40,7 +38,7 @@ def measured_statures(
     apart = estimate(table.values, table.covariance(model), others)
     value, given = table.values[:, column], table.given[:, column]
     with np.errstate(divide="ignore", invalid="ignore"):
-        stature = np.where(given & (apart.mean > 0), assumed * value / apart.mean, np.nan)
+        stature = np.where(given & (apart.mean > 0), table.stature * value / apart.mean, np.nan)
         noise = table.own[:, column, column] + table.joints[:, column, column]
         relative = noise / value**2 + apart.variance / apart.mean**2
     return np.stack([stature, stature**2 * relative], axis=1)

@@ -14,6 +14,7 @@ from hrnet_pose_ros.fusion.cues.returns import (
     ReturnsCue,
     median,
     returns_of,
+    share_of,
     strip,
     torso_line,
 )
@@ -75,7 +76,9 @@ class DepthImageCue(ReturnsCue[DepthImage]):
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         top, bottom, half_width = torso_line(scene, person)
-        yield Region(strip(self.returns, top, bottom, half_width, scene.mount_margin), least=6)
+        margin = scene.mount_margin
+        share = share_of(top, bottom, half_width, margin)
+        yield Region(strip(self.returns, top, bottom, half_width, margin), 6, share)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         surface = median(ranges)

@@ -54,7 +54,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         margin = scene.mount_margin
         away = np.abs(self.returns.azimuth - self._azimuth[person])
         inside = (away - margin) * self.returns.range < HALF_WIDTH
-        yield Region(np.flatnonzero(inside), least=2)
+        yield Region(np.flatnonzero(inside), least=2, share=0.3)  # of legs, which are narrow
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         noise = scene.settings.scan_noise

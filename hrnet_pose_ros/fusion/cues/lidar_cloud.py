@@ -15,6 +15,7 @@ from hrnet_pose_ros.fusion.cues.returns import (
     ReturnsCue,
     median,
     returns_of,
+    share_of,
     strip,
     torso_line,
 )
@@ -45,10 +46,12 @@ class LidarCloud(ReturnsCue[PointCloud]):
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         top, bottom, half_width = torso_line(scene, person)
         margin = scene.mount_margin
-        yield Region(strip(self.returns, top, bottom, half_width, margin), least=3)
+        share = share_of(top, bottom, half_width, margin)
+        yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)
         feet = max(float(scene.views.box[person, 2]), float(top[1] - 3 * (top[1] - bottom[1])))
         below = np.array([bottom[0], feet])
-        yield Region(strip(self.returns, top, below, half_width, margin), least=2, noise=LEGS_STD)
+        share = share_of(top, below, half_width, margin)
+        yield Region(strip(self.returns, top, below, half_width, margin), 2, share, LEGS_STD)
 
     def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
         n = len(ranges)

@@ -4,11 +4,11 @@
 A depth image, a cloud and a scan are all points; they are looked at in the camera's directions, so
 that neither registration nor distortion matters.
 
-Camera and sensor are both mounted with an error, so that a person's returns are a little beside the
-person: at 15 m, an error of 0.7° is as wide as half a torso. They are therefore searched in a wider
-region, in which there are also other things. A cluster of returns is the person's the more probably,
-the more returns it has, the better its range fits what is known, the nearer its direction is to the
-person's, and if it is not as wide as a wall.
+Camera and sensor are both mounted with an error, so that a person's returns are a little beside
+the person: at 15 m, an error of 0.7° is as wide as half a torso. They are therefore searched in a
+wider region, in which there are also other things. A cluster of returns is the person's the more
+probably, the better it fills what a body fills of the region, the better its range fits what is
+known, the nearer its returns are to the person's direction, and if it is not as wide as a wall.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ WIDEST, WIDE_WEIGHT = 1.3, 0.02
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
-# The middle of a body's returns against the middle of the body, to the side, m.
-ASIDE_STD = 0.10
+# A body's returns against the middle of the body, to the side, m.
+ASIDE_STD = 0.15
 # The distance from surface to axis of those who do not stand: knees and arms are in front. Addition
 # to that of a torso, and standard deviation, m; lying, either end may be the nearer one.
 BENT_AXIS, BENT_AXIS_STD = 0.08, 0.15
@@ -127,6 +127,9 @@ class Region:
         Of the returns in it.
     least
         A cluster has so many returns at least.
+    share
+        The part of the region that a body fills: returns beyond that part tell nothing, and a wall
+        around the person has more of them than the person.
     noise
         Standard deviation of the middle of the returns against the person, m, which is another in
         each image: of swinging legs.
@@ -134,6 +137,7 @@ class Region:
 
     indices: np.ndarray
     least: int
+    share: float
     noise: float = 0.0
 
 
@@ -185,7 +189,7 @@ class ReturnsCue(SensorCue[M]):
             clusters = clusters_of(self.returns.range[region.indices], self.gap, region.least)
             if clusters:
                 members = [region.indices[one] for one in clusters]
-                return self._chosen(scene, person, members, region.noise, priors)
+                return self._chosen(scene, person, members, region, priors)
         return Refusal.NO_RETURN
 
     def _chosen(
@@ -193,11 +197,12 @@ class ReturnsCue(SensorCue[M]):
         scene: Scene,
         person: int,
         clusters: list[np.ndarray],
-        noise: float,
+        region: Region,
         priors: list[tuple[float, float]],
     ) -> Answer:
         """Return the answer of the cluster that is the person's most probably."""
-        answers = [self._answer(scene, person, one, noise) for one in clusters]
+        answers = [self._answer(scene, person, one, region.noise) for one in clusters]
+        body = max(region.share * len(region.indices), 1.0)
         weights = []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
@@ -206,16 +211,17 @@ class ReturnsCue(SensorCue[M]):
             ]
             weight = FLOOR + max(fits, default=1.0)
             middle = 1 / answer.value
-            off = float(self.returns.azimuth[members].mean()) - self._azimuth[person]
+            off = self.returns.azimuth[members] - self._azimuth[person]
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
-            weight *= np.exp(-off * off / (2 * spread))
+            weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
             if not scene.stance.lying[person]:
                 weight *= WIDE_WEIGHT if self._width(members) > WIDEST else 1.0
             weights.append(weight)
         plausible = [w > LEAST_WEIGHT for w in weights]
         if not any(plausible):
             return Refusal.AMBIGUOUS
-        scores = [len(m) * w for m, w in zip(clusters, weights, strict=True)]
+        filled = [min(len(members) / body, 1.0) for members in clusters]
+        scores = [part * w for part, w in zip(filled, weights, strict=True)]
         order = [int(n) for n in np.argsort(scores)[::-1] if plausible[n]]
         best = answers[order[0]]
         for other in order[1:]:
@@ -315,6 +321,13 @@ def strip(
     done = azimuth * dx + slope * dy
     inside &= (done >= -margin) & (done <= length + margin)
     return near.start + np.flatnonzero(inside)
+
+
+def share_of(top: np.ndarray, bottom: np.ndarray, half_width: float, margin: float) -> float:
+    """Return the part of a strip with a margin that the strip without has."""
+    length = float(np.hypot(*(bottom - top)))
+    whole = (half_width + margin) * (length + 2 * margin)
+    return half_width * length / whole if whole > 0 else 1.0
 
 
 def torso_line(scene: Scene, person: int) -> tuple[np.ndarray, np.ndarray, float]:

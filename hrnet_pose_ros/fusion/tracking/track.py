@@ -21,6 +21,9 @@ WITNESS_NS = 2_000_000_000
 # After so many images, ground contact and body length have confirmed each other; and the most that
 # are counted, so that a lasting contradiction ends it.
 AGREED, MOST_AGREED = 5, 20
+# So many images in a row a sensor has to contradict a track that it has placed itself: one that
+# finds the wall behind a person now and then must not throw the person there and back.
+PATIENCE = 3
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Track:
         Names of the cues that ranged this person, each with the stamp when it did so last, ns.
     agreement
         Images in which ground contact and body length agreed, less those in which they did not.
+    contradicted
+        Images in a row in which a sensor was refused.
     beliefs
         What the other attributes remember, by attribute.
     """
@@ -70,19 +75,21 @@ class Track:
     heading_var: float = np.inf
     witnesses: dict[str, int] = field(default_factory=dict)
     agreement: int = 0
+    contradicted: int = 0
     beliefs: dict[str, np.ndarray] = field(default_factory=dict)
 
     def is_witness(self, given: Collection[str]) -> bool:
         """Whether the track says more about the range than the cues that are ``given`` now.
 
-        A track that a single cue has placed only repeats what this cue says. Of a child, the length
+        A track that a single cue has placed only repeats what this cue says, and gives way when it
+        is contradicted for a while. Of a child, the length
         of the body and a track that it has led agree on the wrong place. So a track that only the
         camera has placed is a witness when ground contact and body length have agreed for a while,
         or when it has come from the ground alone, which is not seen now.
         """
         known = self.witnesses.keys()
         if known - {"ground", "body_length"}:
-            return len(known) > 1 or not known <= set(given)
+            return len(known) > 1 or not known <= set(given) or self.contradicted < PATIENCE
         if self.agreement >= AGREED:
             return True
         return known == {"ground"} and "ground" not in given
@@ -90,6 +97,11 @@ class Track:
     def ranged(self, used: Collection[str], refused: Collection[str], stamp: int) -> None:
         """Note which cues ranged this person at a stamp; forget those of long ago."""
         self.witnesses.update(dict.fromkeys(used, stamp))
+        sensed = set(used) - {"ground", "body_length"}
+        if sensed:
+            self.contradicted = 0
+        elif set(refused) - {"ground", "body_length"}:
+            self.contradicted += 1
         oldest = stamp - WITNESS_NS
         self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
         if {"ground", "body_length"} <= set(used):
@@ -100,7 +112,7 @@ class Track:
     def distrust(self) -> None:
         """Forget who has placed the track, because it was placed anew."""
         self.witnesses.clear()
-        self.agreement = 0
+        self.agreement = self.contradicted = 0
 
 
 def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

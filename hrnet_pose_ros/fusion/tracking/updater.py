@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.range_fusion import FusedRanges
 from hrnet_pose_ros.fusion.range_table import RangeTable
 from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_ranges
 
-# Iterations of the update: the second one linearizes at the first one's result.
-ITERATIONS = 2
+# Iterations of the update: each linearizes at the result of the one before.
+ITERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Sightings:
         float64 ``[N]``, in the levelled base frame, rad and rad².
     ranges
         The inverse ranges of the K cues.
-    used
-        bool ``[N, K]``: those that count; a person may have none.
+    fused
+        Which of them count, and what they say together. The iteration begins there: from a place
+        that is hardly known, it would not find it.
     growth
         float64 ``[N]``: factor on the variances of key points, whose errors are alike in
         consecutive images.
@@ -39,7 +41,7 @@ class Sightings:
     azimuth: np.ndarray
     azimuth_var: np.ndarray
     ranges: RangeTable
-    used: np.ndarray
+    fused: FusedRanges
     growth: np.ndarray
 
 
@@ -50,17 +52,23 @@ def update(
 
     ``camera`` is the place of the camera in the levelled base frame.
     """
-    used, table = sightings.used, sightings.ranges
+    fused, table = sightings.fused, sightings.ranges
+    used = fused.used & table.given  # a confirmation alone measures nothing
     n, k = used.shape
     both = used[:, :, None] & used[:, None, :]
     axes = np.arange(1, k + 1)
     noise = np.zeros((n, k + 1, k + 1))
     noise[:, 0, 0] = sightings.growth * sightings.azimuth_var
-    noise[:, 1:, 1:] = np.where(both, table.noise(sightings.growth), 0.0)
+    ranges = table.noise(sightings.growth) + fused.spread[:, None, None]
+    noise[:, 1:, 1:] = np.where(both, ranges, 0.0)
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
-    at, h = mean, np.zeros((n, k + 1, STATES))
+    at, h = mean.copy(), np.zeros((n, k + 1, STATES))
+    known = np.flatnonzero(fused.value > 0)
+    towards = sightings.azimuth[known]
+    ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / fused.value[known, None]
+    at[known, :2] = camera[:2] + ahead
     h[:, 1:, LASTING], h[:, 0, YAW] = lasting, 1.0
     residual = np.empty((n, k + 1))
     for _ in range(ITERATIONS):
