@@ -138,3 +138,11 @@ def street_frames() -> list[np.ndarray]:
     from street import clip_frames
 
     return [frame for _, frame in clip_frames(range(0, 125, 25))]
+
+
+@pytest.fixture(scope="session")
+def fault_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated drive in which every sensor dies and returns (fault_drive.py), as a bag."""
+    from fault_drive import write_drive
+
+    return write_drive(tmp_path_factory.mktemp("fault_drive") / "bag")

@@ -294,12 +294,13 @@ def test_package_xml_names_what_ros_code_imports(root: Path) -> None:
     assert not missing
 
 
-def test_the_documents_hold_the_parameter_table(root: Path) -> None:
-    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENT, markdown_table
+def test_the_documents_hold_the_parameter_tables(root: Path) -> None:
+    from hrnet_pose_ros.pipeline.parameter_documents import DOCUMENT, NODES, markdown_table
 
-    assert markdown_table() in (root / DOCUMENT).read_text(), (
-        "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
-    )
+    for node in NODES:
+        assert markdown_table(node) in (root / DOCUMENT).read_text(), (
+            "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes the table"
+        )
 
 
 def test_test_modules_have_names_of_their_own(root: Path) -> None:

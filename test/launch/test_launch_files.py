@@ -23,6 +23,7 @@ import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 from hrnet_pose_ros.cli.launch_check import arguments_parser
+from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,7 @@ FOREIGN_NODES = {
 }
 OWN_PARAMETERS = {
     "hrnet_pose_node": {*BY_NAME, "use_sim_time"},
+    "person_fusion_node": {*PersonFusionSettings.parameters(), "use_sim_time"},
     "person_detector_node": {
         *("image_transport", "min_score", "threads", "tile_columns", "tile_rows", "use_sim_time"),
     },
@@ -109,8 +111,9 @@ RVIZ_CLASSES = {
     },
     "Displays": {
         *("rviz_default_plugins/Axes", "rviz_default_plugins/Camera", "rviz_default_plugins/Grid"),
-        *("rviz_default_plugins/Image", "rviz_default_plugins/Marker"),
-        *("rviz_default_plugins/MarkerArray", "rviz_default_plugins/TF"),
+        *("rviz_default_plugins/Image", "rviz_default_plugins/LaserScan"),
+        *("rviz_default_plugins/Marker", "rviz_default_plugins/MarkerArray"),
+        *("rviz_default_plugins/PointCloud2", "rviz_default_plugins/TF"),
     },
     "Tools": {
         *("rviz_default_plugins/Interact", "rviz_default_plugins/MoveCamera"),
@@ -165,9 +168,9 @@ def command(text: str) -> list[str]:
     return shlex.split(re.sub(r"\$\(var (\w+)\)", r"<\1>", text))
 
 
-def test_the_four_files_are_there() -> None:
+def test_the_files_are_there() -> None:
     names = {path.name.removesuffix(".launch.xml") for path in LAUNCH_FILES}
-    assert names == {"hrnet_pose", "camera_demo", "replay", "record"}
+    assert names == {"hrnet_pose", "people", "camera_demo", "replay", "record"}
 
 
 @of_every_file
@@ -216,6 +219,7 @@ def inner_commands(path: Path) -> list[list[str]]:
         ("hrnet_pose", ["parameters"]),
         ("replay", ["replay"]),
         ("record", ["record"]),
+        ("people", ["parameters"]),
         ("camera_demo", []),  # the file that it includes has its own
     ],
 )
@@ -227,13 +231,51 @@ def test_checks_exist_and_take_their_arguments(name: str, checks: list[str]) -> 
         arguments_parser().parse_args(arguments)
 
 
-def test_the_logger_and_the_view_of_every_namespace_and_frame() -> None:
-    """As launch evaluates the expressions: the text, with its variables replaced, is Python."""
-    root = parsed(ROOT / "launch" / "hrnet_pose.launch.xml")
+def evaluated(expression: str, **values: str) -> Any:
+    """As launch evaluates an expression: the text, with its variables replaced, is Python."""
+    [text] = re.findall(r"\$\(eval '([^']*)'\)", expression)
+    return eval(re.sub(r"\$\(var (\w+)\)", lambda match: values[match[1]], text), {}, {})
 
-    def evaluated(expression: str, **values: str) -> Any:
-        [text] = re.findall(r"\$\(eval '([^']*)'\)", expression)
-        return eval(re.sub(r"\$\(var (\w+)\)", lambda match: values[match[1]], text), {}, {})
+
+@pytest.mark.parametrize("sensors", ["all", "camera", "camera_depth", "camera_lidar"])
+def test_people_use_the_sensors_that_are_asked_for(sensors: str) -> None:
+    root = parsed(ROOT / "launch" / "people.launch.xml")
+    found = {}
+    for let in root.findall("let"):
+        applies = "if" not in let.attrib or evaluated(let.attrib["if"], sensors=sensors)
+        if let.attrib["name"].startswith("used_") and applies:
+            found[let.attrib["name"]] = let.attrib["value"]
+    depth, lidar = sensors in ("all", "camera_depth"), sensors in ("all", "camera_lidar")
+    assert found == {
+        "used_depth": "$(var depth)" if depth else "not_used/depth",
+        "used_points": "$(var points)" if lidar else "not_used/points",
+    }
+    [choices] = [arg for arg in root.findall("arg") if arg.get("name") == "sensors"]
+    assert sensors in {choice.attrib["value"] for choice in choices}
+    [logger] = [
+        let.attrib["value"] for let in root.findall("let") if "logger" in let.attrib["name"]
+    ]
+    assert evaluated(logger, namespace="/robot/rear") == "robot.rear.person_fusion"
+    assert root[-1].tag == "include", "an include changes the arguments of the file"
+
+
+def test_rviz_shows_people_in_the_base_frame() -> None:
+    config = yaml.safe_load((ROOT / "config" / "people.rviz").read_text())
+    manager = config["Visualization Manager"]
+    assert {one["Class"] for one in manager["Displays"]} <= RVIZ_CLASSES["Displays"]
+    topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
+    assert topics == {"/overlay", "/people/markers", "/points", "/scan"}
+    launch = parsed(ROOT / "launch" / "people.launch.xml")
+    rviz = next(node for node in launch.findall("node") if node.get("pkg") == "rviz2")
+    assert topics == {remap.attrib["from"] for remap in rviz.findall("remap")}
+    assert all(display["Enabled"] for display in manager["Displays"])
+    other = yaml.safe_load((ROOT / "config" / "hrnet_pose_base.rviz").read_text())
+    assert config["Window Geometry"] == other["Window Geometry"]
+    assert manager["Global Options"] == other["Visualization Manager"]["Global Options"]
+
+
+def test_the_logger_and_the_view_of_every_namespace_and_frame() -> None:
+    root = parsed(ROOT / "launch" / "hrnet_pose.launch.xml")
 
     [logger] = [let.attrib["value"] for let in root.findall("let") if let.get("name") == "logger"]
     for namespace, name in (("", "hrnet_pose"), ("/front", "front.hrnet_pose")):
@@ -254,7 +296,7 @@ def test_the_log_level_reaches_every_node_of_ours_and_no_other(path: Path) -> No
     for node in parsed(path).findall("node"):
         ours = node.attrib["pkg"] == PACKAGE
         assert ours == ("$(var log_level)" in node.get("ros_args", "")), node.attrib
-        if ours and node.attrib["name"] != "hrnet_pose":
+        if ours and node.attrib["name"] not in ("hrnet_pose", "person_fusion"):
             namespace = node.get("namespace", "")
             logger = f"{namespace}/{node.attrib['name']}".strip("/").replace("/", ".")
             assert node.attrib["ros_args"] == f"--log-level {logger}:=$(var log_level)"

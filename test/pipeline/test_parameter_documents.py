@@ -9,45 +9,62 @@ from ruamel.yaml import YAML
 from hrnet_pose_ros.pipeline.parameter import Change
 from hrnet_pose_ros.pipeline.parameter_documents import (
     DOCUMENT,
-    PARAMETER_FILE,
+    FUSION_NODE,
+    NODES,
+    POSE_NODE,
     SECTIONS,
+    NodeParameters,
     markdown_table,
     parameter_file,
     with_table,
     write,
 )
-from hrnet_pose_ros.pipeline.settings import PARAMETERS, Settings
+
+each_node = pytest.mark.parametrize("node", NODES, ids=lambda node: node.node)
 
 
-def test_the_parameter_file_of_the_tree_is_made_of_the_settings(root: Path) -> None:
-    assert (root / PARAMETER_FILE).read_text() == parameter_file(), (
+@each_node
+def test_the_parameter_file_of_the_tree_is_made_of_the_settings(
+    root: Path, node: NodeParameters
+) -> None:
+    assert (root / node.file).read_text() == parameter_file(node), (
         "run python -m hrnet_pose_ros.pipeline.parameter_documents, which writes it"
     )
 
 
-def test_the_parameter_file_says_every_default_below_its_description() -> None:
-    text = parameter_file()
+@each_node
+def test_the_parameter_file_says_every_default_below_its_description(node: NodeParameters) -> None:
+    text = parameter_file(node)
     values = YAML(typ="safe").load(text)["/**"]["ros__parameters"]
-    assert Settings.of(values) == Settings.of({})
-    assert list(values) == [p.name for change in SECTIONS for p in PARAMETERS if p.change is change]
+    assert node.settings.of(values) == node.settings.of({})
+    ordered = [p.name for change in SECTIONS for p in node.parameters if p.change is change]
+    assert list(values) == ordered
     assert set(SECTIONS) == set(Change)
     assert max(map(len, text.splitlines())) <= 100
     words = " ".join(text.replace("#", "").split())
-    for parameter in PARAMETERS:
+    for parameter in node.parameters:
         assert " ".join(parameter.description.replace("`", "").replace("#", "").split()) in words
 
 
-def test_writing_replaces_the_table_and_nothing_else(tmp_path: Path) -> None:
+def test_writing_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     head = markdown_table().splitlines()[0]
-    stale = f"# Title\n\n{head}\n|---|---|---|---|---|---|\n| `gone` | bool |\n\nAfter it.\n"
+    old = f"{head}\n|---|---|---|---|---|---|\n| `gone` | bool |\n"
+    stale = f"# Parameters\n\n{old}\nBetween.\n\n## person_fusion\n\n{old}\nAfter it.\n"
     (tmp_path / DOCUMENT).write_text(stale)
     write(tmp_path)
-    assert (tmp_path / DOCUMENT).read_text() == f"# Title\n\n{markdown_table()}\n\nAfter it.\n"
-    assert (tmp_path / PARAMETER_FILE).read_text() == parameter_file()
+    first, second = markdown_table(), markdown_table(FUSION_NODE)
+    assert (tmp_path / DOCUMENT).read_text() == (
+        f"# Parameters\n\n{first}\n\nBetween.\n\n## person_fusion\n\n{second}\n\nAfter it.\n"
+    )
+    for node in NODES:
+        assert (tmp_path / node.file).read_text() == parameter_file(node)
 
 
 def test_a_document_without_the_table_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"no table that begins with '\| parameter \|"):
-        with_table("# Title\n")
-    assert with_table(markdown_table()) == markdown_table() + "\n"  # the table ends the document
+        with_table("# Parameters\n")
+    with pytest.raises(ValueError, match="no heading '## person_fusion'"):
+        with_table(markdown_table(), FUSION_NODE)
+    text = f"# Parameters\n{markdown_table()}"
+    assert with_table(text, POSE_NODE) == text + "\n"  # the table ends the document

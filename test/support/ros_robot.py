@@ -47,10 +47,19 @@ FRAME_ID = "camera_optical_frame"
 
 
 class Robot:
-    """A camera, a detector and a listener in one namespace; ``heard[topic]`` grows as they come."""
+    """A camera, a detector and a listener in one namespace; ``heard[topic]`` grows as they come.
 
-    def __init__(self, namespace: str, camera: QoSProfile = qos_profile_sensor_data) -> None:
+    ``peer`` is the name of the node that is asked.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        camera: QoSProfile = qos_profile_sensor_data,
+        peer: str = "hrnet_pose",
+    ) -> None:
         self.namespace = namespace
+        self.peer = peer
         self.node = Node("robot", namespace=namespace)
         self.heard: dict[str, list[Any]] = defaultdict(list)
         self._changed = threading.Condition()
@@ -157,7 +166,7 @@ class Robot:
 
     def reports(self) -> list[dict[str, Any]]:
         """The node's diagnostics so far by the short names: engine, input, output."""
-        prefix = f"{self.namespace}/hrnet_pose: "
+        prefix = f"{self.namespace}/{self.peer}: "
         reports = [
             {s.name.removeprefix(prefix): s for s in message.status if s.name.startswith(prefix)}
             for message in list(self.heard["/diagnostics"])
@@ -199,10 +208,10 @@ class Robot:
 
     def transition(self, number: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, "hrnet_pose/change_state", request).success
+        return self.call(ChangeState, f"{self.peer}/change_state", request).success
 
     def state(self) -> str:
-        return self.call(GetState, "hrnet_pose/get_state", GetState.Request()).current_state.label
+        return self.call(GetState, f"{self.peer}/get_state", GetState.Request()).current_state.label
 
     def set_parameters(self, atomically: bool = False, **values: Any) -> list[SetParametersResult]:
         parameters: list[Parameter] = [
@@ -210,14 +219,14 @@ class Robot:
         ]
         if atomically:
             request = SetParametersAtomically.Request(parameters=parameters)
-            service = "hrnet_pose/set_parameters_atomically"
+            service = f"{self.peer}/set_parameters_atomically"
             return [self.call(SetParametersAtomically, service, request).result]
         request = SetParameters.Request(parameters=parameters)
-        return self.call(SetParameters, "hrnet_pose/set_parameters", request).results
+        return self.call(SetParameters, f"{self.peer}/set_parameters", request).results
 
     def get_parameter(self, name: str) -> Any:
         request = GetParameters.Request(names=[name])
-        value = self.call(GetParameters, "hrnet_pose/get_parameters", request).values[0]
+        value = self.call(GetParameters, f"{self.peer}/get_parameters", request).values[0]
         return RclpyParameter.from_parameter_msg(Parameter(name=name, value=value)).value
 
     def close(self) -> None:
@@ -240,7 +249,7 @@ class SimulatedClock:
 
     def set(self, time: int) -> None:
         """Publish it until the node has it: its reports bear its time."""
-        name = f"{self._robot.namespace}/hrnet_pose: input"
+        name = f"{self._robot.namespace}/{self._robot.peer}: input"
 
         def arrived() -> bool:
             self.tick(time)

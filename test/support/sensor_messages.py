@@ -19,16 +19,16 @@ def header(frame: str = "sensor", stamp: int = STAMP) -> Any:
     return TYPES["std_msgs/msg/Header"](stamp=time, frame_id=frame)
 
 
-def image(data: np.ndarray, encoding: str, frame: str = "depth", **fields: Any) -> Any:
-    height, width = data.shape[:2]
+def image(pixels: np.ndarray, encoding: str, /, frame: str = "depth", **fields: Any) -> Any:
+    height, width = pixels.shape[:2]
     values = {
         "header": header(frame),
         "height": height,
         "width": width,
         "encoding": encoding,
         "is_bigendian": 0,
-        "step": width * data.itemsize,
-        "data": np.ascontiguousarray(data).view(np.uint8).ravel(),
+        "step": width * pixels.itemsize,
+        "data": np.ascontiguousarray(pixels).view(np.uint8).ravel(),
     }
     return TYPES["sensor_msgs/msg/Image"](**(values | fields))
 

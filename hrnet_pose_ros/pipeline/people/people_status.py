@@ -10,8 +10,9 @@ from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 
 # An ERROR is repeated with this period, s, so that a consumer's watchdog sees it soon.
 REPEAT = 0.2
-# A clock that goes back by more than this has jumped, ns.
-CLOCK_JUMP_NS = 10_000_000
+# A clock that goes back, or ahead, by more than this has jumped, ns: a bag has started again, or
+# the first /clock has come.
+JUMP_BACK_NS, JUMP_AHEAD_NS = 10_000_000, 10_000_000_000
 # What the last refusal of skeletons says is missing.
 _MISSING = {
     Refusal.NO_SKELETON_INFO: StatusReason.SKELETON_INFO_MISSING,
@@ -47,8 +48,8 @@ class PeopleWatch:
         self._usable = dict.fromkeys(self._usable, now)
 
     def clock(self, now: int) -> None:
-        """Note the clock; if it has jumped back, all time-outs begin anew."""
-        if self._now is not None and now < self._now - CLOCK_JUMP_NS:
+        """Note the clock; if it has jumped, all time-outs begin anew."""
+        if self._now is not None and not -JUMP_BACK_NS <= now - self._now <= JUMP_AHEAD_NS:
             self.begin(now)
         self._now = now
 
