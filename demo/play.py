@@ -13,6 +13,8 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import (
@@ -24,13 +26,14 @@ from rclpy.qos import (
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, Imu, LaserScan, PointCloud2, Range
 
-from demo.clips import Playable, shift_stamps
+from demo.clips import Playable, TimedMessage, shift_stamps
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import LATCHED_TOPICS
 
 # Best effort, as drivers publish them; shared memory makes that reliable.
 SENSOR_DATA = (Image, CompressedImage, PointCloud2, LaserScan, Range, Imu)
+TRANSITION_TIMEOUT = 20.0  # s
 _RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -49,11 +52,15 @@ class NodeOutputs:
         The nodes are ready when the first message of this topic has come.
     answers
         The topic of the answers to images.
+    lifecycle_node
+        A node that waits for a lifecycle manager: it is active while the clip is played, and
+        inactive before and after. Empty if the nodes start by themselves.
     """
 
     types: Mapping[str, type]
     ready: str
     answers: str
+    lifecycle_node: str = ""
 
 
 POSE_OUTPUTS = NodeOutputs(
@@ -102,8 +109,13 @@ class DemoHarness(Node):
         self.recording = Recording(outputs.types)
         self._counts: Counter[str] = Counter()
         self._clip, self._outputs = clip, outputs
+        self._latched = {
+            topic
+            for topic, kind in clip.topics.items()
+            if kind is SkeletonInfo or topic in LATCHED_TOPICS
+        }
         self._clip_publishers = {
-            topic: self.create_publisher(kind, topic, _played_qos(topic, kind))
+            topic: self.create_publisher(kind, topic, self._played_qos(topic, kind))
             for topic, kind in clip.topics.items()
         }
         for topic, kind in outputs.types.items():
@@ -114,6 +126,11 @@ class DemoHarness(Node):
                 _LATCHED if kind is SkeletonInfo else _RELIABLE,
                 raw=True,
             )
+
+    def _played_qos(self, topic: str, kind: type) -> QoSProfile:
+        if topic in self._latched:
+            return _LATCHED
+        return qos_profile_sensor_data if kind in SENSOR_DATA else _RELIABLE
 
     def _record(self, topic: str, data: bytes) -> None:
         self.recording.messages.append((topic, time.time_ns(), bytes(data)))
@@ -137,46 +154,81 @@ class DemoHarness(Node):
         raise NotReadyError(f"the nodes were not ready after {timeout:.0f} s; see their log above")
 
     def play(self) -> None:
-        """Publish the clip at its original rate, with stamps shifted to the present."""
+        """Publish the clip at its original rate, with stamps shifted to the present.
+
+        What it latches at its beginning is published first, as on a vehicle where it was there
+        before.
+        """
+        for event in self._clip.events() if self._latched else ():
+            if not self._is_latched(event):
+                break
+            self.recording.offset = time.time_ns() - self._clip.start
+            self._publish(event)
+        self._change_state(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
         begin = time.time_ns() + 100_000_000
         self.recording.offset = begin - self._clip.start
-        played = self.recording.played
         with progress("playing", "image", self._clip.images) as bar:
             for event in self._clip.events():
-                shift_stamps(event.message, self.recording.offset)
+                if self._is_latched(event):
+                    continue
                 wait = (begin + event.at - time.time_ns()) / 1e9
                 if wait > 0:
                     time.sleep(wait)
-                played.setdefault(event.topic, []).append(time.time_ns())
-                self._clip_publishers[event.topic].publish(event.message)
+                self._publish(event)
                 if event.topic.startswith(self._clip.image_topic):
                     self.recording.images += 1
                     bar.update()
                     bar.set_postfix(answers=self.count(self._outputs.answers), refresh=False)
 
+    def _is_latched(self, event: TimedMessage) -> bool:
+        return event.at == 0 and event.topic in self._latched
+
+    def _publish(self, event: TimedMessage) -> None:
+        shift_stamps(event.message, self.recording.offset)
+        self.recording.played.setdefault(event.topic, []).append(time.time_ns())
+        self._clip_publishers[event.topic].publish(event.message)
+
     def settle(self, quiet: float, timeout: float) -> None:
         """Wait for an answer to every image, or until none arrives for ``quiet`` seconds.
 
-        Then wait for two more diagnostics.
+        Then end the answers of a node that waits for a lifecycle manager, and wait for two more
+        diagnostics.
         """
         deadline = time.monotonic() + timeout
-        answers, since = -1, time.monotonic()
-        while time.monotonic() < deadline and time.monotonic() - since < quiet:
-            now = self.count(self._outputs.answers)
-            if now >= self.recording.images:
-                break
-            if now != answers:
-                answers, since = now, time.monotonic()
-            time.sleep(0.05)
+        self._wait_for_answers(quiet, deadline)
+        self._change_state(Transition.TRANSITION_DEACTIVATE)
         diagnostics = self.count("/diagnostics")
         while time.monotonic() < deadline and self.count("/diagnostics") < diagnostics + 2:
             time.sleep(0.05)
 
+    def _wait_for_answers(self, quiet: float, deadline: float) -> None:
+        answers, since = -1, time.monotonic()
+        while time.monotonic() < deadline and time.monotonic() - since < quiet:
+            now = self.count(self._outputs.answers)
+            if now >= self.recording.images:
+                return
+            if now != answers:
+                answers, since = now, time.monotonic()
+            time.sleep(0.05)
 
-def _played_qos(topic: str, kind: type) -> QoSProfile:
-    if kind is SkeletonInfo or topic in LATCHED_TOPICS:
-        return _LATCHED
-    return qos_profile_sensor_data if kind in SENSOR_DATA else _RELIABLE
+    def _change_state(self, *transitions: int) -> None:
+        """Be the lifecycle manager of the node that waits for one, if there is such a node."""
+        if not self._outputs.lifecycle_node:
+            return
+        service = f"{self._outputs.lifecycle_node}/change_state"
+        client = self.create_client(ChangeState, service)
+        for transition in transitions:
+            if not client.wait_for_service(TRANSITION_TIMEOUT):
+                raise NotReadyError(f"there is no service {service}; see the node's log above")
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            deadline = time.monotonic() + TRANSITION_TIMEOUT
+            while not future.done() and time.monotonic() < deadline:
+                time.sleep(0.005)  # the executor's thread gets the answer
+            if not future.done() or not future.result().success:
+                raise NotReadyError(
+                    f"transition {transition} by {service} failed or took more than "
+                    f"{TRANSITION_TIMEOUT:.0f} s; see the node's log above"
+                )
 
 
 @contextlib.contextmanager

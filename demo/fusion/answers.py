@@ -29,9 +29,9 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 PEOPLE = "/people"
 PEOPLE_OUTPUTS = NodeOutputs(
     {PEOPLE: PersonArray, "/diagnostics": DiagnosticArray},
-    # Without skeletons, an active node soon says that there are none.
-    ready=PEOPLE,
+    ready="/diagnostics",
     answers=PEOPLE,
+    lifecycle_node="/person_fusion",
 )
 
 
@@ -52,7 +52,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Report:
+class NodeReport:
     """The node's diagnostics at one time: ``stamp`` in the time of the drive, ns."""
 
     stamp: int
@@ -62,7 +62,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Answers:
+class FusionAnswers:
     """All answers of the node. Stamps are in the time of the drive, ns.
 
     Attributes
@@ -72,7 +72,7 @@ class Answers:
     arrivals
         When they arrived, by the same stamps, ns on the wall clock.
     errors
-        How many messages said that there are no people, before, during and after the drive.
+        How many messages said that there are no people, and why.
     reports
         In their order.
     """
@@ -80,7 +80,7 @@ class Answers:
     people: dict[int, People]
     arrivals: dict[int, int]
     errors: int
-    reports: list[Report]
+    reports: list[NodeReport]
 
     def refused_before(self, stamp: int) -> Counter[tuple[str, str]]:
         """How often each cue was refused, by cue and reason, between the last two reports."""
@@ -91,7 +91,7 @@ class Answers:
         return after - before
 
 
-def answers_of(recording: Recording) -> Answers:
+def answers_of(recording: Recording) -> FusionAnswers:
     """The answers in a recording."""
     people, arrivals, errors = {}, {}, 0
     times = [arrival for topic, arrival, _ in recording.messages if topic == PEOPLE]
@@ -105,7 +105,7 @@ def answers_of(recording: Recording) -> Answers:
         _report(message, stamp_of(message) - recording.offset)
         for message in recording.of("/diagnostics")
     ]
-    return Answers(people, arrivals, errors, [report for report in reports if report.inputs])
+    return FusionAnswers(people, arrivals, errors, [report for report in reports if report.inputs])
 
 
 def people_of(message: Any, stamp: int) -> People:
@@ -146,8 +146,8 @@ def _person(message: Any) -> Person:
     )
 
 
-def _report(message: Any, stamp: int) -> Report:
-    report = Report(stamp, {}, {}, {})
+def _report(message: Any, stamp: int) -> NodeReport:
+    report = NodeReport(stamp, {}, {}, {})
     accounts = {"input": report.inputs, "cues": report.cues}
     for status in message.status:
         node, _, part = status.name.partition(": ")
@@ -180,7 +180,7 @@ def _accounts(values: dict[str, str]) -> dict[str, Account]:
     return accounts
 
 
-def _refusals(report: Report) -> Counter[tuple[str, str]]:
+def _refusals(report: NodeReport) -> Counter[tuple[str, str]]:
     return Counter(
         {
             (cue, reason): count

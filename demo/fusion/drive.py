@@ -47,12 +47,12 @@ TYPES = {
 RANGES = tuple(topic for sensor, topic in TOPICS.items() if sensor.startswith("ultrasonic"))
 SKELETONS, POINTS = TOPICS["camera"], TOPICS["lidar"]
 # LIDAR returns that are drawn: those between these heights, m, for this time, ns.
-DRAWN_HEIGHTS, DRAWN_FOR = (0.2, 2.2), 200_000_000
+DRAWN_HEIGHTS, DRAWN_FOR = (0.3, 2.2), 200_000_000
 
 
 @dataclass(frozen=True)
 class View:
-    """What the sensors saw at the stamp of an image: fields as in `demo.fusion.moments.Moment`."""
+    """What the sensors saw at the stamp of an image: fields as in `demo.fusion.moments.DriveMoment`."""
 
     stamp: int
     picture: np.ndarray

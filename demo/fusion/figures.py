@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from demo.fusion.answers import Account, Answers
+from demo.fusion.answers import Account, FusionAnswers
 from demo.fusion.drive import RANGES, SKELETONS, Drive
 from demo.outputs import MIN_ANSWERED, failed_nodes, percentiles_ms
 from demo.play import Recording
@@ -22,7 +22,7 @@ from hrnet_pose_ros.pipeline.people.fusion_run import Input
 _TOPICS_OF = {Input.RANGE.value: RANGES}
 
 
-def figures(drive: Drive, recording: Recording, answers: Answers) -> dict[str, Any]:
+def figures(drive: Drive, recording: Recording, answers: FusionAnswers) -> dict[str, Any]:
     """The summary of a run: plain values; times in milliseconds, lengths in metres."""
     compared = [
         (answers.people[stamp], truth)
@@ -43,8 +43,8 @@ def figures(drive: Drive, recording: Recording, answers: Answers) -> dict[str, A
         "images_answered": len(answers.people),
         "people": sum(len(people.people) for people in answers.people.values()),
         "people_per_image": _mean([len(people.people) for people in answers.people.values()]),
-        "status": {one.name: statuses[one] for one in PeopleStatus if one is not PeopleStatus.ERROR}
-        | {"no people": answers.errors},
+        "status": {one.name: statuses[one] for one in PeopleStatus}
+        | {PeopleStatus.ERROR.name: answers.errors},
         "reasons": {reason.value: reasons[reason] for reason in StatusReason if reasons[reason]},
         "position": [row for row in position(runs, "drive", "node") if row["count"]],
         "consistency": consistency(runs, "drive", "node")
@@ -59,7 +59,9 @@ def figures(drive: Drive, recording: Recording, answers: Answers) -> dict[str, A
     }
 
 
-def latency(drive: Drive, recording: Recording, answers: Answers) -> dict[str, dict[str, float]]:
+def latency(
+    drive: Drive, recording: Recording, answers: FusionAnswers
+) -> dict[str, dict[str, float]]:
     """Percentiles of the times to people: from where, by a description."""
     stamps = [stamp for stamp in drive.truths if stamp in answers.arrivals]
     if not stamps:

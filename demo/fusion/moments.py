@@ -14,7 +14,7 @@ from hrnet_pose_ros.simulation.truth import TruePerson, Truth
 
 
 @dataclass(frozen=True)
-class Moment:
+class DriveMoment:
     """The drive at the stamp of one image. Places are in the level base frame, m.
 
     Attributes

@@ -11,9 +11,9 @@ import numpy as np
 from rclpy.serialization import serialize_message
 
 from demo.clips import shift_stamps
-from demo.fusion.answers import Answers
+from demo.fusion.answers import FusionAnswers
 from demo.fusion.drive import Drive
-from demo.fusion.moments import Moment
+from demo.fusion.moments import DriveMoment
 from demo.fusion.pictures import draw_moment
 from demo.outputs import grid, write_bag
 from demo.play import Recording
@@ -27,10 +27,10 @@ DRIVE = "fusion_drive"
 SHEET_IMAGES, SHEET_COLUMNS, SHEET_WIDTH = 6, 2, 1280
 
 
-def moments(drive: Drive, answers: Answers) -> Iterator[Moment]:
+def moments(drive: Drive, answers: FusionAnswers) -> Iterator[DriveMoment]:
     """What the video shows, image by image."""
     for view in drive.views():
-        yield Moment(
+        yield DriveMoment(
             seconds=(view.stamp - drive.start) / 1e9,
             picture=view.picture,
             poses=view.poses,
@@ -43,7 +43,7 @@ def moments(drive: Drive, answers: Answers) -> Iterator[Moment]:
         )
 
 
-def write_pictures(drive: Drive, answers: Answers, folder: Path) -> list[str]:
+def write_pictures(drive: Drive, answers: FusionAnswers, folder: Path) -> list[str]:
     """Write the video, every image of the drive, and a sheet of stills over the drive.
 
     Returns

@@ -10,7 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from demo.fusion.moments import CameraView, Moment
+from demo.fusion.moments import CameraView, DriveMoment
 from demo.fusion.text import (
     BACKGROUND,
     BAD,
@@ -53,15 +53,15 @@ USUAL = {
     Refusal.OUT_OF_RANGE.value,
 }
 COLUMNS = (  # title, and x of its right border
-    ("id", 52),
-    ("range m", 126),
-    ("2 sigma", 198),
-    ("error m", 270),
-    ("m/s", 316),
-    ("faces deg", 406),
-    ("posture", 498),
-    ("child", 554),
-    ("exists", 618),
+    ("id", 50),
+    ("range m", 122),
+    ("2 sigma", 200),
+    ("error m", 276),
+    ("m/s", 322),
+    ("faces deg", 416),
+    ("posture", 502),
+    ("child", 560),
+    ("exists", 626),
     ("sources", 704),
 )
 CHILD = next(right for title, right in COLUMNS if title == "child")
@@ -81,7 +81,7 @@ STATUS_COLOURS = {
 }
 
 
-def draw_moment(moment: Moment, camera: CameraView) -> np.ndarray:
+def draw_moment(moment: DriveMoment, camera: CameraView) -> np.ndarray:
     """The picture of a moment, uint8 RGB."""
     image = np.full((TOP_SIZE[1], CAMERA_WIDTH + TOP_SIZE[0], 3), PANEL, np.uint8)
     seen = _camera_picture(moment, camera)
@@ -96,7 +96,7 @@ def draw_moment(moment: Moment, camera: CameraView) -> np.ndarray:
     return image
 
 
-def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
+def _camera_picture(moment: DriveMoment, camera: CameraView) -> np.ndarray:
     """The camera's image with the skeletons, and the id and range of each person."""
     height, width = moment.picture.shape[:2]
     scale = CAMERA_WIDTH / width
@@ -111,12 +111,13 @@ def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
     people = () if moment.people is None else moment.people.people
     boxed = np.isfinite(moment.boxes).all(axis=1)
     seen = [p for p in people if 0 <= p.skeleton_index < len(boxed) and boxed[p.skeleton_index]]
+    for person in seen:
+        x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
+        corners = [(round(x), round(y)), (round(x + w), round(y + h))]
+        cv2.rectangle(picture, *corners, rgb_of(person.id), 1, cv2.LINE_AA)
     taken: list[Rectangle] = []
     for person in sorted(seen, key=camera.distance):
         x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
-        colour = rgb_of(person.id)
-        corners = [(round(x), round(y)), (round(x + w), round(y + h))]
-        cv2.rectangle(picture, *corners, colour, 1, cv2.LINE_AA)
         text = f"{person.id}  {camera.distance(person):.1f} m"
         if is_child(person):
             text += " child"
@@ -129,12 +130,12 @@ def _camera_picture(moment: Moment, camera: CameraView) -> np.ndarray:
         ):
             top -= 1
         at = put_text(picture, text, (left, top), TEXT, 0.5, BACKGROUND)
-        cv2.rectangle(picture, at[:2], at[2:], colour, 1)
+        cv2.rectangle(picture, at[:2], at[2:], rgb_of(person.id), 1)
         taken.append(at)
     return picture
 
 
-def _status(image: np.ndarray, moment: Moment, y: int) -> None:
+def _status(image: np.ndarray, moment: DriveMoment, y: int) -> None:
     put_text(image, f"{moment.seconds:.1f} s", (8, y), TEXT, 0.7)
     if moment.people is None:
         put_text(image, "no people for this image", (130, y), BAD, 0.7)
@@ -145,7 +146,7 @@ def _status(image: np.ndarray, moment: Moment, y: int) -> None:
     put_text(image, text, (130, y), STATUS_COLOURS[status], 0.7)
 
 
-def _people_table(image: np.ndarray, moment: Moment, camera: CameraView, y: int) -> None:
+def _people_table(image: np.ndarray, moment: DriveMoment, camera: CameraView, y: int) -> None:
     for title, right in COLUMNS:
         _right(image, title, right, y, DIM)
     cv2.line(image, (8, y + ROW), (COLUMNS[-1][1], y + ROW), LINE, 1)
@@ -164,7 +165,7 @@ def _people_table(image: np.ndarray, moment: Moment, camera: CameraView, y: int)
         put_text(image, text, (8, y + 4 + (MOST_PEOPLE + 1) * ROW), DIM)
 
 
-def _row(moment: Moment, camera: CameraView, person: Person) -> tuple[str, ...]:
+def _row(moment: DriveMoment, camera: CameraView, person: Person) -> tuple[str, ...]:
     doubt = 2 * math.sqrt(max(float(np.linalg.eigvalsh(person.covariance[:2, :2])[-1]), 0.0))
     true = moment.truth_of(person)
     error = math.nan if true is None else np.hypot(*(person.position - true.position)[:2])
@@ -190,7 +191,7 @@ def _right(image: np.ndarray, text: str, right: int, y: int, colour: Colour) -> 
     put_text(image, text, (right - text_size(text, 0.5)[0], y), colour)
 
 
-def _refused(image: np.ndarray, moment: Moment, y: int) -> None:
+def _refused(image: np.ndarray, moment: DriveMoment, y: int) -> None:
     put_text(image, "refused in the last second", (REFUSED_X, y), DIM)
     cv2.line(image, (REFUSED_X, y + ROW), (LEGEND_X - 22, y + ROW), LINE, 1)
     news = Counter({key: n for key, n in moment.refused.items() if key[1] not in USUAL})

@@ -58,7 +58,8 @@ def main() -> int:
             advance=lambda seconds: bar.update(min(int(seconds), bar.total) - bar.n),
         )
     ranges = ", ".join(f"'{topic}'" for topic in RANGES)
-    with NodeProcess("person_fusion_node", ["-p", f"range_topics:=[{ranges}]"]) as node:
+    parameters = ["-p", f"range_topics:=[{ranges}]", "-p", "autostart:=false"]
+    with NodeProcess("person_fusion_node", parameters) as node:
         try:
             recording = play_clip(drive, PEOPLE_OUTPUTS, READY_TIMEOUT)
         except NotReadyError as error:

@@ -25,8 +25,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """An aligned Markdown table: the first ``left`` columns to the left, the others to the right.
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] = ()) -> str:
+    """An aligned Markdown table: the first column and those of ``texts`` to the left, by title.
 
     >>> print(table(["a", "n"], [["x", "1.5"]]))
     | a |   n |
@@ -35,17 +35,18 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
     """
     cells = [list(titles), *map(list, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
-    widths = [max(w, 1 if column < left else 2) for column, w in enumerate(widths)]
+    left = [not column or title in texts for column, title in enumerate(titles)]
+    widths = [max(width, 1 if text else 2) for width, text in zip(widths, left, strict=True)]
     lines = []
     for row in cells:
         padded = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if text else cell.rjust(width)
+            for cell, width, text in zip(row, widths, left, strict=True)
         ]
         lines.append(f"| {' | '.join(padded)} |")
     marks = [
-        "-" * width if column < left else "-" * (width - 1) + ":"
-        for column, width in enumerate(widths)
+        "-" * width if text else "-" * (width - 1) + ":"
+        for width, text in zip(widths, left, strict=True)
     ]
     lines.insert(1, f"| {' | '.join(marks)} |")
     return "\n".join(lines)
@@ -63,7 +64,7 @@ def _overview(summary: Mapping[str, Any]) -> str:
 
 
 def _position(rows: Sequence[Mapping[str, Any]]) -> str:
-    titles = ("distance, m", "people", "p50, m", "p95, m", "p50, %", "p95, %")
+    titles = ("distance, m", "sightings", "p50, m", "p95, m", "p50, %", "p95, %")
     return table(
         titles,
         [
@@ -111,11 +112,8 @@ def _accounts(accounts: Mapping[str, Mapping[str, Any]], first: str, columns: Se
     rows = []
     for name, account in accounts.items():
         refused = account["refused"]
-        why = ", ".join(f"{reason} {count}" for reason, count in refused.items())
         counts = [str(account[column]) for column in columns]
+        why = ", ".join(f"{reason} {count}" for reason, count in refused.items())
         balanced = "" if account["balanced"] else " (not balanced)"
-        rows.append((name, why + balanced, *counts, str(sum(refused.values()))))
-    # The reasons, which are long, come last.
-    rows = [(name, *counts, why) for name, why, *counts in rows]
-    lines = table([first, *columns, "refused", "reasons"], rows, left=1).splitlines()
-    return "\n".join(lines)
+        rows.append((name, *counts, str(sum(refused.values())), why + balanced))
+    return table([first, *columns, "refused", "reasons"], rows, texts=["reasons"])

@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from demo.fusion.moments import CameraView, Moment
+from demo.fusion.moments import CameraView, DriveMoment
 from demo.fusion.text import (
     BACKGROUND,
     DIM,
@@ -69,7 +69,7 @@ def is_child(person: Person) -> bool:
     return person.child_probability >= CHILD_FROM
 
 
-def draw_top_view(moment: Moment, camera: CameraView) -> np.ndarray:
+def draw_top_view(moment: DriveMoment, camera: CameraView) -> np.ndarray:
     """The picture, uint8 RGB: the vehicle at the bottom looks upwards."""
     image = np.full((SIZE[1], SIZE[0], 3), BACKGROUND, np.uint8)
     _draw_field_of_view(image, camera)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from demo.fusion.moments import CameraView, Moment
+from demo.fusion.moments import CameraView, DriveMoment
 from demo.fusion.pictures import CAMERA_WIDTH, draw_moment
 from demo.fusion.text import BACKGROUND, overlaps, put_text, text_size
 from demo.fusion.top_view import BEHIND, CHILD_COLOUR, SCALE, SIZE, draw_top_view, rgb_of
@@ -58,7 +58,7 @@ def true_person(x: float, y: float, visible: float = 1.0) -> TruePerson:
     )
 
 
-def moment(*people: Person, **changes: object) -> Moment:
+def moment(*people: Person, **changes: object) -> DriveMoment:
     skeletons = sum(one.skeleton_index >= 0 for one in people)
     poses = Poses(
         keypoints=np.full((skeletons, 17, 2), 300, np.float32),
@@ -75,7 +75,7 @@ def moment(*people: Person, **changes: object) -> Moment:
         "truth": Truth(0, (true_person(8.0, 0.0),)),
         "people": People(0, people, Source.NONE),
     }
-    return Moment(**(values | changes))
+    return DriveMoment(**(values | changes))
 
 
 def pixel(x: float, y: float) -> tuple[int, int]:
@@ -137,7 +137,7 @@ def test_a_child_is_marked() -> None:
         "points",
     ],
 )
-def test_anything_can_be_drawn(shown: Moment) -> None:
+def test_anything_can_be_drawn(shown: DriveMoment) -> None:
     drawn = draw_moment(shown, CAMERA)
     assert drawn.dtype == np.uint8
     assert drawn.shape == (SIZE[1], CAMERA_WIDTH + SIZE[0], 3)

@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from demo.fusion.answers import PEOPLE, PEOPLE_OUTPUTS, Account, Answers, answers_of
+from demo.fusion.answers import PEOPLE, PEOPLE_OUTPUTS, Account, FusionAnswers, answers_of
 from demo.fusion.figures import problem_of
 from demo.fusion.summary import summary_text, table
 from demo.play import Recording
@@ -60,7 +60,7 @@ def people(seconds: int, status: int, reasons: tuple[str, ...] = ()) -> PersonAr
     return PersonArray(header=stamp, status=status, reasons=list(reasons), people=persons)
 
 
-def answers(*messages: Any) -> Answers:
+def answers(*messages: Any) -> FusionAnswers:
     recording = Recording(PEOPLE_OUTPUTS.types, offset=OFFSET)
     for number, message in enumerate(messages):
         topic = PEOPLE if isinstance(message, PersonArray) else "/diagnostics"
