@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,8 @@ class NodeOutputs:
         The nodes are ready when the first message of this topic has come.
     answers
         The topic of the answers to images.
+    is_answer
+        Whether a message of that topic is one; by default, every message is.
     lifecycle_node
         A node that waits for a lifecycle manager: it is active while the clip is played, and
         inactive before and after. Empty if the nodes start by themselves.
@@ -60,6 +62,7 @@ class NodeOutputs:
     types: Mapping[str, type]
     ready: str
     answers: str
+    is_answer: Callable[[Any], bool] | None = None
     lifecycle_node: str = ""
 
 
@@ -134,10 +137,12 @@ class DemoHarness(Node):
 
     def _record(self, topic: str, data: bytes) -> None:
         self.recording.messages.append((topic, time.time_ns(), bytes(data)))
-        self._counts[topic] += 1
+        is_answer = self._outputs.is_answer if topic == self._outputs.answers else None
+        if is_answer is None or is_answer(self.recording.message(topic, data)):
+            self._counts[topic] += 1
 
     def count(self, topic: str) -> int:
-        """Number of messages received on a topic."""
+        """Number of messages received on a topic; of answers, those that are some."""
         return self._counts[topic]
 
     def wait_until_ready(self, timeout: float) -> None:
@@ -194,9 +199,9 @@ class DemoHarness(Node):
         Then end the answers of a node that waits for a lifecycle manager, and wait for two more
         diagnostics.
         """
-        deadline = time.monotonic() + timeout
-        self._wait_for_answers(quiet, deadline)
+        self._wait_for_answers(quiet, time.monotonic() + timeout)
         self._change_state(Transition.TRANSITION_DEACTIVATE)
+        deadline = time.monotonic() + timeout
         diagnostics = self.count("/diagnostics")
         while time.monotonic() < deadline and self.count("/diagnostics") < diagnostics + 2:
             time.sleep(0.05)

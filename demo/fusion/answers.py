@@ -27,10 +27,18 @@ from hrnet_pose_ros.msg import PersonArray
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 PEOPLE = "/people"
+
+
+def has_people(message: Any) -> bool:
+    """Whether a PersonArray answers an image; if not, it says why there are no people."""
+    return bool(message.status != PersonArray.ERROR)
+
+
 PEOPLE_OUTPUTS = NodeOutputs(
     {PEOPLE: PersonArray, "/diagnostics": DiagnosticArray},
     ready="/diagnostics",
     answers=PEOPLE,
+    is_answer=has_people,
     lifecycle_node="/person_fusion",
 )
 
@@ -96,7 +104,7 @@ def answers_of(recording: Recording) -> FusionAnswers:
     people, arrivals, errors = {}, {}, 0
     times = [arrival for topic, arrival, _ in recording.messages if topic == PEOPLE]
     for message, arrival in zip(recording.of(PEOPLE), times, strict=True):
-        if message.status == PersonArray.ERROR:
+        if not has_people(message):
             errors += 1
             continue
         stamp = stamp_of(message) - recording.offset

@@ -52,7 +52,7 @@ DRAWN_HEIGHTS, DRAWN_FOR = (0.3, 2.2), 200_000_000
 
 @dataclass(frozen=True)
 class View:
-    """What the sensors saw at the stamp of an image: fields as in `demo.fusion.moments.DriveMoment`."""
+    """What the sensors saw at the stamp of an image; fields as in `DriveMoment`."""
 
     stamp: int
     picture: np.ndarray

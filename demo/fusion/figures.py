@@ -13,12 +13,15 @@ from demo.fusion.drive import RANGES, SKELETONS, Drive
 from demo.outputs import MIN_ANSWERED, failed_nodes, percentiles_ms
 from demo.play import Recording
 from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
+from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion_report.metrics import mean_nees_bounds
 from hrnet_pose_ros.fusion_report.runs import compare_with_truth
 from hrnet_pose_ros.fusion_report.tables import consistency, position, tracks
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 
-# The names of the inputs under which nothing is a measurement of a sensor.
+# A warning is printed if a larger fraction of all messages came too late to be used.
+MANY_LATE = 0.02
+# The topics of an input, where they do not have its name.
 _TOPICS_OF = {Input.RANGE.value: RANGES}
 
 
@@ -102,6 +105,22 @@ def problem_of(summary: Mapping[str, Any]) -> str:
     if lost:
         return f"the node's counts of {', '.join(lost)} are not received = used + refused + waiting"
     return failed_nodes(summary["exit_codes"])
+
+
+def slowness_of(summary: Mapping[str, Any]) -> str:
+    """A warning if this machine could not keep up with the drive; empty if it could."""
+    late = (Refusal.OVERLOAD.value, Refusal.TOO_OLD.value)
+    refused = {
+        name: sum(account["refused"].get(reason, 0) for reason in late)
+        for name, account in summary["messages"].items()
+    }
+    if sum(refused.values()) < MANY_LATE * sum(a["received"] for a in summary["messages"].values()):
+        return ""
+    counts = ", ".join(f"{name} {count}" for name, count in refused.items() if count)
+    return (
+        "this machine was too slow or too busy for the drive: the fusion node refused messages as "
+        f"overload or too_old ({counts}), so the errors are larger than they need to be"
+    )
 
 
 def _plain(account: Account) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def _camera_picture(moment: DriveMoment, camera: CameraView) -> np.ndarray:
     seen = [p for p in people if 0 <= p.skeleton_index < len(boxed) and boxed[p.skeleton_index]]
     for person in seen:
         x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
-        corners = [(round(x), round(y)), (round(x + w), round(y + h))]
-        cv2.rectangle(picture, *corners, rgb_of(person.id), 1, cv2.LINE_AA)
+        corner, opposite = (round(x), round(y)), (round(x + w), round(y + h))
+        cv2.rectangle(picture, corner, opposite, rgb_of(person.id), 1, cv2.LINE_AA)
     taken: list[Rectangle] = []
     for person in sorted(seen, key=camera.distance):
         x, y, w, h = (moment.boxes[person.skeleton_index] * scale).tolist()
@@ -154,8 +154,7 @@ def _people_table(image: np.ndarray, moment: DriveMoment, camera: CameraView, y:
     nearest = sorted(people, key=camera.distance)
     for row, person in enumerate(nearest[:MOST_PEOPLE], start=1):
         top = y + 4 + row * ROW
-        square = ((10, top + 5), (22, top + 17))
-        cv2.rectangle(image, *square, rgb_of(person.id), cv2.FILLED)
+        cv2.rectangle(image, (10, top + 5), (22, top + 17), rgb_of(person.id), cv2.FILLED)
         colour = TEXT if person.skeleton_index >= 0 else DIM
         for text, (_, right) in zip(_row(moment, camera, person), COLUMNS, strict=True):
             child = right == CHILD and is_child(person)

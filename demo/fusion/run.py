@@ -27,7 +27,7 @@ def main() -> int:
     options = _options()
     from demo.fusion.answers import PEOPLE_OUTPUTS, answers_of
     from demo.fusion.drive import RANGES, Drive
-    from demo.fusion.figures import figures, problem_of
+    from demo.fusion.figures import figures, problem_of, slowness_of
     from demo.fusion.outputs import ANSWERS, DRIVE, write_answers, write_pictures
     from demo.fusion.summary import summary_text
     from demo.play import NotReadyError, play_clip
@@ -80,6 +80,8 @@ def main() -> int:
         f"[demo-fusion] wrote {', '.join(written)}, fusion_summary.json, fusion_summary.md, "
         f"{DRIVE}/ and {ANSWERS}/ in {output}"
     )
+    if slowness := slowness_of(summary):
+        print(f"warning: {slowness}", file=sys.stderr)
     if problem := problem_of(summary):
         print(f"error: {problem}", file=sys.stderr)
         return 1
