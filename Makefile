@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 export PYTHON TORCH_PIP_ARGS
 VIDEO ?=
+RATE ?=
 MODEL ?=
 TESTS ?=
 BENCH ?=
@@ -16,7 +17,7 @@ NODE_TESTS := test/nodes test/launch test/replay test/doctor test/soak
 .PHONY: help
 help:
 	@echo 'make demo [VIDEO=path]  run the street clip (or your video) through the ROS 2 nodes: demo_output/'
-	echo 'make demo-fusion        play a simulated drive to the fusion node: people in metres, demo_output/'
+	echo 'make demo-fusion [RATE=0.25]  play a simulated drive (slower) to the fusion node: demo_output/'
 	echo 'make test [TESTS=path]  run all tests, or those in the path'
 	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
 	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
@@ -36,7 +37,7 @@ demo:
 demo-fusion:
 	@dev/setup.sh run
 	. dev/env.sh
-	python -m demo.fusion.run
+	python -m demo.fusion.run $(if $(RATE),--rate "$(RATE)")
 
 .PHONY: test
 test:

@@ -17,6 +17,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import (
     DurabilityPolicy,
     QoSProfile,
@@ -24,9 +25,10 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from rclpy.serialization import deserialize_message
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, Imu, LaserScan, PointCloud2, Range
 
-from demo.clips import Playable, TimedMessage, shift_stamps
+from demo.clips import Playable, TimedMessage, shift_stamps, time_message
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
 from hrnet_pose_ros.progress import progress
 from hrnet_pose_ros.replay.bags import LATCHED_TOPICS
@@ -85,12 +87,17 @@ class NotReadyError(RuntimeError):
 class Recording:
     """The received messages: ``(topic, arrival time in ns on the wall clock, CDR bytes)``.
 
-    ``offset`` was added to the clip's stamps, nanoseconds; ``images`` counts the images that were
-    played, and ``played`` has when each message was published, by topic, ns on the wall clock.
+    ``offset`` was added to the clip's stamps, nanoseconds. The clip's ``start`` was played at
+    ``begin``, ns on the wall clock, and ``rate`` seconds of it in one second. ``images`` counts the
+    images that were played, and ``played`` has when each message was published, by topic, ns on the
+    wall clock.
     """
 
     types: Mapping[str, type]
     offset: int = 0
+    start: int = 0
+    begin: int = 0
+    rate: float = 1.0
     images: int = 0
     messages: list[tuple[str, int, bytes]] = field(default_factory=list)
     played: dict[str, list[int]] = field(default_factory=dict)
@@ -98,6 +105,10 @@ class Recording:
     def of(self, topic: str) -> list[Any]:
         """The messages of a topic in order of arrival."""
         return [self.message(name, data) for name, _, data in self.messages if name == topic]
+
+    def clip_time(self, arrival: int) -> int:
+        """The time of the clip at a time of the wall clock, ns."""
+        return self.start + round((arrival - self.begin) * self.rate)
 
     def message(self, topic: str, data: bytes) -> Any:
         """A message of a topic from its CDR bytes."""
@@ -158,32 +169,43 @@ class DemoHarness(Node):
             time.sleep(0.05)
         raise NotReadyError(f"the nodes were not ready after {timeout:.0f} s; see their log above")
 
-    def play(self) -> None:
-        """Publish the clip at its original rate, with stamps shifted to the present.
+    def play(self, rate: float = 1.0) -> None:
+        """Publish the clip; what it latches at its beginning comes first, as on a vehicle.
 
-        What it latches at its beginning is published first, as on a vehicle where it was there
-        before.
+        ``rate`` 1: at its original rate, with stamps shifted to the present. Any other: so many
+        seconds of the clip in one second, with its own stamps, and its time on ``/clock``.
         """
+        recording = self.recording
+        recording.rate, recording.start = rate, self._clip.start
+        clock = None if rate == 1 else self.create_publisher(Clock, "/clock", _RELIABLE)
+        recording.begin = time.time_ns()
+        self._set_time(clock, 0)
         for event in self._clip.events() if self._latched else ():
             if not self._is_latched(event):
                 break
-            self.recording.offset = time.time_ns() - self._clip.start
             self._publish(event)
         self._change_state(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
-        begin = time.time_ns() + 100_000_000
-        self.recording.offset = begin - self._clip.start
+        recording.begin = time.time_ns() + 100_000_000
         with progress("playing", "image", self._clip.images) as bar:
             for event in self._clip.events():
                 if self._is_latched(event):
                     continue
-                wait = (begin + event.at - time.time_ns()) / 1e9
+                wait = (recording.begin + event.at / rate - time.time_ns()) / 1e9
                 if wait > 0:
                     time.sleep(wait)
+                self._set_time(clock, event.at)
                 self._publish(event)
                 if event.topic.startswith(self._clip.image_topic):
                     self.recording.images += 1
                     bar.update()
                     bar.set_postfix(answers=self.count(self._outputs.answers), refresh=False)
+
+    def _set_time(self, clock: Publisher | None, at: int) -> None:
+        """Publish the time of the clip, or find what its stamps are to be shifted by."""
+        if clock is None:
+            self.recording.offset = self.recording.begin - self._clip.start
+        else:
+            clock.publish(Clock(clock=time_message(self._clip.start + at)))
 
     def _is_latched(self, event: TimedMessage) -> bool:
         return event.at == 0 and event.topic in self._latched
@@ -259,10 +281,15 @@ def running_harness(clip: Playable, outputs: NodeOutputs) -> Iterator[DemoHarnes
         rclpy.try_shutdown()
 
 
-def play_clip(clip: Playable, outputs: NodeOutputs, ready_timeout: float) -> Recording:
-    """Play the clip to the running nodes and return the recorded messages."""
+def play_clip(
+    clip: Playable, outputs: NodeOutputs, ready_timeout: float, rate: float = 1.0
+) -> Recording:
+    """Play the clip to the running nodes and return the recorded messages.
+
+    ``rate``: `DemoHarness.play`; other than 1, the nodes must use ``/clock``.
+    """
     with running_harness(clip, outputs) as harness:
         harness.wait_until_ready(ready_timeout)
-        harness.play()
+        harness.play(rate)
         harness.settle(quiet=1.0, timeout=20.0)
     return harness.recording

@@ -42,6 +42,7 @@ def figures(drive: Drive, recording: Recording, answers: FusionAnswers) -> dict[
     return {
         "scenario": drive.scenario.name,
         "seconds": drive.scenario.duration,
+        "rate": recording.rate,
         "images_played": drive.images,
         "images_answered": len(answers.people),
         "people": sum(len(people.people) for people in answers.people.values()),
@@ -74,10 +75,11 @@ def latency(
         "skeletons published to people received": percentiles_ms(
             [(answers.arrivals[stamp] - sent[stamp]) / 1e9 for stamp in stamps]
         ),
-        "image stamp to people received": percentiles_ms(
-            [(answers.arrivals[stamp] - stamp - recording.offset) / 1e9 for stamp in stamps]
-        ),
     }
+    if recording.rate == 1:
+        times["image stamp to people received"] = percentiles_ms(
+            [(recording.clip_time(answers.arrivals[stamp]) - stamp) / 1e9 for stamp in stamps]
+        )
     if answers.reports and answers.reports[-1].latency:
         inside = "skeletons received to people published, in the node (last 10 s)"
         times[inside] = answers.reports[-1].latency
@@ -119,7 +121,8 @@ def slowness_of(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in refused.items() if count)
     return (
         "this machine was too slow or too busy for the drive: the fusion node refused messages as "
-        f"overload or too_old ({counts}), so the errors are larger than they need to be"
+        f"overload or too_old ({counts}), so the errors are larger than they need to be. Play the "
+        "drive slower: make demo-fusion RATE=0.25"
     )
 
 

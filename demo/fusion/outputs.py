@@ -77,5 +77,5 @@ def write_answers(recording: Recording, folder: Path) -> None:
     for topic, arrival, data in recording.messages:
         message = recording.message(topic, data)
         shift_stamps(message, -recording.offset)
-        shifted.messages.append((topic, arrival - recording.offset, serialize_message(message)))
+        shifted.messages.append((topic, recording.clip_time(arrival), serialize_message(message)))
     write_bag(shifted, folder)

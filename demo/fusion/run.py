@@ -59,9 +59,10 @@ def main() -> int:
         )
     ranges = ", ".join(f"'{topic}'" for topic in RANGES)
     parameters = ["-p", f"range_topics:=[{ranges}]", "-p", "autostart:=false"]
+    parameters += ["-p", f"use_sim_time:={str(options.rate != 1).lower()}"]
     with NodeProcess("person_fusion_node", parameters) as node:
         try:
-            recording = play_clip(drive, PEOPLE_OUTPUTS, READY_TIMEOUT)
+            recording = play_clip(drive, PEOPLE_OUTPUTS, READY_TIMEOUT, options.rate)
         except NotReadyError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -99,9 +100,18 @@ def _options() -> argparse.Namespace:
         "--duration", type=float, metavar="S", help="seconds; default: the scenario's"
     )
     parser.add_argument(
+        "--rate",
+        type=float,
+        default=1.0,
+        help="seconds of the drive in one second, by /clock unless 1; for slow machines (default: 1)",
+    )
+    parser.add_argument(
         "--output", type=Path, default=ROOT / "demo_output", help="folder for the results"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not 0.01 <= options.rate <= 10:
+        parser.error(f"--rate must be from 0.01 to 10, got {options.rate:g}")
+    return options
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def _overview(summary: Mapping[str, Any]) -> str:
     statuses = ", ".join(f"{name} {count}" for name, count in summary["status"].items())
     reasons = ", ".join(f"{name} {count}" for name, count in summary["reasons"].items())
     return (
-        f"{summary['seconds']:g} s of a simulated drive, played to person_fusion_node: "
-        f"{summary['images_answered']} of {summary['images_played']} images answered, "
+        f"{summary['seconds']:g} s of a simulated drive, played to person_fusion_node"
+        + ("" if summary["rate"] == 1 else f" at {summary['rate']:g} of its speed")
+        + f": {summary['images_answered']} of {summary['images_played']} images answered, "
         f"{summary['people_per_image']} people per image. Status: {statuses}"
         + (f" ({reasons})." if reasons else ".")
     )

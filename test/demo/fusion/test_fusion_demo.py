@@ -18,7 +18,8 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.simulation.truth_messages import read_truth
 from hrnet_pose_ros.video import VideoReader
 
-SECONDS = 2.0
+# Slower than real, so that a busy machine keeps up: what is wrong then is not the machine.
+SECONDS, RATE = 2.0, 0.25
 EMPTY_STREET = "name: nobody\nduration: 1\n"
 NO_CAMERA = "name: blind\nduration: 1\nsensors: [lidar]\n"
 
@@ -38,7 +39,7 @@ def run_demo(root: Path, output: Path, *arguments: str) -> subprocess.CompletedP
 def shown(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The output folder and what was printed."""
     output = tmp_path_factory.mktemp("demo_output")
-    done = run_demo(root, output, "--duration", str(SECONDS))
+    done = run_demo(root, output, "--duration", str(SECONDS), "--rate", str(RATE))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return output, done.stdout
@@ -52,8 +53,7 @@ def summary(shown: tuple[Path, str]) -> dict:
 def test_images_are_answered_with_people_in_metres(summary: dict) -> None:
     played, answered = summary["images_played"], summary["images_answered"]
     assert 15 <= played <= 20
-    # A machine may be slow; what it does answer must be right, and all else counted.
-    assert answered >= 0.1 * played
+    assert answered >= 0.5 * played
     assert summary["people"] > 4 * answered
     errors = {(row["from"], row["to"]): row for row in summary["position"]}
     assert errors[5, 10]["p50"] < 0.5 and errors[2, 30]["p50_percent"] < 10
@@ -129,6 +129,7 @@ def test_it_runs_again_over_its_own_files(
     [
         (["--scenario", "nowhere"], "there is no scenario file 'nowhere'"),
         (["--duration", "0"], "duration"),
+        (["--rate", "0"], "--rate must be from 0.01 to 10, got 0"),
         (["--scenario", "blind.yaml"], "has no camera"),
     ],
 )

@@ -132,6 +132,7 @@ def test_the_text_of_a_run_without_people() -> None:
         {
             "scenario": "nobody",
             "seconds": 1.0,
+            "rate": 1.0,
             "images_played": 10,
             "images_answered": 0,
             "people_per_image": 0.0,
