@@ -95,7 +95,8 @@ def problem_of(summary: Mapping[str, Any]) -> str:
         return (
             f"only {answered} of {played} images were answered with people. Refused skeletons: "
             f"{counts or 'none'}; see the node's log above. If the reason is too_old or overload, "
-            "this machine is overloaded: stop other programs and run the demo again"
+            "this machine is overloaded: stop other programs, or play the drive slower with "
+            "make demo-fusion RATE=0.25"
         )
     if not summary["people"]:
         return (

@@ -74,7 +74,8 @@ def main() -> int:
     summary["torch_importable"] = {"demo": torch_importable(), node.name: node.torch_importable}
     written = write_pictures(drive, answers, output)
     text = summary_text(summary)
-    (output / "fusion_summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    values = json.dumps(summary, indent=2, allow_nan=False)
+    (output / "fusion_summary.json").write_text(values + "\n")
     (output / "fusion_summary.md").write_text(text)
     print(text)
     print(
@@ -103,7 +104,7 @@ def _options() -> argparse.Namespace:
         "--rate",
         type=float,
         default=1.0,
-        help="seconds of the drive in one second, by /clock unless 1; for slow machines (default: 1)",
+        help="seconds of the drive in one second (default: 1); another one is played by /clock",
     )
     parser.add_argument(
         "--output", type=Path, default=ROOT / "demo_output", help="folder for the results"
