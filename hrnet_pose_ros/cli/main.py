@@ -22,6 +22,7 @@ from hrnet_pose_ros.cli.evaluate import add_evaluate
 from hrnet_pose_ros.cli.export import add_export
 from hrnet_pose_ros.cli.fetch import add_fetch
 from hrnet_pose_ros.cli.fuse import add_fuse
+from hrnet_pose_ros.cli.fusion_report import add_fusion_report
 from hrnet_pose_ros.cli.models import add_models
 from hrnet_pose_ros.cli.quantize import add_quantize
 from hrnet_pose_ros.cli.replay import add_replay
@@ -51,6 +52,7 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
     "compare": add_compare,
     "simulate": add_simulate,
     "fuse": add_fuse,
+    "fusion-report": add_fusion_report,
 }
 
 

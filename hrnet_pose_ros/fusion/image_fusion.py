@@ -106,6 +106,7 @@ class ImageFusion:
         fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
+        growth = self._growth(tracks, fused)
         found = self.tracker.update(
             scene.stamp,
             tracks,
@@ -114,7 +115,7 @@ class ImageFusion:
                 azimuth_var=bearings.variance,
                 ranges=table,
                 fused=fused,
-                growth=self._growth(tracks, fused),
+                growth=growth,
             ),
             self._range_priors(fused),
             fused.track_refused,
@@ -123,7 +124,7 @@ class ImageFusion:
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
-        return self._report(found, azimuth, answers, table, fused)
+        return self._report(found, azimuth, answers, table, fused, growth)
 
     def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
         """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
@@ -140,6 +141,7 @@ class ImageFusion:
         answers: list[dict[str, Answer]],
         table: RangeTable,
         fused: FusedRanges,
+        growth: np.ndarray,
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
         reporter = PersonReporter(
@@ -165,7 +167,9 @@ class ImageFusion:
                 for k, name in enumerate(table.names)
                 if table.given[n, k]
             }
-            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
+            sighted = Sighted(
+                n, detection_id, statures[n], outcomes, ranges, since, float(growth[n])
+            )
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]

@@ -10,7 +10,11 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.facing import facing_of
 from hrnet_pose_ros.fusion.attributes.gesture import gestures_of
-from hrnet_pose_ros.fusion.attributes.heading import chest_angles, update_heading
+from hrnet_pose_ros.fusion.attributes.heading import (
+    chest_angles,
+    update_heading,
+    update_heading_by_course,
+)
 from hrnet_pose_ros.fusion.attributes.motion_state import motion_of
 from hrnet_pose_ros.fusion.attributes.posture import likelihoods, posture_of, update_posture
 from hrnet_pose_ros.fusion.attributes.stature import (
@@ -50,6 +54,8 @@ class Sighted:
         What each cue measured: inverse range and standard deviation.
     since
         Seconds from the track's last skeleton.
+    growth
+        Factor on variances whose errors last from image to image.
     """
 
     index: int
@@ -58,6 +64,7 @@ class Sighted:
     outcomes: dict[str, Refusal | None]
     ranges: dict[str, tuple[float, float]]
     since: float
+    growth: float
 
 
 class PersonReporter:
@@ -101,7 +108,10 @@ class PersonReporter:
             float(self._azimuth[n]),
             float(self._chests.angle[n]),
             float(self._chests.variance[n]),
+            sighted.growth,
         )
+        if self._over_ground:
+            update_heading_by_course(track, sighted.growth)
         update_posture(track, self._postures[n], sighted.since)
         if self._scene.views.size_px[n] >= SMALLEST_PX:
             update_stature(track, *sighted.stature.tolist())

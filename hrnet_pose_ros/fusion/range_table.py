@@ -219,18 +219,20 @@ def _with_ages(
         log - log.max(axis=1, keepdims=True)
     )
     chances /= chances.sum(axis=1, keepdims=True)
-    # What fits neither is no person of another age, but a wrong range: it is judged as an adult's.
-    chances[(apart > CONTRADICTION**2).all(axis=1)] = (1.0, 0.0)
+    # What fits neither is no person of another age, but a wrong range: it is judged as an adult's;
+    # and where the other ranges contradict each other, they tell no age.
+    odd = (information * (values - expected[:, None]) ** 2).sum(axis=1) > CONTRADICTION**2
+    chances[(apart > CONTRADICTION**2).all(axis=1) | odd] = (1.0, 0.0)
     mean = chances @ kinds[0]
     deviation = np.sqrt(chances @ (kinds[1] ** 2 + kinds[0] ** 2) - mean**2)
     mean = np.where(known > 0, mean, 1.0)
     deviation = np.where(known > 0, deviation, model.stature_alone)
-    column_given = given[:, column]
-    mean, deviation = np.where(column_given, mean, 1.0), np.where(column_given, deviation, 1.0)
+    column_given = given[:, column] & (shared[:, column, 0] != 0)
+    mean = np.where(column_given, mean, 1.0)
     values[:, column] /= mean
-    variance[:, column] = np.where(column_given, variance[:, column] / mean**2, 1.0)
+    variance[:, column] /= mean**2
     shared[:, column] /= mean[:, None]
-    shared[:, column, 0] *= deviation / mean / model.stature
+    shared[:, column, 0] *= np.where(column_given, deviation / mean / model.stature, 1.0)
     return model.assumed * mean
 
 

@@ -33,13 +33,15 @@ def run(seed: int, sensor: str) -> np.ndarray:
     stature and of the body's radius, and key points whose errors are correlated over images.
     """
     rng = np.random.default_rng(seed)
-    core = fusion(acceleration_density=0.3)
+    # The scene has no errors of heading.
+    exact = float(np.deg2rad(0.05))
+    core = fusion(acceleration_density=0.3, yaw_std=exact, sensor_mount_std=exact)
     walkers = Walkers(rng)
     pitch, radius = (
         rng.normal(0, np.deg2rad(0.5)),
         float(np.clip(rng.normal(0.12, 0.04), 0.02, 0.3)),
     )
-    std, c = 3.0, 0.5
+    std, c = 3.0, 0.7
     noise = rng.normal(0, std, (walkers.count, 17, 2))
     hidden = (5, 6) if sensor == "ground" else ()
     result = []

@@ -70,8 +70,21 @@ def test_whoever_only_the_body_tells_about_may_be_a_child() -> None:
     body = InverseRange(0.1, 1e-12, stature=-0.1)
     alone = fused({"body_length": body})
     assert np.sqrt(alone.variance[0]) == pytest.approx(0.1 * 0.215 / 1.7, rel=1e-3)
-    confirmed = fused({"body_length": body, "ground": InverseRange(0.1, 1.0)})
-    assert np.sqrt(confirmed.variance[0]) == pytest.approx(0.1 * 0.098 / 1.7, rel=1e-3)
+
+
+def test_the_other_ranges_tell_adults_from_children() -> None:
+    """The body's length is an adult's where the ground says so, else a child's, who is nearer."""
+    body = InverseRange(0.1, 1e-12, stature=-0.1)
+    adult = fused({"body_length": body, "ground": InverseRange(0.1, 1e-6)})
+    assert adult.value[0] == pytest.approx(0.1, rel=0.01)
+    child = table([{"body_length": body, "ground": InverseRange(0.1 * 1.7 / 1.2, 1e-6)}])
+    assert child.stature[0] == pytest.approx(1.2, abs=0.05)
+    assert child.values[0, 1] == pytest.approx(0.1 * 1.7 / 1.2, rel=0.05)
+    # Ranges that contradict each other, and those that fit no age, tell none.
+    odd = {"ground": InverseRange(0.1, 1e-6), "lidar": InverseRange(0.3, 1e-6)}
+    assert table([{"body_length": body, **odd}]).stature[0] == pytest.approx(1.7)
+    giant = {"ground": InverseRange(0.05, 1e-6)}
+    assert table([{"body_length": body, **giant}]).stature[0] == pytest.approx(1.7)
 
 
 def test_nobody_and_nothing() -> None:

@@ -16,7 +16,6 @@ from hrnet_pose_ros.fusion.cues.returns import (
     returns_of,
     share_of,
     strip,
-    torso_line,
 )
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
@@ -75,7 +74,7 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         return bool(right < middle < left)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = torso_line(scene, person)
+        top, bottom, half_width = self._torso(scene, person)
         margin = scene.mount_margin
         share = share_of(top, bottom, half_width, margin)
         yield Region(strip(self.returns, top, bottom, half_width, margin), 6, share)

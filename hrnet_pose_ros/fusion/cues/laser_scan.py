@@ -28,6 +28,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     name = "scan"
     source = Source.SCAN
     gap = 0.6  # a stride: both legs are one cluster
+    thinnest = 0.0  # a leg is as thin as a pole
 
     def _sound(self, measurement: LaserScan) -> bool:
         m = measurement
@@ -47,12 +48,16 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         if measurement.time_increment:
             times = beams[good] * measurement.time_increment
         level = scene.ego.carry(level, measurement.stamp, scene.stamp, times)
-        self.returns = returns_of(level, scene, scene.settings.scan_max_range, times)
+        # A plane above the ground meets it far away, if at all.
+        self.returns = returns_of(
+            level, scene, scene.settings.scan_max_range, times, ground_stds=0.0
+        )
         self._legs = place.translation[2] - scene.ground < CROTCH
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         margin = scene.mount_margin
-        away = np.abs(self.returns.azimuth - self._azimuth[person])
+        off = self._azimuth[person] + self.alignment.azimuth
+        away = np.abs(self.returns.azimuth - off)
         inside = (away - margin) * self.returns.range < HALF_WIDTH
         yield Region(np.flatnonzero(inside), least=2, share=0.3)  # of legs, which are narrow
 

@@ -17,7 +17,7 @@ from hrnet_pose_ros.fusion.cues.returns import (
     returns_of,
     share_of,
     strip,
-    torso_line,
+    towards_people,
 )
 from hrnet_pose_ros.fusion.inputs import PointCloud
 from hrnet_pose_ros.fusion.refusals import Source
@@ -25,6 +25,8 @@ from hrnet_pose_ros.fusion.transforms import Transform
 
 # The middle of the returns of a whole body against its axis, m: legs swing.
 LEGS_STD = 0.10
+# The most that the base turns between the cloud and the image, rad.
+MOVED = 0.2
 
 
 class LidarCloud(ReturnsCue[PointCloud]):
@@ -40,11 +42,14 @@ class LidarCloud(ReturnsCue[PointCloud]):
     def _prepare(self, scene: Scene, measurement: PointCloud, place: Transform) -> None:
         points = measurement.points.astype(np.float32, copy=False)
         level = points @ place.rotation.T.astype(np.float32) + place.translation.astype(np.float32)
-        level = scene.ego.carry(level, measurement.stamp, scene.stamp, measurement.times)
-        self.returns = returns_of(level, scene, scene.settings.lidar_max_range, measurement.times)
+        # Those of other directions are not moved: it takes longer than anything else here.
+        some = towards_people(level, scene, MOVED)
+        times = None if measurement.times is None else measurement.times[some]
+        level = scene.ego.carry(level[some], measurement.stamp, scene.stamp, times)
+        self.returns = returns_of(level, scene, scene.settings.lidar_max_range, times)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = torso_line(scene, person)
+        top, bottom, half_width = self._torso(scene, person)
         margin = scene.mount_margin
         share = share_of(top, bottom, half_width, margin)
         yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)

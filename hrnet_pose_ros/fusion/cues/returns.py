@@ -13,6 +13,7 @@ known, the nearer its returns are to the person's direction, and if it is not as
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
 from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # Returns whose ranges differ by more than this, m, are of different things.
 GAP = 0.35
@@ -35,10 +37,15 @@ GROUND_STDS = 2.5
 # A cluster that no earlier estimate makes plausible keeps this weight: the estimates may be wrong.
 FLOOR = 0.02
 # Two clusters are two answers if the second has at least this fraction of the first one's weight.
-RIVAL = 0.5
+RIVAL = 0.25
+# The camera's errors last and have heavy tails: where they choose among clusters, their variances
+# are as many times as large.
+PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
 # looked for up to so far to either side.
 WIDEST, WIDE_WEIGHT = 1.3, 0.02
+# Something thin that has something else so close behind it, m, may be a pole before a person.
+BEHIND = 4.0
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
@@ -50,6 +57,9 @@ BENT_AXIS, BENT_AXIS_STD = 0.08, 0.15
 LYING_AXIS, LYING_AXIS_STD = 0.05, 0.30
 # Clocks of sensors are off by about this much against the camera's, s, and people walk.
 CLOCK_STD = 0.012
+# A cluster that fills so much of what a body fills, and has no rival, tells the alignment. Errors
+# of images in a row are alike, so each counts less; and a part of the prior's variance remains.
+CLEAR, ALIGNMENT_GROWTH, LEAST_ALIGNMENT = 0.6, 6.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -78,43 +88,56 @@ class Returns:
         return slice(int(first), int(last))
 
 
+def towards_people(points: np.ndarray, scene: Scene, margin: float = 0.0) -> np.ndarray:
+    """Return the indices of the points ``[M, 3]`` of the levelled base frame that may be people's.
+
+    They lie between the directions of the leftmost and the rightmost person, with a ``margin``,
+    rad, and are not higher than a person. Points that are not finite are left out.
+    """
+    camera, box = scene.views.camera_position, scene.views.box
+    c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
+    x, y = points[:, 0] - np.float32(camera[0]), points[:, 1] - np.float32(camera[1])
+    ahead, aside = c * x + s * y, c * y - s * x
+    # As wide as the widest region about a person who is 1 m away.
+    wide = 0.5 + scene.mount_margin + margin
+    low = float(box[:, :2].min()) - wide if len(box) else 0.0
+    high = float(box[:, :2].max()) + wide if len(box) else 0.0
+    with np.errstate(invalid="ignore"):
+        inside = points[:, 2] < np.float32(scene.ground + HIGHEST)
+        if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
+            return np.flatnonzero(inside & np.isfinite(ahead + aside))
+        inside &= ahead > 0
+        inside &= aside > np.float32(np.tan(low)) * ahead
+        inside &= aside < np.float32(np.tan(high)) * ahead
+    return np.flatnonzero(inside)
+
+
 def returns_of(
-    points: np.ndarray, scene: Scene, max_range: float, times: np.ndarray | None = None
+    points: np.ndarray,
+    scene: Scene,
+    max_range: float,
+    times: np.ndarray | None = None,
+    *,
+    ground_stds: float = GROUND_STDS,
 ) -> Returns:
     """Return the directions of points ``[M, 3]`` of the levelled base frame, without the ground.
 
-    Points that are not finite, lower or higher than a person, beyond ``max_range``, or in no
-    person's direction are left out.
+    Points lower than a person, beyond ``max_range``, or in no person's direction are left out.
     """
-    camera = scene.views.camera_position.astype(np.float32)
-    ground = scene.ground - float(camera[2])
+    kept = towards_people(points, scene)
+    points = points[kept]
+    camera = scene.views.camera_position
     c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
-    x, y, z = points[:, 0] - camera[0], points[:, 1] - camera[1], points[:, 2] - camera[2]
+    x, y, z = (points - camera.astype(np.float32)).T
     ahead, aside = c * x + s * y, c * y - s * x
-    kept = np.flatnonzero(_towards_people(ahead, aside, scene) & (z < ground + HIGHEST))
-    ahead, aside, z = ahead[kept], aside[kept], z[kept]
     across = np.hypot(ahead, aside)
-    lowest = ground + LOWEST + GROUND_STDS * scene.sensor_tilt * across
+    lowest = scene.ground - float(camera[2]) + LOWEST + ground_stds * scene.sensor_tilt * across
     inside = (z > lowest) & (across > 0.1) & (across < max_range)
     ahead, aside, z, across = ahead[inside], aside[inside], z[inside], across[inside]
     azimuth = np.arctan2(aside, ahead)
     order = np.argsort(azimuth)
     own = None if times is None else times[kept][inside][order].astype(np.float32)
     return Returns(azimuth[order], (z / across)[order], across[order], own)
-
-
-def _towards_people(ahead: np.ndarray, aside: np.ndarray, scene: Scene) -> np.ndarray:
-    """Return which points ``[M]`` lie between the leftmost and the rightmost person."""
-    box = scene.views.box
-    # As wide as the widest region about a person who is 1 m away.
-    wide = 0.5 + scene.mount_margin
-    low = float(box[:, :2].min()) - wide if len(box) else 0.0
-    high = float(box[:, :2].max()) + wide if len(box) else 0.0
-    if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
-        return np.isfinite(ahead + aside)
-    with np.errstate(invalid="ignore"):
-        inside = (aside > np.float32(np.tan(low)) * ahead) & (ahead > 0)
-        return inside & (aside < np.float32(np.tan(high)) * ahead)
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,48 @@ class Region:
     noise: float = 0.0
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """How far a sensor's returns are beside the camera's directions, for all persons alike.
+
+    It is the difference of two mounts, and learned from persons with returns that cannot be
+    another's.
+
+    Attributes
+    ----------
+    azimuth, variance
+        rad, rad².
+    least
+        It does not become more certain than this, rad²: mounts move.
+    """
+
+    azimuth: float
+    variance: float
+    least: float
+
+    @classmethod
+    def of(cls, settings: FusionSettings) -> Alignment:
+        """Return what is known before anything is measured: nothing but the mounts' errors."""
+        variance = settings.yaw_std**2 + settings.sensor_mount_std**2
+        return cls(0.0, variance, LEAST_ALIGNMENT * variance)
+
+    def updated(self, measured: list[tuple[float, float]]) -> Alignment:
+        """Return it after measurements, each with its variance; those beyond 3 sigma are left out.
+
+        >>> start = Alignment(0.0, 1.0, 0.01)
+        >>> start.updated([(1.0, 1.0)])
+        Alignment(azimuth=0.5, variance=0.5, least=0.01)
+        """
+        azimuth, variance = self.azimuth, self.variance
+        for value, noise in measured:
+            if (value - azimuth) ** 2 > 9 * (variance + noise):
+                continue
+            gain = variance / (variance + noise)
+            azimuth += gain * (value - azimuth)
+            variance *= 1 - gain
+        return Alignment(azimuth, max(variance, self.least), self.least)
+
+
 class ReturnsCue(SensorCue[M]):
     """The base of the cues that find a person among returns.
 
@@ -149,6 +214,12 @@ class ReturnsCue(SensorCue[M]):
     """
 
     gap: float = GAP
+    # What is narrower than this, m, may be a pole: a person is 0.2 m deep from the side.
+    thinnest: float = 0.16
+
+    def __init__(self, settings: FusionSettings) -> None:
+        super().__init__(settings)
+        self.alignment = Alignment.of(settings)
 
     def measure(
         self,
@@ -166,8 +237,8 @@ class ReturnsCue(SensorCue[M]):
         self._speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
         bearings = bearings_of(scene)
         self._azimuth = bearings.azimuth
-        aside = bearings.variance + 2 * scene.settings.sensor_mount_std**2
-        self._azimuth_var = aside
+        self._azimuth_var = bearings.variance + self.alignment.variance
+        self._clear: list[tuple[float, float]] = []
         answers = super().measure(scene, priors)
         owned = np.zeros(len(self.returns), bool)
         for person, (_, members) in sorted(self._found.items(), key=lambda one: -one[1][0]):
@@ -175,6 +246,7 @@ class ReturnsCue(SensorCue[M]):
                 answers[person] = Refusal.OTHER_PERSON
             else:
                 owned[members] = True
+        self.alignment = self.alignment.updated(self._clear)
         return answers
 
     def members(self, person: int) -> np.ndarray:
@@ -203,19 +275,22 @@ class ReturnsCue(SensorCue[M]):
         """Return the answer of the cluster that is the person's most probably."""
         answers = [self._answer(scene, person, one, region.noise) for one in clusters]
         body = max(region.share * len(region.indices), 1.0)
-        weights = []
+        weights, thin = [], []
         for members, answer in zip(clusters, answers, strict=True):
             fits = [
-                np.exp(-((answer.value - value) ** 2) / (2 * (variance + answer.variance)))
-                for value, variance in priors
+                math.exp(-((answer.value - value) ** 2) / 2 / (PRIOR_GROWTH * s + answer.variance))
+                for value, s in priors
             ]
             weight = FLOOR + max(fits, default=1.0)
             middle = 1 / answer.value
-            off = self.returns.azimuth[members] - self._azimuth[person]
+            off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
             spread = self._azimuth_var[person] + (ASIDE_STD / middle) ** 2
             weight *= np.exp(-float(off @ off) / len(off) / (2 * spread))
-            if not scene.stance.lying[person]:
-                weight *= WIDE_WEIGHT if self._width(members) > WIDEST else 1.0
+            least, width = 0.0, np.inf
+            if weight > LEAST_WEIGHT and not scene.stance.lying[person]:
+                least, width = self._width(members, middle)
+            thin.append(width < self.thinnest)
+            weight *= WIDE_WEIGHT if least > WIDEST else 1.0
             weights.append(weight)
         plausible = [w > LEAST_WEIGHT for w in weights]
         if not any(plausible):
@@ -229,21 +304,49 @@ class ReturnsCue(SensorCue[M]):
             alike = apart < 3 * np.sqrt(best.variance + answers[other].variance)
             if scores[other] > RIVAL * scores[order[0]] and not alike:
                 return Refusal.AMBIGUOUS
+        behind = [1 / other.value - 1 / best.value for other in answers]
+        if thin[order[0]] and any(0 < away < BEHIND for away in behind):
+            return Refusal.AMBIGUOUS
         self._found[person] = (float(scores[order[0]]), clusters[order[0]])
+        if len(order) == 1 and filled[order[0]] > CLEAR:
+            off = float(self.returns.azimuth[clusters[order[0]]].mean()) - self._azimuth[person]
+            noise = self._azimuth_var[person] - self.alignment.variance
+            self._clear.append((off, ALIGNMENT_GROWTH * noise + (ASIDE_STD * best.value) ** 2))
         return best
 
-    def _width(self, members: np.ndarray) -> float:
-        """Return how wide a thing is of which these returns are a part, m: up to the next gap."""
-        returns = self.returns
-        middle = float(np.median(returns.range[members]))
-        first, last = float(returns.azimuth[members].min()), float(returns.azimuth[members].max())
-        near = returns.between(first - BESIDE / middle, last + BESIDE / middle)
-        same = np.abs(returns.range[near] - middle) < self.gap
-        azimuth = returns.azimuth[near][same]
-        gaps = np.flatnonzero(np.diff(azimuth) * middle > BESIDE_GAP)
-        starts, ends = np.append(0, gaps + 1), np.append(gaps, len(azimuth) - 1)
-        within = (azimuth[ends] >= first) & (azimuth[starts] <= last)
-        return float((azimuth[ends] - azimuth[starts])[within].max(initial=0.0)) * middle
+    def _torso(self, scene: Scene, person: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the torso's line (`torso_line`) where this sensor sees it."""
+        top, bottom, half_width = torso_line(scene, person)
+        aside = np.array([self.alignment.azimuth, 0.0])
+        return top + aside, bottom + aside, half_width
+
+    def _width(self, members: np.ndarray, middle: float) -> tuple[float, float]:
+        """Return how wide a thing is of which these returns are a part, m: up to the next gap.
+
+        ``middle`` is their range. The first number is the width that was hit; in the second one,
+        half of what lies between the last beams on the thing and the next ones counts too.
+        """
+        returns, around = self.returns, self.returns.azimuth
+        # The indices are those of azimuths in order.
+        first, last = int(members.min()), int(members.max())
+        near = returns.between(
+            float(around[first]) - BESIDE / middle, float(around[last]) + BESIDE / middle
+        )
+        same = near.start + np.flatnonzero(np.abs(returns.range[near] - middle) < self.gap)
+        azimuth = around[same]
+        cuts = np.flatnonzero(azimuth[1:] - azimuth[:-1] > BESIDE_GAP / middle) + 1
+        # The piece that has the most of the thing: the one about the middle member.
+        centre = int(np.searchsorted(same, members[len(members) // 2]))
+        piece = int(np.searchsorted(cuts, centre, side="right"))
+        low = int(same[cuts[piece - 1]]) if piece else int(same[0])
+        high = int(same[cuts[piece] - 1]) if piece < len(cuts) else int(same[-1])
+        free = BESIDE / middle
+        left = min(float(around[low] - around[low - 1]), free) if low else free
+        right = free
+        if high + 1 < len(around):
+            right = min(float(around[high + 1] - around[high]), free)
+        hit = float(around[high] - around[low])
+        return hit * middle, (hit + (left + right) / 2) * middle
 
     def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
         """Return the answer of one cluster."""

@@ -18,6 +18,8 @@ from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_r
 
 # Iterations of the update: each linearizes at the result of the one before.
 ITERATIONS = 3
+# They begin at a range whose inverse is so many standard deviations from 0.
+SURE = 4.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def update(
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
     at, h = mean.copy(), np.zeros((n, k + 1, STATES))
-    known = np.flatnonzero(fused.value > 0)
+    with np.errstate(invalid="ignore"):
+        known = np.flatnonzero(fused.value > SURE * np.sqrt(fused.variance))
     towards = sightings.azimuth[known]
     ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / fused.value[known, None]
     at[known, :2] = camera[:2] + ahead
