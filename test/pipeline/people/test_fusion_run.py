@@ -42,6 +42,7 @@ from hrnet_pose_ros.replay.definitions import typestore
 from hrnet_pose_ros.simulation.messages import skeletons_message
 
 MS = 1_000_000
+XYZ = [("x", 0, 7), ("y", 4, 7), ("z", 8, 7)]
 SIZE = (640, 480)
 EXTRINSICS = ["camera 0 0 1.4 -90 0 -90", "lidar 0 0 1.8 0 0 0", "sonar 0 0 0.4 0 0 0"]
 SETTINGS = PersonFusionSettings(extrinsics=EXTRINSICS)
@@ -165,7 +166,7 @@ def test_an_error_ends_with_the_first_people() -> None:
 
 def test_a_sensor_that_never_was_usable_degrades() -> None:
     run = ready()
-    empty = cloud([("x", 0, 7), ("y", 4, 7), ("z", 8, 7)], np.zeros(0, np.uint8), 12)
+    empty = cloud(XYZ, np.zeros(0, np.uint8), 12)
     outputs = []
     for step in range(10):
         now = STAMP + step * 100 * MS
@@ -227,6 +228,19 @@ def test_inactive_and_overloaded() -> None:
     run.open(STAMP)
     assert run.take(Input.SKELETONS, skeletons(), STAMP)  # what was latched is kept
     balanced(run)
+
+
+def test_a_sensor_that_is_gone_is_forgotten_with_the_next_activation() -> None:
+    run = ready()
+    run.take(Input.POINTS, cloud(XYZ, np.ones(12, np.uint8), 12), STAMP)
+    run.take(Input.IMU, imu(header=header("lidar")), STAMP)
+    now = STAMP + 900 * MS
+    [output] = run.take(Input.SKELETONS, skeletons(now), now)
+    assert output.reasons == (StatusReason.LIDAR_SILENT, StatusReason.IMU_SILENT)
+    run.close()
+    run.open(now)
+    [output] = run.take(Input.SKELETONS, skeletons(now + MS), now + MS)
+    assert output.reasons == ()
 
 
 def test_settings_at_run_time() -> None:
