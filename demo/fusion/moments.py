@@ -34,8 +34,7 @@ class DriveMoment:
     points
         float ``[M, 2]``: what the LIDAR has sent last.
     refused
-        How often each cue was refused, by cue and reason, in the second that ended at the last
-        diagnostics.
+        How often each cue was refused, by cue and reason, between the last two diagnostics.
     """
 
     seconds: float

@@ -191,7 +191,7 @@ def _right(image: np.ndarray, text: str, right: int, y: int, colour: Colour) -> 
 
 
 def _refused(image: np.ndarray, moment: DriveMoment, y: int) -> None:
-    put_text(image, "refused in the last second", (REFUSED_X, y), DIM)
+    put_text(image, "refused in the last report", (REFUSED_X, y), DIM)
     cv2.line(image, (REFUSED_X, y + ROW), (LEGEND_X - 22, y + ROW), LINE, 1)
     news = Counter({key: n for key, n in moment.refused.items() if key[1] not in USUAL})
     lines = news.most_common(MOST_REFUSED)
