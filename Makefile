@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 export PYTHON TORCH_PIP_ARGS
 VIDEO ?=
+RATE ?=
 MODEL ?=
 TESTS ?=
 BENCH ?=
@@ -18,6 +19,7 @@ LATER_TESTS := test/training test/cli
 .PHONY: help
 help:
 	@echo 'make demo [VIDEO=path]  run the street clip (or your video) through the ROS 2 nodes: demo_output/'
+	echo 'make demo-fusion [RATE=0.25]  play a simulated drive (slower) to the fusion node: demo_output/'
 	echo 'make test [TESTS=path]  run all tests, or those in the path'
 	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
 	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
@@ -32,6 +34,12 @@ demo:
 	@dev/setup.sh run
 	. dev/env.sh
 	python -m demo.run $(if $(VIDEO),--video "$(VIDEO)")
+
+.PHONY: demo-fusion
+demo-fusion:
+	@dev/setup.sh run
+	. dev/env.sh
+	python -m demo.fusion.run $(if $(RATE),--rate "$(RATE)")
 
 .PHONY: test
 test:

@@ -22,6 +22,7 @@ class CameraClip:
     image_transport = "raw"
     image_topic = "/camera/image"
     has_detections = True
+    listeners = 1
     start = 0
 
     def __init__(

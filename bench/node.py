@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.camera import CameraClip
-from demo.play import DemoHarness, Recording, running_harness
+from demo.play import POSE_OUTPUTS, DemoHarness, Recording, running_harness
 from demo.processes import NodeProcess
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 
@@ -165,7 +165,7 @@ def measure_node(model: str, *, images: int, memory_images: int, starts: int) ->
 
 def _traffic(model: str, rate: float, images: int) -> LoadRun:
     clip = CameraClip(PERSONS, rate, images)
-    with running_harness(clip) as harness, _node(model):
+    with running_harness(clip, POSE_OUTPUTS) as harness, _node(model):
         harness.wait_until_ready(READY_TIMEOUT)
         harness.play()
         harness.settle(quiet=1.0, timeout=20.0)
@@ -181,7 +181,7 @@ def _memory(model: str, rate: float, images: int) -> MemoryGrowth:
         return True
 
     clip = CameraClip(PERSONS, rate, images, record_memory)
-    with running_harness(clip) as harness, _node(model) as node:
+    with running_harness(clip, POSE_OUTPUTS) as harness, _node(model) as node:
         harness.wait_until_ready(READY_TIMEOUT)
         harness.play()
         harness.settle(quiet=1.0, timeout=20.0)
@@ -197,7 +197,7 @@ def _starts(model: str, count: int) -> StartupTimes:
         running: list[DemoHarness] = []
         limit = round(READY_TIMEOUT * STARTING_RATE)
         clip = CameraClip(PERSONS, STARTING_RATE, limit, _until_first_skeleton(running))
-        with running_harness(clip) as harness:
+        with running_harness(clip, POSE_OUTPUTS) as harness:
             running.append(harness)
             with _node(model) as node:
                 harness.play()

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.pipeline.images import rgb_frame_of_compressed
-from hrnet_pose_ros.pipeline.stamps import stamp_of, time_fields
+from hrnet_pose_ros.pipeline.stamps import nanoseconds, stamp_of, time_fields
 from hrnet_pose_ros.video import VideoReader
 
 BAG_TYPES = {
@@ -38,19 +38,29 @@ class TimedMessage:
     message: Any
 
 
-class Clip(Protocol):
-    """An input that can be played. Stamps begin near ``start`` (ns)."""
+class Playable(Protocol):
+    """Messages that can be played. Stamps begin near ``start`` (ns).
+
+    ``image_topic`` is the beginning of the topic of which the messages count as images;
+    ``listeners`` how many nodes subscribe to each topic.
+    """
 
     start: int
     images: int
-    rate: float
     topics: dict[str, type]
-    image_transport: str
     image_topic: str
-    has_detections: bool
+    listeners: int
 
     def events(self) -> Iterator[TimedMessage]:
         """All messages in chronological order."""
+
+
+class Clip(Playable, Protocol):
+    """The images of a camera, and what may belong to them."""
+
+    rate: float
+    image_transport: str
+    has_detections: bool
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """``(stamp in ns, RGB frame)`` of every image, for drawing."""
@@ -62,6 +72,7 @@ class BagClip:
     image_transport = "compressed"
     image_topic = "/camera/image"
     has_detections = True
+    listeners = 1
     loss = ""
 
     def __init__(self, path: Path) -> None:
@@ -95,6 +106,7 @@ class VideoClip:
     image_transport = "raw"
     image_topic = "/camera/image"
     has_detections = False
+    listeners = 2  # the detector subscribes to the images, too
     loss = ""  # of a damaged video, known when all frames were read
     start = 0
 
@@ -129,3 +141,10 @@ class VideoClip:
 def time_message(stamp: int) -> Time:
     """Integer nanoseconds as a Time message."""
     return Time(**time_fields(stamp))
+
+
+def shift_stamps(message: Any, offset: int) -> None:
+    """Add nanoseconds to the stamp of a message, or to those of all transforms in it."""
+    stamped = message.transforms if hasattr(message, "transforms") else [message]
+    for one in stamped:
+        one.header.stamp = time_message(nanoseconds(one.header.stamp) + offset)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from demo.clips import Clip
-from demo.play import RECORDED_TYPES, Recording
+from demo.play import Recording
 from hrnet_pose_ros.image_files import write_image_file
 from hrnet_pose_ros.pipeline.skeleton_messages import poses_of, skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -64,7 +65,7 @@ def write_bag(recording: Recording, folder: Path) -> None:
     """Write the received messages into a new rosbag2 (mcap)."""
     with BagWriter(folder) as bag:
         for topic, arrival, data in recording.messages:
-            kind = RECORDED_TYPES[topic]
+            kind = recording.types[topic]
             bag.write(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", arrival, data)
 
 
@@ -91,19 +92,18 @@ def figures(clip: Clip, recording: Recording, answers: dict[int, Answer]) -> dic
         "valid_joints": total,
         "valid_joints_inside_crop": round(inside / total, 4) if total else None,
         "times_ms": {
-            stage: {
-                f"p{p}": round(1e3 * float(value), 1)
-                for p, value in zip(
-                    PERCENTILES,
-                    np.percentile([getattr(a.times, stage) for a in answers.values()], PERCENTILES),
-                    strict=True,
-                )
-            }
+            stage: percentiles_ms([getattr(a.times, stage) for a in answers.values()])
             for stage in STAGES
             if answers
         },
         "drops": _drops(recording),
     }
+
+
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """The `PERCENTILES` of at least one duration, milliseconds."""
+    values = np.percentile(seconds, PERCENTILES)
+    return {f"p{p}": round(1e3 * float(v), 1) for p, v in zip(PERCENTILES, values, strict=True)}
 
 
 def joints_inside(answer: Answer) -> tuple[int, int]:
@@ -195,14 +195,22 @@ def write_video_and_sheet(clip: Clip, answers: dict[int, Answer], folder: Path) 
 
 def contact_sheet(images: list[np.ndarray], close_ups: list[np.ndarray]) -> np.ndarray:
     """Arrange at least one RGB image, three in a row, with a row of close-ups below them."""
-    width, height = 640, max(round(640 * images[0].shape[0] / images[0].shape[1]), 1)
-    cells = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
-    cells += [np.zeros_like(cells[0])] * (-len(cells) % 3)
-    rows = [np.hstack(cells[i : i + 3]) for i in range(0, len(cells), 3)]
-    strip = np.zeros((CLOSE_UP[1], 3 * width, 3), np.uint8)
+    rows = grid(images, columns=3, width=640)
+    strip = np.zeros((CLOSE_UP[1], rows.shape[1], 3), np.uint8)
     for place, close_up in enumerate(close_ups):
         strip[:, place * CLOSE_UP[0] : (place + 1) * CLOSE_UP[0]] = close_up
-    return np.vstack([*rows, strip])
+    return np.vstack([rows, strip])
+
+
+def grid(images: Sequence[np.ndarray], columns: int, width: int) -> np.ndarray:
+    """Arrange at least one RGB image in rows, all scaled to the shape of the first one.
+
+    ``width`` is that of one image, px.
+    """
+    height = max(round(width * images[0].shape[0] / images[0].shape[1]), 1)
+    cells = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    return np.vstack([np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)])
 
 
 def _typical_sightings(answers: dict[int, Answer]) -> list[tuple[int, int]]:
@@ -230,12 +238,15 @@ def problem_of(summary: dict[str, Any]) -> str:
             f"{answered} of {played} images were answered, but none of them contains a person: "
             "check that people are visible in the input"
         )
-    failed = [f"{name} ({code})" for name, code in summary["exit_codes"].items() if code]
-    return (
-        f"these nodes failed (exit code): {', '.join(failed)}; see their log above"
-        if failed
-        else ""
-    )
+    return failed_nodes(summary["exit_codes"])
+
+
+def failed_nodes(exit_codes: Mapping[str, int]) -> str:
+    """A sentence about the nodes that did not end with 0; empty if all did."""
+    failed = [f"{name} ({code})" for name, code in exit_codes.items() if code]
+    if not failed:
+        return ""
+    return f"these nodes failed (exit code): {', '.join(failed)}; see their log above"
 
 
 def _drops(recording: Recording) -> dict[str, int]:

@@ -57,3 +57,12 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+def torch_importable() -> bool:
+    """Whether this process can import torch: see demo/without_torch."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return False
+    return True

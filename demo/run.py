@@ -37,8 +37,8 @@ def main() -> int:
         write_bag,
         write_video_and_sheet,
     )
-    from demo.play import NotReadyError, play_clip
-    from demo.processes import NodeProcess
+    from demo.play import POSE_OUTPUTS, NotReadyError, play_clip
+    from demo.processes import NodeProcess, torch_importable
     from hrnet_pose_ros.video import VideoError
 
     try:
@@ -62,7 +62,7 @@ def main() -> int:
     with ExitStack() as stack:
         processes = [stack.enter_context(NodeProcess(*node)) for node in nodes.items()]
         try:
-            recording = play_clip(clip, READY_TIMEOUT)
+            recording = play_clip(clip, POSE_OUTPUTS, READY_TIMEOUT)
         except NotReadyError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -73,7 +73,7 @@ def main() -> int:
     write_bag(recording, bag)
     summary = figures(clip, recording, answers)
     summary["exit_codes"] = {process.name: process.exit_code for process in processes}
-    summary["torch_importable"] = {"demo": _torch_importable()} | {
+    summary["torch_importable"] = {"demo": torch_importable()} | {
         process.name: process.torch_importable for process in processes
     }
     if not options.video and options.labels.exists():
@@ -104,14 +104,6 @@ def _options() -> argparse.Namespace:
         "--output", type=Path, default=ROOT / "demo_output", help="folder for the results"
     )
     return parser.parse_args()
-
-
-def _torch_importable() -> bool:
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _summary_text(summary: dict[str, Any]) -> str:

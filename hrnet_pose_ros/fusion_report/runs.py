@@ -7,7 +7,7 @@ the same people and the same errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,9 +120,7 @@ def simulate_run(scenario: SimulationScenario, *, moving: bool) -> SimulatedRun:
 def fuse_run(run: SimulatedRun, sensors: Sequence[str], settings: FusionSettings) -> FusedRun:
     """Fuse the measurements of some sensors, and compare with the truth at each image."""
     fusion = PeopleFusion(settings, FixedExtrinsics(run.extrinsics))
-    rows: list[np.ndarray] = []
-    distances: list[tuple[float, ...]] = []
-    ids: dict[str, str] = {}
+    answers: list[tuple[People, Truth]] = []
     for place, event in enumerate(run.events):
         if event.sensor not in sensors:
             continue
@@ -130,11 +128,22 @@ def fuse_run(run: SimulatedRun, sensors: Sequence[str], settings: FusionSettings
             fusion.receive(event.value, event.arrival)
             continue
         answer = fusion.fuse(event.value, event.arrival)
-        if not isinstance(answer, People):
-            continue
-        truth = run.truths[place]
-        rows.append(_sightings(answer, truth, run.camera, ids))
-        distances.append(_gospa_of(answer, truth))
+        if isinstance(answer, People):
+            answers.append((answer, run.truths[place]))
+    return compare_with_truth(answers, run.camera)
+
+
+def compare_with_truth(answers: Iterable[tuple[People, Truth]], camera: np.ndarray) -> FusedRun:
+    """Compare people with the truth at the same images, in their order.
+
+    ``camera``: where it is in the base frame, float ``[2]`` m; distances are from it.
+    """
+    ids: dict[str, str] = {}
+    rows: list[np.ndarray] = []
+    distances: list[tuple[float, ...]] = []
+    for people, truth in answers:
+        rows.append(_sightings(people, truth, camera, ids))
+        distances.append(_gospa_of(people, truth))
     empty = np.zeros(0, SIGHTING)
     return FusedRun(np.concatenate(rows) if rows else empty, np.array(distances).reshape(-1, 4))
 

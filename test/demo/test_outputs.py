@@ -29,6 +29,7 @@ class GreyClip:
     start, rate, images = 0, 10.0, IMAGES
     topics: dict[str, type] = {}  # noqa: RUF012
     image_transport, image_topic, has_detections = "raw", "/camera/image", True
+    listeners = 1
 
     def events(self) -> Iterator[TimedMessage]:
         return iter(())
