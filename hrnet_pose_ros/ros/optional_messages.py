@@ -30,7 +30,8 @@ def find_message(node: Node, types: MessageClasses, name: str, output: str) -> A
 def missing(name: str, error: Exception) -> str:
     """Return why a message is not there, and what to install."""
     package = name.partition("/")[0]
-    if isinstance(error, ModuleNotFoundError) and error.name == package:
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    if absent in (package, f"{package}.msg"):
         debian = f"ros-$ROS_DISTRO-{package.replace('_', '-')}"
         return f"{package} is not installed (apt install {debian})"
     return f"{name} cannot be used: {error}"
