@@ -146,3 +146,13 @@ def fault_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fault_drive import write_drive
 
     return write_drive(tmp_path_factory.mktemp("fault_drive") / "bag")
+
+
+@pytest.fixture(scope="session")
+def fused_drive(fault_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The people of that drive as the offline run writes them, and its result."""
+    from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
+    from hrnet_pose_ros.replay.fuse import fuse
+
+    path = tmp_path_factory.mktemp("fused_drive") / "bag"
+    return path, fuse([fault_bag], path, PersonFusionSettings())

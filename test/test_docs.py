@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.msg import Keypoint
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 from hrnet_pose_ros.replay.answers import read_answers
@@ -261,6 +262,11 @@ def first_column(page: Path, heading: str) -> set[str]:
 def test_every_drop_reason_has_its_row(root: Path) -> None:
     described = first_column(root / "docs" / "diagnostics.md", "## Drop reasons")
     assert described == {reason.value for reason in Reason}
+
+
+def test_every_refusal_reason_has_its_row(root: Path) -> None:
+    described = first_column(root / "docs" / "diagnostics.md", "### Refusal reasons")
+    assert described == {reason.value for reason in Refusal}
 
 
 def test_every_verb_and_extra_has_its_row(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

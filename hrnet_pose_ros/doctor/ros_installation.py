@@ -11,13 +11,15 @@ from hrnet_pose_ros.doctor.findings import Finding, Severity
 DISTRO = "jazzy"  # what the tests run on
 UNTESTED = ("lyrical",)  # what the package is made for as well
 OURS = "hrnet_pose_ros"
-# What the node speaks besides its own.
+# What the nodes speak besides their own.
 MESSAGES = {
     "diagnostic_msgs.msg": "DiagnosticArray",
     "geometry_msgs.msg": "Point",
     "lifecycle_msgs.srv": "ChangeState",
+    "nav_msgs.msg": "Odometry",
     "sensor_msgs.msg": "Image",
     "std_srvs.srv": "Trigger",
+    "tf2_msgs.msg": "TFMessage",
     "vision_msgs.msg": "Detection2DArray",
     "visualization_msgs.msg": "MarkerArray",
 }
@@ -73,7 +75,7 @@ def _messages() -> Finding:
         except Exception as error:
             missing.append(f"{module} ({error})")
     if not missing:
-        return Finding("messages", "all that the node uses are found")
+        return Finding("messages", "all that the nodes use are found")
     packages = " ".join(f"ros-{DISTRO}-{m.split('.')[0].replace('_', '-')}" for m in missing)
     return Finding(
         "messages", f"missing: {', '.join(missing)}", Severity.ERROR, f"apt install {packages}"
@@ -85,7 +87,7 @@ def _interfaces() -> Finding:
     try:
         messages = importlib.import_module(f"{OURS}.msg")
         check = importlib.import_module("rclpy.type_support").check_for_type_support
-        for name in ("SkeletonArray", "SkeletonInfo"):
+        for name in ("SkeletonArray", "SkeletonInfo", "PersonArray"):
             check(getattr(messages, name))
     except Exception as error:
         return Finding(

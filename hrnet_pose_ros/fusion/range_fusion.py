@@ -22,7 +22,7 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
 
@@ -203,4 +203,4 @@ def _all_subsets(count: int) -> np.ndarray:
 
 @lru_cache
 def _quantile(gate: float) -> float:
-    return float(chi2.ppf(gate, 1))
+    return float(chdtri(1, 1 - gate))

@@ -18,9 +18,11 @@ def advice_of(report: BagReport, settings: Settings) -> list[str]:
     """Problems that the node would have with the bag, each with a fix; empty if there are none."""
     advice = [f"{name}: {problem}." for name, problem in report.other_versions.items()]
     images = [topic for topic in report.topics if topic.type in TRANSPORT_OF_TYPE and topic.count]
-    if not images:
+    images = [topic for topic in images if not topic.is_depth]
+    for_pose = bool(images) or not report.sensors  # a bag for the fusion needs no images
+    if not images and for_pose:
         advice.append("There are no images: record sensor_msgs/Image or CompressedImage.")
-    if not any(topic.type == DETECTIONS and topic.count for topic in report.topics):
+    if for_pose and not any(topic.type == DETECTIONS and topic.count for topic in report.topics):
         advice.append(
             "There are no detections: record vision_msgs/Detection2DArray, or set "
             "whole_image_as_person."
@@ -34,6 +36,8 @@ def advice_of(report: BagReport, settings: Settings) -> list[str]:
         advice += _topic_advice(topic)
     if report.pairing is not None:
         advice += _pairing_advice(report.pairing, settings)
+    for sensor in report.sensors:
+        advice += [f"{sensor.topic} (fusion): {problem}." for problem in sensor.problems]
     return advice
 
 
@@ -55,7 +59,7 @@ def _topic_advice(topic: TopicReport) -> list[str]:
         advice.append(
             f"{topic.name}: frame_id is empty, so its data cannot be transformed with TF."
         )
-    if topic.type == RAW.message_type:
+    if topic.type == RAW.message_type and not topic.is_depth:
         for name in topic.formats:
             encoding = name.rpartition(" ")[0]
             if encoding.lower() not in ENCODINGS:
@@ -120,6 +124,11 @@ def text_of(report: BagReport) -> str:
         lines += [f"    {detail}" for detail in details]
     if report.pairing is not None:
         lines += ["", *_pairing_lines(report.pairing)]
+    if report.sensors:
+        lines += ["", "the fusion of people with these inputs:"]
+        for sensor in report.sensors:
+            what = "; ".join([f"'{frame}'" for frame in sensor.frames if frame] + sensor.facts)
+            lines.append(f"    {sensor.what} <- {sensor.topic}" + (f": {what}" if what else ""))
     lines += (
         ["", *(f"! {one}" for one in report.advice)] if report.advice else ["", "no problems found"]
     )

@@ -17,12 +17,17 @@ from hrnet_pose_ros.pipeline.drop_reasons import Drops, Reason, Subject
 from hrnet_pose_ros.pipeline.gate import FrameGate, PairedFrame
 from hrnet_pose_ros.pipeline.image_transport import RAW, TRANSPORT_OF_TYPE
 from hrnet_pose_ros.pipeline.images import ImageError, size_of
+from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.progress import progress
+from hrnet_pose_ros.replay.answers import SKELETONS
 from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
+from hrnet_pose_ros.replay.definitions import BagError
+from hrnet_pose_ros.replay.fusion_check import fusion_check
+from hrnet_pose_ros.replay.fusion_topics import is_depth_topic
 from hrnet_pose_ros.replay.log_clock import LogClock
 from hrnet_pose_ros.replay.topics import (
     CAMERA_INFO,
@@ -84,6 +89,9 @@ class _Series:
         """Width and height of an image, the only data kept of it; None if it cannot be read."""
         transport = TRANSPORT_OF_TYPE[type_name]
         name = content.encoding if transport is RAW else content.format
+        if self.report.is_depth:
+            self.formats[f"{name} {content.width}x{content.height}"] += 1
+            return None
         try:
             width, height = size_of(transport.read(content))
         except ImageError:
@@ -178,8 +186,9 @@ def bag_info(
     *,
     image: str | None = None,
     detections: str | None = None,
+    fusion: PersonFusionSettings | None = None,
 ) -> BagReport:
-    """Read the bag once and report.
+    """Read the bag and report.
 
     Parameters
     ----------
@@ -188,6 +197,8 @@ def bag_info(
     image, detections
         Input topics of the node. None: the only topic of that type; if there are several, pairing
         is not simulated.
+    fusion
+        The parameters of the fusion, whose inputs are checked if the bag has skeletons.
 
     Raises
     ------
@@ -196,12 +207,15 @@ def bag_info(
     """
     with BagReader(path) as reader:
         topics = reader.topics
-        if image is not None or len(image_candidates(topics)) == 1:
-            image = image_topic(topics, image)
+        depth = [name for name, info in topics.items() if is_depth_topic(reader, name, info)]
+        cameras = {name: info for name, info in topics.items() if name not in depth}
+        if image is not None or len(image_candidates(cameras)) == 1:
+            image = image_topic(cameras, image)
         if detections is not None or len(detection_candidates(topics)) == 1:
             detections = detections_topic(topics, detections)
         series = {
-            name: _Series(TopicReport(name, info.type, info.count)) for name, info in topics.items()
+            name: _Series(TopicReport(name, info.type, info.count, is_depth=name in depth))
+            for name, info in topics.items()
         }
         simulation = (
             None
@@ -225,7 +239,12 @@ def bag_info(
             pairing=None if simulation is None else simulation.finish(),
             advice=[],
         )
-    report.advice = advice_of(report, settings)
+        if any(info.type == SKELETONS and info.count for info in topics.values()):
+            try:
+                report.sensors = fusion_check([reader], fusion or PersonFusionSettings())
+            except BagError as error:
+                report.advice.append(f"The fusion: {error}.")
+    report.advice += advice_of(report, settings)
     return report
 
 

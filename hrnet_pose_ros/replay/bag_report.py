@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hrnet_pose_ros.replay.fusion_check import SensorReport
+
 
 @dataclass
 class TopicReport:
@@ -28,6 +30,8 @@ class TopicReport:
         Median of log time minus stamp, milliseconds.
     formats
         ``{"bgr8 768x576": 125}``; compressed images with their format in place of the encoding.
+    is_depth
+        Whether the images are depth images, which are for the fusion.
     """
 
     name: str
@@ -41,6 +45,7 @@ class TopicReport:
     stamps_out_of_order: int = 0
     delay_ms: float | None = None
     formats: dict[str, int] = field(default_factory=dict)
+    is_depth: bool = False
     frame_ids: dict[str, int] = field(default_factory=dict)
 
 
@@ -77,7 +82,7 @@ class BagReport:
     """The complete report; ``advice`` says how to fix each problem, one sentence per entry.
 
     ``other_versions`` are the topics with messages of another version of this package, and why
-    they are not read.
+    they are not read. ``sensors`` are the inputs of the fusion, if the bag has skeletons.
     """
 
     path: str
@@ -87,6 +92,7 @@ class BagReport:
     pairing: PairingReport | None
     advice: list[str]
     other_versions: dict[str, str] = field(default_factory=dict)
+    sensors: list[SensorReport] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``--json``."""

@@ -10,7 +10,7 @@ from hrnet_pose_ros.pipeline.people.depth_images import DEPTH_ENCODINGS
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 from hrnet_pose_ros.pipeline.people.message_fields import frame_name
 from hrnet_pose_ros.replay.answers import INFO, SKELETONS, USUAL_NAME
-from hrnet_pose_ros.replay.bags import BagReader
+from hrnet_pose_ros.replay.bags import BagReader, TopicInfo
 from hrnet_pose_ros.replay.definitions import BagError
 from hrnet_pose_ros.replay.topics import CAMERA_INFO
 
@@ -92,7 +92,8 @@ class FusionTopics:
         near = _namespace(skeletons[0])
         infos = self._of(Input.SKELETON_INFO)
         beside = [name for name in infos if _namespace(name) == near]
-        depth = self._only(Input.DEPTH, [n for n in self._of(Input.DEPTH) if self._is_depth(n)])
+        images = self._of(Input.DEPTH)
+        depth = self._only(Input.DEPTH, [name for name in images if self._is_depth(name)])
         found = {
             Input.SKELETONS: skeletons,
             Input.SKELETON_INFO: self._only(Input.SKELETON_INFO, beside or infos),
@@ -115,7 +116,9 @@ class FusionTopics:
         if depth:
             beside = [f"{depth[0]}/camera_info", f"{_namespace(depth[0])}/camera_info"]
             fits = [name for name in infos if frames[name] == self._frame(depth[0])]
-            of_depth = [name for name in beside if name in fits][:1] or fits
+            # The one below the depth image is meant, even if its frame is wrong: that is then said.
+            named = beside[:1] if beside[0] in infos else [n for n in beside if n in fits]
+            of_depth = named[:1] or fits
         camera = [name for name in infos if frames[name] == self._frame(skeletons)]
         if len(camera) > 1:
             camera = [name for name in camera if name not in of_depth] or camera
@@ -154,22 +157,31 @@ class FusionTopics:
             )
         return candidates
 
-    def _first(self, name: str) -> Any:
-        """Return the first message of a topic that can be read; None if there is none."""
-        for item in self._bags[self.bag_of[name]].messages([name]):
-            try:
-                return item.message
-            except BagError:
-                continue
-        return None
-
     def _frame(self, name: str) -> str:
-        first = self._first(name)
+        first = _first(self._bags[self.bag_of[name]], name)
         return "" if first is None else frame_name(first.header.frame_id)
 
     def _is_depth(self, name: str) -> bool:
-        first = self._first(name)
-        return first is not None and first.encoding in DEPTH_ENCODINGS
+        bag = self._bags[self.bag_of[name]]
+        return is_depth_topic(bag, name, bag.topics[name])
+
+
+def is_depth_topic(bag: BagReader, name: str, info: TopicInfo) -> bool:
+    """Return whether the images of a topic are depth images, by their encoding."""
+    if info.type != IMAGE or not info.count:
+        return False
+    first = _first(bag, name)
+    return first is not None and first.encoding in DEPTH_ENCODINGS
+
+
+def _first(bag: BagReader, name: str) -> Any:
+    """Return the first message of a topic that can be read; None if there is none."""
+    for item in bag.messages([name]):
+        try:
+            return item.message
+        except BagError:
+            continue
+    return None
 
 
 def _namespace(topic: str) -> str:

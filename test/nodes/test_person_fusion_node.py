@@ -25,9 +25,7 @@ from sensor_robot import NODE, SensorRobot
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.replay.bags import BagReader
-from hrnet_pose_ros.replay.fuse import fuse
 from hrnet_pose_ros.simulation.sensor import START_NS
 
 # From arrival to the stamp of the image, ns.
@@ -119,9 +117,8 @@ def test_every_message_is_accounted_for(drive: Drive) -> None:
     assert float(output["latency_ms.p50"]) >= 0 and float(output["age_ms.p50"]) > 50
 
 
-def test_live_and_offline_agree(drive: Drive, fault_bag: Path, tmp_path: Path) -> None:
-    fuse([fault_bag], tmp_path / "out", PersonFusionSettings())
-    with BagReader(tmp_path / "out") as bag:
+def test_live_and_offline_agree(drive: Drive, fused_drive: tuple[Path, Any]) -> None:
+    with BagReader(fused_drive[0]) as bag:
         offline = {nanoseconds(one.message): one.message for one in bag.messages(["/people"])}
     apart = []
     for message in drive.robot.heard["people"]:

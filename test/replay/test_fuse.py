@@ -23,12 +23,6 @@ from hrnet_pose_ros.replay.people_comparison import compare_people
 SETTINGS = PersonFusionSettings()
 
 
-@pytest.fixture(scope="module")
-def people(fault_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FuseResult]:
-    path = tmp_path_factory.mktemp("people") / "bag"
-    return path, fuse([fault_bag], path, SETTINGS)
-
-
 def contents(path: Path) -> list[tuple[str, int, bytes]]:
     with BagReader(path) as bag:
         return [(one.topic, one.time, one.data) for one in bag.messages()]
@@ -40,8 +34,10 @@ def arrays(path: Path) -> Iterator[tuple[int, Any]]:
             yield one.time, one.message
 
 
-def test_every_message_is_accounted_for(fault_bag: Path, people: tuple[Path, FuseResult]) -> None:
-    account, topics = people[1].account, people[1].topics
+def test_every_message_is_accounted_for(
+    fault_bag: Path, fused_drive: tuple[Path, FuseResult]
+) -> None:
+    account, topics = fused_drive[1].account, fused_drive[1].topics
     with BagReader(fault_bag) as bag:
         counts = {name: info.count for name, info in bag.topics.items()}
     assert set(topics) == set(Input)  # the drive has all of them
@@ -51,13 +47,13 @@ def test_every_message_is_accounted_for(fault_bag: Path, people: tuple[Path, Fus
         assert tally.received == tally.used + tally.refused, what
         assert tally.waiting == 0, what
         assert tally.used > 0, what
-    summary = people[1].summary()
+    summary = fused_drive[1].summary()
     assert "points: " in summary and "in_future" in summary
 
 
-def test_the_status_is_right_in_time(people: tuple[Path, FuseResult]) -> None:
+def test_the_status_is_right_in_time(fused_drive: tuple[Path, FuseResult]) -> None:
     wrong, seen = [], set()
-    for time, message in arrays(people[0]):
+    for time, message in arrays(fused_drive[0]):
         wrong += [text] if (text := wrong_status(time, message.reasons)) else []
         seen.update(message.reasons)
         expected = 0 if not message.reasons else 1
@@ -71,9 +67,9 @@ def test_the_status_is_right_in_time(people: tuple[Path, FuseResult]) -> None:
 
 
 def test_the_people_are_where_the_truth_has_them(
-    fault_bag: Path, people: tuple[Path, FuseResult]
+    fault_bag: Path, fused_drive: tuple[Path, FuseResult]
 ) -> None:
-    truth, found = read_people(fault_bag), read_people(people[0])
+    truth, found = read_people(fault_bag), read_people(fused_drive[0])
     assert truth.topic == "/people/truth" and found.errors > 5
     comparison = compare_people(truth, found, within=1.0, within_part=0.1)
     errors = comparison.joined("errors")
@@ -84,10 +80,10 @@ def test_the_people_are_where_the_truth_has_them(
 
 
 def test_two_runs_write_the_same(
-    fault_bag: Path, people: tuple[Path, FuseResult], tmp_path: Path
+    fault_bag: Path, fused_drive: tuple[Path, FuseResult], tmp_path: Path
 ) -> None:
     fuse([fault_bag], tmp_path / "again", SETTINGS)
-    assert contents(tmp_path / "again") == contents(people[0])
+    assert contents(tmp_path / "again") == contents(fused_drive[0])
 
 
 def rewritten(source: Path, target: Path, names: dict[str, str], keep: Any = None) -> Path:
@@ -132,6 +128,23 @@ def test_choosing_and_leaving_out(fault_bag: Path, tmp_path: Path) -> None:
             FusionTopics([bag], {Input.SCAN: "/points"})
         with pytest.raises(BagError, match="hrnet_pose replay"):
             FusionTopics([second])
+
+
+def test_sensors_and_skeletons_in_two_bags(tmp_path: Path) -> None:
+    """As a recording, and what ``replay`` made of its images."""
+    whole = write_drive(tmp_path / "whole", 1.0)
+    of_pose = ("/skeletons", "/skeleton_info")
+    sensors = rewritten(whole, tmp_path / "sensors", {}, lambda one: one.topic not in of_pose)
+    pose = rewritten(whole, tmp_path / "pose", {}, lambda one: one.topic in of_pose)
+    fuse([whole], tmp_path / "one", SETTINGS)
+    fuse([sensors, pose], tmp_path / "two", SETTINGS)
+    assert len(contents(tmp_path / "one")) > 10
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    # Of a topic that is in both, the last bag's messages are used.
+    done = fuse([whole, pose], tmp_path / "three", SETTINGS)
+    assert done.account[Input.SKELETONS].received == len(
+        [1 for topic, _, _ in contents(pose) if topic == "/skeletons"]
+    )
 
 
 def test_the_verbs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -129,10 +129,15 @@ class FusionRun:
         self._watch.begin(now)
 
     def close(self) -> None:
-        """Stop: what waits and what comes is refused as ``not_active``; tracks are forgotten."""
+        """Stop: what waits and what comes is refused as ``not_active``.
+
+        Tracks are forgotten, and which sensors there are: one that has been taken away is no fault
+        after the next `open`.
+        """
         self._open = False
         self._clear(Refusal.NOT_ACTIVE)
-        self._fusion.tracker.clear()
+        for part in (self._fusion.tracker, self._fusion.gravity, self._fusion.ego):
+            part.clear()
 
     def finish(self) -> None:
         """Refuse what still waits as ``not_needed``: no image will come any more."""

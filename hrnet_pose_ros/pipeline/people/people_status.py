@@ -42,16 +42,21 @@ class PeopleWatch:
         self._timeout = round(settings.skeletons_timeout_ms * 1e6)
 
     def begin(self, now: int) -> None:
-        """Everybody has the whole time-out from now on."""
-        self._now = self._people = now
-        self._skeletons = self._refusal = self._last_error = None
-        self._usable = dict.fromkeys(self._usable, now)
+        """Begin to watch: nobody has sent anything yet."""
+        self._usable.clear()
+        self._restart(now)
 
     def clock(self, now: int) -> None:
         """Note the clock; if it has jumped, all time-outs begin anew."""
         if self._now is not None and not -JUMP_BACK_NS <= now - self._now <= JUMP_AHEAD_NS:
-            self.begin(now)
+            self._restart(now)
         self._now = now
+
+    def _restart(self, now: int) -> None:
+        """Give everybody the whole time-out from now on."""
+        self._now = self._people = now
+        self._skeletons = self._refusal = self._last_error = None
+        self._usable = dict.fromkeys(self._usable, now)
 
     def came(self, sensor: StatusReason, topic: str, now: int) -> None:
         """Note a message of a sensor."""

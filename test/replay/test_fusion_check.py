@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``hrnet_pose bag-info`` says about the sensors of the fusion, one fault at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_messages import (
+    STAMP,
+    TYPES,
+    camera_info,
+    cloud,
+    header,
+    image,
+    imu,
+    quaternion,
+    transforms,
+    vector,
+)
+
+from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
+from hrnet_pose_ros.pipeline.stamps import time_fields
+from hrnet_pose_ros.replay.bag_advice import text_of
+from hrnet_pose_ros.replay.bag_info import bag_info
+from hrnet_pose_ros.replay.bags import BagWriter
+from hrnet_pose_ros.replay.parameter_file import settings_of
+
+ALONE = settings_of(None, {})
+MS = 1_000_000
+XYZT = [("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("time", 12, 7)]
+
+
+def points(first: float = 0.0, last: float = 0.1, scale: float = 1.0) -> Any:
+    table = np.tile([5.0 * scale, 1.0, 0.5, 0.0], (20, 1)).astype("<f4")
+    table[:, 3] = np.linspace(first, last, 20)
+    return cloud(XYZT, table.view(np.uint8).ravel(), 16)
+
+
+def skeletons() -> Any:
+    stage = TYPES["hrnet_pose_ros/msg/StageTimes"](*[np.nan] * 6)
+    return TYPES["hrnet_pose_ros/msg/SkeletonArray"](
+        header=header("camera"),
+        detections_stamp=TYPES["builtin_interfaces/msg/Time"](0, 0),
+        image_width=640,
+        image_height=480,
+        omitted=0,
+        times=stage,
+        skeletons=[],
+    )
+
+
+def sound() -> dict[str, tuple[str, Any]]:
+    """Topics, types and messages of sensors in order; each is sent 20 times at 10 Hz."""
+    depth = np.full((6, 8), 3000, np.uint16)
+    places = [
+        ("base_link", name, STAMP, (0.0, 0.0, 1.0), quaternion())
+        for name in ("camera", "depth", "lidar", "imu")
+    ]
+    return {
+        "/tf_static": ("tf2_msgs/msg/TFMessage", transforms(*places)),
+        "/camera_info": ("sensor_msgs/msg/CameraInfo", camera_info(640, 480, frame="camera")),
+        "/depth/camera_info": ("sensor_msgs/msg/CameraInfo", camera_info(8, 6)),
+        "/depth": ("sensor_msgs/msg/Image", image(depth, "16UC1")),
+        "/points": ("sensor_msgs/msg/PointCloud2", points()),
+        "/imu": ("sensor_msgs/msg/Imu", imu()),
+        "/skeletons": ("hrnet_pose_ros/msg/SkeletonArray", skeletons()),
+    }
+
+
+def advice(path: Path, topics: dict[str, tuple[str, Any]], shift: dict[str, int]) -> list[str]:
+    with BagWriter(path) as bag:
+        for step in range(20):
+            for topic, (kind, message) in topics.items():
+                at = STAMP + 100 * MS * step
+                if hasattr(message, "header"):
+                    stamp = at + MS * shift.get(topic, 0)
+                    message.header.stamp = TYPES["builtin_interfaces/msg/Time"](
+                        **time_fields(stamp)
+                    )
+                bag.write(topic, kind, at + 20 * MS, message)
+    report = bag_info(path, ALONE, fusion=PersonFusionSettings())
+    assert "the fusion of people with these inputs" in text_of(report)
+    return [one for one in report.advice if "(fusion)" in one or one.startswith("The fusion")]
+
+
+def test_sound_sensors_without_a_skeleton_info(tmp_path: Path) -> None:
+    [one] = advice(tmp_path / "bag", sound(), {})
+    assert "there is no SkeletonInfo" in one
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "text"),
+    [
+        ("/depth", image(np.full((6, 8), 3, np.uint16), "16UC1"), "16UC1 has to be in mm"),
+        ("/depth", image(np.full((6, 8), 3000.0, np.float32), "32FC1"), "32FC1 has to be in m"),
+        ("/depth", image(np.full((6, 8), 3, np.uint16), "16UC1", frame="x"), "place of 'x'"),
+        ("/depth/camera_info", camera_info(8, 6, frame="camera"), "its CameraInfo is of 'camera'"),
+        ("/points", points(3.0, 90.0), "the field time is in a unit that is not known"),
+        ("/points", points(scale=1000.0), "has to be in m"),
+        ("/imu", imu(linear_acceleration=vector(z=1.0)), "it has to be in m/s²"),
+        ("/imu", imu(linear_acceleration=vector(z=-9.81)), "its sign is wrong"),
+        ("/imu", imu(header=header("")), "the frame is empty"),
+        ("/tf_static", transforms(), "the place of 'lidar' in 'base_link' is not known"),
+    ],
+)
+def test_each_fault_is_named(topic: str, message: Any, text: str, tmp_path: Path) -> None:
+    topics = sound()
+    topics[topic] = (topics[topic][0], message)
+    found = advice(tmp_path / "bag", topics, {})
+    assert any(text in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("shift", "text"),
+    [
+        (-3000, "the stamps are 3.020 s behind the clock"),
+        (400, "the stamps are 0.380 s ahead of the clock"),
+    ],
+)
+def test_stamps_of_another_clock(shift: int, text: str, tmp_path: Path) -> None:
+    found = advice(tmp_path / "bag", sound(), {"/points": shift})
+    assert any(text in one for one in found), found
+
+
+def test_a_sensor_that_is_never_near_an_image(tmp_path: Path) -> None:
+    topics = {name: one for name, one in sound().items() if name != "/skeletons"}
+    path = tmp_path / "bag"
+    with BagWriter(path) as bag:
+        for step in range(20):
+            sent = {**topics, "/skeletons": sound()["/skeletons"]} if step % 4 == 0 else topics
+            for topic, (kind, message) in sent.items():
+                at = STAMP + 400 * MS * step + (150 * MS if topic == "/skeletons" else 0)
+                if hasattr(message, "header"):
+                    message.header.stamp = TYPES["builtin_interfaces/msg/Time"](**time_fields(at))
+                bag.write(topic, kind, at + 20 * MS, message)
+    report = bag_info(path, ALONE)
+    [one] = [text for text in report.advice if text.startswith("/points (fusion)")]
+    assert "only 0% of the images have a message within sensor_tolerance_ms (60)" in one
+    assert "the median distance is 150 ms" in one
+
+
+def test_the_depth_image_is_no_camera_image(tmp_path: Path) -> None:
+    advice(tmp_path / "bag", sound(), {})
+    report = bag_info(tmp_path / "bag", ALONE)
+    assert report.pairing is None and not any("images" in one for one in report.advice)
+    [depth] = [one for one in report.topics if one.name == "/depth"]
+    assert depth.is_depth and depth.formats == {"16UC1 8x6": 20} and not depth.unreadable
