@@ -197,7 +197,7 @@ fi
 optional=(autoware_perception_msgs foxglove_msgs hri_msgs)
 key=$(digest "$root"/dev/{autoware_perception_msgs,foxglove_msgs,hri_msgs}/{package.xml,CMakeLists.txt,msg/*.msg})
 if [[ $purpose == test ]] && ! made optional "$key"; then
-  say "building the messages of optional outputs with colcon (about 2 minutes the first time)"
+  say "building the messages of optional outputs with colcon (some minutes the first time)"
   paths=()
   add_missing "${optional[@]}"
   [[ ${#paths[@]} == 0 ]] || colcon_build "${paths[@]}"
