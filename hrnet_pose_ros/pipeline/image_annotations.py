@@ -43,7 +43,7 @@ def image_annotations(
     min_score
         Minimum score of a joint that is drawn.
     """
-    maker = _Maker(types, stamp)
+    maker = _AnnotationMaker(types, stamp)
     points, texts = [], []
     joint_colours, limb_colours = side_colours(poses.skeleton)
     details = frozenset(poses.skeleton.details)
@@ -79,7 +79,7 @@ def image_annotations(
     return types["foxglove_msgs/msg/ImageAnnotations"](circles=[], points=points, texts=texts)
 
 
-class _Maker:
+class _AnnotationMaker:
     def __init__(self, types: MessageClasses, stamp: Any) -> None:
         self._types, self._stamp = types, stamp
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -133,8 +133,9 @@ class Bench:
             select=self._select,
             retry=retry or RetryPolicy(first_delay=0.05),
         )
-        self.publishers = PosePublishers(*(FakePublisher() for _ in range(6)))
-        self.publishers.overlay.subscribers = self.publishers.markers.subscribers = 0
+        self.publishers = PosePublishers(*(FakePublisher() for _ in fields(PosePublishers)))
+        for optional in ("overlay", "markers", "annotations"):
+            getattr(self.publishers, optional).subscribers = 0
         self.optional_outputs = OptionalOutputs(self.publishers, throttled)
         self.processor = FrameProcessor(
             lambda: self.settings,

@@ -52,7 +52,7 @@ def skeletons(
     return SkeletonArray(header=HEADER, image_width=SIZE[0], image_height=SIZE[1], skeletons=[one])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ids=st.lists(st.text(max_size=6), min_size=2, max_size=2, unique=True))
 def test_ids_are_legal_names_and_stay_different(ids: list[str]) -> None:
     names = [body_id(one) for one in ids]
