@@ -114,7 +114,7 @@ def test_annotations_only_while_subscribed(bench: Bench) -> None:
     assert drawn.points[0].timestamp == bench.published[-1].header.stamp
     assert [text.text for text in drawn.texts] == [skeleton.id]
     corner = drawn.points[0].points[0]
-    assert (corner.x, corner.y) == (270.5, 125.5)  # of the box, from the image's corner
+    assert (corner.x, corner.y) == (300.5, 200.5)  # of the box, from the image's corner
     assert bench.warnings == []
 
 
