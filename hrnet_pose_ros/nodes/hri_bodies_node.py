@@ -7,8 +7,10 @@ decided by other nodes of ROS4HRI.
 
 from __future__ import annotations
 
+import threading
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,7 @@ from hrnet_pose_ros.pipeline.people.hri_bodies import (
 )
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
+from hrnet_pose_ros.ros.guard import guarded
 from hrnet_pose_ros.ros.image_input import image_input
 from hrnet_pose_ros.ros.log import ThrottledWarnings
 from hrnet_pose_ros.ros.optional_messages import missing
@@ -99,6 +102,7 @@ class HriBodiesNode(Node):
         settings = ParameterServer(self, HriBodiesSettings).current()
         self._types = types
         self._warnings = ThrottledWarnings(self.get_logger())
+        self._stopping = threading.Event()
         self._input = image_input(self, TRANSPORTS[settings.image_transport])
         self._definition: SkeletonDefinition | None = None
         self._skeletons: dict[int, SkeletonArray] = {}
@@ -109,12 +113,18 @@ class HriBodiesNode(Node):
         self._heard = time.monotonic()
         self._tracked = create_publisher(self, types[TRACKED], f"{BODIES}/tracked", _RELIABLE)
         self._tf = create_publisher(self, TFMessage, "/tf", QoSProfile(depth=100))
-        create_subscription(self, SkeletonInfo, "skeleton_info", self._take_info, _LATCHED)
-        create_subscription(self, SkeletonArray, "skeletons", self._take_skeletons, _RELIABLE)
-        create_subscription(self, PersonArray, "people", self._take_people, _RELIABLE)
+        for kind, topic, take, qos in (
+            (SkeletonInfo, "skeleton_info", self._take_info, _LATCHED),
+            (SkeletonArray, "skeletons", self._take_skeletons, _RELIABLE),
+            (PersonArray, "people", self._take_people, _RELIABLE),
+        ):
+            create_subscription(self, kind, topic, self._guarded(take), qos)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(CHECK_PERIOD, self._check, clock=steady)
+        self.create_timer(CHECK_PERIOD, self._guarded(self._check), clock=steady)
         self.get_logger().info(f"bodies on {BODIES}")
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        return guarded(callback, self._warnings, self._stopping)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -144,16 +154,17 @@ class HriBodiesNode(Node):
 
     def _check(self) -> None:
         """Forget bodies of whom nothing more is heard; receive images only while they are used."""
-        if self._bodies and time.monotonic() - self._heard > TIMEOUT:
-            self._warnings.warn("people", f"no bodies: nothing on people for {TIMEOUT:.0f} s")
-            header = Header(stamp=self.get_clock().now().to_msg())
-            self._track(header, [])
+        if time.monotonic() - self._heard > TIMEOUT:
+            self._pending = None
+            if self._bodies:
+                self._warnings.warn("people", f"no bodies: nothing on people for {TIMEOUT:.0f} s")
+                self._track(Header(stamp=self.get_clock().now().to_msg()), [])
         wanted = any(one["cropped"].get_subscription_count() for one in self._bodies.values())
         if wanted and self._image_subscription is None:
             self._image_subscription = self.create_subscription(
                 self._input.message_class,
                 self._input.topic,
-                self._take_image,
+                self._guarded(self._take_image),
                 qos_profile_sensor_data,
             )
         elif not wanted and self._image_subscription is not None:
@@ -249,7 +260,8 @@ class HriBodiesNode(Node):
         return [transform for transform in made if transform is not None]
 
     def stop(self) -> bool:
-        """Nothing runs beside the executor."""
+        """Nothing runs beside the executor, so there is nothing to wait for."""
+        self._stopping.set()
         return True
 
 

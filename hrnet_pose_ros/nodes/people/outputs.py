@@ -76,9 +76,8 @@ class PeopleOutputs:
                 continue
             try:
                 message = one.make(self._types, output)
+                if message is not None:
+                    publisher.publish(message)
             except Exception as error:
                 what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
                 self._warnings.warn(one.topic, f"no {one.topic}: {what}{error}")
-                continue
-            if message is not None:
-                publisher.publish(message)

@@ -34,6 +34,7 @@ GESTURES = {
     Gesture.RIGHT_HAND_RAISED: 4,
     Gesture.LEFT_HAND_RAISED | Gesture.RIGHT_HAND_RAISED: 5,
 }
+ALL_GESTURES = max(GESTURES)  # their bits
 # Height of the hips above the ground, as a fraction of the stature, where it is not measured: of
 # somebody upright as in `fusion.body`; a seat is at 0.45 m, and hips lie 0.1 m above what carries
 # them.
@@ -111,13 +112,13 @@ def skeleton2d(
 
 def body_posture(types: MessageClasses, header: Any, person: Any) -> Any:
     """Return the BodyPosture of a person; OTHER if the posture is not known."""
-    posture = POSTURES.get(Posture(person.posture), OTHER)
+    posture = POSTURES.get(person.posture, OTHER)
     return types["hri_msgs/msg/BodyPosture"](header=header, posture=posture)
 
 
 def body_gesture(types: MessageClasses, header: Any, person: Any) -> Any:
     """Return the Gesture of a person; OTHER if no hand is raised, or it is not known."""
-    gesture = GESTURES.get(Gesture(person.gesture), OTHER)
+    gesture = GESTURES.get(person.gesture & ALL_GESTURES, OTHER)
     return types["hri_msgs/msg/Gesture"](header=header, gesture=gesture)
 
 
@@ -133,7 +134,7 @@ def body_transform(
     place = _hips(person, definition)
     if place is None:
         stature = person.height if math.isfinite(person.height) else USUAL_HEIGHT
-        level = HIP_LEVELS.get(Posture(person.posture), HIP_LEVEL)
+        level = HIP_LEVELS.get(person.posture, HIP_LEVEL)
         place = float(ground.x), float(ground.y), float(ground.z) + level * stature
     if not all(map(math.isfinite, place)):
         return None

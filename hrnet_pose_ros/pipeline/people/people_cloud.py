@@ -88,13 +88,17 @@ def person_columns(person: Person) -> np.ndarray:
     # Points of the ring's sides, no further apart than those of the grid inside.
     sides = nexts - corners
     counts = np.maximum(np.ceil(np.linalg.norm(sides, axis=1) / spacing).astype(int), 1)
-    fractions = np.concatenate([np.arange(count) / count for count in counts])
-    begins, ways = np.repeat(corners, counts, axis=0), np.repeat(sides, counts, axis=0)
-    outline = begins + fractions[:, None] * ways
+    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    begins, steps = np.repeat(corners, counts, axis=0), sides / counts[:, None]
+    outline = begins + places[:, None] * np.repeat(steps, counts, axis=0)
+    # The ring is symmetric about both axes: one quarter of it says how wide each line is.
+    quarter = corners[(corners >= 0).all(axis=1)]
+    quarter = quarter[np.argsort(quarter[:, 1])]
     half = np.abs(corners).max(axis=0)
     lines = [np.linspace(-h, h, max(math.ceil(2 * h / spacing), 1) + 1) for h in half]
     grid: np.ndarray = np.stack(np.meshgrid(*lines), axis=-1).reshape(-1, 2)
-    inside = (_cross(sides[:, None], grid[None] - corners[:, None]) >= 0).all(axis=0)
+    across, along = np.abs(grid).T
+    inside = across <= np.interp(along, quarter[:, 1], quarter[:, 0])
     columns: np.ndarray = np.concatenate([outline, grid[inside]]) @ axes.T + person.position[:2]
     return columns
 
