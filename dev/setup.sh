@@ -144,6 +144,36 @@ fi
 
 # --- the package ---------------------------------------------------------------------------------
 
+# add_missing PACKAGE...: append to paths the copies in dev/ of packages that are not installed.
+add_missing() {
+  local package prefix found prefixes
+  IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
+  for package in "$@"; do
+    found=false
+    for prefix in "${prefixes[@]}"; do
+      [[ -f $prefix/share/$package/package.xml ]] && found=true
+    done
+    $found || paths+=("$root/dev/$package")
+  done
+}
+
+# colcon_build PATH...: build the packages in these folders.
+colcon_build() {
+  mkdir -p "$dev/log"
+  if ! (
+    # shellcheck source=dev/env.sh
+    HRNET_POSE_DEV_BUILD=1 . "$root/dev/env.sh"
+    cd "$dev"
+    colcon --log-base log build --symlink-install --base-paths "$@" \
+      --build-base build --install-base install --event-handlers console_direct+ \
+      --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release \
+      "-DPython3_EXECUTABLE=$dev/venv/bin/python"
+  ) >"$dev/log/build.txt" 2>&1; then
+    tail -n 30 "$dev/log/build.txt" >&2
+    die "colcon build failed; the complete output is in .dev/log/build.txt."
+  fi
+}
+
 # The list of files matters (each one is linked), but contents only of files that CMake reads.
 sources=$(cd "$root" && find hrnet_pose_ros scripts launch config models -type f -not -name '*.pyc' | sort)
 key=$(digest "$root/package.xml" "$root/CMakeLists.txt" "$root"/msg/*.msg \
@@ -158,26 +188,18 @@ if ! made build "$key"; then
   mkdir -p "$dev/source"
   ln -s "$root"/{package.xml,CMakeLists.txt,LICENSE,msg,hrnet_pose_ros,scripts,launch,config,models} "$dev/source"
   paths=("$dev/source")
-  IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
-  for package in vision_msgs tf2_msgs; do
-    found=false
-    for prefix in "${prefixes[@]}"; do
-      [[ -f $prefix/share/$package/package.xml ]] && found=true
-    done
-    $found || paths+=("$root/dev/$package")
-  done
-  mkdir -p "$dev/log"
-  if ! (
-    # shellcheck source=dev/env.sh
-    HRNET_POSE_DEV_BUILD=1 . "$root/dev/env.sh"
-    cd "$dev"
-    colcon --log-base log build --symlink-install --base-paths "${paths[@]}" \
-      --build-base build --install-base install --event-handlers console_direct+ \
-      --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release \
-      "-DPython3_EXECUTABLE=$dev/venv/bin/python"
-  ) >"$dev/log/build.txt" 2>&1; then
-    tail -n 30 "$dev/log/build.txt" >&2
-    die "colcon build failed; the complete output is in .dev/log/build.txt."
-  fi
+  add_missing vision_msgs tf2_msgs
+  colcon_build "${paths[@]}"
   done_with build "$key"
+fi
+
+# Messages of optional outputs: the tests compare with them, the package does without.
+optional=(autoware_perception_msgs foxglove_msgs hri_msgs)
+key=$(digest "$root"/dev/{autoware_perception_msgs,foxglove_msgs,hri_msgs}/{package.xml,CMakeLists.txt,msg/*.msg})
+if [[ $purpose == test ]] && ! made optional "$key"; then
+  say "building the messages of optional outputs with colcon (some minutes the first time)"
+  paths=()
+  add_missing "${optional[@]}"
+  [[ ${#paths[@]} == 0 ]] || colcon_build "${paths[@]}"
+  done_with optional "$key"
 fi

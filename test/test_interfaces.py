@@ -20,10 +20,85 @@ import hrnet_pose_ros.msg
 VISION_MSGS_HASHES = {
     "Detection2DArray": "RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
     "Detection2D": "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea",
+    "Detection3DArray": "RIHS01_793f5eab9595ac1c0da07873cc859db42eae51f0ee76056db8562515d830e018",
 }
 
 # Published with tf2_msgs of ROS 2 Jazzy.
 TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+
+# Messages of optional outputs: fields as published with hri_msgs 2.3.2, foxglove_msgs 3.2
+# and autoware_perception_msgs 1.12. No published type hashes could be found: the field lists are
+# what is held. Newer ones of foxglove_msgs have more fields, which keep their defaults.
+OPTIONAL_FIELDS: dict[str, list[tuple[str, str]]] = {
+    "hri_msgs/IdsList": [("header", "std_msgs/Header"), ("ids", "sequence<string>")],
+    "hri_msgs/NormalizedRegionOfInterest2D": [
+        ("header", "std_msgs/Header"),
+        *((name, "float") for name in ("xmin", "ymin", "xmax", "ymax", "c")),
+    ],
+    "hri_msgs/NormalizedPointOfInterest2D": [(name, "float") for name in "xyc"],
+    "hri_msgs/Skeleton2D": [
+        ("header", "std_msgs/Header"),
+        ("skeleton", "hri_msgs/NormalizedPointOfInterest2D[18]"),
+    ],
+    "hri_msgs/BodyPosture": [("header", "std_msgs/Header"), ("posture", "uint8")],
+    "hri_msgs/Gesture": [("header", "std_msgs/Header"), ("gesture", "uint8")],
+    "foxglove_msgs/Color": [(name, "double") for name in "rgba"],
+    "foxglove_msgs/Point2": [(name, "double") for name in "xy"],
+    "foxglove_msgs/PointsAnnotation": [
+        ("timestamp", "builtin_interfaces/Time"),
+        ("type", "uint8"),
+        ("points", "sequence<foxglove_msgs/Point2>"),
+        ("outline_color", "foxglove_msgs/Color"),
+        ("outline_colors", "sequence<foxglove_msgs/Color>"),
+        ("fill_color", "foxglove_msgs/Color"),
+        ("thickness", "double"),
+    ],
+    "foxglove_msgs/CircleAnnotation": [
+        ("timestamp", "builtin_interfaces/Time"),
+        ("position", "foxglove_msgs/Point2"),
+        ("diameter", "double"),
+        ("thickness", "double"),
+        ("fill_color", "foxglove_msgs/Color"),
+        ("outline_color", "foxglove_msgs/Color"),
+    ],
+    "foxglove_msgs/TextAnnotation": [
+        ("timestamp", "builtin_interfaces/Time"),
+        ("position", "foxglove_msgs/Point2"),
+        ("text", "string"),
+        ("font_size", "double"),
+        ("text_color", "foxglove_msgs/Color"),
+        ("background_color", "foxglove_msgs/Color"),
+    ],
+    "foxglove_msgs/ImageAnnotations": [
+        ("circles", "sequence<foxglove_msgs/CircleAnnotation>"),
+        ("points", "sequence<foxglove_msgs/PointsAnnotation>"),
+        ("texts", "sequence<foxglove_msgs/TextAnnotation>"),
+    ],
+    "autoware_perception_msgs/DetectedObjects": [
+        ("header", "std_msgs/Header"),
+        ("objects", "sequence<autoware_perception_msgs/DetectedObject>"),
+    ],
+    "autoware_perception_msgs/DetectedObject": [
+        ("existence_probability", "float"),
+        ("classification", "sequence<autoware_perception_msgs/ObjectClassification>"),
+        ("kinematics", "autoware_perception_msgs/DetectedObjectKinematics"),
+        ("shape", "autoware_perception_msgs/Shape"),
+    ],
+    "autoware_perception_msgs/DetectedObjectKinematics": [
+        ("pose_with_covariance", "geometry_msgs/PoseWithCovariance"),
+        ("has_position_covariance", "boolean"),
+        ("orientation_availability", "uint8"),
+        ("twist_with_covariance", "geometry_msgs/TwistWithCovariance"),
+        ("has_twist", "boolean"),
+        ("has_twist_covariance", "boolean"),
+    ],
+    "autoware_perception_msgs/ObjectClassification": [("label", "uint8"), ("probability", "float")],
+    "autoware_perception_msgs/Shape": [
+        ("type", "uint8"),
+        ("footprint", "geometry_msgs/Polygon"),
+        ("dimensions", "geometry_msgs/Vector3"),
+    ],
+}
 
 OURS = "hrnet_pose_ros"
 
@@ -264,3 +339,12 @@ def test_tf2_msgs_is_the_published_one() -> None:
 @pytest.mark.parametrize("name", VISION_MSGS_HASHES)
 def test_vision_msgs_is_the_published_one(name: str) -> None:
     assert hashes_of("vision_msgs", name)[f"vision_msgs/msg/{name}"] == VISION_MSGS_HASHES[name]
+
+
+@pytest.mark.parametrize("name", OPTIONAL_FIELDS)
+def test_messages_of_optional_outputs_have_the_published_fields(name: str) -> None:
+    package, _, kind = name.partition("/")
+    messages = pytest.importorskip(f"{package}.msg")
+    found = list(getattr(messages, kind).get_fields_and_field_types().items())
+    expected = OPTIONAL_FIELDS[name]
+    assert found[: len(expected)] == expected if package == "foxglove_msgs" else found == expected

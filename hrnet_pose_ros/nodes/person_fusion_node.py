@@ -24,14 +24,13 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
-from visualization_msgs.msg import MarkerArray
 
 from hrnet_pose_ros.msg import PersonArray
 from hrnet_pose_ros.nodes.people.diagnostics import FusionHealth, FusionState
+from hrnet_pose_ros.nodes.people.outputs import PeopleOutputs
 from hrnet_pose_ros.nodes.people.subscriptions import INPUT_TOPICS, create_inputs
 from hrnet_pose_ros.pipeline.message_types import RclpyClasses
 from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun, Input
-from hrnet_pose_ros.pipeline.people.person_markers import person_markers
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, person_array
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.ros.diagnostic_status import StatusLog, status_line
@@ -73,7 +72,7 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
         self._types = RclpyClasses()
         self._run = FusionRun(settings)
         self._people = create_publisher(self, PersonArray, "people", _RELIABLE)
-        self._markers = create_publisher(self, MarkerArray, "people/markers", QoSProfile(depth=1))
+        self._outputs = PeopleOutputs(self, self._types, self._warnings)
         self._diagnostics = create_publisher(self, DiagnosticArray, "/diagnostics", _RELIABLE)
         self._worker = WorkerThread("fusion")
         self._inputs = create_inputs(
@@ -113,7 +112,8 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
         self._worker.submit("tick", work, 1)
 
     def _on_report(self) -> None:
-        peers = incompatible_peers(self, self._inputs, [self._people])
+        ours = [self._people, *self._outputs.for_consumers]
+        peers = incompatible_peers(self, self._inputs, ours)
         for text in peers:
             self._warnings.warn("incompatible QoS", text)
         now = self._node_clock.now()
@@ -138,8 +138,7 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
             latency = time.monotonic() - arrived
             age = (self._node_clock.now() - output.stamp) / 1e9
             self._health.published(output, latency, age)
-            if self._markers.get_subscription_count():
-                self._markers.publish(person_markers(self._types, output))
+            self._outputs.publish(output)
 
     def _report(self, peers: list[str], now: int) -> None:
         run, settings = self._run, self._parameter_server.current()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The detector relays, on stand-ins of the foreign messages that have all of their 2D fields.
+"""The relays. Those of detectors run on stand-ins of the foreign messages with all 2D fields.
 
 The foreign message packages cannot be installed here; the field names are those of the published
 definitions that the relays' docstrings cite.
@@ -8,18 +8,24 @@ definitions that the relays' docstrings cite.
 from __future__ import annotations
 
 import importlib.util
+import math
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import RegionOfInterest
+from some_people import TYPES, output, person
+from some_people import over_the_wire as read_back
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from hrnet_pose_ros.fusion.person import MotionState, PeopleStatus, Posture
 from hrnet_pose_ros.pipeline.detections import persons_of
+from hrnet_pose_ros.pipeline.people.person_messages import person_array
 from hrnet_pose_ros.pipeline.settings import Settings
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
@@ -127,6 +133,55 @@ def test_autoware(root: Path) -> None:
     assert found.class_ids == ["pedestrian"]
     assert found.scores == [0.375]
     assert found.boxes[0].tolist() == [70.0, 110.0, 61.0, 180.0]
+
+
+def test_people_to_autoware(root: Path) -> None:
+    """As autoware_perception_msgs defines: poses of middles, twists in the object's axes."""
+    autoware = pytest.importorskip("autoware_perception_msgs.msg")
+    convert = load(root, "autoware_people_relay").convert
+    walking = person(
+        heading=math.pi / 2,
+        heading_variance=0.04,
+        velocity=np.array([0.0, 1.5, 0.0]),
+        covariance=np.diag([0.01, 0.04, 0.01, 0.09, 0.16, 0.01]),
+        motion=MotionState.WALKING,
+    )
+    unknown = person(height=math.nan, radius=math.nan, velocity=np.array([-9.0, 0, 0]))
+    people = person_array(TYPES, output(walking, unknown, person(posture=Posture.LYING)))
+    relayed = read_back(convert(people))
+    assert isinstance(relayed, autoware.DetectedObjects) and relayed.header == people.header
+    first, second, lying = relayed.objects
+    assert first.existence_probability == pytest.approx(0.9)
+    [kind] = first.classification
+    assert kind.label == autoware.ObjectClassification.PEDESTRIAN and kind.probability == 1.0
+    assert first.shape.type == autoware.Shape.CYLINDER
+    size = first.shape.dimensions
+    assert (size.x, size.y, size.z) == pytest.approx((0.6, 0.6, 1.8))
+    kinematics = first.kinematics
+    pose = kinematics.pose_with_covariance.pose
+    assert (pose.position.x, pose.position.y) == (4.0, -1.0)
+    assert pose.position.z == pytest.approx(0.9)
+    assert pose.orientation.z == pytest.approx(math.sqrt(0.5))
+    assert kinematics.orientation_availability == kinematics.AVAILABLE
+    assert kinematics.has_position_covariance and kinematics.has_twist
+    assert kinematics.pose_with_covariance.covariance[35] == pytest.approx(0.04)
+    twist = kinematics.twist_with_covariance
+    assert (twist.twist.linear.x, twist.twist.linear.y) == pytest.approx((1.5, 0.0))
+    assert (twist.covariance[0], twist.covariance[7]) == pytest.approx((0.16, 0.09))
+    # Without odometry the velocity is relative to the vehicle: Autoware must not take it.
+    assert not second.kinematics.has_twist
+    assert second.kinematics.orientation_availability == second.kinematics.UNAVAILABLE
+    size = second.shape.dimensions
+    assert (size.x, size.z) == pytest.approx((0.6, 1.7))
+    assert lying.shape.dimensions.x > 1.8 > lying.shape.dimensions.z
+
+
+def test_people_to_autoware_say_nothing_on_a_fault(root: Path) -> None:
+    pytest.importorskip("autoware_perception_msgs.msg")
+    convert = load(root, "autoware_people_relay").convert
+    assert convert(person_array(TYPES, output(status=PeopleStatus.ERROR))) is None
+    empty = convert(person_array(TYPES, output(status=PeopleStatus.DEGRADED)))
+    assert len(empty.objects) == 0
 
 
 @pytest.mark.parametrize(

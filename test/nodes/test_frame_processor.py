@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from engine_bench import Bench
 
 from hrnet_pose_ros.nodes.pose.diagnostics import EngineState
+from hrnet_pose_ros.nodes.pose.optional_outputs import OptionalOutputs
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 from hrnet_pose_ros.pipeline.image_transport import COMPRESSED
+from hrnet_pose_ros.ros.log import ThrottledWarnings
 
 
 @pytest.fixture
@@ -99,6 +102,28 @@ def test_an_error_after_the_answer_does_not_count_the_image_as_dropped(bench: Be
     assert len(bench.published) == 1
     assert bench.drops() == {}
     assert "KeyError" in bench.warnings[0]
+
+
+def test_annotations_only_while_subscribed(bench: Bench) -> None:
+    pytest.importorskip("foxglove_msgs.msg")
+    bench.process()
+    assert bench.publishers.annotations.heard == []
+    bench.publishers.annotations.subscribers = 1
+    bench.process()
+    [drawn], skeleton = bench.publishers.annotations.heard, bench.published[-1].skeletons[0]
+    assert drawn.points[0].timestamp == bench.published[-1].header.stamp
+    assert [text.text for text in drawn.texts] == [skeleton.id]
+    corner = drawn.points[0].points[0]
+    assert (corner.x, corner.y) == (300.5, 200.5)  # of the box, from the image's corner
+    assert bench.warnings == []
+
+
+def test_the_node_does_without_foxglove_msgs(bench: Bench) -> None:
+    publishers = replace(bench.publishers, annotations=None)
+    outputs = OptionalOutputs(publishers, ThrottledWarnings(bench))
+    bench.processor._optional_outputs = outputs
+    bench.process()
+    assert len(bench.published) == 1 and bench.warnings == []
 
 
 def test_smoothed_skeletons_beside_the_raw_ones(bench: Bench) -> None:

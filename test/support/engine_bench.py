@@ -140,7 +140,8 @@ class Bench:
             retry=retry or RetryPolicy(first_delay=0.05),
         )
         self.publishers = PosePublishers(*(FakePublisher() for _ in fields(PosePublishers)))
-        self.publishers.overlay.subscribers = self.publishers.markers.subscribers = 0
+        for optional in ("overlay", "markers", "annotations"):
+            getattr(self.publishers, optional).subscribers = 0
         self.optional_outputs = OptionalOutputs(self.publishers, throttled)
         self.processor = FrameProcessor(
             lambda: self.settings,

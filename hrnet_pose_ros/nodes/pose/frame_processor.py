@@ -130,7 +130,7 @@ class FrameProcessor:
             self._optional_outputs.publish(image, rgb, persons, poses, settings, make_array)
         except Exception as error:  # the skeletons are out: the image must not count as dropped
             what = type(error).__name__
-            text = f"smoothed skeletons, overlay or markers are missing: {what}: {error}"
+            text = f"an output besides the skeletons is missing: {what}: {error}"
             self._warnings.warn("optional outputs", text)
         return None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Smoothed skeletons, overlay and markers, which are made only while there are subscribers."""
+"""What is made of poses besides skeletons, each only while there are subscribers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from hrnet_pose_ros.nodes.pose.markers import SkeletonMarkers
 from hrnet_pose_ros.nodes.pose.publishers import PosePublishers
 from hrnet_pose_ros.pipeline.camera_info import camera_of
 from hrnet_pose_ros.pipeline.detections import Persons
+from hrnet_pose_ros.pipeline.image_annotations import image_annotations
 from hrnet_pose_ros.pipeline.images import contiguous, size_of
+from hrnet_pose_ros.pipeline.message_types import RclpyClasses
 from hrnet_pose_ros.pipeline.pairing import PendingMessage
 from hrnet_pose_ros.pipeline.settings import Settings
 from hrnet_pose_ros.pose.drawing import draw_poses
@@ -37,6 +39,7 @@ class OptionalOutputs:
         self._publishers = publishers
         self._warnings = warnings
         self._markers = SkeletonMarkers()
+        self._types = RclpyClasses()
         self._smoother = SkeletonSmoother()
 
     def publish(
@@ -59,6 +62,18 @@ class OptionalOutputs:
             markers = self._marker_array(header, size_of(rgb), persons, poses, settings)
             if markers is not None:
                 publishers.markers.publish(markers)
+
+        annotations = publishers.annotations
+        if annotations is not None and annotations.get_subscription_count():
+            made = image_annotations(
+                self._types,
+                header.stamp,
+                poses,
+                persons.boxes,
+                persons.ids,
+                settings.draw_min_score,
+            )
+            annotations.publish(made)
 
     def _marker_array(
         self,

@@ -13,6 +13,8 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
+from hrnet_pose_ros.pipeline.message_types import RclpyClasses
+from hrnet_pose_ros.ros.optional_messages import find_message
 from hrnet_pose_ros.ros.topics import create_publisher
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -25,13 +27,14 @@ _LATCHED = QoSProfile(
 
 @dataclass(frozen=True)
 class PosePublishers:
-    """One rclpy publisher for each topic."""
+    """One rclpy publisher for each topic; `annotations` is None if foxglove_msgs is not there."""
 
     skeletons: Any
     skeletons_smoothed: Any
     skeleton_info: Any
     overlay: Any
     markers: Any
+    annotations: Any | None
     diagnostics: Any
 
     @property
@@ -42,15 +45,21 @@ class PosePublishers:
 
 def create_publishers(node: Node) -> PosePublishers:
     """Create the publishers on a node; parameters can override their QoS."""
+    name = "foxglove_msgs/msg/ImageAnnotations"
+    image_annotations = find_message(node, RclpyClasses(), name, "annotations")
 
     def publisher(kind: Any, topic: str, qos: QoSProfile) -> Any:
         return create_publisher(node, kind, topic, qos)
 
+    annotations = None
+    if image_annotations is not None:
+        annotations = publisher(image_annotations, "annotations", QoSProfile(depth=1))
     return PosePublishers(
         skeletons=publisher(SkeletonArray, "skeletons", _RELIABLE),
         skeletons_smoothed=publisher(SkeletonArray, "skeletons_smoothed", _RELIABLE),
         skeleton_info=publisher(SkeletonInfo, "skeleton_info", _LATCHED),
         overlay=publisher(Image, "overlay", QoSProfile(depth=1)),
+        annotations=annotations,
         markers=publisher(MarkerArray, "markers", QoSProfile(depth=1)),
         diagnostics=publisher(DiagnosticArray, "/diagnostics", _RELIABLE),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.pipeline.message_types import MessageClasses
+from hrnet_pose_ros.pipeline.people.person_extent import USUAL_HEIGHT, USUAL_RADIUS
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, header_of
 from hrnet_pose_ros.pipeline.stamps import time_fields
 
@@ -19,8 +20,6 @@ ARROW, CYLINDER, LINE_STRIP, LINE_LIST, TEXT = 0, 3, 4, 5, 9
 ADD, DELETE_ALL = 0, 3
 # Markers disappear by themselves when the node stops publishing.
 LIFETIME = 500_000_000  # ns
-# Heights of a person of whom the stature is not known, m, and radius.
-USUAL_HEIGHT, USUAL_RADIUS = 1.7, 0.3
 # The velocity arrow shows where the person is after this time, s; slower ones have none, m/s.
 AHEAD, SLOWEST = 1.0, 0.2
 CORNERS = 48

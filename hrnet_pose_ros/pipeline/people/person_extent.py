@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The space that a person takes up: the radius and height of an upright cylinder, always known.
+
+The functions take a `Person` of the fusion or a Person message: both have the same fields.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hrnet_pose_ros.fusion.body import HIP_LEVEL
+from hrnet_pose_ros.fusion.person import Posture
+
+# Of a person of whom they are not known, m.
+USUAL_HEIGHT, USUAL_RADIUS = 1.7, 0.3
+# Of somebody who lies, with the knees drawn up, m.
+LYING_HEIGHT = 0.6
+
+
+def radius_of(person: Any) -> float:
+    """Return the radius about the hips that the body does not leave, m.
+
+    Whoever lies reaches as far as the feet, which are further from the hips than the head; in which
+    direction is not known.
+    """
+    radius = float(person.radius) if math.isfinite(person.radius) else USUAL_RADIUS
+    lying = person.posture == Posture.LYING
+    return max(radius, HIP_LEVEL * _stature(person)) if lying else radius
+
+
+def height_of(person: Any) -> float:
+    """Return the height above the ground that the body does not exceed, m: the stature, usually."""
+    return LYING_HEIGHT if person.posture == Posture.LYING else _stature(person)
+
+
+def _stature(person: Any) -> float:
+    return float(person.height) if math.isfinite(person.height) else USUAL_HEIGHT
