@@ -34,7 +34,7 @@ from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun, Input
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, person_array
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.ros.diagnostic_status import StatusLog, status_line
-from hrnet_pose_ros.ros.guard import guarded
+from hrnet_pose_ros.ros.guarded_callbacks import guarded
 from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
 from hrnet_pose_ros.ros.node_clock import NodeClock

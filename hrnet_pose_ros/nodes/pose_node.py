@@ -43,7 +43,7 @@ from hrnet_pose_ros.pipeline.settings import IDS_NEVER, Settings
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_info
 from hrnet_pose_ros.ros.diagnostic_status import StatusLog, status_line
 from hrnet_pose_ros.ros.engine_thread import EngineThread
-from hrnet_pose_ros.ros.guard import guarded
+from hrnet_pose_ros.ros.guarded_callbacks import guarded
 from hrnet_pose_ros.ros.image_input import ImageInput, image_input
 from hrnet_pose_ros.ros.lifecycle import RobustLifecycleMixin
 from hrnet_pose_ros.ros.log import ThrottledWarnings, forward_package_log
