@@ -44,7 +44,7 @@ from hrnet_pose_ros.pipeline.people.hri_bodies import (
 )
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_of
 from hrnet_pose_ros.pipeline.stamps import stamp_of
-from hrnet_pose_ros.ros.guard import guarded
+from hrnet_pose_ros.ros.guarded_callbacks import guarded
 from hrnet_pose_ros.ros.image_input import image_input
 from hrnet_pose_ros.ros.log import ThrottledWarnings
 from hrnet_pose_ros.ros.optional_messages import missing
