@@ -43,7 +43,7 @@ RIVAL = 0.25
 PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
 # looked for up to so far to either side.
-WIDEST, WIDE_WEIGHT = 1.3, 0.02
+WIDEST, WIDE_WEIGHT = 1.3, 0.005
 # Something thin that has something else so close behind it, m, may be a pole before a person.
 BEHIND = 4.0
 BESIDE, BESIDE_GAP = 1.1, 0.3
