@@ -279,7 +279,7 @@ def test_a_wall_is_no_person_and_a_person_with_nothing_around_is_no_wall() -> No
     for half_width, found in ((2.0, False), (0.2, True)):
         cue = LidarCloud(SETTINGS)
         cue.receive(PointCloud(START, "lidar", wall(7.9, half_width)), START)
-        (answer,) = cue.measure(scene, [[]])
+        (answer,) = cue.measure(scene, [[(1 / 5, 1e-4)]])  # nobody is expected there
         assert (answer is not Refusal.AMBIGUOUS) == found, half_width
 
 
