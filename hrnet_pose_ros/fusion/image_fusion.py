@@ -124,7 +124,7 @@ class ImageFusion:
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
-        return self._report(found, azimuth, answers, table, fused, growth)
+        return self._report(found, azimuth, answers, table, fused)
 
     def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
         """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
@@ -141,7 +141,6 @@ class ImageFusion:
         answers: list[dict[str, Answer]],
         table: RangeTable,
         fused: FusedRanges,
-        growth: np.ndarray,
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
         reporter = PersonReporter(
@@ -167,9 +166,7 @@ class ImageFusion:
                 for k, name in enumerate(table.names)
                 if table.given[n, k]
             }
-            sighted = Sighted(
-                n, detection_id, statures[n], outcomes, ranges, since, float(growth[n])
-            )
+            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]

@@ -54,8 +54,6 @@ class Sighted:
         What each cue measured: inverse range and standard deviation.
     since
         Seconds from the track's last skeleton.
-    growth
-        Factor on variances whose errors last from image to image.
     """
 
     index: int
@@ -64,7 +62,6 @@ class Sighted:
     outcomes: dict[str, Refusal | None]
     ranges: dict[str, tuple[float, float]]
     since: float
-    growth: float
 
 
 class PersonReporter:
@@ -108,10 +105,9 @@ class PersonReporter:
             float(self._azimuth[n]),
             float(self._chests.angle[n]),
             float(self._chests.variance[n]),
-            sighted.growth,
         )
         if self._over_ground:
-            update_heading_by_course(track, sighted.growth)
+            update_heading_by_course(track)
         update_posture(track, self._postures[n], sighted.since)
         if self._scene.views.size_px[n] >= SMALLEST_PX:
             update_stature(track, *sighted.stature.tolist())

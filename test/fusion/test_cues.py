@@ -279,7 +279,7 @@ def test_a_wall_is_no_person_and_a_person_with_nothing_around_is_no_wall() -> No
     for half_width, found in ((2.0, False), (0.2, True)):
         cue = LidarCloud(SETTINGS)
         cue.receive(PointCloud(START, "lidar", wall(7.9, half_width)), START)
-        (answer,) = cue.measure(scene, [[]])
+        (answer,) = cue.measure(scene, [[(1 / 5, 1e-4)]])  # nobody is expected there
         assert (answer is not Refusal.AMBIGUOUS) == found, half_width
 
 
@@ -301,14 +301,14 @@ def test_a_sensor_learns_how_far_it_is_beside_the_camera() -> None:
         (answer,) = cue.measure(scene_of(skeletons([figure((8.0, 0.0))], stamp)), [[(1 / 8, 1e-4)]])
         assert 1 / ranged(answer).value == pytest.approx(8, abs=0.1)
     assert cue.alignment.azimuth == pytest.approx(aside, abs=np.deg2rad(0.2))
-    assert np.sqrt(cue.alignment.variance) < np.deg2rad(0.3)
+    assert np.sqrt(cue.alignment.variance) < np.deg2rad(0.4)  # 0.7 before
 
 
 def test_the_ground_looks_higher_further_away() -> None:
-    """Where a mount is off by 0.5°, points 0.1 m above the ground may be the ground, 15 m away."""
+    """Where a mount is off by 0.5°, points 0.15 m above the ground may be the ground, 15 m away."""
     for r, kept in ((2.0, 1), (15.0, 0)):
         scene = scene_of(skeletons([figure((r, 0.0))]))
-        points = np.array([[r, 0.0, 0.1]], np.float32)
+        points = np.array([[r, 0.0, 0.15]], np.float32)
         assert len(returns_of(points, scene, 60.0)) == kept
 
 

@@ -54,8 +54,8 @@ def test_a_wrong_cue_is_refused_and_named(kind: str, name: str) -> None:
     for one in measurements:
         core.receive(one, START)
     (person,) = fuse(core, [figure((8.0, 0.0))], START, **how)
-    # Returns that cannot be a person's are doubted by the sensor's cue itself.
-    reason = Refusal.DISAGREES if name == "ground" else Refusal.AMBIGUOUS
+    # A wall is doubted by the sensor's cue itself.
+    reason = Refusal.AMBIGUOUS if name == "depth" else Refusal.DISAGREES
     assert person.outcomes[name] is reason
     assert person.outcomes["body_length"] is None
     assert distance(person, (8.0, 0.0)) < 0.6

@@ -80,18 +80,13 @@ def chest_angles(scene: Scene) -> ChestAngles:
     return ChestAngles(np.where(usable, np.arctan2(sine, cosine), np.nan), variance)
 
 
-def update_heading(
-    track: Track, azimuth: float, angle: float, variance: float, growth: float
-) -> None:
-    """Update a track with a chest's angle, seen at an azimuth of the levelled base frame, rad.
-
-    ``growth`` is the factor on variances whose errors last from image to image.
-    """
+def update_heading(track: Track, azimuth: float, angle: float, variance: float) -> None:
+    """Update a track with a chest's angle, seen at an azimuth of the levelled base frame, rad."""
     if np.isfinite(angle) and np.isfinite(variance):
-        _update(track, azimuth + np.pi + angle, growth * TAILS * variance)
+        _update(track, azimuth + np.pi + angle, TAILS * variance)
 
 
-def update_heading_by_course(track: Track, growth: float) -> None:
+def update_heading_by_course(track: Track) -> None:
     """Update the heading of a track that walks with where it walks: people walk forwards."""
     speed2 = float(track.mean[VELOCITY] @ track.mean[VELOCITY])
     across = np.array([-track.mean[VELOCITY][1], track.mean[VELOCITY][0]])
@@ -99,7 +94,7 @@ def update_heading_by_course(track: Track, growth: float) -> None:
     if speed2 < WALKS**2 or spread > MOST_COURSE_STD**2 * speed2:
         return
     course = float(np.arctan2(track.mean[VELOCITY][1], track.mean[VELOCITY][0]))
-    _update(track, course, growth * (spread / speed2 + COURSE_STD**2))
+    _update(track, course, spread / speed2 + COURSE_STD**2)
 
 
 def _update(track: Track, measured: float, variance: float) -> None:
@@ -114,7 +109,8 @@ def _update(track: Track, measured: float, variance: float) -> None:
         return
     gain = track.heading_var / total
     track.heading = wrap(track.heading + gain * residual)
-    track.heading_var = max((1 - gain) * track.heading_var, LEAST_STD**2)
+    # The model's errors last, so the variance does not fall below that of one good image.
+    track.heading_var = max((1 - gain) * track.heading_var, 0.5 * variance, LEAST_STD**2)
 
 
 def wrap(angle: float) -> float:

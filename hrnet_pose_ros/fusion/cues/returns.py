@@ -41,7 +41,8 @@ RIVAL = 0.25
 # The camera's errors last and have heavy tails: where they choose among clusters, their variances
 # are as many times as large.
 PRIOR_GROWTH = 2.0
-# What is wider than this without a gap, m, is no person who stands, and keeps this weight. It is
+# What is wider than this without a gap, m, is no person who stands, and keeps this weight: it is
+# used only where its range is what camera and track expect, as of a person at a wall. It is
 # looked for up to so far to either side.
 WIDEST, WIDE_WEIGHT = 1.3, 0.02
 # Something thin that has something else so close behind it, m, may be a pole before a person.
