@@ -85,6 +85,19 @@ class PersonFusionSettings(ParameterSet):
         minimum=0.001,
         maximum=20.0,
     )
+    yaw_std_deg: float = parameter(
+        _degrees(_CORE.yaw_std),
+        "Camera: standard deviation of its heading on the vehicle, degrees: of the mount.",
+        minimum=0.01,
+        maximum=20.0,
+    )
+    sensor_mount_std_deg: float = parameter(
+        _degrees(_CORE.sensor_mount_std),
+        "Depth camera, LIDAR and laser scanner: standard deviation of each angle of their mounts "
+        "on the vehicle, degrees.",
+        minimum=0.01,
+        maximum=20.0,
+    )
     fixed_base: bool = parameter(
         _CORE.fixed_base,
         "The base does not move: velocities are over ground without odometry.",
@@ -113,7 +126,7 @@ class PersonFusionSettings(ParameterSet):
     )
     keypoint_correlation: float = parameter(
         _CORE.keypoint_correlation,
-        "Correlation of a key point's errors in consecutive images.",
+        "Correlation of a key point's errors 0.1 s apart; over other times it falls exponentially.",
         minimum=0.0,
         maximum=0.99,
     )
@@ -268,6 +281,8 @@ class PersonFusionSettings(ParameterSet):
             tilt_std_imu=math.radians(self.tilt_std_imu_deg),
             tilt_jitter_std=math.radians(self.tilt_jitter_std_deg),
             tilt_jitter_std_imu=math.radians(self.tilt_jitter_std_imu_deg),
+            yaw_std=math.radians(self.yaw_std_deg),
+            sensor_mount_std=math.radians(self.sensor_mount_std_deg),
             max_coast=self.max_coast_ms / 1e3,
             sensor_tolerance=self.sensor_tolerance_ms / 1e3,
             silent_after=self.silent_after_ms / 1e3,
