@@ -70,8 +70,8 @@ def region(types: MessageClasses, array: Any, index: int) -> Any:
     box, width, height = skeleton.bbox, int(array.image_width), int(array.image_height)
     centre, half = box.center.position, (box.size_x / 2, box.size_y / 2)
     # Pixel centres are at integers: the image begins half a pixel before the first.
-    xs = [_fraction(centre.x + 0.5 + sign * half[0], width) for sign in (-1, 1)]
-    ys = [_fraction(centre.y + 0.5 + sign * half[1], height) for sign in (-1, 1)]
+    xs = sorted(_fraction(centre.x + 0.5 + sign * half[0], width) for sign in (-1, 1))
+    ys = sorted(_fraction(centre.y + 0.5 + sign * half[1], height) for sign in (-1, 1))
     scores = (float(skeleton.detection_score), float(skeleton.score))
     confidence = next((score for score in scores if math.isfinite(score)), 0.0)
     return types["hri_msgs/msg/NormalizedRegionOfInterest2D"](
