@@ -212,7 +212,7 @@ def test_mistakes_in_scenarios_are_named(values: dict, message: str) -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(FileNotFoundError, match="bundled scenarios are .*crowd, drive"):
+    with pytest.raises(FileNotFoundError, match=r"bundled scenarios are .*crowd, drive"):
         find_scenario("dive")
     with pytest.raises(ValueError, match=f"no sensor 'radar'; there are {', '.join(SENSORS)}"):
         with_changes(exact_scenario(), sensors=("radar",))
