@@ -16,7 +16,7 @@ from hrnet_pose_ros.fusion.attributes.heading import (
     update_heading_by_course,
 )
 from hrnet_pose_ros.fusion.attributes.motion_state import motion_of
-from hrnet_pose_ros.fusion.attributes.posture import likelihoods, posture_of, update_posture
+from hrnet_pose_ros.fusion.attributes.posture import likelihoods, posture_of, stands, update_posture
 from hrnet_pose_ros.fusion.attributes.stature import (
     SMALLEST_PX,
     child_probability,
@@ -109,7 +109,8 @@ class PersonReporter:
         if self._over_ground:
             update_heading_by_course(track)
         update_posture(track, self._postures[n], sighted.since)
-        if self._scene.views.size_px[n] >= SMALLEST_PX:
+        # Who sits, crouches or lies is shorter than standing: no evidence of a child.
+        if self._scene.views.size_px[n] >= SMALLEST_PX and stands(track):
             update_stature(track, *sighted.stature.tolist())
         gesture, gesture_probability = self._gestures[n]
         facing, facing_probability = facing_of(track, float(self._azimuth[n]))

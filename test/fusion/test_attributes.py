@@ -137,6 +137,17 @@ def test_a_small_person_is_unknown_in_everything_but_place() -> None:
     assert np.isnan(person.child_probability)
 
 
+@pytest.mark.parametrize("posture", ["sitting", "lying"])
+@pytest.mark.parametrize("before", [0, 5])
+def test_who_sits_bent_or_lies_is_no_child(posture: str, before: int) -> None:
+    low = figure((6.0, 0.0), posture=posture)
+    hips = low[11:13, 2].mean()
+    low[:11, 2] = hips + 0.8 * (low[:11, 2] - hips)
+    figures = [figure((6.0, 0.0))] * before + [low] * 8
+    person = watched(*figures, noise=1.0, lidar=[(6.0, 0.0)] * len(figures))
+    assert np.isnan(person.child_probability) if before == 0 else person.child_probability < 0.2
+
+
 @pytest.mark.parametrize("stature", [1.15, 1.6, 1.85])
 def test_stature_by_an_independent_range(stature: float) -> None:
     figures = [figure((6.0, 0.0), stature)] * 5

@@ -13,6 +13,8 @@ from hrnet_pose_ros.fusion.tracking.track import Track
 SMALLEST_PX = 40.0
 # A posture less probable than this is UNKNOWN.
 LEAST = 0.6
+# More probable than this, below the prior, a body is as long as its stature says.
+SURELY_UPRIGHT = 0.8
 POSTURES = (Posture.UPRIGHT, Posture.SITTING, Posture.CROUCHING, Posture.LYING)
 PRIOR = np.array([0.87, 0.07, 0.03, 0.03])
 # Means and standard deviations of each feature by posture. Legs and thighs are heights of the hips
@@ -59,6 +61,12 @@ def update_posture(track: Track, likelihood: np.ndarray, dt: float) -> None:
         belief = belief * np.sqrt(likelihood)
         track.beliefs["posture seen"] = np.ones(1)
     track.beliefs["posture"] = belief / belief.sum()
+
+
+def stands(track: Track) -> bool:
+    """Whether a track is upright for all that is known; a body whose legs are unseen may be."""
+    belief = track.beliefs.get("posture", PRIOR)
+    return bool(belief[POSTURES.index(Posture.UPRIGHT)] > SURELY_UPRIGHT)
 
 
 def posture_of(track: Track) -> tuple[Posture, float]:
