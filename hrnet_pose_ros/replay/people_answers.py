@@ -30,8 +30,6 @@ class PeopleFrame:
         The ids of the tracks, and ``skeleton_index`` as int ``[N]``, -1 while coasting.
     positions, covariances
         float64 ``[N, 2]`` m and ``[N, 2, 2]`` m² of x and y.
-    distances
-        float64 ``[N]`` m from the origin of the frame.
     existence
         float64 ``[N]``.
     status
