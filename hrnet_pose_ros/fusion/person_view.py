@@ -23,6 +23,8 @@ _STEP = 0.5
 # Key points nearer to the image's border than this fraction of the image's width are not used where
 # a cue needs the whole limb: joints outside of the image are drawn to the border.
 BORDER = 0.01
+# A detector's box ends this much too early, in heights of the box.
+BOX_ERROR = 0.03
 # For pixels that the camera's distortion cannot be inverted for, the direction without distortion
 # with this standard deviation is used, rad.
 FOLDED_STD = 0.17
@@ -49,6 +51,9 @@ class PersonViews:
         bool ``[N, J]``: joints to be used.
     inside
         bool ``[N, J]``: joints that do not lie at the image's border.
+    cut_below
+        bool ``[N]``: the box reaches the image's lower border. The feet may be outside, and a
+        network puts their key points somewhere inside of the box.
     box
         float64 ``[N, 4]``: azimuth of the box's left and right side, slope of its lower and upper
         side.
@@ -67,6 +72,7 @@ class PersonViews:
     slope_var: np.ndarray
     seen: np.ndarray
     inside: np.ndarray
+    cut_below: np.ndarray
     box: np.ndarray
     size_px: np.ndarray
     folded: np.ndarray
@@ -122,6 +128,7 @@ def views_of(
         slope_var=np.where(seen, variances[..., 1], np.nan),
         seen=seen,
         inside=seen & inside,
+        cut_below=boxes[:, 1] + boxes[:, 3] * (1 + BOX_ERROR) > height - 1 - margin,
         box=box,
         size_px=boxes[:, 2:].max(axis=1),
         folded=folded,

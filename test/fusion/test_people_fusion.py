@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -385,3 +386,20 @@ def test_only_sensors_that_have_sent_something_are_asked(sensors: tuple, names: 
         (found,) = fuse(core, [figure((5.0, 0.0))], START + k * FRAME)
         assert set(found.outcomes) == names
     assert all(found.outcomes[s] is Refusal.NO_MEASUREMENT for s in sensors)
+
+
+def test_feet_below_the_image_are_no_ground_contact() -> None:
+    """A network puts the ankles of somebody who is cut off somewhere inside of the box."""
+    near = skeletons([figure((1.3, 0.0))])
+    bottom = near.image_size[1] - 1
+    keypoints, boxes = near.poses.keypoints.copy(), near.boxes.copy()
+    assert (keypoints[0, 15:, 1] > bottom).all()
+    keypoints[0, 15:, 1] = bottom - 40
+    boxes[0, 3] = bottom - boxes[0, 1]
+    seen = replace(near, poses=replace(near.poses, keypoints=keypoints), boxes=boxes)
+    people = PeopleFusion(FusionSettings(), EXTRINSICS).fuse(seen, START)
+    assert isinstance(people, People)
+    [person] = people.people
+    assert person.outcomes["ground"] is Refusal.TRUNCATED
+    assert person.outcomes["body_length"] is None
+    assert distance(person, (1.3, 0.0)) < 2.5 * np.sqrt(np.trace(person.covariance[:2, :2]))

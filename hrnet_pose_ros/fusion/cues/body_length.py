@@ -62,6 +62,7 @@ def rise_of(scene: Scene, person: int) -> tuple[float, np.ndarray, float, float]
     if usable[torso].sum() < views.seen[person, torso].sum():
         return Refusal.TRUNCATED
     whole = bool(usable[list(roles.ankles)].any()) and not stance.bent[person]
+    whole &= not views.cut_below[person]
     if not whole:
         only = np.zeros_like(usable)
         only[torso] = usable[torso]

@@ -40,6 +40,8 @@ class GroundContact(Cue):
         if stance.lying[person]:
             found = self._joints(scene, person, scene.roles.hips)
             height, height_std, place_std = LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD
+        elif views.cut_below[person]:
+            return Refusal.TRUNCATED
         else:
             feet = scene.roles.heels + scene.roles.big_toes
             height, height_std = FOOT_HEIGHT, FOOT_HEIGHT_STD
