@@ -8,7 +8,6 @@ thread, which reads and fuses: a cloud does not keep skeletons from being receiv
 
 from __future__ import annotations
 
-import concurrent.futures
 import math
 import threading
 import time
@@ -63,7 +62,6 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
         )
         settings = self._parameter_server.current()
         self._active = False
-        self._problem = ""  # of the last transition that failed
         self._stopping = threading.Event()
         self._node_clock = NodeClock(self.get_clock())
         self._health = FusionHealth()
@@ -152,7 +150,7 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
             problems=run.problems,
             transforms_refused=run.transforms_refused,
             incompatible_qos=peers,
-            transition_problem=self._problem,
+            transition_problem=self.transition_problem,
             warn_latency=settings.warn_latency_ms / 1e3,
         )
         self._last_statuses = self._health.statuses(self.get_fully_qualified_name(), state)
@@ -209,22 +207,8 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
         self._run.close()
 
     def _run_transition(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
-        """Do a transition's work on the worker's thread; log errors, which rclpy would swallow."""
-        future = self._worker.call(work)
-        while not self._stopping.is_set():
-            try:
-                future.result(timeout=0.1)
-            except concurrent.futures.TimeoutError:
-                continue
-            except concurrent.futures.CancelledError:
-                break
-            except Exception as error:
-                self._problem = f"cannot {what}: {error}"
-                self.get_logger().error(self._problem)
-                return TransitionCallbackReturn.ERROR
-            self._problem = ""
-            return TransitionCallbackReturn.SUCCESS
-        return TransitionCallbackReturn.FAILURE
+        """Do a transition's work on the worker's thread."""
+        return self.wait_for_work(what, self._worker.call(work), self._stopping)
 
     # --- the end ---------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ It connects the parts in `nodes/pose/`. Subscription callbacks only pass message
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
@@ -84,7 +83,6 @@ class PoseNode(RobustLifecycleMixin, Node):
             unconfigured=lambda: self.state_id() == State.PRIMARY_STATE_UNCONFIGURED,
         )
         settings = self._parameter_server.current
-        self._problem = ""  # of the last transition that failed
         self._stopping = threading.Event()
         self._node_clock = NodeClock(self.get_clock())
         self._health = Health()
@@ -222,7 +220,6 @@ class PoseNode(RobustLifecycleMixin, Node):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start accepting images."""
         self._intake.open()
-        self._problem = ""
         self.get_logger().info(f"active: {self._health.engine_state[1]}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -252,25 +249,10 @@ class PoseNode(RobustLifecycleMixin, Node):
         return TransitionCallbackReturn.SUCCESS
 
     def _run_transition(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
-        """Do a transition's work on the engine thread; log errors, which rclpy would swallow."""
-        future = self._engine_thread.call(work)
-        while not self._stopping.is_set():
-            try:
-                future.result(timeout=0.1)
-            except concurrent.futures.TimeoutError:
-                continue
-            except concurrent.futures.CancelledError:
-                break
-            except BuildCancelled as error:
-                self.get_logger().info(f"{what} was cancelled: {error}")
-                return TransitionCallbackReturn.FAILURE
-            except Exception as error:
-                self._problem = f"cannot {what}: {error}"
-                self.get_logger().error(self._problem)
-                return TransitionCallbackReturn.ERROR
-            self._problem = ""
-            return TransitionCallbackReturn.SUCCESS
-        return TransitionCallbackReturn.FAILURE
+        """Do a transition's work on the engine thread."""
+        return self.wait_for_work(
+            what, self._engine_thread.call(work), self._stopping, (BuildCancelled,)
+        )
 
     # --- diagnostics and the end -----------------------------------------------------------------
 
@@ -281,7 +263,7 @@ class PoseNode(RobustLifecycleMixin, Node):
         node_status = NodeStatus(
             active=self._gate.is_open,
             incompatible_qos=peers,
-            transition_problem=self._problem,
+            transition_problem=self.transition_problem,
             warn_age=self._parameter_server.current().warn_age_ms / 1e3,
         )
         return self._health.statuses(self.get_fully_qualified_name(), node_status)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixes for rclpy's lifecycle: impossible transition requests, and shutdown while configuring."""
+"""Fixes for rclpy's lifecycle: impossible transition requests, shutdown while configuring, and work
+of transitions on another thread.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent import futures
 from typing import Any
 
 from lifecycle_msgs.msg import State, Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.lifecycle import LifecycleNodeMixin
+from rclpy.lifecycle import LifecycleNodeMixin, TransitionCallbackReturn
 
 # How long a shutdown waits for the configuration that it cancels, seconds.
 CANCEL_TIMEOUT = 10.0
@@ -22,10 +26,47 @@ _SHUTDOWNS = {
 
 
 class RobustLifecycleMixin(LifecycleNodeMixin):
-    """Replaces LifecycleNodeMixin for a node whose services run on several threads."""
+    """Replaces LifecycleNodeMixin for a node whose services run on several threads.
+
+    Attributes
+    ----------
+    transition_problem
+        Why the last transition with work failed; empty if it did not.
+    """
 
     def __init__(self, callback_group: ReentrantCallbackGroup) -> None:
+        self.transition_problem = ""
         LifecycleNodeMixin.__init__(self, callback_group=callback_group)
+
+    def wait_for_work(
+        self,
+        what: str,
+        work: futures.Future[Any],
+        stopping: threading.Event,
+        cancelled: tuple[type[Exception], ...] = (),
+    ) -> TransitionCallbackReturn:
+        """Wait for a transition's work on another thread; log errors, which rclpy would swallow.
+
+        ``cancelled`` are exceptions by which the work says that it was cancelled.
+        """
+        node: Any = self
+        while not stopping.is_set():
+            try:
+                work.result(timeout=0.1)
+            except futures.TimeoutError:
+                continue
+            except futures.CancelledError:
+                break
+            except cancelled as error:
+                node.get_logger().info(f"{what} was cancelled: {error}")
+                return TransitionCallbackReturn.FAILURE
+            except Exception as error:
+                self.transition_problem = f"cannot {what}: {error}"
+                node.get_logger().error(self.transition_problem)
+                return TransitionCallbackReturn.ERROR
+            self.transition_problem = ""
+            return TransitionCallbackReturn.SUCCESS
+        return TransitionCallbackReturn.FAILURE
 
     def cancel_configuration(self) -> None:
         """Make `on_configure` return soon. Called from another thread, possibly several times."""
