@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -78,12 +79,12 @@ class FrameComparison:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All images of two runs."""
+class RunComparison:
+    """All images of two runs: what comparisons of skeletons and of people have in common."""
 
-    golden: Answers
-    new: Answers
-    frames: list[FrameComparison]
+    golden: Any
+    new: Any
+    frames: list[Any]
 
     @cached_property
     def missing_frames(self) -> list[int]:
@@ -95,15 +96,24 @@ class Comparison:
         """Stamps (ns) that only the new bag has."""
         return [stamp for stamp in self.new.frames if stamp not in self.golden.frames]
 
-    @property
-    def golden_persons(self) -> int:
-        """Golden persons in the frames that both bags have."""
-        return sum(len(frame.golden.poses) for frame in self.frames)
-
     def joined(self, name: str) -> np.ndarray:
         """One array attribute of all frames, flattened and concatenated."""
         parts = [getattr(frame, name).ravel() for frame in self.frames]
         return np.concatenate(parts) if parts else np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Comparison(RunComparison):
+    """All images of two runs with skeletons."""
+
+    golden: Answers
+    new: Answers
+    frames: list[FrameComparison]
+
+    @property
+    def golden_persons(self) -> int:
+        """Golden persons in the frames that both bags have."""
+        return sum(len(frame.golden.poses) for frame in self.frames)
 
 
 def compare(golden: Answers, new: Answers) -> Comparison:

@@ -14,12 +14,11 @@ skeleton, need not be found: of a simulation's truth, those whom the camera does
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hrnet_pose_ros.replay.comparison import IdMatches
+from hrnet_pose_ros.replay.comparison import IdMatches, RunComparison
 from hrnet_pose_ros.replay.people_answers import PeopleAnswers, PeopleFrame
 
 LIKELY = 0.5
@@ -64,32 +63,17 @@ class PeopleFrameComparison:
 
 
 @dataclass(frozen=True)
-class PeopleComparison:
-    """All images of two runs."""
+class PeopleComparison(RunComparison):
+    """All images of two runs with people."""
 
     golden: PeopleAnswers
     new: PeopleAnswers
     frames: list[PeopleFrameComparison]
 
-    @cached_property
-    def missing_frames(self) -> list[int]:
-        """Stamps (ns) that only the golden bag has."""
-        return [stamp for stamp in self.golden.frames if stamp not in self.new.frames]
-
-    @cached_property
-    def extra_frames(self) -> list[int]:
-        """Stamps (ns) that only the new bag has."""
-        return [stamp for stamp in self.new.frames if stamp not in self.golden.frames]
-
     @property
     def wanted_persons(self) -> int:
         """Golden persons who have to be found, in the frames that both bags have."""
         return sum(int(_wanted(frame.golden).sum()) for frame in self.frames)
-
-    def joined(self, name: str) -> np.ndarray:
-        """One array attribute of all frames, concatenated."""
-        parts = [getattr(frame, name) for frame in self.frames]
-        return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def compare_people(

@@ -19,6 +19,7 @@ from hrnet_pose_ros.replay.people_scenario import (
 )
 from hrnet_pose_ros.replay.scenario import ContinuityCondition, CountCondition
 from hrnet_pose_ros.replay.verdict import Outcome, Verdict, counted, fraction_text, percent_text
+from hrnet_pose_ros.replay.verdict_files import frame_lines
 
 
 def evaluate_people(scenario: PeopleScenario, comparison: PeopleComparison) -> Verdict:
@@ -148,12 +149,7 @@ def _lines(
             for name, condition in scenario.conditions().items()
         },
     }
-    frames: dict[int, dict[str, Any]] = {one.stamp: _frame_line(one) for one in comparison.frames}
-    alone = (("golden", comparison.missing_frames), ("new", comparison.extra_frames))
-    for name, stamps in alone:
-        frames |= {stamp: {"line": "frame", "stamp": stamp, "only_in": name} for stamp in stamps}
-    for _, line in sorted(frames.items()):
-        yield line
+    yield from frame_lines(comparison, _frame_line)
     yield {
         "line": "verdict",
         "success": verdict.success,

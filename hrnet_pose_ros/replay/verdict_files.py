@@ -8,11 +8,11 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
+from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison, RunComparison
 from hrnet_pose_ros.replay.people_scenario import PeopleScenario
 from hrnet_pose_ros.replay.scenario import Scenario
 from hrnet_pose_ros.replay.verdict import Verdict
@@ -46,16 +46,7 @@ def _lines(
             for name, condition in scenario.conditions().items()
         },
     }
-    frames: dict[int, dict[str, Any]] = {
-        frame.stamp: _frame_line(frame) for frame in comparison.frames
-    }
-    for name, stamps in (
-        ("golden", comparison.missing_frames),
-        ("new", comparison.extra_frames),
-    ):
-        frames |= {stamp: {"line": "frame", "stamp": stamp, "only_in": name} for stamp in stamps}
-    for _, line in sorted(frames.items()):
-        yield line
+    yield from frame_lines(comparison, _frame_line)
     yield {
         "line": "verdict",
         "success": verdict.success,
@@ -70,6 +61,18 @@ def _lines(
         "golden_repeated_stamps": comparison.golden.repeated,
         "new_repeated_stamps": comparison.new.repeated,
     }
+
+
+def frame_lines(
+    comparison: RunComparison, line_of: Callable[[Any], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The lines of all images in the order of their stamps, also of those in one bag alone."""
+    frames = {frame.stamp: line_of(frame) for frame in comparison.frames}
+    alone = (("golden", comparison.missing_frames), ("new", comparison.extra_frames))
+    for name, stamps in alone:
+        frames |= {stamp: {"line": "frame", "stamp": stamp, "only_in": name} for stamp in stamps}
+    for _, line in sorted(frames.items()):
+        yield line
 
 
 def _frame_line(frame: FrameComparison) -> dict[str, Any]:
