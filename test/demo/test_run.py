@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from demo_process import run_demo
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -20,22 +20,11 @@ from hrnet_pose_ros.video import VideoReader, VideoWriter
 LABELLED = 30
 
 
-def run_demo(root: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "demo.run", "--output", str(output), *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ,
-    )
-
-
 @pytest.fixture(scope="module")
 def shown(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The output folder and what was printed."""
     output = tmp_path_factory.mktemp("demo_output")
-    done = run_demo(root, output)
+    done = run_demo(root, "demo.run", output)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return output, done.stdout
@@ -115,7 +104,7 @@ def test_no_skeletons_is_exit_code_1(root: Path, tmp_path: Path) -> None:
                 message.detections = []
                 data = store.serialize_cdr(message, connection.msgtype)
             out.write(connections[connection.topic], at, data)
-    done = run_demo(root, tmp_path / "out", "--bag", str(bag_path))
+    done = run_demo(root, "demo.run", tmp_path / "out", "--bag", str(bag_path))
     assert done.returncode == 1
     assert "images were answered, but none of them contains a person" in done.stderr
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["persons"] == 0
@@ -126,7 +115,7 @@ def test_a_video_of_the_users(root: Path, tmp_path: Path, street_frames: list[np
     with VideoWriter(video, 5.0) as writer:
         for _ in range(10):
             writer.write(street_frames[2])
-    done = run_demo(root, tmp_path / "out", "--video", str(video))
+    done = run_demo(root, "demo.run", tmp_path / "out", "--video", str(video))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["frames_played"] == 10 and summary["persons"] > 0
@@ -140,6 +129,6 @@ def test_a_video_of_the_users(root: Path, tmp_path: Path, street_frames: list[np
 def test_bad_input_is_exit_code_2(
     root: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    done = run_demo(root, tmp_path / "out", *arguments)
+    done = run_demo(root, "demo.run", tmp_path / "out", *arguments)
     assert done.returncode == 2
     assert words in done.stderr and "Traceback" not in done.stderr

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from demo_process import run_demo
 
 from demo.fusion.outputs import ANSWERS, DRIVE, SHEET, VIDEO
 from hrnet_pose_ros.replay.bags import BagReader
@@ -24,22 +22,13 @@ EMPTY_STREET = "name: nobody\nduration: 1\n"
 NO_CAMERA = "name: blind\nduration: 1\nsensors: [lidar]\n"
 
 
-def run_demo(root: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "demo.fusion.run", "--output", str(output), *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ,
-    )
-
-
 @pytest.fixture(scope="module")
 def shown(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The output folder and what was printed."""
     output = tmp_path_factory.mktemp("demo_output")
-    done = run_demo(root, output, "--duration", str(SECONDS), "--rate", str(RATE))
+    done = run_demo(
+        root, "demo.fusion.run", output, "--duration", str(SECONDS), "--rate", str(RATE)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return output, done.stdout
@@ -115,7 +104,9 @@ def test_it_runs_again_over_its_own_files(root: Path, tmp_path: Path) -> None:
     scenario.write_text(EMPTY_STREET)
     # At the rate of the sensors, a busy machine may answer too few images: that is said as well.
     for rate, words in (("1", "images were answered"), (str(RATE), "none of them with a person")):
-        done = run_demo(root, output, "--scenario", str(scenario), "--rate", rate)
+        done = run_demo(
+            root, "demo.fusion.run", output, "--scenario", str(scenario), "--rate", rate
+        )
         assert done.returncode == 1, done.stdout + done.stderr
         assert words in done.stderr and "Traceback" not in done.stderr
     summaries = {"fusion_summary.json", "fusion_summary.md"}
@@ -136,6 +127,6 @@ def test_bad_input_is_exit_code_2(
 ) -> None:
     (tmp_path / "blind.yaml").write_text(NO_CAMERA)
     arguments = [str(tmp_path / one) if one.endswith(".yaml") else one for one in arguments]
-    done = run_demo(root, tmp_path / "out", *arguments)
+    done = run_demo(root, "demo.fusion.run", tmp_path / "out", *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert words in done.stderr and "Traceback" not in done.stderr
