@@ -17,7 +17,6 @@ class JointRoles:
     eyes: tuple[int, ...] = ()
     ears: tuple[int, ...] = ()
     shoulders: tuple[int, ...] = ()
-    elbows: tuple[int, ...] = ()
     wrists: tuple[int, ...] = ()
     hips: tuple[int, ...] = ()
     knees: tuple[int, ...] = ()
@@ -53,7 +52,6 @@ class JointRoles:
             eyes=pair("eye"),
             ears=pair("ear"),
             shoulders=pair("shoulder"),
-            elbows=pair("elbow"),
             wrists=pair("wrist"),
             hips=pair("hip"),
             knees=pair("knee"),

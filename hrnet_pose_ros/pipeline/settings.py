@@ -83,8 +83,8 @@ class Settings(ParameterSet):
     )
     max_batch: int = parameter(
         DEFAULT_MAX_BATCH,
-        "Maximum number of persons per call of the network; larger groups are split. More need "
-        "more memory. `tensorrt` uses `max_persons` instead.",
+        "Maximum number of persons per call of the network; larger groups are split. Several "
+        "`streams` share it. More need more memory. `tensorrt` uses `max_persons` instead.",
         Change.UNCONFIGURED,
         minimum=1,
         maximum=128,

@@ -33,7 +33,7 @@ from hrnet_pose_ros.simulation.motion_sensors import quaternion_of
 
 Types = Mapping[str, Any]
 
-FLOAT32, FLOAT64 = 7, 8  # sensor_msgs/PointField
+FLOAT32 = 7  # sensor_msgs/PointField
 ULTRASOUND = 0  # sensor_msgs/Range
 # The values of an unknown covariance and of one that is not estimated.
 UNKNOWN, NOT_ESTIMATED = 0.0, -1.0
