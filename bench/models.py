@@ -12,7 +12,7 @@ from hrnet_pose_ros.model_files.find import model_path
 from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
 from hrnet_pose_ros.model_files.zoo import entry_of
 
-COMPACT = "hrnet_w16_small"
+COMPACT = "hrnetv2_w24_small"
 W32 = "hrnet_w32"
 
 

@@ -8,7 +8,7 @@ joints, some are taken, evenly over their size in the image, and written as the 
 `hrnet_pose simulate` draws (`hrnet_pose_ros/simulation/residuals.py`).
 
     PYTHONPATH=. python dev/measure_keypoint_residuals.py person_keypoints.json images \
-        [--model hrnet_w16_small] [--persons 256] [--out config/simulation/keypoint_residuals.npz]
+        [--model hrnetv2_w24_small] [--persons 256] [--out config/simulation/keypoint_residuals.npz]
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--model", default="hrnet_w16_small")
+    parser.add_argument("--model", default="hrnetv2_w24_small")
     parser.add_argument("--name", default="COCO val2017", help="of the images, for the origin")
     parser.add_argument("--persons", type=int, default=256)
     parser.add_argument("--out", type=Path, default=ROOT / "config" / "simulation" / TABLE)

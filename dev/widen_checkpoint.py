@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Begin a wider network with the weights of a narrower one, to train on with `--start`.
 
-    python dev/widen_checkpoint.py models/hrnet_w16_small.pth hrnetv2_w24_small start.pth
+    python dev/widen_checkpoint.py NARROW.pth hrnetv2_w24_small START.pth
 
 The network has as many joints as the checkpoint. The old weights become the leading channels of the
 new ones. Connections from new channels to old ones begin faint, so that the old channels compute

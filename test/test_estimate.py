@@ -57,7 +57,7 @@ def test_a_udp_model_is_drawn_where_the_persons_are(
 ) -> None:
     picture = _write(tmp_path / "42.png", street_frames[2])
     checkpoint, exported = udp_model(tmp_path)
-    models = {"reference": "hrnet_w16_small", "openvino": str(exported), "torch": str(checkpoint)}
+    models = {"reference": "hrnetv2_w24_small", "openvino": str(exported), "torch": str(checkpoint)}
     points, drawn = {}, {}
     for name, model in models.items():
         engine = "torch" if name == "torch" else "openvino"

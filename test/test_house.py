@@ -249,7 +249,7 @@ def test_nodes_run_without_torch(module: str, tmp_path: Path) -> None:
         "sys.modules['torch'] = None\n"  # an import of it raises ImportError
         f"import hrnet_pose_ros.nodes.{module}\n"
         "from hrnet_pose_ros.engines.make_engine import make_engine\n"
-        "make_engine('hrnet_w16_small', precision='float32', max_batch=1).close()\n"
+        "make_engine('hrnetv2_w24_small', precision='float32', max_batch=1).close()\n"
         "assert sys.modules['torch'] is None\n"
         "assert not any(name.startswith('hrnet_pose_ros.network') for name in sys.modules)\n"
     )

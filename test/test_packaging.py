@@ -25,10 +25,10 @@ FIND_BUNDLED = """
 from hrnet_pose_ros.model_files.find import find_model
 from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.zoo import read_zoo
-print(find_model("hrnet_w16_small", ".onnx").path)
-print(find_model("hrnet_w16_small", ".pth").path)
+print(find_model("hrnetv2_w24_small", ".onnx").path)
+print(find_model("hrnetv2_w24_small", ".pth").path)
 assert load_check_crops().shape == (8, 256, 192, 3)
-assert "hrnet_w16_small" in read_zoo()
+assert "hrnetv2_w24_small" in read_zoo()
 """
 
 
@@ -125,8 +125,8 @@ def test_pip_brings_the_models(pip_installation: PipInstallation) -> None:
     done = pip_installation.run("python", "-c", FIND_BUNDLED)
     assert done.returncode == 0, done.stderr
     models = pip_installation.package / "models"
-    assert done.stdout.split() == [str(models / f"hrnet_w16_small{s}") for s in (".onnx", ".pth")]
-    assert (models / "hrnet_w16_small.md").is_file()
+    assert done.stdout.split() == [str(models / f"hrnetv2_w24_small{s}") for s in (".onnx", ".pth")]
+    assert (models / "hrnetv2_w24_small.md").is_file()
 
 
 def test_pip_brings_the_recipes(root: Path, pip_installation: PipInstallation) -> None:

@@ -100,18 +100,18 @@ def choose_engine(
     Examples
     --------
     >>> from hrnet_pose_ros.engines.choose_engine import choose_engine
-    >>> selection = choose_engine("hrnet_w16_small", precision="bfloat16")
+    >>> selection = choose_engine("hrnetv2_w24_small", precision="bfloat16")
     >>> selection.engine
     'openvino'
     >>> selection.why
     'OpenVINO alone computes in bfloat16'
     >>> selection.file.path.name
-    'hrnet_w16_small.onnx'
+    'hrnetv2_w24_small.onnx'
 
     What ``auto`` takes depends on the machine; on one without a GPU:
 
     >>> no_gpu = lambda device: "no CUDA device"
-    >>> selection = choose_engine("hrnet_w16_small", why_no_tensorrt=no_gpu)
+    >>> selection = choose_engine("hrnetv2_w24_small", why_no_tensorrt=no_gpu)
     >>> selection.engine, selection.passed_over
     ('openvino', {'tensorrt': 'no CUDA device'})
     """

@@ -87,7 +87,7 @@ class PoseEngine(ABC):
         >>> import numpy as np
         >>> from hrnet_pose_ros.engines.make_engine import make_engine
         >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
-        >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+        >>> engine = make_engine("hrnetv2_w24_small", engine="openvino", precision="float32")
         >>> frame = load_check_crops()[0]  # in your code: cv2.imread(path)[..., ::-1]
         >>> boxes = np.array([[20.0, 26.0, 153.0, 204.0]])  # x, y, width, height of each person
         >>> poses = engine.estimate(np.ascontiguousarray(frame), boxes)

@@ -92,7 +92,7 @@ def make_engine(
     >>> import numpy as np
     >>> from hrnet_pose_ros.engines.make_engine import make_engine
     >>> from hrnet_pose_ros.engines.precision_check import load_check_crops
-    >>> engine = make_engine("hrnet_w16_small", engine="openvino", precision="float32")
+    >>> engine = make_engine("hrnetv2_w24_small", engine="openvino", precision="float32")
     >>> frame = load_check_crops()[0]  # uint8 RGB, 256 rows and 192 columns
     >>> poses = engine.estimate(frame, np.array([[20.0, 26.0, 153.0, 204.0]]))
     >>> len(poses)

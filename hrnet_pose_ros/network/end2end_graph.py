@@ -129,7 +129,8 @@ def with_folded_normalisation(network: nn.Module) -> nn.Module:
     """A copy whose normalisations are part of the convolutions before them.
 
     Folded in float32 first, weights lose less when they become float16. A normalisation belongs to
-    the convolution that its module lists just before it, as everywhere in this package.
+    the convolution that its module lists just before it, or to the list of convolutions there,
+    whose results are summed, as everywhere in this package.
     """
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
@@ -137,8 +138,24 @@ def with_folded_normalisation(network: nn.Module) -> nn.Module:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 assert before is not None, f"{name} follows no convolution"
-                across = isinstance(before[1], nn.ConvTranspose2d)  # its weight's axes
-                setattr(module, before[0], fuse_conv_bn_eval(before[1], child, transpose=across))
+                setattr(module, before[0], _normalised(before[1], child))
                 setattr(module, name, nn.Identity())
-            before = (name, child) if isinstance(child, _CONVOLUTIONS) else None
+            before = (name, child) if isinstance(child, (*_CONVOLUTIONS, nn.ModuleList)) else None
     return network
+
+
+def _normalised(before: nn.Module, normalisation: nn.BatchNorm2d) -> nn.Module:
+    if not isinstance(before, nn.ModuleList):
+        across = isinstance(before, nn.ConvTranspose2d)  # its weight's axes
+        fused: nn.Module = fuse_conv_bn_eval(before, normalisation, transpose=across)
+        return fused
+    # Of a sum, each term is scaled, and only the first one is shifted.
+    scaling = copy.deepcopy(normalisation)
+    nn.init.zeros_(scaling.running_mean)
+    nn.init.zeros_(scaling.bias)
+    terms = [fuse_conv_bn_eval(before[0], normalisation)]
+    for convolution in before[1:]:
+        term = fuse_conv_bn_eval(convolution, scaling)
+        term.bias = None
+        terms.append(term)
+    return nn.ModuleList(terms)

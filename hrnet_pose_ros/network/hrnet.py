@@ -309,10 +309,7 @@ CONFIGURATIONS: dict[str, HRNetConfiguration] = {
     for configuration in (
         HRNetConfiguration("hrnet_w32", 32),
         HRNetConfiguration("hrnet_w48", 48),
-        # The bundled demonstration model (models/hrnet_w16_small.md).
-        HRNetConfiguration(
-            "hrnet_w16_small", 16, layer1_blocks=1, layer1_planes=32, modules=(1, 2, 1), blocks=2
-        ),
+        # The bundled demonstration model (models/hrnetv2_w24_small.md): HRNetV2's head.
         HRNetConfiguration(
             "hrnetv2_w24_small",
             24,

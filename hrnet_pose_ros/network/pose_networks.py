@@ -64,7 +64,8 @@ def check_head(network: PoseNetwork) -> None:
     if channels < joints:
         raise ModelError(
             f"{network.configuration.name} makes {joints} heatmaps of {channels} channels, so they "
-            "cannot vary independently: use a network with a wider last layer (head_width, width)"
+            "cannot vary independently, and joints are confused: use a network with a wider last "
+            "layer, or set narrow_head: true"
         )
 
 

@@ -48,7 +48,7 @@ class Settings(ParameterSet):
         choices=("raw", "compressed"),
     )
     model: str = parameter(
-        "hrnet_w16_small",
+        "hrnetv2_w24_small",
         "The name of a model (`hrnet_pose models` lists them), or the path of a model file.",
         Change.UNCONFIGURED,
     )

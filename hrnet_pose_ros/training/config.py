@@ -204,6 +204,10 @@ class TrainingConfig:
     start
         Initial weights of the whole pose network; the last layer starts anew if they are of another
         number of joints.
+    narrow_head
+        Train even if the network's last layer has fewer channels than there are joints, as the
+        published models of WholeBody do; otherwise this is refused, since such heatmaps are
+        linearly dependent (`check_head` in `hrnet_pose_ros.network.pose_networks`).
     epoch_crops
         Crops per epoch; null: as many as there are persons.
     augmentation
@@ -228,6 +232,7 @@ class TrainingConfig:
     pretraining: str | None = None
     start: str | None = None
     skeleton: str = "coco17"
+    narrow_head: bool = False
     epoch_crops: int | None = None
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     crop: CropRule = "reference"

@@ -18,7 +18,12 @@ from torch import Tensor, nn
 from hrnet_pose_ros.coco.annotations import PersonAnnotations, read_annotations
 from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.network.checkpoints import load_pose_network
-from hrnet_pose_ros.network.pose_networks import PoseNetwork, joints_of, pose_network
+from hrnet_pose_ros.network.pose_networks import (
+    PoseNetwork,
+    check_head,
+    joints_of,
+    pose_network,
+)
 from hrnet_pose_ros.training.allocator import configure_malloc
 from hrnet_pose_ros.training.augmentation import AugmentationConfig
 from hrnet_pose_ros.training.config import StageConfig, TrainingConfig
@@ -39,7 +44,7 @@ SETTINGS = "settings.json"
 CHANGEABLE = ("workers", "checkpoint_steps", "pretraining", "start")
 CHANGEABLE_IN_STAGES = ("epochs", "hold", "validate_epochs")
 # Values of settings that trainings of earlier versions did not have.
-DEFAULTS = {"crop": "reference"}
+DEFAULTS = {"crop": "reference", "narrow_head": False}
 _WAY_OUT = "to resume without them, remove this file; to begin anew, choose another folder (-o)"
 
 
@@ -50,11 +55,12 @@ def train(config: TrainingConfig, folder: Path) -> Path:
 
     Raises
     ------
-    ConfigError, AnnotationError, CheckpointError, ValueError
-        Settings or data are invalid; nothing was trained.
+    ConfigError, AnnotationError, CheckpointError, ModelError, ValueError
+        Settings, network or data are invalid; nothing was trained.
     RuntimeError
         The loss is no longer finite, or there are no best weights.
     """
+    _check_network(config)
     configure_malloc()
     fabric = _fabric(config)
     fabric.launch()
@@ -116,6 +122,13 @@ def _fabric(config: TrainingConfig) -> Fabric:
         torch.backends.cudnn.benchmark = True  # worthwhile because all crops have the same size
     precision: Any = config.precision if config.precision != "32" else "32-true"
     return Fabric(accelerator="auto", devices=local, num_nodes=nodes, precision=precision)
+
+
+def _check_network(config: TrainingConfig) -> None:
+    with torch.device("meta"):
+        network = pose_network(config.network, config.definition.joints)
+    if not config.narrow_head:
+        check_head(network)
 
 
 def _fresh_network(config: TrainingConfig) -> PoseNetwork:

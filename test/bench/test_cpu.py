@@ -21,9 +21,9 @@ from hrnet_pose_ros.model_files.model_file import ModelFile
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MODEL = BenchModel(
-    "hrnet_w16_small",
-    MODELS / "hrnet_w16_small.onnx",
-    MODELS / "hrnet_w16_small.pth",
+    "hrnetv2_w24_small",
+    MODELS / "hrnetv2_w24_small.onnx",
+    MODELS / "hrnetv2_w24_small.pth",
     seeded=False,
     int8=None,
     why_no_int8="not made here",
@@ -37,8 +37,8 @@ def compared() -> Iterator[list[Contender]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "torch", None)  # an import of it raises ImportError
         found = contenders(MODEL, skipped)
-    assert "hrnet_w16_small, OpenVINO int8: not made here" in skipped
-    assert "hrnet_w16_small, PyTorch float32: PyTorch cannot be imported" in skipped[-1]
+    assert "hrnetv2_w24_small, OpenVINO int8: not made here" in skipped
+    assert "hrnetv2_w24_small, PyTorch float32: PyTorch cannot be imported" in skipped[-1]
     # Each contender is in the table or among those left out.
     assert len(found) + len(skipped) == 6
     yield found

@@ -53,7 +53,7 @@ def short_golden(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def noisy_answers(root: Path, short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What another model makes of the clip: the bundled one with 1 % of noise on its weights."""
     folder = tmp_path_factory.mktemp("noisy")
-    model = onnx.load(root / "models" / "hrnet_w16_small.onnx")
+    model = onnx.load(root / "models" / "hrnetv2_w24_small.onnx")
     rng = np.random.default_rng(1)
     for weights in model.graph.initializer:
         values = numpy_helper.to_array(weights)
@@ -90,7 +90,7 @@ def test_the_golden_bag_is_small_and_whole(root: Path) -> None:
     with BagReader(root / "demo" / "street_bag") as bag:
         images = bag.topics["/camera/image/compressed"].count
     assert len(golden.frames) == images
-    assert golden.model == "hrnet_w16_small, openvino float32, quarter"
+    assert golden.model == "hrnetv2_w24_small, openvino float32, quarter"
     assert golden.loss == ""
 
 

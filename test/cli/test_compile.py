@@ -27,7 +27,7 @@ def library() -> TensorRt:
     return library_or_skip()
 
 
-def compile_to(folder: Path, *arguments: str, model: str = "hrnet_w16_small") -> int:
+def compile_to(folder: Path, *arguments: str, model: str = "hrnetv2_w24_small") -> int:
     return main(["compile", model, *SMALL, "-o", str(folder), *arguments])
 
 
@@ -37,7 +37,7 @@ def test_ahead_of_time(library: TensorRt, tmp_path: Path, capsys) -> None:
     out, err = capsys.readouterr()
     (plan,) = list_plans(folder)
     assert out.startswith(f"{plan.path}: built in ")
-    assert "building the plan 'hrnet_w16_small_float16_320x240_p4_" in err
+    assert "building the plan 'hrnetv2_w24_small_float16_320x240_p4_" in err
     assert compile_to(folder, "--compute-capability", "8.6,8.9") == 0
     assert f"{plan.path}: there already" in capsys.readouterr().out
 

@@ -32,8 +32,8 @@ from hrnet_pose_ros.network.export_end2end import export_end2end_graph
 from hrnet_pose_ros.pose.uncertainty import find_calibration
 from hrnet_pose_ros.skeleton import COCO17
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
-PLAIN = ("hrnet_w16_small", "--engine", "openvino", "--precision", "float32", "--max-batch", "2")
+MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.onnx"
+PLAIN = ("hrnetv2_w24_small", "--engine", "openvino", "--precision", "float32", "--max-batch", "2")
 
 
 @pytest.fixture(autouse=True, scope="module")

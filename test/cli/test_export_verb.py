@@ -17,8 +17,8 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 
 def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "models" / "small_128.onnx"
-    verb = ["export", "hrnet_w16_small", "-o", str(path), "--input-size", "128x96"]
-    assert main([*verb, "--configuration", "hrnet_w16_small"]) == 0
+    verb = ["export", "hrnetv2_w24_small", "-o", str(path), "--input-size", "128x96"]
+    assert main([*verb, "--configuration", "hrnetv2_w24_small"]) == 0
     assert "128x96 (HxW)" in capsys.readouterr().out
     metadata = OpenVinoEngine(ModelFile.read(path), precision="float32").metadata
     assert (metadata.name, metadata.input_size) == ("small_128", (96, 128))
@@ -44,13 +44,13 @@ def test_export_of_udp_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("arguments", "words"),
     [
         (["nowhere.pth", "-o", "x.onnx"], "nowhere.pth"),
-        (["hrnet_w16_small", "-o", "x.xml"], "must end in .onnx"),
+        (["hrnetv2_w24_small", "-o", "x.xml"], "must end in .onnx"),
         (
-            ["hrnet_w16_small", "-o", "x.onnx", "--configuration", "hrnet_w32"],
+            ["hrnetv2_w24_small", "-o", "x.onnx", "--configuration", "hrnet_w32"],
             "expected hrnet_w32",
         ),
-        (["hrnet_w16_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
-        ([str(MODELS / "hrnet_w16_small.pth")], "say where"),  # only a name has its place
+        (["hrnetv2_w24_small", "-o", "x.onnx", "--input-size", "250x190"], "multiples of 32"),
+        ([str(MODELS / "hrnetv2_w24_small.pth")], "say where"),  # only a name has its place
     ],
 )
 def test_user_error_is_one_line(

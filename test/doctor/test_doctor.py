@@ -88,14 +88,14 @@ def test_the_json_report_keeps_to_its_schema(here: Any) -> None:
 def test_model_files_with_checksums_and_what_they_say(here: Any, root: Path) -> None:
     import hashlib
 
-    onnx = found(here[1], "models", "hrnet_w16_small.onnx")["details"]
-    content = (root / "models" / "hrnet_w16_small.onnx").read_bytes()
+    onnx = found(here[1], "models", "hrnetv2_w24_small.onnx")["details"]
+    content = (root / "models" / "hrnetv2_w24_small.onnx").read_bytes()
     assert onnx["sha256"] == hashlib.sha256(content).hexdigest()
-    assert (onnx["model"], onnx["graph"]) == ("hrnet_w16_small", "heatmaps graph")
+    assert (onnx["model"], onnx["graph"]) == ("hrnetv2_w24_small", "heatmaps graph")
     assert onnx["input"] == "256x192 (HxW)" and onnx["bytes"] == len(content)
     names = [one["name"] for one in here[1]["sections"]["models"]]
-    assert names.count("hrnet_w16_small.onnx") == 1  # though the source and the install have it
-    assert "checkpoint" in found(here[1], "models", "hrnet_w16_small.pth")["value"]
+    assert names.count("hrnetv2_w24_small.onnx") == 1  # though the source and the install have it
+    assert "checkpoint" in found(here[1], "models", "hrnetv2_w24_small.pth")["value"]
 
 
 def test_the_text_is_readable_and_strict_fails_on_a_warning() -> None:
@@ -163,7 +163,7 @@ def test_a_missing_model_is_named_with_the_way_out(root: Path, tmp_path: Path) -
         PYTHONPATH=str(package.parent), AMENT_PREFIX_PATH="", XDG_DATA_HOME=str(tmp_path)
     )
     assert code == 1 and "engine.auto" in told["errors"]
-    assert "hrnet_w16_small" in found(told, "engine", "auto")["value"]
+    assert "hrnetv2_w24_small" in found(told, "engine", "auto")["value"]
     assert found(told, "models", "models")["level"] == "warning"
 
 

@@ -31,7 +31,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_check import check_scene
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.poses import Poses
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
+MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.onnx"
 
 
 @given(st.integers(1, 200), st.integers(1, 9), st.integers(1, 20))

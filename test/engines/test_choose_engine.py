@@ -15,7 +15,7 @@ from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.model_files.metadata import LEAST_JUDGED, ModelError
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NAME = "hrnet_w16_small"
+NAME = "hrnetv2_w24_small"
 NO_GPU = "no CUDA device: the driver lists none"
 
 
@@ -67,7 +67,7 @@ def test_choice(asked: dict, gpu: bool, engine: str, file: str, passed_over: dic
 
 def test_why_says_what_decided() -> None:
     assert chosen().why == NO_GPU
-    assert "hrnet_w16_small_end2end_float16.onnx" in chosen(gpu=True).why
+    assert "hrnetv2_w24_small_end2end_float16.onnx" in chosen(gpu=True).why
     assert chosen(engine="torch").why == "the engine torch was asked for"
     assert chosen(MODELS / f"{NAME}.pth").why.endswith("is a checkpoint, which PyTorch alone runs")
     assert chosen(precision="bfloat16").why == "OpenVINO alone computes in bfloat16"
@@ -92,7 +92,7 @@ def test_8_bits_that_too_few_judged_are_not_chosen(tmp_path: Path) -> None:
 def test_int8_without_its_file_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="hrnet_pose quantize"):
         chosen(precision="int8")
-    with pytest.raises(ModelError, match="no end-to-end graph of 'hrnet_w16_small' with int8"):
+    with pytest.raises(ModelError, match="no end-to-end graph of 'hrnetv2_w24_small' with int8"):
         chosen(model_with_int8(tmp_path), gpu=True, precision="int8")  # there is a GPU for it
 
 

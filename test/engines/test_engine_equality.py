@@ -26,8 +26,8 @@ from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-SMALL = ModelFile.read(MODELS / "hrnet_w16_small.onnx")
-SMALL_CHECKPOINT = ModelFile.read(MODELS / "hrnet_w16_small.pth")
+SMALL = ModelFile.read(MODELS / "hrnetv2_w24_small.onnx")
+SMALL_CHECKPOINT = ModelFile.read(MODELS / "hrnetv2_w24_small.pth")
 STRIDE = 4  # image pixels per heatmap cell where the box makes a crop of scale 1
 
 needs_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
@@ -63,11 +63,11 @@ class Reference(NamedTuple):
     dark: Poses
 
 
-@pytest.fixture(scope="module", params=["hrnet_w16_small", "hrnet_w32", "udp"])
+@pytest.fixture(scope="module", params=["hrnetv2_w24_small", "hrnet_w32", "udp"])
 def model(request, tmp_path_factory) -> tuple[Path, Path]:
     """Checkpoint and ONNX file of a model."""
-    if request.param == "hrnet_w16_small":
-        return MODELS / "hrnet_w16_small.pth", MODELS / "hrnet_w16_small.onnx"
+    if request.param == "hrnetv2_w24_small":
+        return MODELS / "hrnetv2_w24_small.pth", MODELS / "hrnetv2_w24_small.onnx"
     if request.param == "udp":
         return udp_model(tmp_path_factory.mktemp("udp"))
     folder = tmp_path_factory.mktemp("w32")

@@ -106,7 +106,7 @@ def test_mirroring_twice_is_nothing() -> None:
 
 def test_openvino_runs_both_sides() -> None:
     """The bundled model: the mean of two plain runs. Sums in other batches: float32's rounding."""
-    file = ModelFile.read(find_bundled_file("hrnet_w16_small.onnx"))
+    file = ModelFile.read(find_bundled_file("hrnetv2_w24_small.onnx"))
     plain, flip = (
         OpenVinoEngine(file, precision="float32", flip_test=flip) for flip in (False, True)
     )
@@ -140,7 +140,7 @@ def test_a_mirrored_picture_gives_mirrored_heatmaps_by_udp_alone(
     whose mirrored crop is one crop pixel beside the crop."""
     path = tmp_path / "model.onnx"
     export_onnx(
-        find_bundled_file("hrnet_w16_small.pth"), path, crops=load_check_crops()[:1], crop=crop
+        find_bundled_file("hrnetv2_w24_small.pth"), path, crops=load_check_crops()[:1], crop=crop
     )
     engine = OpenVinoEngine(ModelFile.read(path), precision="float32", flip_test=True)
     frame, turned, box, other = symmetric_frame()

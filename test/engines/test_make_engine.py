@@ -26,7 +26,7 @@ from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.model_file import ModelFile
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "models" / "hrnet_w16_small.onnx"
+MODEL = ROOT / "models" / "hrnetv2_w24_small.onnx"
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ MODEL = ROOT / "models" / "hrnet_w16_small.onnx"
     ],
 )
 def test_choice(arguments: dict, kind: type, precision: str) -> None:
-    engine = make_engine("hrnet_w16_small", **arguments, max_batch=1)
+    engine = make_engine("hrnetv2_w24_small", **arguments, max_batch=1)
     assert isinstance(engine, kind)
     assert engine.info.precision == precision
-    assert engine.info.model == "hrnet_w16_small"
+    assert engine.info.model == "hrnetv2_w24_small"
     frame = np.zeros((100, 100, 3), np.uint8)
     assert len(engine.estimate(frame, np.zeros((0, 4), np.float32))) == 0
     assert len(engine.estimate(frame, np.array([[10, 10, 30, 60]], np.float32))) == 1
@@ -73,7 +73,7 @@ class Renamed(OpenVinoEngine):
     [
         (0.999, True, "bfloat16", "mean OKS against float32 is 0.9990"),
         (LEAST_OKS, True, "bfloat16", "0.9950"),
-        (0.99, True, "float32", "mean OKS of 'hrnet_w16_small' on the bundled crops is 0.9900"),
+        (0.99, True, "float32", "mean OKS of 'hrnetv2_w24_small' on the bundled crops is 0.9900"),
         (float("nan"), True, "float32", "is nan"),  # nobody seen: nothing speaks for bfloat16
         (0.999, False, "float32", "no bfloat16"),
     ],
@@ -136,20 +136,20 @@ def test_mean_oks_measures_displacement() -> None:
         ({"max_batch": 0}, "max_batch must be at least 1, got 0"),
         ({"threads": -1}, "threads must be at least 0"),
         ({"engine": "torch", "precision": "bfloat16"}, "takes precision auto, float32; got"),
-        ({"model": "hrnet_w99"}, r"no 'hrnet_w99\.onnx'.*hrnet_w16_small"),
+        ({"model": "hrnet_w99"}, r"no 'hrnet_w99\.onnx'.*hrnetv2_w24_small"),
         ({"model": str(MODEL), "engine": "torch"}, r"not the \.pth file"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        make_engine(**{"model": "hrnet_w16_small", **arguments})
+        make_engine(**{"model": "hrnetv2_w24_small", **arguments})
 
 
 @pytest.mark.skipif(device_count()[0] > 0, reason="there is a CUDA device")
 @pytest.mark.parametrize("asked", [{"engine": "tensorrt"}, {"precision": "float16"}])
 def test_tensorrt_without_a_gpu_says_why(asked: dict) -> None:
     with pytest.raises(EngineError, match="TensorRT engine cannot run here: no CUDA device: "):
-        make_engine("hrnet_w16_small", **asked)
+        make_engine("hrnetv2_w24_small", **asked)
 
 
 def run_without(package: str, code: str) -> str:
@@ -167,7 +167,7 @@ sys.path.insert(0, ".")
 from hrnet_pose_ros.engines.engine import EngineError, EngineInfo
 from hrnet_pose_ros.engines.make_engine import make_engine
 try:
-    engine = make_engine("hrnet_w16_small", engine={engine!r}, precision="float32", max_batch=1)
+    engine = make_engine("hrnetv2_w24_small", engine={engine!r}, precision="float32", max_batch=1)
     print("made", engine.info.engine, "torch" in sys.modules and sys.modules["torch"])
 except EngineError as error:
     print(error)

@@ -17,13 +17,13 @@ from hrnet_pose_ros.engines.precision_check import load_check_crops
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.onnx"
+MODEL = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.onnx"
 
 
 def test_info() -> None:
     engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32", decoding="dark")
     info = engine.info
-    assert (info.model, info.engine, info.precision) == ("hrnet_w16_small", "openvino", "float32")
+    assert (info.model, info.engine, info.precision) == ("hrnetv2_w24_small", "openvino", "float32")
     assert (info.input_width, info.input_height, info.decoding) == (192, 256, "dark")
     assert info.checksum == hashlib.sha256(MODEL.read_bytes()).hexdigest()
     assert info.device

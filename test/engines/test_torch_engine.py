@@ -16,12 +16,12 @@ from hrnet_pose_ros.engines.torch_engine import TorchEngine
 from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile
 
-CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.pth"
 
 
 def test_info() -> None:
     info = TorchEngine(ModelFile.read(CHECKPOINT)).info
-    assert (info.model, info.engine, info.precision) == ("hrnet_w16_small", "torch", "float32")
+    assert (info.model, info.engine, info.precision) == ("hrnetv2_w24_small", "torch", "float32")
     assert (info.input_width, info.input_height) == (192, 256)
     assert info.checksum == hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
 
@@ -52,7 +52,7 @@ def test_an_exported_file_of_other_weights_says_nothing(tmp_path: Path) -> None:
 
 
 def test_wrong_file_is_named() -> None:
-    with pytest.raises(ValueError, match=r"hrnet_w16_small\.onnx.*not a checkpoint"):
+    with pytest.raises(ValueError, match=r"hrnetv2_w24_small\.onnx.*not a checkpoint"):
         TorchEngine(ModelFile.read(CHECKPOINT.with_suffix(".onnx")))
 
 

@@ -37,10 +37,10 @@ from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 # Without CUDA graphs: a captured one keeps the addresses that it was captured with.
 options = TensorRtOptions(image_size=(320, 240), plan_cache=sys.argv[1], cuda_graphs=False)
-arguments = dict(model="hrnet_w16_small", engine="tensorrt", tensorrt=options)
+arguments = dict(model="hrnetv2_w24_small", engine="tensorrt", tensorrt=options)
 frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
 boxes = np.array([[80, 20, 80, 200]], np.float32)
-cpu_arguments = dict(model="hrnet_w16_small", engine="openvino", precision="float32")
+cpu_arguments = dict(model="hrnetv2_w24_small", engine="openvino", precision="float32")
 cpu = make_engine(**cpu_arguments)
 expected = cpu.estimate(frame, boxes)
 cpu.close()
@@ -64,7 +64,7 @@ try:
     make_engine(**arguments)
 except EngineError as error:
     print("not made again:", error)
-print("auto:", choose_engine("hrnet_w16_small").engine)
+print("auto:", choose_engine("hrnetv2_w24_small").engine)
 for _ in range(20):  # the processor goes on in this process
     assert same(make_engine(**cpu_arguments).estimate(frame, boxes), expected)
 print("cpu: True", flush=True)

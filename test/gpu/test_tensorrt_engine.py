@@ -22,7 +22,7 @@ from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 from hrnet_pose_ros.pose.boxes import CropRule
 from hrnet_pose_ros.pose.poses import Poses
 
-MODEL = "hrnet_w16_small"
+MODEL = "hrnetv2_w24_small"
 SIZE = (768, 576)
 
 

@@ -250,4 +250,4 @@ def test_verb(
     assert main([*verb, "-o", str(tmp_path / "here")]) == 0
     assert (tmp_path / "here" / path.name).read_bytes() == CONTENT
     assert main(["fetch", "resnet"]) == 2
-    assert "no model 'resnet' in the zoo; there are hrnet_w16_small" in capsys.readouterr().err
+    assert "no model 'resnet' in the zoo; there are hrnetv2_w24_small" in capsys.readouterr().err

@@ -29,8 +29,8 @@ def test_the_source_tree_has_the_bundled_model(monkeypatch: pytest.MonkeyPatch) 
     source = MODELS.parent / "hrnet_pose_ros" / "installed.py"
     monkeypatch.setattr(installed, "__file__", str(source))  # the tests run on the installed one
     for suffix, kind in ((ONNX, "heatmaps"), (CHECKPOINT, "checkpoint")):
-        found = find_model("hrnet_w16_small", suffix)
-        assert found.path.samefile(MODELS / f"hrnet_w16_small{suffix}")
+        found = find_model("hrnetv2_w24_small", suffix)
+        assert found.path.samefile(MODELS / f"hrnetv2_w24_small{suffix}")
         assert found.kind == kind
 
 
@@ -80,12 +80,12 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "suffix", "words"),
     [
-        ("/none/model.onnx", ONNX, r"no model at '/none/model\.onnx'.*hrnet_w16_small"),
+        ("/none/model.onnx", ONNX, r"no model at '/none/model\.onnx'.*hrnetv2_w24_small"),
         ("model.onnx", ONNX, "no model at '/"),  # the full path says where it was looked for
-        (MODELS / "hrnet_w16_small.pth", ONNX, r"not the \.onnx file.*hrnet_pose export"),
-        (MODELS / "hrnet_w16_small.onnx", CHECKPOINT, r"not the \.pth file"),
+        (MODELS / "hrnetv2_w24_small.pth", ONNX, r"not the \.onnx file.*hrnet_pose export"),
+        (MODELS / "hrnetv2_w24_small.onnx", CHECKPOINT, r"not the \.pth file"),
         (MODELS, ONNX, "no model at"),  # a folder
-        ("", ONNX, "no model is named.*hrnet_w16_small"),
+        ("", ONNX, "no model is named.*hrnetv2_w24_small"),
     ],
 )
 def test_wrong_model_is_named(model: str | Path, suffix: str, words: str) -> None:
@@ -97,21 +97,21 @@ def test_wrong_model_is_named(model: str | Path, suffix: str, words: str) -> Non
 def test_checkpoints_have_many_names(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(MODELS / "hrnet_w16_small.pth", tmp_path / name)
-    shutil.copy(MODELS / "hrnet_w16_small.onnx", tmp_path / f"{name[0]}.onnx")
+    shutil.copy(MODELS / "hrnetv2_w24_small.pth", tmp_path / name)
+    shutil.copy(MODELS / "hrnetv2_w24_small.onnx", tmp_path / f"{name[0]}.onnx")
     monkeypatch.chdir(tmp_path)  # a word without a separator is a path as well
     assert find_model(name, CHECKPOINT).kind == "checkpoint"
     assert find_checkpoint(name)[0].path.samefile(tmp_path / name)
     assert choose_engine(name).engine == "torch"
     beside = metadata_beside(tmp_path / name)
-    assert beside is not None and beside.name == "hrnet_w16_small"
+    assert beside is not None and beside.name == "hrnetv2_w24_small"
     assert model_files(name) == [tmp_path / f"{name[0]}.onnx"] or model_files(name) == [
         Path(f"{name[0]}.onnx")
     ]
 
 
 def test_an_onnx_file_in_capitals(tmp_path: Path) -> None:
-    shutil.copy(MODELS / "hrnet_w16_small.onnx", tmp_path / "MODEL.ONNX")
+    shutil.copy(MODELS / "hrnetv2_w24_small.onnx", tmp_path / "MODEL.ONNX")
     assert find_model(tmp_path / "MODEL.ONNX", ONNX).kind == "heatmaps"
 
 

@@ -16,9 +16,9 @@ from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.model_files.model_file import ModelFile, OpenModelFile
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-HEATMAPS = MODELS / "hrnet_w16_small.onnx"
-END2END = MODELS / "hrnet_w16_small_end2end_float16.onnx"
-CHECKPOINT = MODELS / "hrnet_w16_small.pth"
+HEATMAPS = MODELS / "hrnetv2_w24_small.onnx"
+END2END = MODELS / "hrnetv2_w24_small_end2end_float16.onnx"
+CHECKPOINT = MODELS / "hrnetv2_w24_small.pth"
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ print(json.dumps([engine.info.engine, *opened]))
 @pytest.mark.parametrize(
     ("arguments", "engine", "opened"),
     [
-        ({"model": "hrnet_w16_small"}, "openvino", ["hrnet_w16_small.onnx"]),
+        ({"model": "hrnetv2_w24_small"}, "openvino", ["hrnetv2_w24_small.onnx"]),
         (
-            {"model": "hrnet_w16_small", "precision": "float32"},
+            {"model": "hrnetv2_w24_small", "precision": "float32"},
             "openvino",
-            ["hrnet_w16_small.onnx"],
+            ["hrnetv2_w24_small.onnx"],
         ),
-        ({"model": str(HEATMAPS), "precision": "float32"}, "openvino", ["hrnet_w16_small.onnx"]),
+        ({"model": str(HEATMAPS), "precision": "float32"}, "openvino", ["hrnetv2_w24_small.onnx"]),
     ],
 )
 def test_the_metadata_is_read_once_before_the_first_frame(

@@ -18,11 +18,11 @@ def properties(path: Path) -> dict[str, str]:
 
 def test_the_properties_are_those_that_onnx_reads(root: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    path = root / "models" / "hrnet_w16_small.onnx"
+    path = root / "models" / "hrnetv2_w24_small.onnx"
     model = onnx.load(str(path))
     found = properties(path)
     assert found == {entry.key: entry.value for entry in model.metadata_props}
-    assert ModelMetadata.from_properties(found).name == "hrnet_w16_small"
+    assert ModelMetadata.from_properties(found).name == "hrnetv2_w24_small"
 
 
 def test_other_files_with_and_without_properties(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_what_is_no_model(content: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
 def test_a_truncated_model(share: float, root: Path, tmp_path: Path) -> None:
-    content = (root / "models" / "hrnet_w16_small.onnx").read_bytes()
+    content = (root / "models" / "hrnetv2_w24_small.onnx").read_bytes()
     path = tmp_path / "model.onnx"
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(ModelError, match="damaged"):

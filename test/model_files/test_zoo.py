@@ -20,7 +20,7 @@ from hrnet_pose_ros.model_files.model_file import CHECKPOINT, ONNX, ModelFile
 from hrnet_pose_ros.model_files.zoo import entry_of, read_zoo
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-SMALL = MODELS / "hrnet_w16_small.pth"
+SMALL = MODELS / "hrnetv2_w24_small.pth"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_the_zoo() -> None:
         # AP on COCO val2017 is of COCO's joints; other figures are in words.
         assert (entry.figures == "") == (entry.skeleton == "coco17")
         assert entry.ap is None or entry.skeleton == "coco17"
-        assert entry.size_text in entry.name or entry.name == "hrnet_w16_small"
+        assert entry.size_text in entry.name or entry.name == "hrnetv2_w24_small"
         # The reference's SimpleBaselines alone want BGR, the DARK and UDP models alone DARK's
         # decoding; UDP models alone want another crop and no shift.
         assert (entry.colour_order == "bgr") == entry.name.startswith("pose_resnet")
@@ -56,11 +56,11 @@ def test_the_zoo() -> None:
 
 
 def test_the_bundled_entry_is_the_bundled_file() -> None:
-    read_zoo()["hrnet_w16_small"].check(sha256_of(SMALL), SMALL)
+    read_zoo()["hrnetv2_w24_small"].check(sha256_of(SMALL), SMALL)
 
 
 def test_a_checkpoint_is_known_by_its_content(user_folder: Path) -> None:
-    file, entry = find_checkpoint("hrnet_w16_small")
+    file, entry = find_checkpoint("hrnetv2_w24_small")
     assert file.path.samefile(SMALL)
     assert file.checksum == sha256_of(SMALL)
     assert entry is not None
@@ -100,7 +100,7 @@ def test_another_file_under_a_published_name_is_refused(user_folder: Path) -> No
         ),
         ("mmpose_res50_256x192", CHECKPOINT, "'hrnet_pose fetch mmpose_res50_256x192'$"),
         ("pose_hrnet_w32_256x192", CHECKPOINT, "--from FILE .from https://github.com/"),
-        ("nobody", ONNX, "by name there are hrnet_w16_small$"),
+        ("nobody", ONNX, "by name there are hrnetv2_w24_small$"),
     ],
 )
 def test_what_is_missing_is_told(name: str, suffix: str, words: str, user_folder: Path) -> None:
@@ -139,7 +139,7 @@ def test_verb_models(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         "70d7ab01",
     ]
     assert lines["mmpose_hrnet_w32_256x192"][-1] == ".pth"
-    assert {".pth", ".onnx"} <= set(lines["hrnet_w16_small"])
+    assert {".pth", ".onnx"} <= set(lines["hrnetv2_w24_small"])
     assert lines["pose_resnet_152_384x288"][-1] == "-"
 
     assert main(["models", "--json"]) == 0
@@ -167,9 +167,9 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
         (
             "colour",
             "rgb",
-            r"models\.hrnet_w16_small: unknown key 'colour'; the nearest key is 'colour_order'",
+            r"models\.hrnetv2_w24_small: unknown key 'colour'; the nearest key is 'colour_order'",
         ),
-        ("network", None, r"models\.hrnet_w16_small: 'network' must be given"),
+        ("network", None, r"models\.hrnetv2_w24_small: 'network' must be given"),
         (
             "parameters",
             1.5,
@@ -193,7 +193,7 @@ def test_files_of_a_model_are_not_those_of_a_similar_name(user_folder: Path) -> 
 def test_a_wrong_entry_is_named(key: str, value: Any, words: str, tmp_path: Path) -> None:
     yaml = YAML()
     content = yaml.load((MODELS / "zoo.yaml").read_text())
-    entry = content["models"]["hrnet_w16_small"]
+    entry = content["models"]["hrnetv2_w24_small"]
     if value is None:
         del entry[key]
     else:

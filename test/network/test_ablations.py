@@ -100,7 +100,7 @@ def test_branches_without_an_exchange_unit_know_nothing_of_each_other(
     [("final", 0), ("across_stages", 0), ("within_stages", 1), ("within_stages", 2)],
 )
 def test_every_parameter_is_used(exchange: Exchange, heatmap_branch: int) -> None:
-    small = CONFIGURATIONS["hrnet_w16_small"]
+    small = replace(CONFIGURATIONS["hrnetv2_w24_small"], head_width=0)
     network = HRNet(replace(small, exchange=exchange, heatmap_branch=heatmap_branch))
     network(torch.randn(2, 3, 64, 64)).sum().backward()
     assert [key for key, p in network.named_parameters() if p.grad is None] == []

@@ -32,7 +32,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def weights() -> State:
-    return torch.load(MODELS / "hrnet_w16_small.pth", weights_only=True)
+    return torch.load(MODELS / "hrnetv2_w24_small.pth", weights_only=True)
 
 
 def numbered(name: str) -> State:
@@ -103,7 +103,7 @@ def test_layout_loads(layout: str, zipped: bool, weights: State, tmp_path: Path)
     path = tmp_path / "checkpoint.pth"
     torch.save(LAYOUTS[layout](weights), path, _use_new_zipfile_serialization=zipped)
     network = load_pose_network(path)
-    assert network.configuration.name == "hrnet_w16_small"
+    assert network.configuration.name == "hrnetv2_w24_small"
     assert not network.training
     exact = layout != "half precision"
     for key, value in network.state_dict().items():
@@ -134,7 +134,7 @@ def test_history_of_a_training_run_is_ignored(
         patch.setattr(HistoryBuffer, "__module__", module.__name__)
         content = {"message_hub": {"loss": buffer}, "state_dict": mmpose(weights, "head.")}
         torch.save(content, path)
-    assert load_pose_network(path).configuration.name == "hrnet_w16_small"
+    assert load_pose_network(path).configuration.name == "hrnetv2_w24_small"
 
 
 def without_head(weights: State) -> State:
@@ -200,7 +200,7 @@ WRONG = [
     (
         partly,
         [
-            "hrnet_w16_small",
+            "hrnetv2_w24_small",
             "1 missing keys (layer1.0.bn3.weight)",
             "1 unexpected keys (layer1.0.bn9",
         ],
@@ -272,8 +272,8 @@ def test_wrong_content_is_named(content, words: list[str], weights: State, tmp_p
 
 
 def test_another_configuration_than_wanted_is_named() -> None:
-    with pytest.raises(CheckpointError, match="contains hrnet_w16_small, expected hrnet_w32"):
-        load_pose_network(MODELS / "hrnet_w16_small.pth", "hrnet_w32")
+    with pytest.raises(CheckpointError, match="contains hrnetv2_w24_small, expected hrnet_w32"):
+        load_pose_network(MODELS / "hrnetv2_w24_small.pth", "hrnet_w32")
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
@@ -358,15 +358,16 @@ def test_network_is_found_out(name: str, tmp_path: Path) -> None:
 def test_members_of_one_width_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = CONFIGURATIONS["hrnet_w16_small"]
+    small = CONFIGURATIONS["hrnetv2_w24_small"]
     for number, change in enumerate(
         (
-            {"modules": (1, 2, 2)},
+            {"modules": (1, 2, 1)},
             {"blocks": 3},
             {"layer1_blocks": 2},
             {"layer1_planes": 16},
             {"exchange": "across_stages"},
-            {"heatmap_branch": 2},
+            {"head_width": 0},
+            {"head_width": 0, "heatmap_branch": 2},
             {"head_width": 24},
             {"head_width": 32},
         )
@@ -376,7 +377,7 @@ def test_members_of_one_width_are_told_apart(
         path = tmp_path / f"{other.name}.pth"
         torch.save(HRNet(other).state_dict(), path)
         assert load_pose_network(path).configuration == other
-    assert load_pose_network(MODELS / "hrnet_w16_small.pth").configuration == small
+    assert load_pose_network(MODELS / "hrnetv2_w24_small.pth").configuration == small
 
 
 @pytest.mark.parametrize("layout", ["plain", "MMPose 1.x"])

@@ -20,7 +20,7 @@ from hrnet_pose_ros.skeleton import COCO17
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
-NETWORK = load_pose_network(MODELS / "hrnet_w16_small.pth")
+NETWORK = load_pose_network(MODELS / "hrnetv2_w24_small.pth")
 
 
 def graph(
@@ -31,7 +31,7 @@ def graph(
     colour_order: str = "rgb",
 ) -> End2EndGraph:
     model = ModelMetadata(
-        "m", "hrnet_w16_small", 192, 256, 2.0, shift, "ab" * 32, "0.1.0", colour_order
+        "m", "hrnetv2_w24_small", 192, 256, 2.0, shift, "ab" * 32, "0.1.0", colour_order
     )
     return End2EndGraph(
         NETWORK, End2EndGraphMetadata(model, precision, "quarter", flip_test, None)
@@ -83,7 +83,7 @@ def test_float16_is_near_and_its_heatmaps_are_not_rounded() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", ["hrnet_w16_small", "simple_baseline_r50"])
+@pytest.mark.parametrize("name", ["hrnetv2_w24_small", "simple_baseline_r50"])
 def test_folded_normalisations_compute_the_same(name: str) -> None:
     torch.manual_seed(0)
     network = pose_network(name).eval()

@@ -27,7 +27,7 @@ from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.skeleton import COCO17
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-CHECKPOINT = MODELS / "hrnet_w16_small.pth"
+CHECKPOINT = MODELS / "hrnetv2_w24_small.pth"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_metadata(exported: Path) -> None:
     properties = {p.key: p.value for p in onnx.load(exported).metadata_props}
     metadata = ModelMetadata.from_properties(properties)
     assert metadata.name == "mine"
-    assert metadata.configuration == "hrnet_w16_small"
+    assert metadata.configuration == "hrnetv2_w24_small"
     assert metadata.input_size == (192, 256)
     assert metadata.target_sigma == 2
     assert metadata.flip_shift is True
@@ -86,8 +86,8 @@ def test_another_input_size(tmp_path: Path) -> None:
 
 
 def test_the_bundled_model_is_an_export_of_the_bundled_checkpoint() -> None:
-    engine = OpenVinoEngine(ModelFile.read(MODELS / "hrnet_w16_small.onnx"), precision="float32")
-    assert engine.metadata.name == "hrnet_w16_small"
+    engine = OpenVinoEngine(ModelFile.read(MODELS / "hrnetv2_w24_small.onnx"), precision="float32")
+    assert engine.metadata.name == "hrnetv2_w24_small"
     sha256 = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
     assert engine.metadata.checkpoint_sha256 == sha256
     crops = load_check_crops()

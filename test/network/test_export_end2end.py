@@ -33,7 +33,7 @@ from hrnet_pose_ros.pose.oks import PERSON_TO_BOX, oks
 from hrnet_pose_ros.pose.poses import Poses
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-CHECKPOINT = MODELS / "hrnet_w16_small.pth"
+CHECKPOINT = MODELS / "hrnetv2_w24_small.pth"
 RULES = {"float32": (0.05, 0.999), "float16": (0.25, 0.995)}  # cells, mean OKS
 
 needs_tensorrt = pytest.mark.skipif(
@@ -53,12 +53,12 @@ class Exported(NamedTuple):
 
 
 CASES = [
-    ("hrnet_w16_small", {"precision": "float32"}),
-    ("hrnet_w16_small", {"precision": "float16"}),
-    ("hrnet_w16_small", {"precision": "float16", "decoding": "dark", "flip_test": True}),
-    ("hrnet_w16_small", {"precision": "float32", "flip_test": True, "image_size": (1280, 720)}),
-    ("hrnet_w16_small", {"precision": "float32", "crop": "udp"}),
-    ("hrnet_w16_small", {"precision": "float16", "decoding": "dark", "crop": "udp"}),
+    ("hrnetv2_w24_small", {"precision": "float32"}),
+    ("hrnetv2_w24_small", {"precision": "float16"}),
+    ("hrnetv2_w24_small", {"precision": "float16", "decoding": "dark", "flip_test": True}),
+    ("hrnetv2_w24_small", {"precision": "float32", "flip_test": True, "image_size": (1280, 720)}),
+    ("hrnetv2_w24_small", {"precision": "float32", "crop": "udp"}),
+    ("hrnetv2_w24_small", {"precision": "float16", "decoding": "dark", "crop": "udp"}),
     # PyTorch takes a minute to trace W32 in float16 on a CPU: test_plan_build.py has one of small
     # crops, which the export itself compares.
     ("hrnet_w32", {"precision": "float32"}),
@@ -259,13 +259,13 @@ def test_tensorrt_parses_the_file(exported: Exported) -> None:
     ]
 
 
-BUNDLED = Exported(CHECKPOINT, MODELS / "hrnet_w16_small_end2end_float32.onnx")
+BUNDLED = Exported(CHECKPOINT, MODELS / "hrnetv2_w24_small_end2end_float32.onnx")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_the_bundled_graphs_are_exports_of_the_bundled_checkpoint(precision: str) -> None:
-    graph = Exported(CHECKPOINT, MODELS / f"hrnet_w16_small_end2end_{precision}.onnx")
-    heatmaps = {p.key: p.value for p in onnx.load(MODELS / "hrnet_w16_small.onnx").metadata_props}
+    graph = Exported(CHECKPOINT, MODELS / f"hrnetv2_w24_small_end2end_{precision}.onnx")
+    heatmaps = {p.key: p.value for p in onnx.load(MODELS / "hrnetv2_w24_small.onnx").metadata_props}
     metadata = graph.metadata
     assert (
         metadata.model.to_properties().items()

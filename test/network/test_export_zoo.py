@@ -102,7 +102,7 @@ def test_a_zoo_entry_brings_its_facts(
 def test_options_override_the_entry(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     options = ["--input-size", "64x96", "--colour-order", "bgr", "--target-sigma", "3"]
-    verb = ["export", "hrnet_w16_small", "-o", str(path), *options, "--no-flip-shift"]
+    verb = ["export", "hrnetv2_w24_small", "-o", str(path), *options, "--no-flip-shift"]
     assert main(verb) == 0
     metadata = OpenVinoEngine(ModelFile.read(path), precision="float32").metadata
     assert (metadata.input_size, metadata.colour_order) == ((96, 64), "bgr")

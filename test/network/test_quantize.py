@@ -40,14 +40,14 @@ from hrnet_pose_ros.network.onnx_files import ExportError
 from hrnet_pose_ros.network.quantize import found_key_points, quantize_end2end_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-FLOAT32 = MODELS / "hrnet_w16_small_end2end_float32.onnx"
+FLOAT32 = MODELS / "hrnetv2_w24_small_end2end_float32.onnx"
 
 
 @pytest.fixture(scope="module")
 def quantized(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, End2EndGraphMetadata, KeyPointChange]:
-    path = tmp_path_factory.mktemp("int8") / "hrnet_w16_small_end2end_int8.onnx"
+    path = tmp_path_factory.mktemp("int8") / "hrnetv2_w24_small_end2end_int8.onnx"
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -194,8 +194,8 @@ def test_a_lost_joint_counts_as_far_away() -> None:
     ("model", "crops", "words"),
     [
         (FLOAT32, 8, "4 persons judge.* at least 200 are needed"),
-        (MODELS / "hrnet_w16_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
-        (MODELS / "hrnet_w16_small.onnx", 8, "contains a heatmaps graph"),  # quantize_heatmaps.py
+        (MODELS / "hrnetv2_w24_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
+        (MODELS / "hrnetv2_w24_small.onnx", 8, "contains a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
 def test_what_cannot_be_quantised(model: Path, crops: int, words: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from hrnet_pose_ros.network.onnx_files import ExportError, save_model
 from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-FLOAT32 = MODELS / "hrnet_w16_small.onnx"
+FLOAT32 = MODELS / "hrnetv2_w24_small.onnx"
 LEAST_MEASURED = 0.95  # on the bundled crops and what is made of them
 
 
@@ -59,7 +59,7 @@ def few() -> Iterator[None]:
 def quantized(few: None, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(FLOAT32, folder)
-    path = folder / "hrnet_w16_small_int8.onnx"
+    path = folder / "hrnetv2_w24_small_int8.onnx"
     data = write_data(folder / "data", images=7)
     printed = io.StringIO()
     verb = ["quantize", str(FLOAT32), "-o", str(path), "--data", str(data)]
@@ -78,7 +78,7 @@ def test_what_it_was_judged_on(quantized: Quantized, engine: OpenVinoEngine) -> 
     judgement = quantized.metadata.int8_judgement
     assert judgement is not None
     assert (judgement.calibrated, judgement.persons) == (18, FEW_JUDGED)
-    assert "hrnet_w16_small in int8 for OpenVINO, calibrated on 18 persons" in quantized.said
+    assert "hrnetv2_w24_small in int8 for OpenVINO, calibrated on 18 persons" in quantized.said
     assert "on 24 others (" in quantized.said
     assert f"mean OKS {judgement.mean_oks:.4f}" in quantized.said
     annotations = read_annotations(quantized.data / "person_keypoints.json")
@@ -102,7 +102,7 @@ def test_convolutions_run_in_8_bits(engine: OpenVinoEngine) -> None:
 
 
 def test_engine_says_what_it_is(quantized: Quantized, engine: OpenVinoEngine) -> None:
-    assert (engine.info.model, engine.info.precision) == ("hrnet_w16_small", "int8")
+    assert (engine.info.model, engine.info.precision) == ("hrnetv2_w24_small", "int8")
     assert engine.metadata == quantized.metadata
     assert engine.metadata.quantized
     assert len(engine.estimate(np.zeros((99, 99, 3), np.uint8), np.array([[9, 9, 30, 60.0]]))) == 1
@@ -122,10 +122,10 @@ def test_found_by_name(
     folder = tmp_path / "hrnet_pose" / "models"
     folder.mkdir(parents=True)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with pytest.raises(ModelError, match=f"hrnet_pose quantize .* -o {folder}/hrnet_w16_small_int"):
-        make_engine("hrnet_w16_small", engine="openvino", precision="int8")
+    with pytest.raises(ModelError, match=f"hrnet_pose quantize .* -o {folder}/hrnetv2_w24_small_int"):
+        make_engine("hrnetv2_w24_small", engine="openvino", precision="int8")
     shutil.copy(quantized.path, folder)
-    engine = make_engine("hrnet_w16_small", engine="openvino", precision="int8", max_batch=1)
+    engine = make_engine("hrnetv2_w24_small", engine="openvino", precision="int8", max_batch=1)
     assert engine.info.precision == "int8"
 
 

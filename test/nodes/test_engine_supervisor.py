@@ -63,7 +63,7 @@ def refuse(kind: str, error: Exception) -> Any:
 
 def test_the_parameters_reach_the_engine(bench: Bench) -> None:
     bench.set(
-        model="hrnet_w16_small",
+        model="hrnetv2_w24_small",
         precision="float32",
         flip_test=True,
         image_size=[768, 576],
@@ -369,7 +369,7 @@ def test_a_gpu_that_the_model_has_no_file_for_is_not_given_up(
     bench: Bench, suffix: str, tmp_path: Path
 ) -> None:
     """`auto` takes another engine though there is a GPU: its failure is none of the GPU's."""
-    path = shutil.copy(find_bundled_file(f"hrnet_w16_small{suffix}"), tmp_path)
+    path = shutil.copy(find_bundled_file(f"hrnetv2_w24_small{suffix}"), tmp_path)
     bench.gpu = True
     bench.set(model=str(path))
     bench.before = refuse("any", EngineError("out of memory"))
@@ -430,9 +430,9 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
 ) -> None:
     bench.gpu = True
     graph = tmp_path / "net_end2end.onnx"  # and no heatmap graph beside it
-    shutil.copy(find_bundled_file("hrnet_w16_small_end2end_float16.onnx"), graph)
+    shutil.copy(find_bundled_file("hrnetv2_w24_small_end2end_float16.onnx"), graph)
     for model, fallback, warned in (
-        ("hrnet_w16_small", "cpu", False),
+        ("hrnetv2_w24_small", "cpu", False),
         (str(graph), "none", False),
         (str(graph), "cpu", True),
     ):
@@ -442,7 +442,7 @@ def test_a_fallback_that_would_not_work_is_said_while_the_gpu_works(
         assert ("will not work if the GPU fails" in caplog.text) == warned
     bench.gpu = False
     caplog.clear()
-    bench.set(model="hrnet_w16_small")
+    bench.set(model="hrnetv2_w24_small")
     bench.supervisor.prepare()
     assert not caplog.text  # nobody asked for a GPU
 

@@ -13,7 +13,7 @@ from lifecycle_msgs.msg import Transition
 
 from hrnet_pose_ros.pipeline.drop_reasons import Reason
 
-MODEL = "hrnet_w16_small"
+MODEL = "hrnetv2_w24_small"
 
 
 @pytest.fixture(scope="module")

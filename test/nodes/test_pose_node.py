@@ -49,7 +49,7 @@ def frame(street_frames: list[np.ndarray]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def expected(frame: np.ndarray) -> Poses:
     """What the engine itself says of the boxes in the frame."""
-    engine = make_engine("hrnet_w16_small", precision="float32", max_batch=2)
+    engine = make_engine("hrnetv2_w24_small", precision="float32", max_batch=2)
     poses = engine.estimate(frame, np.array(BOXES))
     engine.close()
     return poses
@@ -92,7 +92,7 @@ def test_info_is_latched_and_complete(robot: Robot) -> None:
     info = robot.heard["skeleton_info"][-1]
     assert info.skeleton == "coco17"
     assert tuple(info.joint_names) == COCO17.joint_names
-    assert info.model.startswith("hrnet_w16_small")
+    assert info.model.startswith("hrnetv2_w24_small")
     assert (info.engine, info.precision) == ("openvino", "float32")
     assert info.decoding == "quarter"
     assert (info.input_width, info.input_height) == (192, 256)

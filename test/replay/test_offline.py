@@ -62,7 +62,7 @@ def run(rows: list[Row], tmp_path: Path, **values: Any) -> tuple[ReplayResult, l
 def test_skeletons_are_those_of_the_engine(bag: Path, tmp_path: Path) -> None:
     done = replay(bag, tmp_path / "out", settings())
     assert (done.images, done.arrays, done.drops, done.loss) == (FRAMES, FRAMES, {}, "")
-    engine = make_engine("hrnet_w16_small", precision="float32", max_batch=2)
+    engine = make_engine("hrnetv2_w24_small", precision="float32", max_batch=2)
     with BagReader(bag) as reader:
         frames = [rgb_frame_of_compressed(m.message) for m in reader.messages([IMAGES])]
         inputs = [m.message for m in reader.messages([IMAGES])]
@@ -100,7 +100,7 @@ def test_info_is_that_of_the_engine(bag: Path, tmp_path: Path) -> None:
         [one] = reader.messages(["/skeleton_info"])
         first = next(iter(inputs.messages()))
     info = one.message
-    assert (info.model, info.precision, info.decoding) == ("hrnet_w16_small", "float32", "dark")
+    assert (info.model, info.precision, info.decoding) == ("hrnetv2_w24_small", "float32", "dark")
     assert stamp_of(info) == one.time == first.time
     assert info.limbs.size
 

@@ -25,7 +25,7 @@ def other_model(
     model = OtherModel(tmp_path_factory.mktemp(request.param), find_skeleton(request.param))
     torch.manual_seed(7)
     torch.save(
-        pose_network("hrnet_w16_small", model.skeleton.joints).state_dict(), model.checkpoint
+        pose_network("hrnetv2_w24_small", model.skeleton.joints).state_dict(), model.checkpoint
     )
     facts = {
         "crops": load_check_crops()[:2],

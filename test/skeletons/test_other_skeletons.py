@@ -284,8 +284,9 @@ def test_perfect_results_have_ap_1(other_model: OtherModel, tmp_path: Path) -> N
 
 
 CONFIG = """
-network: hrnet_w16_small
+network: hrnetv2_w24_small
 skeleton: {skeleton}
+narrow_head: true  # 48 channels, as published models of WholeBody's 133 joints have
 stages:
   - {{name: only, input_size: 64x64, epochs: 1, batch: 2, learning_rate: 0.001, sigma: 2,
       joint_weights: {{{joint}: 2.0}}}}
@@ -339,7 +340,7 @@ def test_coco_weights_begin_a_training_of_other_joints(
     own_skeleton(tmp_path / "own21.yaml")
     data = data_set(tmp_path / "data", read_skeleton(tmp_path / "own21.yaml"), frame)
     path = training_config(tmp_path, "own21.yaml", "p20", data)
-    start = root / "models" / "hrnet_w16_small.pth"
+    start = root / "models" / "hrnetv2_w24_small.pth"
     network = _fresh_network(dataclasses.replace(read_config(path), start=str(start)))
     assert joints_of(network) == 21 and "last layer starts anew" in caplog.text
     kept = torch.load(start, weights_only=True)["conv1.weight"]

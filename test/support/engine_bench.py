@@ -37,7 +37,7 @@ from hrnet_pose_ros.ros.log import ThrottledWarnings
 @functools.cache
 def bundled_engine() -> PoseEngine:
     """One for all benches: making it takes longer than most of their tests."""
-    return make_engine("hrnet_w16_small", precision="float32", max_batch=1)
+    return make_engine("hrnetv2_w24_small", precision="float32", max_batch=1)
 
 
 class FailingEngine(PoseEngine):

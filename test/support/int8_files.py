@@ -14,7 +14,7 @@ from hrnet_pose_ros.model_files.folders import find_bundled_file
 from hrnet_pose_ros.model_files.metadata import KEY_PREFIX, LEAST_JUDGED, Int8Judgement
 from hrnet_pose_ros.model_files.quantized import INT8
 
-NAME = "hrnet_w16_small"
+NAME = "hrnetv2_w24_small"
 
 
 def model_with_int8(folder: Path, persons: int = LEAST_JUDGED) -> Path:

@@ -9,7 +9,7 @@ import torch
 
 from hrnet_pose_ros.network.pose_networks import pose_network
 
-CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.pth"
 
 
 def w32_with_structure(seed: int = 0) -> dict[str, torch.Tensor]:

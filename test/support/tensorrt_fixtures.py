@@ -17,7 +17,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_key import PlanKey
 from hrnet_pose_ros.pose.boxes import CropRule
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPACT = ROOT / "models" / "hrnet_w16_small_end2end_float16.onnx"
+COMPACT = ROOT / "models" / "hrnetv2_w24_small_end2end_float16.onnx"
 ADA = GpuTarget(("8.9",))
 
 

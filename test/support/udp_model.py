@@ -7,7 +7,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnet_w16_small.pth"
+CHECKPOINT = Path(__file__).resolve().parents[2] / "models" / "hrnetv2_w24_small.pth"
 
 
 def udp_model(folder: Path) -> tuple[Path, Path]:

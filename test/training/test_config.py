@@ -36,7 +36,7 @@ STAGE: dict[str, Any] = {
     "sigma": 2,
 }
 CONTENT: dict[str, Any] = {
-    "network": "hrnet_w16_small",
+    "network": "hrnetv2_w24_small",
     "stages": [STAGE],
     "train": {"coco": {"weight": 2}},
     "validation": {},
@@ -215,7 +215,7 @@ def test_recipes_are_found_by_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     assert find_config(str(path)) == path  # read_config says what is wrong with it
     with pytest.raises(
-        ConfigError, match=r"no recipe 'w32'; available recipes are hrnet_w16_small, .*\.yaml"
+        ConfigError, match=r"no recipe 'w32'; available recipes are hrnetv2_w24_small, .*\.yaml"
     ):
         find_config("w32")
 

@@ -11,7 +11,7 @@ from hrnet_pose_ros.network.checkpoints import CheckpointError
 from hrnet_pose_ros.network.pose_networks import pose_network
 from hrnet_pose_ros.training.pretraining import load_pretraining
 
-NETWORK = "hrnet_w16_small"
+NETWORK = "hrnetv2_w24_small"
 
 
 def classifier() -> dict[str, Tensor]:

@@ -25,7 +25,9 @@ from lightning_fabric import Fabric
 from street_data import StreetData
 from tiny_network import register_tiny_network
 
+from hrnet_pose_ros.coco.json_records import AnnotationError
 from hrnet_pose_ros.image_files import read_image_file, write_image_file
+from hrnet_pose_ros.model_files.metadata import ModelError
 from hrnet_pose_ros.network.checkpoints import load_pose_network
 from hrnet_pose_ros.network.heatmap_network import HeatmapNetwork
 from hrnet_pose_ros.pose.boxes import crop_to_image
@@ -43,7 +45,7 @@ from hrnet_pose_ros.yaml_config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = register_tiny_network()
-BUNDLED = {"network": "hrnet_w16_small", "start": str(ROOT / "models" / "hrnet_w16_small.pth")}
+BUNDLED = {"network": "hrnetv2_w24_small", "start": str(ROOT / "models" / "hrnetv2_w24_small.pth")}
 STAGE = StageConfig(
     name="only",
     input_size="64x64",
@@ -252,8 +254,19 @@ def test_a_training_with_udp(street: StreetData, tmp_path: Path) -> None:
     assert found["udp"][1] > 0.2
 
 
+def test_a_network_of_fewer_channels_than_joints_is_refused(
+    street: StreetData, tmp_path: Path
+) -> None:
+    many = {"skeleton": "wholebody133"}
+    with pytest.raises(ModelError, match=r"133 heatmaps of 32 channels.*narrow_head: true"):
+        train(config_of(street, **many), tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AnnotationError, match="133|keypoints"):  # on to the data, which are COCO's
+        train(config_of(street, narrow_head=True, **many), tmp_path)
+
+
 def test_a_start_from_another_network_is_refused(street: StreetData, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"contains hrnet_w16_small, expected hrnet_w32"):
+    with pytest.raises(ValueError, match=r"contains hrnetv2_w24_small, expected hrnet_w32"):
         train(config_of(street, **BUNDLED | {"network": "hrnet_w32"}), tmp_path)
 
 

@@ -24,7 +24,7 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import PinnedArray, device_cou
 from hrnet_pose_ros.engines.tensorrt.library import RTX, find_library
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
-MODEL = "hrnet_w16_small"
+MODEL = "hrnetv2_w24_small"
 GRAPH = Path(__file__).resolve().parents[3] / "models" / f"{MODEL}_end2end_float32.onnx"
 
 

@@ -31,7 +31,7 @@ from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.poses import Poses
 
-GRAPH = Path(__file__).resolve().parents[3] / "models" / "hrnet_w16_small_end2end_float32.onnx"
+GRAPH = Path(__file__).resolve().parents[3] / "models" / "hrnetv2_w24_small_end2end_float32.onnx"
 SIZE = (640, 480)
 FRAME, BOXES = check_scene(SIZE)
 BOXES = BOXES.astype(np.float32)
@@ -65,7 +65,7 @@ def same(ours: Poses, theirs: Poses) -> None:
 def test_the_poses_are_those_of_the_processor(gpu: Pretended, tmp_path: Path) -> None:
     """From the frame through every copy and back; 8 persons in groups of 6 and 2."""
     engine = engine_of(tmp_path)
-    cpu = make_engine("hrnet_w16_small", engine="openvino", precision="float32", max_batch=1)
+    cpu = make_engine("hrnetv2_w24_small", engine="openvino", precision="float32", max_batch=1)
     ours, theirs = engine.estimate(FRAME, BOXES), cpu.estimate(FRAME, BOXES)
     cpu.close()
     near = np.abs(ours.keypoints - theirs.keypoints).max(axis=-1) < 0.2

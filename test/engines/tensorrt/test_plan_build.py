@@ -59,9 +59,9 @@ def built(library: TensorRt, onnx_file: bytes, watch: Heard | None = None, **key
         # takes a minute to trace a large one in float16 on a CPU.
         ("hrnet_w32", "float32", "quarter", False, (64, 64), "reference", (114, 123)),
         ("hrnet_w32", "float16", "dark", True, (64, 64), "reference", (57, 66)),
-        ("hrnet_w16_small", "float32", "quarter", True, (192, 256), "reference", (6, 12)),
-        ("hrnet_w16_small", "float16", "dark", False, (96, 128), "reference", (3, 9)),
-        ("hrnet_w16_small", "float16", "dark", True, (96, 128), "udp", (3, 9)),
+        ("hrnetv2_w24_small", "float32", "quarter", True, (192, 256), "reference", (6, 12)),
+        ("hrnetv2_w24_small", "float16", "dark", False, (96, 128), "reference", (3, 9)),
+        ("hrnetv2_w24_small", "float16", "dark", True, (96, 128), "udp", (3, 9)),
     ],
 )
 def test_graphs_build(
@@ -115,7 +115,7 @@ def test_several_gpus_at_once(library: TensorRt, compact: bytes) -> None:
 
 
 def test_heatmap_model_is_no_end2end_graph(library: TensorRt) -> None:
-    heatmaps = (ROOT / "models" / "hrnet_w16_small.onnx").read_bytes()
+    heatmaps = (ROOT / "models" / "hrnetv2_w24_small.onnx").read_bytes()
     with pytest.raises(ModelError, match=r"it has inputs crops .*--graph end2end"):
         built(library, heatmaps)
 
@@ -232,13 +232,13 @@ def test_key_of_a_graph(library: TensorRt) -> None:
     options = TensorRtOptions(image_size=(640, 480), typical_persons=3, max_persons=7)
     key = graph.key(GpuTarget(("8.9",)), options)
     assert (key.model, key.precision, key.onnx_sha256) == (
-        "hrnet_w16_small",
+        "hrnetv2_w24_small",
         "float16",
         graph.checksum,
     )
     assert (key.image_size, key.persons) == ((640, 480), (1, 3, 7))
     assert (key.library, key.library_version) == (library.name, library.version)
-    heatmaps = ModelFile.read(ROOT / "models" / "hrnet_w16_small.onnx")
+    heatmaps = ModelFile.read(ROOT / "models" / "hrnetv2_w24_small.onnx")
     with pytest.raises(ModelError, match="contains a heatmaps graph, expected an end-to-end graph"):
         End2EndGraphFile(heatmaps, library)
 
