@@ -122,7 +122,9 @@ def test_found_by_name(
     folder = tmp_path / "hrnet_pose" / "models"
     folder.mkdir(parents=True)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with pytest.raises(ModelError, match=f"hrnet_pose quantize .* -o {folder}/hrnetv2_w24_small_int"):
+    with pytest.raises(
+        ModelError, match=f"hrnet_pose quantize .* -o {folder}/hrnetv2_w24_small_int"
+    ):
         make_engine("hrnetv2_w24_small", engine="openvino", precision="int8")
     shutil.copy(quantized.path, folder)
     engine = make_engine("hrnetv2_w24_small", engine="openvino", precision="int8", max_batch=1)

@@ -261,7 +261,7 @@ def test_a_network_of_fewer_channels_than_joints_is_refused(
     with pytest.raises(ModelError, match=r"133 heatmaps of 32 channels.*narrow_head: true"):
         train(config_of(street, **many), tmp_path)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(AnnotationError, match="133|keypoints"):  # on to the data, which are COCO's
+    with pytest.raises(AnnotationError, match=r"133|keypoints"):  # on to the data, which are COCO's
         train(config_of(street, narrow_head=True, **many), tmp_path)
 
 
