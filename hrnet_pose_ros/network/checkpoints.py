@@ -180,7 +180,8 @@ def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
     if final is None or final.ndim != 4:
         foreign = ("classifier.", "incre_modules.", "downsamp_modules.", "head.", "fc.")
         what = "an HRNet without a heatmap head" if family == "HRNet" else "a ResNet alone"
-        if any(key.startswith(foreign) for key in state):
+        # HRNetV2's head is of a pose network too.
+        if any(key.startswith(foreign) and not key.startswith("head.convs.") for key in state):
             what = "an ImageNet classifier"
         raise CheckpointError(
             f"'{path}' holds {what}: usable as pretraining, not as a pose model "

@@ -141,7 +141,7 @@ def without_head(weights: State) -> State:
     return {k: v for k, v in weights.items() if not k.startswith("final_layer")}
 
 
-def joints(weights: State, count: int, width: int = 16) -> State:
+def joints(weights: State, count: int, width: int = 48) -> State:
     return weights | {
         "final_layer.weight": torch.zeros(count, width, 1, 1),
         "final_layer.bias": torch.zeros(count),
@@ -365,7 +365,7 @@ def test_members_of_one_width_are_told_apart(
             {"blocks": 3},
             {"layer1_blocks": 2},
             {"layer1_planes": 16},
-            {"exchange": "across_stages"},
+            {"exchange": "across_stages", "modules": (1, 2, 1)},
             {"head_width": 0},
             {"head_width": 0, "heatmap_branch": 2},
             {"head_width": 24},

@@ -85,7 +85,7 @@ def test_only_convolutions_compute_in_8_bits(quantized) -> None:
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     for node in convolutions[:-1]:
         assert [made_by[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
-        assert node.input[2] not in made_by, "TensorRT knows no quantised bias"
+        assert not set(node.input[2:]) & set(made_by), "TensorRT knows no quantised bias"
     assert not any(
         name in made_by and made_by[name].op_type == "DequantizeLinear"
         for name in convolutions[-1].input
@@ -108,17 +108,20 @@ def test_only_convolutions_compute_in_8_bits(quantized) -> None:
 
 def test_convolution_addition_and_relu_end_in_8_bits(quantized) -> None:
     """The pattern that TensorRT fuses to one kernel; that it does, only a build on a GPU shows."""
-    blocks = fused_blocks(onnx.load(quantized[0]))
-    assert len(blocks.fused) + len(blocks.others) == 77  # all but the last convolution
+    model = onnx.load(quantized[0])
+    blocks = fused_blocks(model)
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    assert len(blocks.fused) + len(blocks.others) == convolutions - 1  # all but the last one
     inside = [name for name in blocks.fused if "/branches." in name]
     # Both convolutions of every block in every branch, but for the last of the last stage, whose
     # result is summed up for the heatmaps.
     others = [name for name in blocks.others if "/branches." in name]
     assert len(inside) >= 45 and len(others) <= 1
-    # The others go up to a larger branch, and are resized and summed in float16.
-    assert len(blocks.others) <= 20
+    # The others go up to a larger branch or into the head, and are resized and summed in float16.
+    assert len(blocks.others) <= 25
     assert all(
-        "fuse_layers" in name or "layer1.0" in name or name in others for name in blocks.others
+        "fuse_layers" in name or "layer1.0" in name or "/head/" in name or name in others
+        for name in blocks.others
     )
 
 
