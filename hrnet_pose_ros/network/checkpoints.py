@@ -181,7 +181,8 @@ def _head_width(state: dict[str, Tensor], path: Path, family: str) -> int:
         foreign = ("classifier.", "incre_modules.", "downsamp_modules.", "head.", "fc.")
         what = "an HRNet without a heatmap head" if family == "HRNet" else "a ResNet alone"
         # HRNetV2's head is of a pose network too.
-        if any(key.startswith(foreign) and not key.startswith("head.convs.") for key in state):
+        own = ("head.convs.", "head.bn.")
+        if any(key.startswith(foreign) and not key.startswith(own) for key in state):
             what = "an ImageNet classifier"
         raise CheckpointError(
             f"'{path}' holds {what}: usable as pretraining, not as a pose model "
