@@ -21,7 +21,7 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue
+from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
@@ -42,6 +42,8 @@ NEAREST, TALLEST = 0.5, 2.1
 FURTHEST = 1e-3
 # A range is known if its inverse is this many standard deviations from 0.
 SURE = 4.0
+# The cues of the camera itself.
+CAMERA_CUES = ("ground", "body_length")
 # Camera and track agree within so many standard deviations.
 AGREE = 2.0
 
@@ -87,7 +89,8 @@ class ImageFusion:
         for cue in self.camera_cues:
             self._ask(cue, answers, [[] for _ in range(count)])
         table = self._table(answers)
-        by_camera = fuse(table, model, settings.outlier, settings.gate)
+        least = least_inverse_ranges(scene.views)
+        by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
         self.tracker.predict(scene.stamp, scene.ego, model.lasting)
         ids = self.skeletons.ids
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
@@ -100,13 +103,12 @@ class ImageFusion:
                 for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
                     own[cue.name] = answer
             table = self._table(answers)
-        fused = fuse(
-            table, model, settings.outlier, settings.gate, self._votes(tracks, table, expected)
-        )
+        votes = self._votes(tracks, table, expected)
+        fused = fuse(table, model, settings.outlier, settings.gate, votes, least)
         fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
-        growth = self._growth(tracks, fused)
+        since = self._since(tracks, fused)
         found = self.tracker.update(
             scene.stamp,
             tracks,
@@ -115,7 +117,8 @@ class ImageFusion:
                 azimuth_var=bearings.variance,
                 ranges=table,
                 fused=fused,
-                growth=growth,
+                growth=model.growth(since),
+                spread_growth=model.spread_growth(since),
             ),
             self._range_priors(fused),
             fused.track_refused,
@@ -126,13 +129,13 @@ class ImageFusion:
         )
         return self._report(found, azimuth, answers, table, fused)
 
-    def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
-        """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
+    def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
+        """Return the seconds since each person's last skeleton, ``[N]``; infinite if placed anew."""
         since = np.full(len(fused.value), np.inf)
         for person, track in tracks.items():
             if not fused.track_refused[person]:
                 since[person] = (self.scene.stamp - track.seen) / NS
-        return self.model.growth(since)
+        return since
 
     def _report(
         self,
@@ -186,9 +189,14 @@ class ImageFusion:
     ) -> np.ndarray:
         """Return what the tracks expect, NaN for those that only repeat what a cue says."""
         votes = expected.copy()
+        own = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
         for person, track in tracks.items():
-            given = [n for n, g in zip(table.names, table.given[person], strict=True) if g]
-            if not track.is_witness(given):
+            given = np.flatnonzero(table.given[person])
+            names = [table.names[k] for k in given]
+            # A single range of the camera that is less certain than the track places nobody anew.
+            single = len(given) == 1 and names[0] in CAMERA_CUES
+            worse = single and own[person, given[0]] > expected[person, 1]
+            if not worse and not track.is_witness(names):
                 votes[person] = np.nan
         return votes
 
@@ -283,6 +291,14 @@ def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal |
         else:
             outcomes[name] = None if name in used else Refusal.DISAGREES
     return outcomes
+
+
+def least_inverse_ranges(views: PersonViews) -> np.ndarray:
+    """Return the inverse ranges, 1/m ``[N]``, at which the boxes are as high as the tallest person.
+
+    What is visible of a person is no higher than that, so nobody is further away.
+    """
+    return np.maximum(views.box[:, 3] - views.box[:, 2], 1e-6) / TALLEST
 
 
 def range_prior(views: PersonViews, person: int, max_range: float) -> tuple[float, float]:

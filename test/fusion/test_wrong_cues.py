@@ -55,7 +55,7 @@ def test_a_wrong_cue_is_refused_and_named(kind: str, name: str) -> None:
         core.receive(one, START)
     (person,) = fuse(core, [figure((8.0, 0.0))], START, **how)
     # A wall is doubted by the sensor's cue itself.
-    reason = Refusal.AMBIGUOUS if name == "depth" else Refusal.DISAGREES
+    reason = Refusal.BACKGROUND if name == "depth" else Refusal.DISAGREES
     assert person.outcomes[name] is reason
     assert person.outcomes["body_length"] is None
     assert distance(person, (8.0, 0.0)) < 0.6
@@ -87,7 +87,7 @@ def test_feet_near_the_horizon_do_not_place_a_person_beyond_what_the_box_allows(
     exact = skeletons([shape]).poses.keypoints[0, 15:, 1]
     noise[0, 15:, 1] = 542.0 - exact  # 2 px below the horizon: 700 m away
     (person,) = fuse(fusion(), [shape], START, noise=noise, std=8.0, hidden=(5, 6))
-    assert person.outcomes["ground"] is None
+    assert person.outcomes["ground"] is Refusal.DISAGREES  # nobody is 30 m high
     assert person.position[0] < 60
 
 

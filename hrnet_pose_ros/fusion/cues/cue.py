@@ -50,6 +50,9 @@ class InverseRange:
         Derivative by the error of the camera's height, 1/m².
     axis
         Derivative by the error of the distance from the measured surface to the body's axis, 1/m².
+    doubt
+        Probability that this is the range of something else than the person, as far as the cue
+        alone can tell.
     """
 
     value: float
@@ -59,6 +62,7 @@ class InverseRange:
     tilt: float = 0.0
     height: float = 0.0
     axis: float = 0.0
+    doubt: float = 0.0
 
 
 Answer = InverseRange | Refusal
