@@ -130,7 +130,7 @@ class ImageFusion:
         return self._report(found, azimuth, answers, table, fused)
 
     def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
-        """Return the seconds since each person's last skeleton, ``[N]``; infinite if placed anew."""
+        """Return the seconds since the last skeletons, ``[N]``; infinite for who is placed anew."""
         since = np.full(len(fused.value), np.inf)
         for person, track in tracks.items():
             if not fused.track_refused[person]:

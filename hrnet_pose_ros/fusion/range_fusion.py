@@ -27,7 +27,7 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import chdtri, log_ndtr
 
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
 
@@ -152,6 +152,7 @@ def _consistent(
     score = -0.5 * (found.chi_square + found.log_det + sizes * np.log(2 * np.pi))
     score += 0.5 * np.log(2 * np.pi * found.variance) - np.log(_WIDTH)
     score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
+    score += log_ndtr((found.mean - least) / np.sqrt(found.variance + (BOUND_STD * least) ** 2))
     possible = (found.worst <= limit) & ~_beyond(found.mean, found.variance, least, limit)
     if measured.sum() > 1:
         possible &= (subsets & measured).any(axis=1)

@@ -107,13 +107,43 @@ def test_camera_cues_are_exact_for_an_exact_figure_however_the_camera_is_tilted(
     bearing = bearings_of(scene).azimuth[0] + scene.views.heading
     assert np.cos(bearing - azimuth - yaw) == pytest.approx(1, abs=1e-6)
     (ground,) = GroundContact().measure(scene, list(NOTHING))
-    if scene.views.cut_below[0]:
+    if scene.views.cut_below[0] and not scene.lines.thighs[0]:
         assert ground is Refusal.TRUNCATED
+    elif scene.views.cut_below[0]:  # the feet are extrapolated: the figure's torso is exact
+        assert 1 / ranged(ground).value == pytest.approx(r, rel=0.01)
     else:
         assert 1 / ranged(ground).value == pytest.approx(r, rel=5e-3)
     (body,) = BodyLength().measure(scene, list(NOTHING))
     # The figure's ankles are at 0.08 m instead of 0.039 of its stature: 0.8 %.
     assert 1 / ranged(body).value == pytest.approx(r, rel=0.03)
+
+
+@pytest.mark.parametrize("stature", [1.2, 1.7, 1.9])
+def test_feet_outside_of_the_image_are_where_the_body_leads(stature: float) -> None:
+    """At 2.3 m, the image ends at the shins: the line through the joints above meets the ground."""
+    image = skeletons([figure((2.3, 0.2), stature)], std=3.0)
+    # A network puts the ankles somewhere inside of the image, and is sure of them.
+    image.poses.keypoints[0, 15:] = image.poses.keypoints[0, 13:15] + [0.0, 30.0]
+    scene = scene_of(image)
+    (ground,), (body,) = (cue.measure(scene, [[]]) for cue in (GroundContact(), BodyLength()))
+    found = ranged(ground)
+    assert 1 / found.value == pytest.approx(np.hypot(2.3, 0.2), rel=0.01)
+    assert found.stature == 0  # whatever the stature is
+    assert 1 / ranged(body).value == pytest.approx(np.hypot(2.3, 0.2) * 1.7 / stature, rel=0.02)
+    # Each joint's error counts as the line carries it to the ground: more than that of an ankle.
+    assert found.joints is not None
+    slope_var = np.nan_to_num(scene.views.slope_var[0])
+    drop = HEIGHT - ANKLE_HEIGHT
+    assert found.joints**2 @ slope_var > slope_var[13] / 2 / drop**2
+
+
+def test_a_sitting_person_whose_feet_are_not_seen_has_no_ground_contact() -> None:
+    """The thighs are not upright, so the hips may be at any height."""
+    image = skeletons([figure((2.6, 0.0), posture="sitting")])
+    image.poses.keypoints[0, 15:, 1] = 1079
+    scene = scene_of(image)
+    assert not scene.lines.thighs[0]
+    assert GroundContact().measure(scene, [[]]) == [Refusal.TRUNCATED]
 
 
 def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
@@ -155,7 +185,7 @@ def test_the_mean_of_correlated_values() -> None:
 @pytest.mark.parametrize(
     ("cue", "how", "reason"),
     [
-        (GroundContact(), dict(hidden=(15, 16)), Refusal.JOINTS_MISSING),
+        (GroundContact(), dict(hidden=(13, 14, 15, 16)), Refusal.JOINTS_MISSING),
         (BodyLength(), dict(hidden=(11, 12)), Refusal.JOINTS_MISSING),
         (BodyLength(), dict(posture="lying"), Refusal.NOT_UPRIGHT),
         (GroundContact(), dict(at=(1.9, 0.0)), Refusal.TRUNCATED),

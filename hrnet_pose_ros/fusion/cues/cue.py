@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
+from hrnet_pose_ros.fusion.cues.body_line import BodyLines, body_lines
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
@@ -80,6 +82,11 @@ class Scene:
     extrinsics: Extrinsics
     gravity: GravityAlignment
     ego: EgoMotion
+
+    @cached_property
+    def lines(self) -> BodyLines:
+        """The lines through the joints of each person's body."""
+        return body_lines(self.views, self.stance, self.roles)
 
     @property
     def sensor_tilt(self) -> float:

@@ -56,6 +56,9 @@ PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person; nor is what something nearer hides from
 # the second width on, because it goes on there. Who lies is longer than this by no more than 0.9 m.
 WIDEST, WIDEST_HIDDEN, LYING_LONGER = 1.3, 0.8, 0.9
+# What reaches further than this beyond the box in the image, m, is more than the person; so many
+# standard deviations of the sensor's alignment are added.
+OVERHANG, OVERHANG_STDS = 0.5, 2.0
 # Returns this far above the person's box are not the person's: standard deviations of the tilts of
 # camera and sensor.
 ABOVE_STDS = 2.0
@@ -72,11 +75,11 @@ ASIDE_STD, OUTLINE_STD = 0.15, 0.05
 OWNED, BODY_DEPTH = 3.0, 0.3
 # The distance from surface to axis of those who do not stand: knees and arms are in front. Addition
 # to that of a torso, and standard deviation, m; lying, either end may be the nearer one.
-BENT_AXIS, BENT_AXIS_STD = 0.08, 0.15
+BENT_AXIS, BENT_AXIS_STD = 0.08, 0.22
 LYING_AXIS, LYING_AXIS_STD = 0.05, 0.30
-# Who is visible up to these heights only, m, lies, or does not stand: also towards the camera, where
-# the lean of the torso cannot be seen.
-LYING_HEIGHT, BENT_HEIGHT = 0.65, 1.0
+# Who is visible up to these heights only, m, lies, or does not stand: also towards the camera,
+# where the lean of the torso cannot be seen.
+LYING_HEIGHT, BENT_HEIGHT = 0.65, 1.15
 # Clocks of sensors are off by about this much against the camera's, s, and people walk.
 CLOCK_STD = 0.012
 # A cluster that fills so much of what a body fills, is so wide, m, and has no rival, tells the
@@ -229,7 +232,9 @@ class ReturnsCue(SensorCue[M]):
                 lying = bool(scene.stance.lying[person])
                 width = math.inf if thing.hidden or lying else thing.width
                 widest = WIDEST_HIDDEN if thing.hidden else WIDEST
-                if thing.hit > widest + LYING_LONGER * lying or thing.above > len(members) // 8:
+                widest += LYING_LONGER * lying
+                too_high = thing.above > len(members) // 8
+                if thing.hit > widest or too_high or self._reaches_beyond(person, thing, answer):
                     weight, background = 0.0, True
                 elif width < self.thinnest:
                     weight = 0.0
@@ -274,6 +279,13 @@ class ReturnsCue(SensorCue[M]):
         middle = self._azimuth[person] + self.alignment.azimuth
         top = self._top(scene, person)
         return thing_of(self.returns, members, self.gap, self.step, middle, top)
+
+    def _reaches_beyond(self, person: int, thing: Thing, answer: InverseRange) -> bool:
+        """Whether a thing goes on beside what the camera sees of the person."""
+        left, right = self._boxes[person, :2] + self.alignment.azimuth
+        beyond = max(thing.sides[1] - left, right - thing.sides[0])
+        allowed = OVERHANG * answer.value + OVERHANG_STDS * math.sqrt(self.alignment.variance)
+        return bool(beyond > allowed)
 
     def _top(self, scene: Scene, person: int) -> float:
         """Return the slope above which nothing of a person is seen by this sensor."""

@@ -39,6 +39,8 @@ class Thing:
         The same with half of what lies between the outer beams and the next ones, m.
     hidden
         At one side at least, something nearer hides where it ends: it may be wider.
+    sides
+        The azimuths of its right and left end, rad.
     above
         How many returns of it are higher than a person may be, in the same directions.
     """
@@ -46,6 +48,7 @@ class Thing:
     hit: float
     width: float
     hidden: bool
+    sides: tuple[float, float]
     above: int
 
 
@@ -112,7 +115,8 @@ def thing_of(
     hit = float(azimuth[right] - azimuth[left]) * r
     inside = (around > azimuth[low] - step) & (around < azimuth[high] + step)
     above = int((inside & (slope > top) & (np.abs(away) < gap)).sum())
-    return Thing(hit, hit + step * r, hidden, above)
+    ends = (float(azimuth[left]), float(azimuth[right]))
+    return Thing(hit, hit + step * r, hidden, ends, above)
 
 
 def angular_step(azimuth: np.ndarray, elevation: np.ndarray) -> float:
