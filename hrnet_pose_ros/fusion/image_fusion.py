@@ -42,6 +42,8 @@ NEAREST, TALLEST = 0.5, 2.1
 FURTHEST = 1e-3
 # A range is known if its inverse is this many standard deviations from 0.
 SURE = 4.0
+# The bits of the sources by the names of the cues: sums of them are unions.
+SOURCES = {source.name.lower(): int(source) for source in Source if source.name}
 # The cues of the camera itself.
 CAMERA_CUES = ("ground", "body_length")
 # Camera and track agree within so many standard deviations.
@@ -161,9 +163,8 @@ class ImageFusion:
             outcomes = _outcomes(answers[n], used)
             refused = {k for k, outcome in outcomes.items() if outcome is Refusal.DISAGREES}
             track.ranged(used, refused, scene.stamp)
-            track.sources = self.sources
-            for name in (name for name, outcome in outcomes.items() if outcome is None):
-                track.sources |= Source[name.upper()]
+            bits = sum(SOURCES[name] for name, outcome in outcomes.items() if outcome is None)
+            track.sources = Source(int(self.sources) | bits)
             ranges = {
                 name: (float(table.values[n, k]), float(spreads[n, k]))
                 for k, name in enumerate(table.names)

@@ -88,7 +88,7 @@ class Scene:
         """The lines through the joints of each person's body."""
         return body_lines(self.views, self.stance, self.roles)
 
-    @property
+    @cached_property
     def sensor_tilt(self) -> float:
         """Standard deviation of the tilt of another sensor against the ground, rad."""
         own = self.settings

@@ -48,8 +48,8 @@ UNKNOWN = 0.2
 # Two clusters are two answers if the second has at least this fraction of the first one's weight.
 RIVAL = 0.25
 # None of the clusters is the person, but something that looks like one, with this weight; and where
-# the chosen one is narrower than this, m, as a pole is, as one person is from the side.
-NONE, NONE_NARROW, NARROW = 1e-4, 0.01, 0.3
+# the chosen one is narrower than this, m, which a pole is, and a slim person from the side.
+NONE, NONE_NARROW, NARROW = 1e-4, 0.01, 0.22
 # The camera's errors last and have heavy tails: where they choose among clusters, their variances
 # are as many times as large.
 PRIOR_GROWTH = 2.0
@@ -62,8 +62,9 @@ OVERHANG, OVERHANG_STDS = 0.5, 2.0
 # Returns this far above the person's box are not the person's: standard deviations of the tilts of
 # camera and sensor.
 ABOVE_STDS = 2.0
-# Something narrow that has something else so close behind it, m, may be a pole before a person.
-BEHIND = 4.0
+# Something narrower than a person from the front, m, that has something else so close behind it, m,
+# may be a post before a person.
+POST, BEHIND = 0.3, 4.0
 # What the sensor looks over at something else, below the shoulders, keeps this weight.
 LOOKED_OVER = 0.05
 # A cluster with a smaller part of the weight that a person would have is something else.
@@ -125,13 +126,16 @@ class ReturnsCue(SensorCue[M]):
         """
         self.returns = Returns(*(np.zeros(0, np.float32) for _ in range(3)))
         self._found: dict[int, tuple[float, np.ndarray]] = {}
-        self._speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
+        speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
+        self._speeds = speeds.tolist()
+        self._tops = self._tops_of(scene).tolist()
         bearings = bearings_of(scene)
         self._azimuth = bearings.azimuth
         self._own_var = bearings.variance
         self._azimuth_var = bearings.variance + self.alignment.variance
         self._lines = [torso_line(scene, person) for person in range(len(priors))]
-        self._priors, self._boxes = priors, scene.views.box
+        self._priors = priors
+        self._box_sides = np.sort(scene.views.box[:, :2], axis=1)
         self._clear: list[tuple[float, float]] = []
         answers = super().measure(scene, priors)
         owned = np.zeros(len(self.returns), bool)
@@ -171,21 +175,23 @@ class ReturnsCue(SensorCue[M]):
         Compared are how far a return is beside this person's torso or the other one's box, and how
         far it is from the range that is known of each.
         """
-        count = len(self._lines)
         lost = np.zeros(len(indices), bool)
-        if count == 1:
+        # Both returns and indices are in the order of azimuths.
+        first, last = self.returns.azimuth[indices[[0, -1]]] - self.alignment.azimuth
+        near = (self._box_sides[:, 0] < last) & (self._box_sides[:, 1] > first)
+        others = [n for n in np.flatnonzero(near).tolist() if n != person and self._priors[n]]
+        if not others:
             return lost
         azimuth = self.returns.azimuth[indices] - self.alignment.azimuth
         inverse = 1 / (self.returns.range[indices] + 0.1)
-        low, high = float(azimuth.min()), float(azimuth.max())
 
         def unlike(one: int) -> np.ndarray:
             if one == person:
                 top, bottom, half = self._lines[one]
                 middle = (top[0] + bottom[0]) / 2
             else:  # arms and knees too
-                sides = self._boxes[one, :2]
-                middle, half = sides.mean(), abs(sides[0] - sides[1]) / 2
+                left, right = self._box_sides[one]
+                middle, half = (left + right) / 2, (right - left) / 2
             outside = np.maximum(np.abs(azimuth - middle) - half, 0.0)
             cost = outside**2 / (self._own_var[one] + (OUTLINE_STD * inverse) ** 2)
             known = self._priors[one]
@@ -195,14 +201,8 @@ class ReturnsCue(SensorCue[M]):
                 cost = cost + (inverse - value) ** 2 / (PRIOR_GROWTH * variance + depth)
             return np.asarray(cost)
 
-        own: np.ndarray | None = None
-        for other in range(count):
-            if other == person or not self._priors[other]:
-                continue
-            left, right = self._boxes[other, :2]
-            if max(left, right) < low or min(left, right) > high:
-                continue
-            own = unlike(person) if own is None else own
+        own = unlike(person)
+        for other in others:
             lost |= unlike(other) + 2 * OWNED < own
         return lost
 
@@ -257,7 +257,7 @@ class ReturnsCue(SensorCue[M]):
             if scores[other] > RIVAL * scores[order[0]]:
                 return Refusal.AMBIGUOUS
             doubt += scores[other]
-        if widths[order[0]] < NARROW and self._body_behind(scene, person, best, region.indices):
+        if widths[order[0]] < POST and self._body_behind(scene, person, best, region.indices):
             return Refusal.AMBIGUOUS
         best = replace(best, doubt=doubt / (doubt + scores[order[0]]))
         self._found[person] = (float(scores[order[0]]), clusters[order[0]])
@@ -277,24 +277,24 @@ class ReturnsCue(SensorCue[M]):
     def _thing(self, scene: Scene, person: int, members: np.ndarray) -> Thing:
         """Return the thing that some returns in a person's region are a part of."""
         middle = self._azimuth[person] + self.alignment.azimuth
-        top = self._top(scene, person)
+        top = self._tops[person]
         return thing_of(self.returns, members, self.gap, self.step, middle, top)
 
     def _reaches_beyond(self, person: int, thing: Thing, answer: InverseRange) -> bool:
         """Whether a thing goes on beside what the camera sees of the person."""
-        left, right = self._boxes[person, :2] + self.alignment.azimuth
-        beyond = max(thing.sides[1] - left, right - thing.sides[0])
+        low, high = (self._box_sides[person] + self.alignment.azimuth).tolist()
+        beyond = max(thing.sides[1] - high, low - thing.sides[0])
         allowed = OVERHANG * answer.value + OVERHANG_STDS * math.sqrt(self.alignment.variance)
         return bool(beyond > allowed)
 
-    def _top(self, scene: Scene, person: int) -> float:
-        """Return the slope above which nothing of a person is seen by this sensor."""
+    @staticmethod
+    def _tops_of(scene: Scene) -> np.ndarray:
+        """Return the slopes above which nothing of the persons is seen by this sensor, ``[N]``."""
         views = scene.views
-        if views.cut_above[person]:
-            return math.inf
-        low, high = views.box[person, 2:].tolist()
+        low, high = views.box[:, 2], views.box[:, 3]
         tilt = math.hypot(scene.settings.tilt_std, scene.sensor_tilt)
-        return float(high + BOX_ERROR * (high - low) + ABOVE_STDS * tilt)
+        tops = high + BOX_ERROR * (high - low) + ABOVE_STDS * tilt
+        return np.where(views.cut_above, np.inf, tops)
 
     def _looked_over(self, person: int, members: np.ndarray, indices: np.ndarray) -> bool:
         """Whether the sensor looks over a cluster at something further, below the shoulders."""
@@ -340,11 +340,11 @@ class ReturnsCue(SensorCue[M]):
         if self.returns.times is not None:
             dt -= float(self.returns.times[members].mean())
         speed, speed_var = self._speeds[person]
-        if np.isfinite(speed):
+        if math.isfinite(speed):
             middle += speed * dt
         else:
-            speed_var = scene.settings.pedestrian_speed**2
-        waiting = speed_var * dt * dt + (CLOCK_STD * max(abs(np.nan_to_num(speed)), 1.0)) ** 2
+            speed, speed_var = 0.0, scene.settings.pedestrian_speed**2
+        waiting = speed_var * dt * dt + (CLOCK_STD * max(abs(speed), 1.0)) ** 2
         value = 1 / max(middle, 0.1)
         variance = own**2 + noise**2 + waiting
         return InverseRange(value, variance * value**4, axis=-(value**2) * axis)
