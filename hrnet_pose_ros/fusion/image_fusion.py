@@ -18,7 +18,6 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
@@ -27,11 +26,12 @@ from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.fusion.person_report import PersonReporter, Sighted
 from hrnet_pose_ros.fusion.person_view import PersonViews
+from hrnet_pose_ros.fusion.pitch_jump import GROUND, pitch_jumped
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
-from hrnet_pose_ros.fusion.tracking.track import Track, bearing_ranges, states_of
+from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
 
@@ -44,8 +44,6 @@ FURTHEST = 1e-3
 SURE = 4.0
 # The bits of the sources by the names of the cues: sums of them are unions.
 SOURCES = {source.name.lower(): int(source) for source in Source if source.name}
-# The cues of the camera itself.
-CAMERA_CUES = ("ground", "body_length")
 # Camera and track agree within so many standard deviations.
 AGREE = 2.0
 
@@ -85,7 +83,7 @@ class ImageFusion:
         """Return a person for each skeleton, in order, then those who coast."""
         scene, camera, count = self.scene, self.scene.views.camera_position, len(self.skeletons)
         settings, model = scene.settings, self.model
-        bearings = bearings_of(scene)
+        bearings = scene.bearings
         azimuth = bearings.azimuth + scene.views.heading
         answers: list[dict[str, Answer]] = [{} for _ in range(count)]
         for cue in self.camera_cues:
@@ -98,6 +96,14 @@ class ImageFusion:
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
+        jumped: list[dict[str, tuple[float, float]]] = [{} for _ in range(count)]
+        if pitch_jumped(table, tracks, expected, model):
+            jumped = self._ranges(table, (GROUND,))
+            for own in answers:
+                if isinstance(own[GROUND], InverseRange):
+                    own[GROUND] = Refusal.DISAGREES
+            table = self._table(answers)
+            by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
         if self.sensor_cues:
             priors = _priors(by_camera, expected)
             speeds = self.tracker.speeds(tracks, count, camera)
@@ -129,7 +135,21 @@ class ImageFusion:
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
-        return self._report(found, azimuth, answers, table, fused)
+        ranges = [a | b for a, b in zip(jumped, self._ranges(table, table.names), strict=True)]
+        return self._report(found, azimuth, answers, ranges, table, fused)
+
+    def _ranges(
+        self, table: RangeTable, names: Sequence[str]
+    ) -> list[dict[str, tuple[float, float]]]:
+        """Return what some cues measured of each person: value and standard deviation by name."""
+        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2)).tolist()
+        columns = [table.names.index(name) for name in names]
+        return [
+            {table.names[k]: (values[k], stds[k]) for k in columns if given[k]}
+            for values, stds, given in zip(
+                table.values.tolist(), spreads, table.given.tolist(), strict=True
+            )
+        ]
 
     def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
         """Return the seconds since the last skeletons, ``[N]``; infinite for who is placed anew."""
@@ -144,6 +164,7 @@ class ImageFusion:
         tracks: list[Track],
         azimuth: np.ndarray,
         answers: list[dict[str, Answer]],
+        ranges: list[dict[str, tuple[float, float]]],
         table: RangeTable,
         fused: FusedRanges,
     ) -> list[Person]:
@@ -152,7 +173,6 @@ class ImageFusion:
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
         statures = measured_statures(table, fused.used, self.model)
-        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):
             detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
@@ -165,12 +185,7 @@ class ImageFusion:
             track.ranged(used, refused, scene.stamp)
             bits = sum(SOURCES[name] for name, outcome in outcomes.items() if outcome is None)
             track.sources = Source(int(self.sources) | bits)
-            ranges = {
-                name: (float(table.values[n, k]), float(spreads[n, k]))
-                for k, name in enumerate(table.names)
-                if table.given[n, k]
-            }
-            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
+            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges[n], since)
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]

@@ -102,3 +102,24 @@ def test_a_child_is_not_placed_where_an_adult_would_be() -> None:
     assert person.outcomes["body_length"] is None  # of a child
     assert person.height == pytest.approx(1.1, abs=0.08)
     assert person.child_probability > 0.9
+
+
+def test_a_jump_of_the_pitch_is_told_from_a_step_because_everybody_makes_it() -> None:
+    """Camera alone: at 2.5° all ground contacts are refused; at one person's feet, only those."""
+    places = [(6.0, -2.0), (9.0, 0.5), (13.0, 3.0)]
+    figures = [figure(place) for place in places]
+    for jump, wrong_feet in ((np.deg2rad(2.5), False), (0.0, True)):
+        core = fusion()
+        rng = np.random.default_rng(4)
+        for k in range(12):
+            noise = rng.normal(0, 1.5, (3, 17, 2))
+            if k == 11 and wrong_feet:
+                noise[0, 15:, 1] -= 60.0
+            pitch = jump if k == 11 else 0.0
+            people = fuse(core, figures, START + k * FRAME, noise=noise, std=1.5, pitch=pitch)
+        refused = [one.outcomes["ground"] is not None for one in people]
+        assert refused == ([True] * 3 if jump else [True, False, False])
+        for one, place in zip(people, places, strict=True):
+            assert distance(one, place) < 0.12 * np.hypot(*place)
+        if jump:  # what it measured is told although it was refused
+            assert all("ground" in one.ranges for one in people)

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
+from hrnet_pose_ros.fusion.cues.bearing import Bearings, bearings_of
 from hrnet_pose_ros.fusion.cues.body_line import BodyLines, body_lines
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
@@ -82,6 +83,11 @@ class Scene:
     extrinsics: Extrinsics
     gravity: GravityAlignment
     ego: EgoMotion
+
+    @cached_property
+    def bearings(self) -> Bearings:
+        """The direction of each person."""
+        return bearings_of(self)
 
     @cached_property
     def lines(self) -> BodyLines:

@@ -66,11 +66,11 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         return self._rays[2]
 
     def _in_view(self, scene: Scene, person: int) -> bool:
-        left, right = self._sides
-        if not np.isfinite(self._sides).all() or left < right:  # fisheye, or around the back
+        left, right = self._sides.tolist()
+        if not left >= right:  # not known: fisheye, or around the back
             return True
-        middle = float(scene.views.box[person, :2].mean())
-        return bool(right < middle < left)
+        first, second = scene.views.box[person, :2].tolist()
+        return bool(right < (first + second) / 2 < left)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
         top, bottom, half_width = self._torso(person)

@@ -170,21 +170,22 @@ def share_of(top: np.ndarray, bottom: np.ndarray, half_width: float, margin: flo
     return half_width * length / whole if whole > 0 else 1.0
 
 
-def torso_line(scene: Scene, person: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the upper and lower end of the torso (azimuth, slope), and half its width."""
+def torso_lines(scene: Scene) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Return the upper and lower end of each torso (azimuth, slope), and half its width."""
     views, stance = scene.views, scene.stance
-    top = np.array([stance.shoulders.azimuth[person], stance.shoulders.slope[person]])
-    bottom = np.array([stance.hips.azimuth[person], stance.hips.slope[person]])
-    left, right, low, high = views.box[person]
-    if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
-        middle = (left + right) / 2
-        top = np.array([middle, high - 0.25 * (high - low)])
-        bottom = np.array([middle, high - 0.55 * (high - low)])
-        return top, bottom, 0.2 * abs(left - right)
-    wide = [
-        abs(views.azimuth[person, one[0]] - views.azimuth[person, one[1]]) / 2
-        for one in (scene.roles.shoulders, scene.roles.hips)
-        if views.seen[person, list(one)].all()
-    ]
+    top = np.stack([stance.shoulders.azimuth, stance.shoulders.slope], axis=1)
+    bottom = np.stack([stance.hips.azimuth, stance.hips.slope], axis=1)
     # Seen from the side, half a torso's depth: 0.11 m of 0.49 m.
-    return top, bottom, 0.9 * max(*wide, 0.0, 0.22 * float(np.hypot(*(top - bottom))))
+    half = 0.22 * np.hypot(*(top - bottom).T)
+    for left, right in (one for one in (scene.roles.shoulders, scene.roles.hips) if one):
+        breadth = np.abs(views.azimuth[:, left] - views.azimuth[:, right]) / 2
+        both = views.seen[:, left] & views.seen[:, right]
+        half = np.where(both, np.fmax(half, breadth), half)
+    half = 0.9 * half
+    seen = np.isfinite(top).all(axis=1) & np.isfinite(bottom).all(axis=1)
+    left, right, low, high = views.box.T
+    middle, height = (left + right) / 2, high - low
+    top = np.where(seen[:, None], top, np.stack([middle, high - 0.25 * height], axis=1))
+    bottom = np.where(seen[:, None], bottom, np.stack([middle, high - 0.55 * height], axis=1))
+    half = np.where(seen, half, 0.2 * np.abs(left - right))
+    return list(zip(top, bottom, half.tolist(), strict=True))

@@ -31,9 +31,8 @@ import numpy as np
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
-from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
-from hrnet_pose_ros.fusion.cues.returns import Region, Returns, clusters_of, torso_line
+from hrnet_pose_ros.fusion.cues.returns import Region, Returns, clusters_of, torso_lines
 from hrnet_pose_ros.fusion.cues.things import Thing, thing_of
 from hrnet_pose_ros.fusion.person_view import BOX_ERROR
 from hrnet_pose_ros.fusion.refusals import Refusal
@@ -129,11 +128,11 @@ class ReturnsCue(SensorCue[M]):
         speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
         self._speeds = speeds.tolist()
         self._tops = self._tops_of(scene).tolist()
-        bearings = bearings_of(scene)
+        bearings = scene.bearings
         self._azimuth = bearings.azimuth
         self._own_var = bearings.variance
         self._azimuth_var = bearings.variance + self.alignment.variance
-        self._lines = [torso_line(scene, person) for person in range(len(priors))]
+        self._lines = torso_lines(scene)
         self._priors = priors
         self._box_sides = np.sort(scene.views.box[:, :2], axis=1)
         self._clear: list[tuple[float, float]] = []
@@ -350,7 +349,7 @@ class ReturnsCue(SensorCue[M]):
         return InverseRange(value, variance * value**4, axis=-(value**2) * axis)
 
     def _torso(self, person: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the torso's line (`torso_line`) where this sensor sees it."""
+        """Return the torso's line (`torso_lines`) where this sensor sees it."""
         top, bottom, half_width = self._lines[person]
         aside = np.array([self.alignment.azimuth, 0.0])
         return top + aside, bottom + aside, half_width
