@@ -97,7 +97,9 @@ class ImageFusion:
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
         jumped: list[dict[str, tuple[float, float]]] = [{} for _ in range(count)]
-        if pitch_jumped(table, tracks, expected, model):
+        if self.tracker.jump_goes_on(
+            scene.stamp, jumps=pitch_jumped(table, tracks, expected, model)
+        ):
             jumped = self._ranges(table, (GROUND,))
             for own in answers:
                 if isinstance(own[GROUND], InverseRange):
@@ -181,7 +183,12 @@ class ImageFusion:
             if fused.track_refused[n]:
                 track.distrust()
             outcomes = _outcomes(answers[n], used)
-            refused = {k for k, outcome in outcomes.items() if outcome is Refusal.DISAGREES}
+            # A jump of the pitch says nothing about the person.
+            refused = {
+                name
+                for name, outcome in outcomes.items()
+                if outcome is Refusal.DISAGREES and isinstance(answers[n][name], InverseRange)
+            }
             track.ranged(used, refused, scene.stamp)
             bits = sum(SOURCES[name] for name, outcome in outcomes.items() if outcome is None)
             track.sources = Source(int(self.sources) | bits)

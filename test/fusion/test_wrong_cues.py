@@ -123,3 +123,12 @@ def test_a_jump_of_the_pitch_is_told_from_a_step_because_everybody_makes_it() ->
             assert distance(one, place) < 0.12 * np.hypot(*place)
         if jump:  # what it measured is told although it was refused
             assert all("ground" in one.ranges for one in people)
+
+
+def test_a_pitch_that_stays_is_no_jump() -> None:
+    """After 3 s, each person's cues decide again; whoever knows the pitch better is not led away."""
+    tracker = fusion().tracker
+    goes_on = [tracker.jump_goes_on(START + k * FRAME, jumps=True) for k in range(40)]
+    assert goes_on == [True] * 31 + [False] * 9
+    assert not tracker.jump_goes_on(START + 40 * FRAME, jumps=False)
+    assert tracker.jump_goes_on(START + 41 * FRAME, jumps=True)  # a new one
