@@ -177,6 +177,7 @@ class RangeTable:
                     shared[person, column] = one.stature, one.tilt, one.axis, 0.0, one.height
                     if one.joints is not None:
                         weights[person, column] = one.joints
+        shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
         stature = np.full(n, model.assumed)
         if BODY in names:
             stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
@@ -198,6 +199,18 @@ class RangeTable:
         """Return the covariance of the values with everything in it, ``[N, K, K]``."""
         scaled = self.lasting * model.lasting
         return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
+
+
+def _at_common_range(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Return the factors ``[N, K]`` that bring derivatives by a length to one range of a person.
+
+    They are as large as the inverse range squared. Taken at what each sensor has measured, they
+    would differ between sensors, and the difference of two ranges would look like evidence of the
+    length that both share, which it is not.
+    """
+    count = np.maximum(some.sum(axis=1, keepdims=True), 1)
+    common = np.where(some, values, 0.0).sum(axis=1, keepdims=True) / count
+    return np.where(some, (common / np.where(some, values, 1.0)) ** 2, 1.0)
 
 
 def _with_ages(

@@ -270,3 +270,12 @@ def test_a_doubted_range_has_the_variance_of_the_mixture() -> None:
     assert both.variance[0] == pytest.approx(certain.variance[0] + both.spread[0])
     alone = fused({"lidar": lidar})  # a quarter of the range, where nothing else is known
     assert alone.spread[0] == pytest.approx(0.01 * 0.025**2)
+
+
+def test_the_difference_of_two_sensors_is_no_evidence_of_the_axis() -> None:
+    """Somebody crouches: surface to axis is hardly known, for both alike. What is fused lies
+    between the two ranges, not beyond them."""
+    near, far = (InverseRange(1 / r, 1e-6, axis=-5.5 / r**2) for r in (4.0, 4.2))
+    result = fused({"depth": near, "lidar": far})
+    assert 4.05 < 1 / result.value[0] < 4.15
+    assert np.sqrt(result.variance[0]) == pytest.approx(5.5 * 0.04 / 4.1**2, rel=0.05)

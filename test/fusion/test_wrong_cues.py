@@ -126,7 +126,7 @@ def test_a_jump_of_the_pitch_is_told_from_a_step_because_everybody_makes_it() ->
 
 
 def test_a_pitch_that_stays_is_no_jump() -> None:
-    """After 3 s, each person's cues decide again; whoever knows the pitch better is not led away."""
+    """After 3 s, the cues of each person decide again."""
     tracker = fusion().tracker
     goes_on = [tracker.jump_goes_on(START + k * FRAME, jumps=True) for k in range(40)]
     assert goes_on == [True] * 31 + [False] * 9

@@ -46,9 +46,10 @@ FLOOR = 0.02
 UNKNOWN = 0.2
 # Two clusters are two answers if the second has at least this fraction of the first one's weight.
 RIVAL = 0.25
-# None of the clusters is the person, but something that looks like one, with this weight; and where
-# the chosen one is narrower than this, m, which a pole is, and a slim person from the side.
-NONE, NONE_NARROW, NARROW = 1e-4, 0.01, 0.22
+# None of the clusters is the person, but something that looks like one, with this weight; where the
+# chosen one is partly hidden by something nearer; and where it is narrower than this, m, which a
+# pole is, and a slim person from the side.
+NONE, NONE_HIDDEN, NONE_NARROW, NARROW = 3e-5, 3e-4, 0.005, 0.22
 # The camera's errors last and have heavy tails: where they choose among clusters, their variances
 # are as many times as large.
 PRIOR_GROWTH = 2.0
@@ -248,7 +249,10 @@ class ReturnsCue(SensorCue[M]):
         scores = [part * w for part, w in zip(filled, weights, strict=True)]
         order = [int(n) for n in np.argsort(scores)[::-1] if plausible[n]]
         best = answers[order[0]]
-        doubt = NONE_NARROW if widths[order[0]] < NARROW else NONE
+        if widths[order[0]] < NARROW:
+            doubt = NONE_NARROW
+        else:
+            doubt = NONE if math.isfinite(widths[order[0]]) else NONE_HIDDEN
         for other in order[1:]:
             apart = abs(answers[other].value - best.value)
             if apart < 3 * np.sqrt(best.variance + answers[other].variance):
