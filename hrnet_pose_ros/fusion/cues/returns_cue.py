@@ -32,6 +32,7 @@ from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
 from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
+from hrnet_pose_ros.fusion.cues.ownership import PRIOR_GROWTH, Owners
 from hrnet_pose_ros.fusion.cues.returns import Region, Returns, clusters_of, torso_lines
 from hrnet_pose_ros.fusion.cues.things import Thing, thing_of
 from hrnet_pose_ros.fusion.person_view import BOX_ERROR
@@ -50,9 +51,6 @@ RIVAL = 0.25
 # chosen one is partly hidden by something nearer; and where it is narrower than this, m, which a
 # pole is, and a slim person from the side.
 NONE, NONE_HIDDEN, NONE_NARROW, NARROW = 3e-5, 3e-4, 0.005, 0.22
-# The camera's errors last and have heavy tails: where they choose among clusters, their variances
-# are as many times as large.
-PRIOR_GROWTH = 2.0
 # What is wider than this without a gap, m, is no person; nor is what something nearer hides from
 # the second width on, because it goes on there. Who lies is longer than this by no more than 0.9 m.
 WIDEST, WIDEST_HIDDEN, LYING_LONGER = 1.3, 0.8, 0.9
@@ -69,11 +67,8 @@ POST, BEHIND = 0.3, 4.0
 LOOKED_OVER = 0.05
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
-# A body's returns against the middle of the body, to the side, m; and against the silhouette.
-ASIDE_STD, OUTLINE_STD = 0.15, 0.05
-# A return that fits another person better by this much (half a difference of chi-squares) is that
-# person's. Bodies are this deep, m.
-OWNED, BODY_DEPTH = 3.0, 0.3
+# A body's returns against the middle of the body, to the side, m.
+ASIDE_STD = 0.15
 # The distance from surface to axis of those who do not stand: knees and arms are in front. Addition
 # to that of a torso, and standard deviation, m; lying, either end may be the nearer one.
 BENT_AXIS, BENT_AXIS_STD = 0.08, 0.22
@@ -131,11 +126,15 @@ class ReturnsCue(SensorCue[M]):
         self._tops = self._tops_of(scene).tolist()
         bearings = scene.bearings
         self._azimuth = bearings.azimuth
-        self._own_var = bearings.variance
         self._azimuth_var = bearings.variance + self.alignment.variance
         self._lines = torso_lines(scene)
-        self._priors = priors
-        self._box_sides = np.sort(scene.views.box[:, :2], axis=1)
+        self._owners = Owners(
+            lines=self._lines,
+            sides=np.sort(scene.views.box[:, :2], axis=1),
+            priors=priors,
+            variance=bearings.variance,
+            aside=self.alignment.azimuth,
+        )
         self._clear: list[tuple[float, float]] = []
         answers = super().measure(scene, priors)
         owned = np.zeros(len(self.returns), bool)
@@ -159,7 +158,7 @@ class ReturnsCue(SensorCue[M]):
             whole = len(region.indices)
             if not whole:
                 continue
-            indices = region.indices[~self._of_others(person, region.indices)]
+            indices = region.indices[~self._owners.of_others(person, self.returns, region.indices)]
             clusters = clusters_of(self.returns.range[indices], self.gap, region.least)
             if clusters:
                 members = [indices[one] for one in clusters]
@@ -168,43 +167,6 @@ class ReturnsCue(SensorCue[M]):
             if whole >= region.least and len(indices) < region.least:
                 return Refusal.OTHER_PERSON
         return Refusal.NO_RETURN
-
-    def _of_others(self, person: int, indices: np.ndarray) -> np.ndarray:
-        """Return which of some returns fit the place of another person better, bool ``[K]``.
-
-        Compared are how far a return is beside this person's torso or the other one's box, and how
-        far it is from the range that is known of each.
-        """
-        lost = np.zeros(len(indices), bool)
-        # Both returns and indices are in the order of azimuths.
-        first, last = self.returns.azimuth[indices[[0, -1]]] - self.alignment.azimuth
-        near = (self._box_sides[:, 0] < last) & (self._box_sides[:, 1] > first)
-        others = [n for n in np.flatnonzero(near).tolist() if n != person and self._priors[n]]
-        if not others:
-            return lost
-        azimuth = self.returns.azimuth[indices] - self.alignment.azimuth
-        inverse = 1 / (self.returns.range[indices] + 0.1)
-
-        def unlike(one: int) -> np.ndarray:
-            if one == person:
-                top, bottom, half = self._lines[one]
-                middle = (top[0] + bottom[0]) / 2
-            else:  # arms and knees too
-                left, right = self._box_sides[one]
-                middle, half = (left + right) / 2, (right - left) / 2
-            outside = np.maximum(np.abs(azimuth - middle) - half, 0.0)
-            cost = outside**2 / (self._own_var[one] + (OUTLINE_STD * inverse) ** 2)
-            known = self._priors[one]
-            if known:
-                value, variance = known[-1]
-                depth = (BODY_DEPTH * value * value) ** 2
-                cost = cost + (inverse - value) ** 2 / (PRIOR_GROWTH * variance + depth)
-            return np.asarray(cost)
-
-        own = unlike(person)
-        for other in others:
-            lost |= unlike(other) + 2 * OWNED < own
-        return lost
 
     def _chosen(
         self,
@@ -285,7 +247,7 @@ class ReturnsCue(SensorCue[M]):
 
     def _reaches_beyond(self, person: int, thing: Thing, answer: InverseRange) -> bool:
         """Whether a thing goes on beside what the camera sees of the person."""
-        low, high = (self._box_sides[person] + self.alignment.azimuth).tolist()
+        low, high = (self._owners.sides[person] + self.alignment.azimuth).tolist()
         beyond = max(thing.sides[1] - high, low - thing.sides[0])
         allowed = OVERHANG * answer.value + OVERHANG_STDS * math.sqrt(self.alignment.variance)
         return bool(beyond > allowed)
