@@ -125,7 +125,7 @@ def fuse(
         kept[person, use] = best
     used = kept[:, :k]
     result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
-    refused = before[:, k] & ~kept[:, k]
+    refused = before[:, k] & ~kept[:, k] & used.any(axis=1)
     spread += _doubted(values, covariance, used, table.doubt, result)
     return FusedRanges(result.mean, result.variance + spread, used, refused, spread)
 

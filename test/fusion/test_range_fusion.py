@@ -246,6 +246,12 @@ def test_nobody_is_further_away_than_the_height_of_the_box_allows() -> None:
     assert used(bounded({"ground": far}, 1 / 4)) == set()
     assert used(bounded({"ground": far, "body_length": near}, 1 / 4)) == {"body_length"}
     assert used(bounded({"ground": near}, 1 / 4)) == {"ground"}
+    # A track where the bound allows it is not refused by a range that is itself impossible.
+    impossible = table([{"ground": at(40.0, 0.01)}])
+    track, least = np.array([[1 / 20, 1e-3]]), np.array([1 / 10])
+    result = fuse(impossible, MODEL, SETTINGS.outlier, SETTINGS.gate, track, least)
+    assert not result.used.any()
+    assert not result.track_refused.any()
     # What the bound makes improbable, but not impossible, loses against what it allows.
     wide = InverseRange(1 / 12, 0.05**2)
     assert used(bounded({"ground": wide, "body_length": at(3.0, 0.05)}, 1 / 4)) == {"body_length"}
