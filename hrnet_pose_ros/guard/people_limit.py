@@ -88,6 +88,10 @@ class PeopleLimit:
         path: CommandedPath,
         holding: Collection[str] = (),
     ) -> None:
+        # Who is coasting comes twice: as all that may have become of them, and as the probable.
+        coasting = [one for one in people if one.coasting]
+        people = [*people, *coasting]
+        again = np.arange(len(people)) >= len(people) - len(coasting)
         self._settings, self._people, self._path, self._age = settings, people, path, age
         self._known = np.array([one.velocity_known for one in people])
         position = np.array([one.position for one in people])
@@ -104,8 +108,6 @@ class PeopleLimit:
         radius = np.array([one.radius for one in people])
         radius[~np.isfinite(radius)] = settings.person_radius
         self._bodies = self._at - radius[:, None]
-        fixed = (self._intrusion + self._child)[:, None] + self._uncertainty
-        self._near = self._bodies - fixed
         self._velocity = velocity @ NORMALS.T
         spread = np.where(self._known[:, None, None], covariance[:, 2:, 2:], 0.0)
         growing = np.clip(
@@ -114,6 +116,16 @@ class PeopleLimit:
             max(settings.human_speed, settings.least_human_speed),
         )
         growing[~self._known] = settings.human_speed
+        # A prediction grows less certain with every image. What it may have become slows the
+        # vehicle down to the speed at which it drives where nobody is seen; only what is probable
+        # makes it stand.
+        self._floor = np.array([settings.blind_speed if one.coasting else 0.0 for one in people])
+        self._floor[again] = 0.0
+        limit = settings.coasting_uncertainty
+        self._uncertainty[again] = np.minimum(self._uncertainty[again], limit)
+        growing[again] = np.minimum(growing[again], settings.least_human_speed)
+        fixed = (self._intrusion + self._child)[:, None] + self._uncertainty
+        self._near = self._bodies - fixed
         # How fast the people's sets grow towards the vehicle, in each direction, m/s.
         self._approach = np.maximum(growing + np.maximum(-self._velocity, 0.0), 1e-9)
         # The whole way at once: who does not reach its convex hull does not limit the speed.
@@ -132,7 +144,8 @@ class PeopleLimit:
         rows = np.flatnonzero((reaching < path.step) | (zoned < path.step))
         if rows.size:
             away = self._leads_away(rows)
-            speeds = np.where(away, np.inf, self._speeds(rows))
+            speeds = np.maximum(self._speeds(rows), self._floor[rows][:, None])
+            speeds = np.where(away, np.inf, speeds)
             who, at = np.unravel_index(int(speeds.argmin()), speeds.shape)
             if speeds[who, at] < speed:
                 critical, place, allowed = int(rows[who]), int(at), float(speeds[who, at])

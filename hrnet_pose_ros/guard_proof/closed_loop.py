@@ -22,7 +22,7 @@ from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.driven_vehicle import STEP, DrivenVehicle, Drivetrain
 from hrnet_pose_ros.guard_proof.ideal_brake import PERIOD, IdealBrake
 from hrnet_pose_ros.guard_proof.rides import Dropout, Ride
-from hrnet_pose_ros.guard_proof.world import Contact, RideWorld
+from hrnet_pose_ros.guard_proof.world import Contact, RideWorld, distances_to
 from hrnet_pose_ros.simulation.sensor import generator_of, nanoseconds
 
 COMMAND_PERIOD = 0.05  # s
@@ -89,9 +89,11 @@ def drive_with_guard(
     ride: Ride,
     settings: GuardSettings,
     source: Callable[[RideWorld, DrivenVehicle], PeopleSource],
+    *,
+    beside: bool = False,
 ) -> Drive:
-    """The ride with the guard."""
-    return _GuardedDrive(ride, settings, source).run()
+    """The ride with the guard; with ``beside``, the ideal brake may brake more than the guard."""
+    return _GuardedDrive(ride, settings, source, beside=beside).run()
 
 
 def _begin(ride: Ride, settings: GuardSettings) -> tuple[DrivenVehicle, RideWorld, Planner]:
@@ -127,11 +129,15 @@ class _GuardedDrive:
         ride: Ride,
         settings: GuardSettings,
         source: Callable[[RideWorld, DrivenVehicle], PeopleSource],
+        *,
+        beside: bool,
     ) -> None:
         self._ride, self._settings = ride, settings
         self._vehicle, self._world, self._planner = _begin(ride, settings)
         self._source = source(self._world, self._vehicle)
         self._guard, self._shadow = Guard(settings), Guard(settings)
+        self._ideal = IdealBrake(self._world, self._vehicle) if beside else None
+        self._told = np.zeros(3)
         self._random = generator_of(ride.scenario.seed, "dropouts")
         self._reports: list[tuple[float, PeopleReport]] = []
         self._trace: list[Moment] = []
@@ -151,6 +157,8 @@ class _GuardedDrive:
                 if step % every == 0:
                     self._command(time, failing)
                     places.append(vehicle.place.copy())
+            if self._ideal is not None and self._ideal.factor(self._told) == 0:
+                vehicle.command(np.zeros(3))
             self._planner.advance()
             vehicle.advance()
             contact = self._world.contact(vehicle.time)
@@ -198,7 +206,8 @@ class _GuardedDrive:
             decision = self._guard.command(command, now)
         self._wall.append(1e3 * (clock.perf_counter() - began))
         self._cpu.append(1e3 * (clock.process_time() - used))
-        self._vehicle.command(decision.twist.on_ground)
+        self._told = decision.twist.on_ground
+        self._vehicle.command(self._told)
         self._note(time, twist, decision)
 
     def _note(self, time: float, twist: np.ndarray, decision: Decision) -> None:
@@ -211,8 +220,6 @@ class _GuardedDrive:
             needed = self._shadow.command(
                 VelocityCommand.planar(float(twist[0]), float(twist[2])), stamp
             ).factor
-        from hrnet_pose_ros.guard_proof.world import distances_to
-
         distance = (distances_to(footprint, places)[0] - self._world.radii).min(initial=math.inf)
         self._trace.append(
             Moment(

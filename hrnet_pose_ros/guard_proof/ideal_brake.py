@@ -3,6 +3,11 @@
 
 It has the same vehicle and the same camera's view, without errors, misses and dropouts. At the last
 moment at which braking would still avoid a contact, it brakes as hard as the vehicle can.
+
+It drives a ride alone, and it drives along in the guard's ride, where it may only brake more. The
+latter says whether a contact of the guard could have been avoided by somebody who knows: a ride
+that ends well with the ideal brake alone may only have been earlier at the place where a runner
+comes, out of view, into the vehicle's side.
 """
 
 from __future__ import annotations

@@ -49,13 +49,13 @@ class PeopleErrors:
     range_changing: float
     bearing_constant: float
     bearing_changing: float
-    correlation: float = 0.5
-    claimed: float = 1.3
+    correlation: float = 0.7
+    claimed: float = 0.8
 
 
 # Camera, IMU and odometry; and a LIDAR as well.
-CAMERA_ERRORS = PeopleErrors(0.05, 0.04, 0.009, 0.006)
-LIDAR_ERRORS = PeopleErrors(0.008, 0.008, 0.009, 0.006)
+CAMERA_ERRORS = PeopleErrors(0.08, 0.10, 0.012, 0.012)
+LIDAR_ERRORS = PeopleErrors(0.02, 0.03, 0.012, 0.012)
 
 
 @dataclass

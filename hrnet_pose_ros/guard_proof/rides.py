@@ -167,9 +167,11 @@ class _Draw:
             self.conflict = self._arrival(x)
             start = side * walk * (self.conflict + self._u(-1.5, 1.5))
             slant = self._u(-1.5, 1.5)
-            kind = "child" if self.random.random() < 0.2 else "adult"
+            young = bool(self.random.random() < 0.2)
             step = StepConfig(walk_to=(x + slant, -side * 8.0), speed=walk)
-            people.append(PersonConfig((x, start), kind=kind, steps=(step,)))
+            people.append(
+                PersonConfig((x, start), kind="child" if child else "adult", steps=(step,))
+            )
         return people, [], None
 
     def _child_from_behind_obstacle(self) -> tuple:

@@ -35,8 +35,8 @@ class RideWorld:
     ----------
     names, radii
         N people: their names, and the radii of their cylinders in m.
-    children
-        bool ``[N]``.
+    walls
+        float64 ``[K, 2, 2]`` m: the sides of the obstacles on the ground.
     """
 
     def __init__(self, ride: Ride, vehicle: DrivenVehicle) -> None:
@@ -46,7 +46,6 @@ class RideWorld:
         walkers = self.scene.walkers
         self.names = tuple(one.name for one in walkers)
         self.radii = np.array([one.shape.radius for one in walkers])
-        self.children = np.array([one.age < 14.0 for one in walkers])
         times = np.arange(0.0, scenario.duration + 2 * STEP, STEP)
         tracks = [one.motion(times) for one in walkers]
         self._places = np.stack([place for place, _ in tracks], axis=1)
@@ -54,7 +53,7 @@ class RideWorld:
         camera = CameraConfig()
         self._camera = np.array(camera.mount.at[:2])
         self._half_view = math.radians(camera.view) / 2
-        self._walls = _walls(self.scene)
+        self.walls = _walls(self.scene)
 
     def people(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """Places and velocities ``[N, 2]`` in the world at a time in s."""
@@ -84,12 +83,14 @@ class RideWorld:
         lines = points - eye
         bearing = np.arctan2(lines[..., 1], lines[..., 0]) - yaw
         inside = np.abs((bearing + np.pi) % (2 * np.pi) - np.pi) < self._half_view
-        hidden = _crosses(eye, points, self._walls)
+        hidden: np.ndarray = _crosses(eye, points, self.walls)
         for other in range(len(places)):
             nearer = distance > distance[other] + self.radii[other]
             if nearer.any():
-                hidden |= nearer[:, None] & _passes(eye, points, places[other], self.radii[other])
-        return (inside & ~hidden).mean(axis=1)
+                hidden |= np.expand_dims(nearer, 1) & _passes(
+                    eye, points, places[other], self.radii[other]
+                )
+        return np.asarray(inside & ~hidden).mean(axis=1)
 
     def contact(self, time: float) -> Contact | None:
         """The contact of the vehicle with a person now."""
@@ -130,7 +131,7 @@ def distances_to(footprint: Footprint, points: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _walls(scene: SimulatedScene) -> np.ndarray:
-    """The obstacles' sides on the ground, ``[K, 2, 2]`` m: the diagonals of their hulls."""
+    """The sides of the obstacles' hulls on the ground, ``[K, 2, 2]`` m."""
     found = []
     for corners in scene.obstacle_corners():
         ground = corners[np.argsort(corners[:, 2])[:4], :2]
