@@ -167,7 +167,7 @@ class _Draw:
             self.conflict = self._arrival(x)
             start = side * walk * (self.conflict + self._u(-1.5, 1.5))
             slant = self._u(-1.5, 1.5)
-            young = bool(self.random.random() < 0.2)
+            child = bool(self.random.random() < 0.2)
             step = StepConfig(walk_to=(x + slant, -side * 8.0), speed=walk)
             people.append(
                 PersonConfig((x, start), kind="child" if child else "adult", steps=(step,))

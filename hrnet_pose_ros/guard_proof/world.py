@@ -125,7 +125,7 @@ def distances_to(footprint: Footprint, points: np.ndarray) -> tuple[np.ndarray, 
     best = lengths.argmin(axis=1)
     rows = np.arange(len(points))
     crossed = edges[:, 0] * from_start[..., 1] - edges[:, 1] * from_start[..., 0]
-    inside = (crossed > 0).all(axis=1) | (crossed < 0).all(axis=1)
+    inside = np.logical_or((crossed > 0).all(axis=1), (crossed < 0).all(axis=1))
     distances = np.where(inside, 0.0, np.maximum(lengths[rows, best] - footprint.radius, 0.0))
     return distances, np.where(inside[:, None], points, foot[rows, best])
 
