@@ -174,11 +174,15 @@ class PeopleLimit:
         return (sets[:, None] - self._path.supports[None]).max(axis=2) - self._path.step / 2
 
     def _leads_away(self, rows: np.ndarray) -> np.ndarray:
-        """Which places are further than here from a person and from where they go, ``[N, M]``."""
-        velocity = np.minimum(self._velocity[rows], 0.0)
-        swept = self._at[rows] + self._duration(self._path.speed) * velocity
-        distances = self._distances(swept)
-        return distances >= distances[:, :1] + AWAY * self._path.places
+        """Which places are reached on a way that leads away from a person from here on, ``[N, M]``.
+
+        From where the person is, wherever they go: a vehicle that stands still does not help
+        somebody who comes after it, and one that drives on in front of somebody who comes from the
+        side does not lead away.
+        """
+        distances = self._distances(self._at[rows])
+        further = distances >= distances[:, :1] + AWAY * self._path.places
+        return np.logical_and.accumulate(further, axis=1)
 
     def _speeds(self, rows: np.ndarray) -> np.ndarray:
         """The speed from which each place and each person would meet, ``[N, M]`` m/s.
