@@ -104,7 +104,7 @@ class Guard:
         self._command: VelocityCommand | None = None
         self._command_stamp: int | None = None
         self._command_invalid = False
-        self._history: deque[tuple[float, float]] = deque()  # elapsed, speed that was allowed
+        self._history: deque[tuple[int, float]] = deque()  # elapsed ns, allowed speed
         self._holding: frozenset[str] = frozenset()
 
     def people(self, report: PeopleReport, now: int) -> None:
@@ -264,7 +264,7 @@ class Guard:
         """The lowest speed that was allowed within ``release_delay``."""
         now = self._watchdog.elapsed
         self._history.append((now, allowed))
-        while self._history[0][0] < now - self.settings.release_delay:
+        while self._history[0][0] < now - round(self.settings.release_delay * NS):
             self._history.popleft()
         return min(speed for _, speed in self._history)
 

@@ -16,16 +16,18 @@ TOLERANCE = 0.03
 class Watchdog:
     """Time that passes for the guard, and the faults of its inputs.
 
-    ``elapsed`` are seconds that do not jump with the clock: a gap counts as ``overload_after``.
+    ``elapsed`` are ns that do not jump with the clock: a gap counts as ``overload_after``.
     """
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
-        self.elapsed = 0.0
+        self.elapsed = 0
         self._now: int | None = None
-        self._event: tuple[GuardReason, float] | None = None  # and until when it lasts
-        self._since: float | None = None  # begin of the faults that have not been over for long
-        self._last = 0.0
+        self._event: tuple[GuardReason, int] | None = None  # and until when it lasts
+        self._since: int | None = None  # begin of the faults that have not been over for long
+        self._last = 0
+        self._release = round(settings.release_delay * NS)
+        self._crawl = round(settings.crawl_time * NS)
 
     def advance(self, now: int) -> GuardReason | None:
         """The clock shows ``now`` (ns); return CLOCK_JUMPED_… or OVERLOAD if it should not."""
@@ -34,7 +36,7 @@ class Watchdog:
         if before is None:
             return None
         passed = (now - before) / NS
-        self.elapsed += min(max(passed, 0.0), settings.overload_after)
+        self.elapsed += min(max(now - before, 0), round(settings.overload_after * NS))
         event = None
         if passed < -TOLERANCE:
             event = GuardReason.CLOCK_JUMPED_BACK
@@ -43,7 +45,7 @@ class Watchdog:
         elif passed > settings.overload_after:
             event = GuardReason.OVERLOAD
         if event is not None:
-            self._event = (event, self.elapsed + settings.release_delay)
+            self._event = (event, self.elapsed + self._release)
         return event
 
     def faults(
@@ -91,11 +93,11 @@ class Watchdog:
         Faults that come and go within ``release_delay`` are one.
         """
         if not faults:
-            if self._since is not None and self.elapsed - self._last > self._settings.release_delay:
+            if self._since is not None and self.elapsed - self._last > self._release:
                 self._since = None
             return float("inf")
         if self._since is None:
             self._since = self.elapsed
         self._last = self.elapsed
-        over = self.elapsed - self._since >= self._settings.crawl_time
+        over = self.elapsed - self._since >= self._crawl
         return 0.0 if over else self._settings.crawl_speed
