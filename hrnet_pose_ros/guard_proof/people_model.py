@@ -103,6 +103,7 @@ class ModelledPeople:
         fresh = math.sqrt(1 - errors.correlation**2)
         self._changing += fresh * random.standard_normal(self._changing.shape)
         visible = self._world.visible(time)
+        in_view = self._world.in_view(time)
         places, _ = self._world.in_base(time)
         x, y, yaw, *_ = self._world.vehicle.state(time)
         turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
@@ -111,7 +112,7 @@ class ModelledPeople:
             if random.random() < (part - BLIND) / (SURE - BLIND):
                 self._update(who, places[who], turn, np.array([x, y]), time)
             elif who in self._tracks:
-                self._miss(who, time, in_view=part > 0)
+                self._miss(who, time, in_view=bool(in_view[who]))
         return PeopleReport(
             nanoseconds(time),
             tuple(_person(one, turn, np.array([x, y]), time) for one in self._tracks.values()),

@@ -2,8 +2,8 @@
 """The figures of nav2's collision monitor bag test, for rides.
 
 nav2 knows by a polygon when the robot has to stand. Here a second guard says it, which gets the
-true people without delay: its factor is 0 while the vehicle has to stand, and at least half of the
-command where it has not.
+true people without delay: while its factor is 0, the vehicle has to stand, and while it is 1, the way is
+clear: nobody is even in the slowdown zone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hrnet_pose_ros.guard_proof.closed_loop import COMMAND_PERIOD, Moment
 
-FREE = 0.5  # factor from which standing is false
+FREE = 1.0  # factor at which standing is false
 SETTLED = 0.6  # s: nav2's limit for stopping, from which on the vehicle must hold
 
 

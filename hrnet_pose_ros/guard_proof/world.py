@@ -92,6 +92,12 @@ class RideWorld:
                 )
         return np.asarray(inside & ~hidden).mean(axis=1)
 
+    def in_view(self, time: float) -> np.ndarray:
+        """Whose middle is in the angle that the camera sees, hidden or not, bool ``[N]``."""
+        places, _ = self.in_base(time)
+        bearing = np.arctan2(*(places - self._camera).T[::-1])
+        return np.abs(bearing) < self._half_view
+
     def contact(self, time: float) -> Contact | None:
         """The contact of the vehicle with a person now."""
         places, _ = self.in_base(time)
