@@ -182,7 +182,7 @@ def _from_above(result: RideResult, drive: Drive, seed: int) -> str:
         colour = "#1c1c1c" if at == last else NEW_COLOUR
         axes.plot(corners[:, 0], corners[:, 1], color=colour, lw=1.0)
     end = drive.trace[-1].time
-    times = np.arange(0, end, 0.1)
+    times = np.arange(0, end + 0.05, 0.1)
     ways = np.stack([world.people(float(time))[0] for time in times])
     angles = np.linspace(0, 2 * np.pi, 25)
     for who, radius in enumerate(world.radii):

@@ -64,7 +64,7 @@ def test_a_contact_has_the_speed_of_the_place() -> None:
 
 
 def test_the_ideal_brake_stands_in_the_last_moment() -> None:
-    ride = ride_with(PersonConfig((4.0, 0.0)))
+    ride = ride_with(PersonConfig((2.5, 0.0)), duration=4.0)
     assert drive_with_ideal(ride, settings(), 0.0).contact is None
     # Where there is no time to see anybody, it does not help.
     runner = PersonConfig((4.0, 8.0), steps=(StepConfig(walk_to=(1.5, 0.0), speed=3.0),))
@@ -73,7 +73,7 @@ def test_the_ideal_brake_stands_in_the_last_moment() -> None:
 
 
 def test_the_ideal_brake_does_not_stop_for_those_who_are_not_met() -> None:
-    ride = ride_with(PersonConfig((4.0, 1.0)), duration=8.0)
+    ride = ride_with(PersonConfig((2.5, 1.0)), duration=5.0)
     drive = drive_with_ideal(ride, settings(), 0.0)
     assert drive.contact is None
-    assert drive.places[-1][0] > 5.0
+    assert drive.places[-1][0] > 3.0
