@@ -38,7 +38,7 @@ class PeopleSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Moment:
+class DriveSample:
     """A sample of a ride, at each command."""
 
     time: float
@@ -73,7 +73,7 @@ class Drive:
     """
 
     contact: Contact | None
-    trace: tuple[Moment, ...] = ()
+    trace: tuple[DriveSample, ...] = ()
     places: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     wall_ms: tuple[float, ...] = ()
     cpu_ms: tuple[float, ...] = ()
@@ -157,7 +157,7 @@ class _GuardedDrive:
         self._told = np.zeros(3)
         self._random = generator_of(ride.scenario.seed, "dropouts")
         self._reports: list[tuple[float, PeopleReport]] = []
-        self._trace: list[Moment] = []
+        self._trace: list[DriveSample] = []
         self._wall: list[float] = []
         self._cpu: list[float] = []
         self._errors: list[tuple[float, ...]] = []
@@ -239,7 +239,7 @@ class _GuardedDrive:
             ).factor
         distance = (distances_to(footprint, places)[0] - self._world.radii).min(initial=math.inf)
         self._trace.append(
-            Moment(
+            DriveSample(
                 time=time,
                 commanded=footprint.largest_speed(twist),
                 allowed=footprint.largest_speed(decision.twist.on_ground),

@@ -59,7 +59,7 @@ LIDAR_ERRORS = PeopleErrors(0.02, 0.03, 0.012, 0.012)
 
 
 @dataclass
-class _Track:
+class _ModelledTrack:
     id: str
     mean: np.ndarray  # x y vx vy in the world
     covariance: np.ndarray
@@ -79,7 +79,7 @@ class ModelledPeople:
         count = len(world.names)
         self._constant = random.standard_normal((count, 2))
         self._changing = random.standard_normal((count, 2))
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, _ModelledTrack] = {}
         self._ids = 0
         self._last = -math.inf
 
@@ -156,7 +156,7 @@ class ModelledPeople:
             covariance = np.zeros((4, 4))
             covariance[:2, :2] = noise
             covariance[2:, 2:] = FIRST_SPEED**2 * np.eye(2)
-            self._tracks[who] = _Track(
+            self._tracks[who] = _ModelledTrack(
                 str(self._ids), np.array([*at, 0.0, 0.0]), covariance, 0.9, time
             )
             return
@@ -174,7 +174,7 @@ class ModelledPeople:
             del self._tracks[who]
 
 
-def _person(track: _Track, turn: np.ndarray, base: np.ndarray, time: float) -> PersonReport:
+def _person(track: _ModelledTrack, turn: np.ndarray, base: np.ndarray, time: float) -> PersonReport:
     both = np.zeros((4, 4))
     both[:2, :2] = both[2:, 2:] = turn.T
     return PersonReport(

@@ -14,7 +14,7 @@ import numpy as np
 
 from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.guard.footprint import Footprint
-from hrnet_pose_ros.guard_proof.closed_loop import Drive, Moment
+from hrnet_pose_ros.guard_proof.closed_loop import Drive, DriveSample
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle, Drivetrain
 from hrnet_pose_ros.guard_proof.proof import CAMERA, LIDAR, RideResult
 from hrnet_pose_ros.guard_proof.rides import draw_ride
@@ -151,7 +151,7 @@ def _ride(result: RideResult, drive: Drive, seed: int) -> str:
     )
 
 
-def _reasons(trace: Sequence[Moment]) -> str:
+def _reasons(trace: Sequence[DriveSample]) -> str:
     """When which reason decided."""
     parts: list[str] = []
     before = ""

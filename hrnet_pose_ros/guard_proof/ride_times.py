@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hrnet_pose_ros.guard_proof.closed_loop import COMMAND_PERIOD, Moment
+from hrnet_pose_ros.guard_proof.closed_loop import COMMAND_PERIOD, DriveSample
 
 FREE = 1.0  # factor at which standing is false
 SETTLED = 0.6  # s: nav2's limit for stopping, from which on the vehicle must hold
@@ -40,7 +40,7 @@ class RideTimes:
     clear: int = 0
 
 
-def times_of(trace: Sequence[Moment]) -> RideTimes:
+def times_of(trace: Sequence[DriveSample]) -> RideTimes:
     """The figures of a ride without a dropout; empty with one."""
     if not trace or math.isnan(trace[0].needed):
         return RideTimes()
@@ -49,7 +49,7 @@ def times_of(trace: Sequence[Moment]) -> RideTimes:
     held = hold = false = clear = 0
     needed_since = free_since = -math.inf
     stopping = starting = False
-    before: Moment | None = None
+    before: DriveSample | None = None
     for one in trace:
         stands = one.allowed <= 0 < one.commanded
         must, may = one.needed <= 0, one.needed >= FREE

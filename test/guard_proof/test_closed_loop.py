@@ -114,11 +114,11 @@ def test_all_kinds_are_drawn() -> None:
 
 
 def test_the_times_of_a_trace() -> None:
-    from hrnet_pose_ros.guard_proof.closed_loop import Moment
+    from hrnet_pose_ros.guard_proof.closed_loop import DriveSample
 
-    def trace(rows: list[tuple[float, float]]) -> list[Moment]:
+    def trace(rows: list[tuple[float, float]]) -> list[DriveSample]:
         """Rows of: factor that is needed, speed that is allowed."""
-        at = partial(Moment, commanded=1.0, speed=0.0, distance=1.0, action="", reason="")
+        at = partial(DriveSample, commanded=1.0, speed=0.0, distance=1.0, action="", reason="")
         return [
             at(time=0.05 * n, allowed=allowed, needed=needed)
             for n, (needed, allowed) in enumerate(rows)
