@@ -47,6 +47,7 @@ setup(
         "hrnet_pose_ros.fusion.attributes",
         "hrnet_pose_ros.fusion.cues",
         "hrnet_pose_ros.fusion.tracking",
+        "hrnet_pose_ros.guard",
         "hrnet_pose_ros.pipeline",
         "hrnet_pose_ros.pipeline.people",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
@@ -58,6 +59,7 @@ setup(
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.simulation",
         "hrnet_pose_ros.fusion_report",
+        "hrnet_pose_ros.guard_proof",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",
