@@ -49,9 +49,11 @@ setup(
         "hrnet_pose_ros.fusion.tracking",
         "hrnet_pose_ros.guard",
         "hrnet_pose_ros.pipeline",
+        "hrnet_pose_ros.pipeline.guard",
         "hrnet_pose_ros.pipeline.people",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",
+        "hrnet_pose_ros.nodes.guard",
         "hrnet_pose_ros.nodes.people",
         "hrnet_pose_ros.nodes.pose",
         "hrnet_pose_ros.replay",

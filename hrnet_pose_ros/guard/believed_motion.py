@@ -27,6 +27,10 @@ class BelievedMotion:
         self._settings = settings
         self._parts: deque[tuple[int, np.ndarray]] = deque()  # begin in ns, twist from then on
 
+    def apply(self, settings: GuardSettings) -> None:
+        """Use other settings from now on."""
+        self._settings = settings
+
     def add(self, twist: np.ndarray, now: int) -> None:
         """The vehicle was told a planar twist at a time in ns."""
         believed = np.array(twist, np.float64)

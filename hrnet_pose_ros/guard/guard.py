@@ -14,7 +14,12 @@ from hrnet_pose_ros.guard.believed_motion import BelievedMotion
 from hrnet_pose_ros.guard.commanded_path import STILL, CommandedPath
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.people_limit import PeopleLimit, PersonLimit
-from hrnet_pose_ros.guard.reasons import INPUT_FAULTS, GuardAction, GuardReason
+from hrnet_pose_ros.guard.reasons import (
+    COMMAND_FAULTS,
+    INPUT_FAULTS,
+    GuardAction,
+    GuardReason,
+)
 from hrnet_pose_ros.guard.separation import (
     Separation,
     braking_distance,
@@ -63,6 +68,11 @@ class Decision:
     distance: float = math.nan
     people_age: float = math.nan
 
+    @property
+    def of_person(self) -> bool:
+        """Whether the separation distance to the person `person_id` decides."""
+        return self.reason in (GuardReason.PERSON_IN_STOP_ZONE, GuardReason.SEPARATION)
+
 
 @dataclass(frozen=True)
 class _Limit:
@@ -106,14 +116,24 @@ class Guard:
         self._command_invalid = False
         self._history: deque[tuple[int, float]] = deque()  # elapsed ns, allowed speed
         self._holding: frozenset[str] = frozenset()
+        # What was allowed when the present faults began, m/s; and the limits by inputs.
+        self._before_faults = math.inf
+        self._by_inputs: list[_Limit] = []
 
-    def people(self, report: PeopleReport, now: int) -> None:
-        """Take the people of an image; one that is older than the last is not used."""
+    def apply(self, settings: GuardSettings) -> None:
+        """Use other settings from now on; nothing of what is known is forgotten."""
+        self.settings = settings
+        self._watchdog.apply(settings)
+        self._motion.apply(settings)
+
+    def people(self, report: PeopleReport, now: int) -> bool:
+        """Take the people of an image; False: they are older than the last, and not used."""
         self._advance(now)
         if self._people is not None and report.stamp < self._people.stamp <= now:
-            return
+            return False
         self._people = report
         self._person_invalid = not all(one.placed for one in report.people)
+        return True
 
     def command(self, command: VelocityCommand, now: int, stamp: int | None = None) -> Decision:
         """Take a command and limit it.
@@ -133,6 +153,19 @@ class Guard:
         self._advance(now)
         return self._decide(now)
 
+    def allowed_of(self, speed: float, now: int) -> float:
+        """How much of a speed (m/s) the vehicle may have on the arc of the last command.
+
+        Of the fastest point; straight ahead without a command. Command faults do not count: it is
+        for planners that want to know what they may command.
+        """
+        twist = (self._command or VelocityCommand()).on_ground
+        fastest = self.settings.footprint.largest_speed(twist)
+        twist = twist * (speed / fastest) if fastest > STILL else np.array([speed, 0.0, 0.0])
+        limits, _ = self._limits_ahead(twist, now)
+        limits += [one for one in self._by_inputs if one.reason not in COMMAND_FAULTS]
+        return min([speed, *(one.speed for one in limits)])
+
     def _advance(self, now: int) -> None:
         event = self._watchdog.advance(now)
         if event in (GuardReason.CLOCK_JUMPED_BACK, GuardReason.CLOCK_JUMPED_FORWARDS):
@@ -143,18 +176,11 @@ class Guard:
 
     def _decide(self, now: int) -> Decision:
         command = self._command or VelocityCommand()
-        settings = self.settings
         twist = command.on_ground
-        speed = settings.footprint.largest_speed(twist)
-        stopping = reaction_distance(speed, settings) + braking_distance(speed, settings)
-        path = CommandedPath(
-            twist, settings.footprint, max(stopping, settings.horizon * speed) + settings.intrusion
-        )
-        limits = self._input_limits(now)
-        person = self._person_limit(path, now) if speed > STILL else None
-        if speed > STILL:
-            limits += self._view_limit(path)
-            limits += self._people_limits(person, speed)
+        speed = self.settings.footprint.largest_speed(twist)
+        self._by_inputs = self._input_limits(now)
+        limits, person = self._limits_ahead(twist, now)
+        limits += self._by_inputs
         allowed = min((one.speed for one in limits), default=math.inf)
         before = self._allowed_before(allowed)
         if before < allowed:
@@ -166,6 +192,19 @@ class Guard:
         if self._people is None:
             return decision
         return replace(decision, people_age=(now - self._people.stamp) / NS)
+
+    def _limits_ahead(self, twist: np.ndarray, now: int) -> tuple[list[_Limit], PersonLimit | None]:
+        """The limits by view and people on the way of a planar twist, and who decides."""
+        settings = self.settings
+        speed = settings.footprint.largest_speed(twist)
+        if speed <= STILL:
+            return [], None
+        stopping = reaction_distance(speed, settings) + braking_distance(speed, settings)
+        path = CommandedPath(
+            twist, settings.footprint, max(stopping, settings.horizon * speed) + settings.intrusion
+        )
+        person = self._person_limit(path, now)
+        return self._view_limit(path) + self._people_limits(person, speed), person
 
     def _decision(
         self,
@@ -208,7 +247,12 @@ class Guard:
             command_invalid=self._command_invalid,
             person_invalid=self._person_invalid,
         )
+        began = self._watchdog.faulty
         speed = self._watchdog.allowed_speed(faults)
+        if faults and not began:
+            # A fault never raises the speed: who stands for somebody does not begin to crawl.
+            self._before_faults = min((one for _, one in self._history), default=math.inf)
+        speed = min(speed, self._before_faults)
         limits = [_Limit(speed, GuardAction.LIMIT, fault) for fault in faults]
         degraded = self._people is not None and self._people.status == PeopleStatus.DEGRADED
         if degraded and math.isfinite(self.settings.degraded_speed):
@@ -270,7 +314,7 @@ class Guard:
 
     def _hold(self, decision: Decision, person: PersonLimit | None) -> None:
         """Remember for whom the vehicle stands."""
-        if decision.reason in (GuardReason.SEPARATION, GuardReason.PERSON_IN_STOP_ZONE):
+        if decision.of_person:
             stands = decision.action is GuardAction.STOP and person is not None
             self._holding = frozenset({decision.person_id}) if stands else frozenset()
         elif decision.factor > 0:

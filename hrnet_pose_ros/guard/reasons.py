@@ -48,3 +48,4 @@ class GuardReason(str, Enum):
 
 
 INPUT_FAULTS = tuple(GuardReason)[: tuple(GuardReason).index(GuardReason.PERSON_IN_STOP_ZONE)]
+COMMAND_FAULTS = tuple(one for one in INPUT_FAULTS if "command" in one.value)

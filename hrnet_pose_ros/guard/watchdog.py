@@ -20,14 +20,23 @@ class Watchdog:
     """
 
     def __init__(self, settings: GuardSettings) -> None:
-        self._settings = settings
+        self.apply(settings)
         self.elapsed = 0
         self._now: int | None = None
         self._event: tuple[GuardReason, int] | None = None  # and until when it lasts
         self._since: int | None = None  # begin of the faults that have not been over for long
         self._last = 0
+
+    def apply(self, settings: GuardSettings) -> None:
+        """Use other settings from now on."""
+        self._settings = settings
         self._release = round(settings.release_delay * NS)
         self._crawl = round(settings.crawl_time * NS)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether there are faults, or were within ``release_delay``."""
+        return self._since is not None
 
     def advance(self, now: int) -> GuardReason | None:
         """The clock shows ``now`` (ns); return CLOCK_JUMPED_… or OVERLOAD if it should not."""

@@ -52,7 +52,7 @@ class DriveSample:
 
 
 @dataclass(frozen=True)
-class Drive:
+class DriveOutcome:
     """What came of one ride with one brake.
 
     Attributes
@@ -85,7 +85,7 @@ class Drive:
         return self.contact.speed if self.contact else 0.0
 
 
-def drive_with_ideal(ride: Ride, settings: GuardSettings, delay: float) -> Drive:
+def drive_with_ideal(ride: Ride, settings: GuardSettings, delay: float) -> DriveOutcome:
     """The ride with the reference, which sees ``delay`` s late."""
     vehicle, world, planner = _begin(ride, settings)
     ideal = IdealBrake(world, vehicle, delay)
@@ -99,7 +99,7 @@ def drive_with_ideal(ride: Ride, settings: GuardSettings, delay: float) -> Drive
         contact = world.contact(vehicle.time)
         if contact:
             break
-    return Drive(contact, places=vehicle.place[None])
+    return DriveOutcome(contact, places=vehicle.place[None])
 
 
 def drive_with_guard(
@@ -108,7 +108,7 @@ def drive_with_guard(
     source: Callable[[RideWorld, DrivenVehicle], PeopleSource],
     *,
     beside: bool = False,
-) -> Drive:
+) -> DriveOutcome:
     """The ride with the guard; with ``beside``, the ideal brake may brake more than the guard."""
     return _GuardedDrive(ride, settings, source, beside=beside).run()
 
@@ -162,7 +162,7 @@ class _GuardedDrive:
         self._cpu: list[float] = []
         self._errors: list[tuple[float, ...]] = []
 
-    def run(self) -> Drive:
+    def run(self) -> DriveOutcome:
         vehicle, dropout = self._vehicle, self._ride.dropout
         every, contact = round(COMMAND_PERIOD / STEP), None
         places = []
@@ -182,7 +182,7 @@ class _GuardedDrive:
             if contact:
                 break
         places.append(vehicle.place.copy())
-        return Drive(
+        return DriveOutcome(
             contact,
             tuple(self._trace),
             np.array(places),

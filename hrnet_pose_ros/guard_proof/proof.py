@@ -15,7 +15,7 @@ import numpy as np
 
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.closed_loop import (
-    Drive,
+    DriveOutcome,
     PeopleSource,
     drive_with_guard,
     drive_with_ideal,
@@ -62,7 +62,7 @@ class RideResult:
     wall_ms, cpu_ms
         Of the decisions.
     errors
-        Of people, see `Drive`.
+        Of people, see `DriveOutcome`.
     drive
         The guard's, where it failed or stopped falsely, for its plot.
     """
@@ -81,7 +81,7 @@ class RideResult:
     wall_ms: tuple[float, ...]
     cpu_ms: tuple[float, ...]
     errors: tuple[tuple[float, ...], ...]
-    drive: Drive | None = None
+    drive: DriveOutcome | None = None
 
     @property
     def false_stop(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hrnet_pose_ros.files import write_file
 from hrnet_pose_ros.guard.footprint import Footprint
-from hrnet_pose_ros.guard_proof.closed_loop import Drive, DriveSample
+from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, DriveSample
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle, Drivetrain
 from hrnet_pose_ros.guard_proof.proof import CAMERA, LIDAR, RideResult
 from hrnet_pose_ros.guard_proof.rides import draw_ride
@@ -115,7 +115,7 @@ def _page(summary: Summary, seed: int, command: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _ride(result: RideResult, drive: Drive, seed: int) -> str:
+def _ride(result: RideResult, drive: DriveOutcome, seed: int) -> str:
     trace = drive.trace
     times = np.array([one.time for one in trace])
 
@@ -162,7 +162,7 @@ def _reasons(trace: Sequence[DriveSample]) -> str:
     return "; ".join(parts)
 
 
-def _from_above(result: RideResult, drive: Drive, seed: int) -> str:
+def _from_above(result: RideResult, drive: DriveOutcome, seed: int) -> str:
     """The ride from above, as an ``<img>``: vehicle each second, and the people's ways."""
     from matplotlib.figure import Figure
 

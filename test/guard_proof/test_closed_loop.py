@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from proof_rides import ride_with, settings
 
-from hrnet_pose_ros.guard_proof.closed_loop import Drive, PeopleSource, drive_with_guard
+from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, PeopleSource, drive_with_guard
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle
 from hrnet_pose_ros.guard_proof.fused_people import FusedPeople
 from hrnet_pose_ros.guard_proof.people_model import CAMERA_ERRORS, ModelledPeople
@@ -36,7 +36,7 @@ def fused(ride: Ride) -> Source:
     return source
 
 
-def drive(ride: Ride, source: Source = modelled) -> Drive:
+def drive(ride: Ride, source: Source = modelled) -> DriveOutcome:
     return drive_with_guard(ride, settings(), source)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.guard.settings import GuardSettings
-from hrnet_pose_ros.guard_proof.closed_loop import Drive, DriveSample
+from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, DriveSample
 from hrnet_pose_ros.guard_proof.proof import RideResult, run_rides
 from hrnet_pose_ros.guard_proof.proof_report import write_proof
 from hrnet_pose_ros.guard_proof.ride_times import RideTimes
@@ -65,7 +65,7 @@ def test_the_criteria() -> None:
 def test_the_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     moment = DriveSample(0.0, 1.0, 0.5, 0.4, 1.0, "approach", "separation", 1.0)
-    drive = Drive(Contact(0.0, "person_0", 0.9), (moment, moment), np.zeros((3, 3)))
+    drive = DriveOutcome(Contact(0.0, "person_0", 0.9), (moment, moment), np.zeros((3, 3)))
     summary = Summary((result(0, "no contact"), result(1, "failed", guard=0.9, drive=drive)))
     write_proof(tmp_path, summary, seed=1, command="the command")
     content = json.loads((tmp_path / "report.json").read_text())
