@@ -29,7 +29,7 @@ def add_guard_proof(verbs: Verbs) -> None:
         type=int,
         metavar="N",
         help="about so many rides with the simulator's sensors and the fusion; the others have "
-        "people with errors as measured on these; default: a 25th of the rides",
+        "people with assumed errors, which the report shows beside; default: a 25th of the rides",
     )
     parser.set_defaults(run=_guard_proof)
 

@@ -77,5 +77,6 @@ def swept_outline(outlines: np.ndarray) -> np.ndarray:
     found, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     largest = max(found, key=cv2.contourArea)
     points = cv2.approxPolyDP(largest, 0.75, True)[:, 0].astype(np.float64)
-    area = np.cross(points, np.roll(points, -1, axis=0)).sum()
+    x, y = points.T
+    area = x @ np.roll(y, -1) - y @ np.roll(x, -1)
     return (points if area > 0 else points[::-1]) * cell - cell + low

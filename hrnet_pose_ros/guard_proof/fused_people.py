@@ -48,6 +48,10 @@ class FusedPeople:
 
     def advance(self, time: float) -> list[tuple[float, PeopleReport]]:
         """Arrival in s and report of the images that have arrived up to now."""
+        return [(at, PeopleReport.of_people(people)) for at, people in self.fused(time)]
+
+    def fused(self, time: float) -> list[tuple[float, People]]:
+        """Arrival in s and people of the images that have arrived up to now."""
         while self._done < len(self._times) and self._times[self._done][0] <= time:
             _, _, taken, sensor = self._times[self._done]
             event = sensor.event_at(taken)
@@ -64,5 +68,5 @@ class FusedPeople:
             people = self.fusion.fuse(event.value, arrival)
             if isinstance(people, People):
                 at = max((arrival - START_NS) / NS, time) + COMPUTING
-                found.append((at, PeopleReport.of_people(people)))
+                found.append((at, people))
         return found

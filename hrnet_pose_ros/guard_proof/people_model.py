@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""People as the fusion reports them, at a hundredth of its cost.
+"""People with errors of the kind that the fusion makes, without its sensors.
 
 A Kalman filter like the fusion's (constant velocity, the same density of the acceleration, the same
 first velocity, the same existence) takes places that are wrong as the fusion's are: along the
 bearing in parts of the distance, and in the bearing, each with a part that stays over a ride and
 one that changes from image to image. The camera's view, occlusion, rate, latency and lost messages
-are those of the simulator. The numbers are fitted to the fusion's errors in the rides of the proof
-that run the real one, which the proof's report shows beside those of this model.
+are those of the simulator. The sizes of the errors are assumed, not fitted. The proof's report has
+a table of the errors and of what is claimed for them, of the rides with this model beside those
+with the fusion itself.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class PeopleErrors:
     claimed: float = 0.8
 
 
-# Camera, IMU and odometry; and a LIDAR as well.
+# Assumed: of a camera with IMU and odometry; and with a LIDAR as well.
 CAMERA_ERRORS = PeopleErrors(0.08, 0.10, 0.012, 0.012)
 LIDAR_ERRORS = PeopleErrors(0.02, 0.03, 0.012, 0.012)
 

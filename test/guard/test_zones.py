@@ -32,7 +32,8 @@ def test_a_turn_bends_the_way() -> None:
     zones = zones_of(np.array([1.0, 0.0, 1.0]), SETTINGS)
     assert inside(zones.slowdown, 0.8, 1.2)  # a radius of 1 m to the left
     assert not inside(zones.slowdown, 2.2, 0.0)
-    assert np.cross(zones.slowdown, np.roll(zones.slowdown, -1, axis=0)).sum() > 0
+    x, y = zones.slowdown.T
+    assert x @ np.roll(y, -1) > y @ np.roll(x, -1), "anticlockwise"
 
 
 def test_at_rest_there_is_no_way() -> None:

@@ -69,7 +69,7 @@ def test_nothing_moves_before_people_have_come(guard: tuple[GuardRobot, Any]) ->
 
 
 def test_a_person_ahead_limits_the_speed_on_the_same_arc(robot: GuardRobot) -> None:
-    robot.who = [(2.2, 0.2)]
+    robot.who = [(1.6, 0.1)]
     robot.advance_until(lambda: "separation (0)" in robot.label, "limited")
     slow = robot.twists[-1]
     assert 0 < slow.linear.x < FORWARD

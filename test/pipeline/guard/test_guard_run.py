@@ -80,7 +80,7 @@ class Driver:
 
 def test_a_command_is_answered_and_a_tick_says_nothing_new() -> None:
     driver = Driver().open()
-    driver.people()
+    driver.drive(1.0)
     answer = driver.command()
     assert answer is not None
     assert answer.twist == VelocityCommand.planar(1.0, 0.2)
