@@ -164,6 +164,41 @@ def test_the_clock_jumps_and_people_do_not_come_back() -> None:
     assert_crawls_then_stands(drive, drive.run(2500), GuardReason.NO_PEOPLE)
 
 
+def test_a_fault_never_raises_the_speed() -> None:
+    """Who stands for somebody does not begin to crawl when that person is forgotten."""
+    drive = Drive().settled()
+    drive.who = (person(1.1, 0.0),)
+    assert drive.run(500)[-1].action is GuardAction.STOP
+    drive.now += 5000 * MS
+    drive.people = False
+    assert {one.factor for one in drive.run(2000)} == {0.0}
+    drive.people, drive.who = True, ()
+    assert drive.run(1000)[-1].action is GuardAction.NONE
+
+
+def test_other_settings_need_no_pause() -> None:
+    drive = Drive().settled()
+    drive.guard.apply(replace(drive.settings, blind_speed=0.2, crawl_speed=0.1))
+    assert drive.run(PERIOD)[0].action is GuardAction.NONE
+    drive.people = False
+    assert {one.limit for one in drive.run(1000) if one.reasons} == {0.1}
+
+
+def test_what_a_planner_may_command() -> None:
+    drive = Drive(GuardSettings(view=2 * math.pi)).settled()
+    assert drive.guard.allowed_of(1.5, drive.now) == 1.5
+    drive.who = (person(2.5, 0.0),)
+    drive.command = VelocityCommand.planar(0.1)
+    assert drive.run(1000)[-1].factor == 1, "slow enough"
+    assert 0.1 < drive.guard.allowed_of(1.5, drive.now) < 1.5
+    drive.who, drive.commands = (), False
+    drive.run(1000)
+    assert drive.guard.allowed_of(1.5, drive.now) == 1.5, "a planner may begin"
+    drive.people = False
+    assert drive.run(2000)[-1].action is GuardAction.STOP
+    assert drive.guard.allowed_of(1.5, drive.now) == 0.0
+
+
 def test_overload() -> None:
     drive = Drive().settled()
     drive.now += 400 * MS

@@ -7,6 +7,7 @@ of the machine plays no part.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from geometry_msgs.msg import Point, Twist, TwistStamped
@@ -19,6 +20,7 @@ NODE = "pedestrian_guard"
 START = 1_700_000_000_000_000_000  # ns
 STEP = 50_000_000  # ns
 LATENCY = 80_000_000  # ns: of people
+START_TIMEOUT = 180.0  # s: a busy machine imports slowly
 FORWARD, YAW_RATE = 1.0, 0.2
 # Of the node: short times, and commands may wait for a busy machine.
 PARAMETERS: dict[str, Any] = {
@@ -65,7 +67,7 @@ class GuardRobot(Robot):
 
     def begin(self, node: Any) -> None:
         """Wait until the node is active, and hears this robot and its clock."""
-        self.wait(lambda: "]: active: " in node.log or node.process.poll() is not None)
+        self.wait(lambda: "]: active: " in node.log or node.process.poll() is not None, START_TIMEOUT)
         assert node.process.poll() is None, node.log
         voices = (self._people, self._commands)
         self.wait(lambda: all(one.get_subscription_count() for one in voices), what="a peer")
@@ -92,7 +94,7 @@ class GuardRobot(Robot):
     def send_people(self) -> None:
         if self.people is None:
             return
-        message = self.people
+        message = copy.deepcopy(self.people)
         message.header = header(self.now - self.people_age, self.frame)
         if self.who:
             message.people = [
