@@ -11,7 +11,7 @@ SPEED = 1.2  # m/s, commanded
 # What a mobile robot has; a LIDAR would be most of the simulation.
 SENSORS = ("camera", "scan", "imu", "odometry")
 # When the fusion is cut off, s.
-SILENCE = (29.5, 32.0)
+SILENCE = (32.0, 34.5)
 
 
 def street(duration: float, seed: int) -> Ride:
@@ -34,7 +34,7 @@ def street(duration: float, seed: int) -> Ride:
             steps=(
                 StepConfig(stay=12.0, heading=90.0),
                 _walk(22.5, 0.0, 1.0),
-                StepConfig(stay=9.0, heading=180.0),
+                StepConfig(stay=13.0, heading=180.0),
                 _walk(22.5, 6.0, 1.2),
             ),
         ),

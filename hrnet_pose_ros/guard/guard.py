@@ -81,6 +81,9 @@ class _Limit:
     reason: GuardReason
 
 
+_NO_LIMIT = _Limit(math.inf, GuardAction.NONE, GuardReason.NONE)
+
+
 class Guard:
     """Takes people and commands with the time of the clock (ns), and limits the commands.
 
@@ -114,7 +117,7 @@ class Guard:
         self._command: VelocityCommand | None = None
         self._command_stamp: int | None = None
         self._command_invalid = False
-        self._history: deque[tuple[int, float]] = deque()  # elapsed ns, allowed speed
+        self._history: deque[tuple[int, _Limit]] = deque()  # elapsed ns, the lowest limit
         self._holding: frozenset[str] = frozenset()
         # What was allowed when the present faults began, m/s; and the limits by inputs.
         self._before_faults = math.inf
@@ -181,10 +184,7 @@ class Guard:
         self._by_inputs = self._input_limits(now)
         limits, person = self._limits_ahead(twist, now)
         limits += self._by_inputs
-        allowed = min((one.speed for one in limits), default=math.inf)
-        before = self._allowed_before(allowed)
-        if before < allowed:
-            limits.append(_Limit(before, GuardAction.LIMIT, GuardReason.RELEASING))
+        limits += self._release(limits, speed)
         decision = self._decision(command, speed, limits, person)
         self._hold(decision, person)
         self._motion.add(decision.twist.on_ground, now)
@@ -251,7 +251,7 @@ class Guard:
         speed = self._watchdog.allowed_speed(faults)
         if faults and not began:
             # A fault never raises the speed: who stands for somebody does not begin to crawl.
-            self._before_faults = min((one for _, one in self._history), default=math.inf)
+            self._before_faults = min((one.speed for _, one in self._history), default=math.inf)
         speed = min(speed, self._before_faults)
         limits = [_Limit(speed, GuardAction.LIMIT, fault) for fault in faults]
         degraded = self._people is not None and self._people.status == PeopleStatus.DEGRADED
@@ -304,13 +304,22 @@ class Guard:
             limits.append(_Limit(slow, GuardAction.SLOWDOWN, GuardReason.PERSON_IN_SLOWDOWN_ZONE))
         return limits
 
-    def _allowed_before(self, allowed: float) -> float:
-        """The lowest speed that was allowed within ``release_delay``."""
+    def _release(self, limits: list[_Limit], speed: float) -> list[_Limit]:
+        """The lowest limit within ``release_delay``, if it is lower than those that there are now.
+
+        Under its own reason if that still limits the commanded speed, and as RELEASING if not.
+        """
         now = self._watchdog.elapsed
-        self._history.append((now, allowed))
+        lowest = min(limits, key=lambda one: one.speed, default=_NO_LIMIT)
+        self._history.append((now, lowest))
         while self._history[0][0] < now - round(self.settings.release_delay * NS):
             self._history.popleft()
-        return min(speed for _, speed in self._history)
+        before = min((one for _, one in self._history), key=lambda one: one.speed)
+        if before.speed >= lowest.speed:
+            return []
+        if before.reason in {one.reason for one in limits if one.speed < speed}:
+            return [before]
+        return [_Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]
 
     def _hold(self, decision: Decision, person: PersonLimit | None) -> None:
         """Remember for whom the vehicle stands."""

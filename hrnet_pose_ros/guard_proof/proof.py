@@ -146,13 +146,10 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
 
 
 def run_rides(
-    rides: int, seed: int, jobs: int, fused: int, settings: GuardSettings
+    rides: int, seed: int, jobs: int, fused_every: int, settings: GuardSettings
 ) -> Iterator[RideResult]:
-    """The rides in their order; every ``rides / fused``-th runs the real fusion."""
-    every = max(rides // fused, 1) if fused else 0
-    # An odd distance, so that both sets of sensors have their turn.
-    every += 1 - every % 2 if every > 1 else 0
-    real = [bool(every) and number % every == 0 for number in range(rides)]
+    """The rides in their order; every ``fused_every``-th runs the real fusion, with 0 none."""
+    real = [bool(fused_every) and number % fused_every == 0 for number in range(rides)]
     if jobs == 1:
         yield from map(run_ride, repeat(seed), repeat(settings), range(rides), real)
         return

@@ -81,7 +81,7 @@ def test_the_files(tmp_path: Path) -> None:
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["guard-proof", "-o", str(tmp_path / "new"), "--rides", "2", "--fused", "0"]
+    words = ["guard-proof", "-o", str(tmp_path / "new"), "--rides", "2", "--fused-every", "0"]
     code = main([*words, "--seed", "1"])
     content = json.loads((tmp_path / "new" / "report.json").read_text())
     assert code == (0 if content["holds"] else 1)
@@ -90,7 +90,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--rides", "0"], ["--jobs", "0"], ["--seed", "-1"], ["--fused", "2000"]]
+    "words", [["--rides", "0"], ["--jobs", "0"], ["--seed", "-1"], ["--fused-every", "-1"]]
 )
 def test_numbers_out_of_range(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -172,7 +172,7 @@ def command(text: str) -> list[str]:
 
 def test_the_files_are_there() -> None:
     names = {path.name.removesuffix(".launch.xml") for path in LAUNCH_FILES}
-    assert names == {"hrnet_pose", "people", "camera_demo", "replay", "record"}
+    assert names == {"hrnet_pose", "people", "guard", "camera_demo", "replay", "record"}
 
 
 @of_every_file
