@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "demo" / "without_torch"))
 
-READY_TIMEOUT = 60.0
+READY_TIMEOUT = 180.0
 SECONDS, LONGEST = 38.0, 60.0
 
 

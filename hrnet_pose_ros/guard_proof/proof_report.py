@@ -27,7 +27,7 @@ from hrnet_pose_ros.simulation.sensor import generator_of
 JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
 PERSON_COLOUR = "#b91c1c"
 LISTED_HEAD = ["ride", "kind", "dropout", "people from", "guard, m/s", "ideal", "late", "beside"]
-# The page stays readable, and below 10 MB.
+# The page stays readable, and below 10 MB; failed rides are plotted all.
 MOST_PLOTS = 40
 
 
@@ -106,9 +106,10 @@ def _page(summary: Summary, seed: int, command: str) -> str:
     if missing:
         parts.append(f"<p class='none'>{escape(missing)}</p>")
         plotted = []
-    if len(plotted) > MOST_PLOTS:
-        parts.append(f"<p class='none'>The first {MOST_PLOTS} of {len(plotted)} rides.</p>")
-    for one in plotted[:MOST_PLOTS]:
+    most = max(MOST_PLOTS, sum(one.outcome == "failed" for one in plotted))
+    if len(plotted) > most:
+        parts.append(f"<p class='none'>The first {most} of {len(plotted)} rides.</p>")
+    for one in plotted[:most]:
         if one.drive is not None:
             parts.append(_ride(one, one.drive, seed))
     parts.append("</body></html>")
