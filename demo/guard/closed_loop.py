@@ -122,7 +122,7 @@ class GuardHarness(Node):
         self._people.publish(person_array(self._types, output))
 
     def answer_to(self, twist: np.ndarray, stamp: int) -> tuple[np.ndarray, float] | None:
-        """Command a planar twist; return the answer and how long it took, s; None: there is none."""
+        """Command a planar twist; return the answer, and how long it took (s), or None."""
         message = TwistStamped(header=Header(stamp=time_message(stamp), frame_id=FRAME))
         message.twist.linear.x, message.twist.linear.y = float(twist[0]), float(twist[1])
         message.twist.angular.z = float(twist[2])
@@ -151,7 +151,7 @@ class GuardedVehicle:
         self._settings = settings
         self._waiting: list[tuple[float, People]] = []
         self._people: People | None = None
-        self._people_from = np.zeros(3)
+        self._people_from: np.ndarray = np.zeros(3)
 
     def drive(self, advance: Callable[[float], None] = lambda seconds: None) -> GuardRide:
         """Drive to the end or to the first contact."""

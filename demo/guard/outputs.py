@@ -112,18 +112,21 @@ def guard_text(summary: Mapping[str, Any]) -> str:
         )
     ]
     actions = [[name, f"{value:.1f}"] for name, value in summary["seconds_by_action"].items()]
-    return "\n\n".join(
-        [
-            "# Guard demo",
-            f"{summary['seconds']:g} s of a simulated ride in closed loop with "
-            f"pedestrian_guard_node, {summary['metres']:g} m, {summary['answered']} of "
-            f"{summary['commands']} commands answered: {touched}. The nearest person was "
-            f"{summary['nearest_m']:.2f} m away, at {summary['speed_at_the_nearest']:.2f} m/s.",
-            table(["action: reason", "seconds"], actions),
-            "## Latency, ms",
-            table(["", "p50", "p95", "p99"], latency),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# Guard demo",
+                f"{summary['seconds']:g} s of a simulated ride in closed loop with "
+                f"pedestrian_guard_node, {summary['metres']:g} m, {summary['answered']} of "
+                f"{summary['commands']} commands answered: {touched}. The nearest person was "
+                f"{summary['nearest_m']:.2f} m away, at {summary['speed_at_the_nearest']:.2f} m/s.",
+                table(["action: reason", "seconds"], actions),
+                "## Latency, ms",
+                table(["", "p50", "p95", "p99"], latency),
+            ]
+        )
+        + "\n"
+    )
 
 
 def guard_problem(summary: Mapping[str, Any]) -> str:

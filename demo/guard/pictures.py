@@ -105,9 +105,7 @@ def _street(ride: GuardRide, moment: GuardMoment) -> np.ndarray:
     body = canvas.fixed(canvas.of_base(ride.footprint))
     cv2.fillConvexPoly(image, body, (200, 205, 215), cv2.LINE_AA, _SHIFT)
     nose = np.array([[0.6, 0.0], [0.25, 0.2], [0.25, -0.2]])
-    cv2.fillConvexPoly(
-        image, canvas.fixed(canvas.of_base(nose)), BACKGROUND, cv2.LINE_AA, _SHIFT
-    )
+    cv2.fillConvexPoly(image, canvas.fixed(canvas.of_base(nose)), BACKGROUND, cv2.LINE_AA, _SHIFT)
     for place, radius in zip(moment.truth, ride.radii, strict=True):
         pixels = round(float(radius) * SCALE * 2**_SHIFT)
         cv2.circle(image, canvas.point(place), pixels, TRUTH_COLOUR, 1, cv2.LINE_AA, _SHIFT)
@@ -121,9 +119,7 @@ def _view(image: np.ndarray, canvas: _Canvas) -> None:
     """The angle in which people are seen."""
     half = GuardSettings().view / 2
     edges = np.array([[0.0, 0.0], *((40 * math.cos(a), 40 * math.sin(a)) for a in (half, -half))])
-    cv2.fillConvexPoly(
-        image, canvas.fixed(canvas.of_base(edges)), VIEW_COLOUR, cv2.LINE_AA, _SHIFT
-    )
+    cv2.fillConvexPoly(image, canvas.fixed(canvas.of_base(edges)), VIEW_COLOUR, cv2.LINE_AA, _SHIFT)
 
 
 def _zones(image: np.ndarray, canvas: _Canvas, moment: GuardMoment) -> np.ndarray:

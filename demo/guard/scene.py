@@ -6,10 +6,11 @@ from __future__ import annotations
 from hrnet_pose_ros.guard_proof.rides import CommandPart, Dropout, Ride
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.scene_configs import ObstacleConfig, PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.sensor_configs import SensorName
 
 SPEED = 1.2  # m/s, commanded
 # What a mobile robot has; a LIDAR would be most of the simulation.
-SENSORS = ("camera", "scan", "imu", "odometry")
+SENSORS: tuple[SensorName, ...] = ("camera", "scan", "imu", "odometry")
 # When the fusion is cut off, s.
 SILENCE = (32.0, 34.5)
 

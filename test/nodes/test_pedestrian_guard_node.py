@@ -182,7 +182,7 @@ def test_parameters(robot: GuardRobot) -> None:
     assert all(word in refused.reason for word in ("human_speed", "99.0", "0.1", "10"))
     refused = robot.set_parameters(crawl_speed=0.4)[0]
     assert not refused.successful
-    assert refused.reason == "parameter crawl_speed is 0.4; allowed: up to blind_speed, which is 0.3"
+    assert "crawl_speed is 0.4; allowed: up to blind_speed, which is 0.3" in refused.reason
     refused = robot.set_parameters(footprint="round")[0]
     assert not refused.successful and "allowed: corners like" in refused.reason
     start_only = robot.set_parameters(enable_stamped_cmd_vel=True)[0]
@@ -249,9 +249,7 @@ def test_stamped_commands(ros: None, nodes: Nodes) -> None:
         (("-p", "footprint:='[[1, 2]]'"), "parameter footprint is '[[1, 2]]'"),
     ],
 )
-def test_a_wrong_parameter_is_one_line(
-    tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
+def test_a_wrong_parameter_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     nodes = Nodes(tmp_path)
     try:
         node = nodes.start("/wrong", *words, executable=EXECUTABLE)

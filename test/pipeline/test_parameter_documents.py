@@ -50,6 +50,7 @@ def test_writing_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     head = markdown_table().splitlines()[0]
     old = f"{head}\n|---|---|---|---|---|---|\n| `gone` | bool |\n"
+
     def document(tables: dict[str, str]) -> str:
         first, *others = NODES
         parts = [f"# Parameters\n\n{tables[first.node]}\nBetween.\n"]

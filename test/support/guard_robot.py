@@ -67,7 +67,8 @@ class GuardRobot(Robot):
 
     def begin(self, node: Any) -> None:
         """Wait until the node is active, and hears this robot and its clock."""
-        self.wait(lambda: "]: active: " in node.log or node.process.poll() is not None, START_TIMEOUT)
+        ended = node.process.poll
+        self.wait(lambda: "]: active: " in node.log or ended() is not None, START_TIMEOUT)
         assert node.process.poll() is None, node.log
         voices = (self._people, self._commands)
         self.wait(lambda: all(one.get_subscription_count() for one in voices), what="a peer")

@@ -44,7 +44,7 @@ def test_units() -> None:
 @pytest.mark.parametrize(
     ("values", "footprint"),
     [
-        ({"footprint": "[[1, 0.5], [1, -0.5], [-1, 0]]"}, Footprint(((1, 0.5), (1, -0.5), (-1, 0)))),
+        ({"footprint": "[[1, 2], [1, -2], [-1, 0]]"}, Footprint(((1, 2), (1, -2), (-1, 0)))),
         ({"footprint": "", "robot_radius": 0.4}, Footprint.circle(0.4)),
         ({"footprint": "[]", "robot_radius": 0.4}, Footprint.circle(0.4)),
     ],
