@@ -23,6 +23,7 @@ from hrnet_pose_ros.cli.export import add_export
 from hrnet_pose_ros.cli.fetch import add_fetch
 from hrnet_pose_ros.cli.fuse import add_fuse
 from hrnet_pose_ros.cli.fusion_report import add_fusion_report
+from hrnet_pose_ros.cli.guard_proof import add_guard_proof
 from hrnet_pose_ros.cli.models import add_models
 from hrnet_pose_ros.cli.quantize import add_quantize
 from hrnet_pose_ros.cli.replay import add_replay
@@ -53,12 +54,14 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
     "simulate": add_simulate,
     "fuse": add_fuse,
     "fusion-report": add_fusion_report,
+    "guard-proof": add_guard_proof,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` finds a fail
-    or `estimate` could not read all of its input), 2 after a user error, or 130 after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` or
+    `guard-proof` finds a fail, or `estimate` could not read all of its input), 2 after a user
+    error, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.
