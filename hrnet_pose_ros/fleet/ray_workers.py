@@ -54,9 +54,13 @@ def connect(address: str) -> Any:
 
 
 def ray_recipe(ray: Any, settings: Settings, image: str | None, detections: str | None) -> Recipe:
-    """A recipe for the machines of a cluster: whether there are GPUs is decided there."""
+    """A recipe for the machines of a cluster: what they have decides about ``engine: auto``.
+
+    A cluster may grow: TensorRT that is asked for by name is taken, whether a GPU is there or not.
+    """
     has_gpu = any(node["Resources"].get("GPU", 0) >= 1 for node in _nodes(ray))
-    missing = "" if has_gpu else "no machine of the Ray cluster has a GPU"
+    able = has_gpu or settings.engine == "tensorrt"
+    missing = "" if able else "no machine of the Ray cluster has a GPU"
     return Recipe.of(settings, image, detections, why_no_tensorrt=lambda device: missing)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.fleet_bags import ClipCutter
+from demo.fleet.bags import ClipCutter
 from hrnet_pose_ros.pipeline.settings import Settings
 
 BAGS, IMAGES = 5, 3

@@ -14,6 +14,7 @@ from hrnet_pose_ros.fleet.comparison.rows import BagRow, FindingRow, SliceRow
 from hrnet_pose_ros.fleet.comparison.run import FleetReport
 from hrnet_pose_ros.fleet.comparison.slices import Slice
 from hrnet_pose_ros.replay.html_report import STYLE, outcome_table, side_by_side
+from hrnet_pose_ros.replay.verdict import Verdict
 
 REPORT = "report.html"
 SHOWN_SLICES = 40  # of one tag: those with the most lost persons
@@ -65,7 +66,7 @@ def fleet_page(
         f"<h1>{title} <span class='verdict {word}'>{word}</span></h1>",
         *(f"<p class='none'>{escape(note)}</p>" for note in notes),
         _tiles(whole),
-        f"<h2>Verdict</h2>{outcome_table(report.verdict)}",
+        f"<h2>Verdict</h2>{outcome_table(_shown(report.verdict))}",
         "<h2>What is compared</h2>",
         _facts(facts),
         "<h2>Similarity of the matched skeletons (OKS)</h2>",
@@ -82,11 +83,18 @@ def fleet_page(
     return "\n".join(parts) + "\n"
 
 
+def _shown(verdict: Verdict) -> Verdict:
+    """The outcomes without those of slices that pass, and of the others the first ones."""
+    failed = [one for one in verdict.outcomes if "=" in one.name and not one.success]
+    rest = [one for one in verdict.outcomes if "=" not in one.name]
+    return Verdict([*rest, *failed[:SHOWN_SLICES]])
+
+
 def _tiles(whole: SliceRow) -> str:
-    hours = f"{whole.hours:.2f}" if whole.hours >= 0.1 else f"{60 * whole.hours:.1f} min"
+    hours, seconds = whole.hours, 3600 * whole.hours
     tiles = [
         (f"{whole.compared_bags:,} of {whole.bags:,}", "bags compared", ""),
-        (hours, "recorded" if "min" in hours else "hours recorded", ""),
+        (f"{hours:,.1f} h" if hours >= 1 else f"{seconds:.1f} s", "recorded", ""),
         (f"{whole.baseline_persons:,}", "skeletons of the baseline", ""),
         (f"{whole.lost:,}", "lost", "lost"),
         (f"{whole.gained:,}", "gained", "gained"),
