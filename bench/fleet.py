@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def overhead(folder: Path) -> None:
-    """CPU time of the same bags by `replay` alone, and as tasks of a fleet: copies of both turns."""
+    """CPU time of the same bags by `replay` alone and as tasks of a fleet, by turns."""
     cutter = ClipCutter()
     for number in range(4):
         cutter.write(folder / "bags" / f"{number}", 30 * number, 30)

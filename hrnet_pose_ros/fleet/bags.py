@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -53,15 +53,15 @@ class FleetBag:
             raise FileNotFoundError(f"there is no bag at '{self.location}'")
         return files
 
-    def identity(self, kind: Identity = "stat") -> str:
+    def identity(self, kind: Identity = "stat", files: Sequence[StoredFile] | None = None) -> str:
         """A hash, hexadecimal, that changes when the bag's content does.
 
         It is made of the files' names, sizes and versions; where ``kind`` is ``content``, or a
         storage knows no versions, of the checksums of their content instead, which are the same
-        wherever the bag lies.
+        wherever the bag lies. ``files`` are those of `files`, where they are known already.
         """
         facts = []
-        for file in self.files():
+        for file in self.files() if files is None else files:
             version = file.version
             if kind == "content" or not version:
                 location = self.location if self.is_file else joined(self.location, file.path)

@@ -73,6 +73,9 @@ class FleetFolder:
         places = [json_line(vars(bag)) for _, bag in entries]
         write_file(self.path / LOCATIONS, "".join(places))
         write_file(self.path / BAGS, "".join(lines))
+        for entry, _ in entries:  # a kill may have come between a result and this
+            if self._failure(entry.key).is_file() and self.is_done(entry.key):
+                self._failure(entry.key).unlink()
 
     def scratch(self) -> AbstractContextManager[Path]:
         """A folder to make a result in, which `publish` takes it from.

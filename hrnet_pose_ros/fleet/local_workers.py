@@ -54,7 +54,13 @@ class ProcessSlot(Slot):
     def start(self) -> Future[str]:
         self.stop()
         self._pool = ProcessPoolExecutor(1, self._context, _begin, self._arguments)
-        answer: Future[str] = self._pool.submit(_start)
+        # Ctrl-C goes to all processes of a terminal. It is for this one, which ends its workers:
+        # they inherit that it is blocked, until `_begin` ignores it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            answer: Future[str] = self._pool.submit(_start)  # which starts the process
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._answer = answer
         return answer
 
@@ -101,7 +107,7 @@ _folder: FleetFolder
 def _begin(recipe: Recipe, folder: Path, threads: int, cache: Path | None) -> None:
     global _worker, _folder
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaves behind
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the fleet, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker, _folder = BagWorker(recipe, threads, cache), FleetFolder(folder)
 

@@ -110,7 +110,8 @@ class FleetPlan:
 
 def _task(recipe: Recipe, kind: Identity, bag: FleetBag) -> FleetTask:
     try:
-        identity, size = bag.identity(kind), sum(file.size for file in bag.files())
+        files = bag.files()
+        identity, size = bag.identity(kind, files), sum(file.size for file in files)
     except OSError:  # the worker will say why it cannot be read
         identity, size = "", 0
     return FleetTask(recipe.key(bag.name, identity), bag, identity, kind, size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hrnet_pose_ros.fleet.comparison.persons import (
     MOVED_BELOW,
-    Finding,
+    PersonFinding,
     events_of,
     findings_of,
 )
@@ -57,7 +57,7 @@ class BagComparison:
     row: BagRow
     verdict: Verdict | None = None
     persons: list[PersonRow] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[PersonFinding] = field(default_factory=list)
     oks_counts: np.ndarray = field(default_factory=lambda: np.zeros(len(OKS_LIMITS) + 1, np.int64))
     oks_sum: float = 0.0
     oks_number: int = 0
@@ -175,7 +175,7 @@ def failed_names(verdict: Verdict | None) -> list[str]:
     return [one.name for one in verdict.outcomes if not one.success] if verdict else []
 
 
-def _kept_small(findings: list[Finding]) -> list[Finding]:
+def _kept_small(findings: list[PersonFinding]) -> list[PersonFinding]:
     """Findings whose frames are dropped, but for the first that can be drawn."""
     left, kept = PICTURED, []
     for finding in findings:

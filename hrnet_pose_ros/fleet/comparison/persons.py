@@ -32,7 +32,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PersonFinding:
     """The rows of one person that belong together, and the one to be looked at."""
 
     row: FindingRow
@@ -114,7 +114,7 @@ def _without(there: np.ndarray, paired: np.ndarray) -> Iterator[int]:
     yield from np.flatnonzero(alone).tolist()
 
 
-def findings_of(events: Sequence[Event]) -> list[Finding]:
+def findings_of(events: Sequence[Event]) -> list[PersonFinding]:
     """Join the rows of each person, worst finding first."""
     groups: dict[tuple[str, str], list[list[Event]]] = {}
     for event in events:
@@ -127,7 +127,7 @@ def findings_of(events: Sequence[Event]) -> list[Finding]:
     return sorted(found, key=lambda one: (-one.row.severity, one.row.start_ns, one.row.id))
 
 
-def _finding(events: list[Event]) -> Finding:
+def _finding(events: list[Event]) -> PersonFinding:
     first, last = events[0].row, events[-1].row
     similarities = [event.oks for event in events if event.oks is not None]
     if similarities:
@@ -152,7 +152,7 @@ def _finding(events: list[Event]) -> Finding:
         worst_ns=worst.row.stamp_ns,
         oks_lowest=min(similarities, default=None),
     )
-    return Finding(row, worst)
+    return PersonFinding(row, worst)
 
 
 def utc_text(stamp_ns: int) -> str:

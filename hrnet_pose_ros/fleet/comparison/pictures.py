@@ -14,7 +14,7 @@ import numpy as np
 from hrnet_pose_ros.files import scratch_folder
 from hrnet_pose_ros.fleet.bags import FleetBag
 from hrnet_pose_ros.fleet.comparison.bag_comparison import BagPair
-from hrnet_pose_ros.fleet.comparison.persons import Finding
+from hrnet_pose_ros.fleet.comparison.persons import PersonFinding
 from hrnet_pose_ros.fleet.folder import FleetFolder
 from hrnet_pose_ros.fleet.storage import is_url
 from hrnet_pose_ros.pipeline.image_transport import TRANSPORT_OF_TYPE
@@ -41,7 +41,7 @@ class FindingPicture:
     ``clip`` is empty, and ``problem`` says why, where the bag's images could not be read.
     """
 
-    finding: Finding
+    finding: PersonFinding
     tags: Mapping[str, str]
     picture: WorstFrame
     clip: str = ""
@@ -49,7 +49,7 @@ class FindingPicture:
 
 
 def draw_findings(
-    chosen: Iterable[tuple[BagPair, Finding]],
+    chosen: Iterable[tuple[BagPair, PersonFinding]],
     bags: Mapping[str, FleetBag],
     baseline: FleetFolder,
     candidate: FleetFolder,
@@ -65,7 +65,7 @@ def draw_findings(
     cache
         Folder for copies of remote bags.
     """
-    by_bag: dict[str, list[tuple[int, BagPair, Finding]]] = {}
+    by_bag: dict[str, list[tuple[int, BagPair, PersonFinding]]] = {}
     for number, (pair, finding) in enumerate(chosen, 1):
         by_bag.setdefault(pair.name, []).append((number, pair, finding))
     drawn: dict[int, FindingPicture] = {}
@@ -97,14 +97,14 @@ def draw_findings(
     return [drawn[number] for number in sorted(drawn)]
 
 
-def _picture(finding: Finding, image: np.ndarray | None) -> WorstFrame:
+def _picture(finding: PersonFinding, image: np.ndarray | None) -> WorstFrame:
     row, frame = finding.worst.row, finding.worst.frame
     assert frame is not None  # only such findings are chosen
     return draw_worst_frame(frame, image, np.array([row.x, row.y, row.width, row.height]))
 
 
 def _write_clip(
-    path: Path, bag: Path, runs: Mapping[str, Path], finding: Finding
+    path: Path, bag: Path, runs: Mapping[str, Path], finding: PersonFinding
 ) -> np.ndarray | None:
     """Write an mcap file of the time about a finding; returns the RGB image of its worst frame.
 

@@ -33,7 +33,7 @@ from hrnet_pose_ros.fleet.comparison.bag_comparison import (
     pair_up,
 )
 from hrnet_pose_ros.fleet.comparison.foxglove import VIEWER, viewer_link
-from hrnet_pose_ros.fleet.comparison.persons import MOVED_BELOW, Finding
+from hrnet_pose_ros.fleet.comparison.persons import MOVED_BELOW, PersonFinding
 from hrnet_pose_ros.fleet.comparison.pictures import CLIPS, FindingPicture, draw_findings
 from hrnet_pose_ros.fleet.comparison.rows import BagRow, FindingRow, PersonRow, SliceRow
 from hrnet_pose_ros.fleet.comparison.slices import Slices, chosen_tags
@@ -145,7 +145,7 @@ def compare_fleets(
     comparer = BagComparer(ours, theirs, options.scenario, options.moved_below)
     worst_bags: _Worst[tuple[BagRow, Mapping[str, str]]] = _Worst(SHOWN_BAGS)
     findings: _Worst[tuple[FindingRow, Mapping[str, str]]] = _Worst(SHOWN_FINDINGS)
-    pictured: _Worst[tuple[BagPair, Finding]] = _Worst(options.pictures)
+    pictured: _Worst[tuple[BagPair, PersonFinding]] = _Worst(options.pictures)
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         tables = {
