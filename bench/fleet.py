@@ -104,11 +104,11 @@ def _timed(times: list[float]) -> Iterator[None]:
 def scaling(folder: Path) -> None:
     """Wall and CPU time of a fleet on one and two processes, beside `replay` bag by bag."""
     _write_clip_bags(folder / "bags", 12)
-    lines = [_line("replay, bag by bag, 1 thread", *_replay_each(folder))]
-    for jobs in (1, 2):
-        words = ["--jobs", str(jobs), "--threads", "1"]
-        used = _fleet(folder / "bags", folder / f"fleet{jobs}", *words)
-        lines.append(_line(f"{jobs} process{'es' if jobs > 1 else ''}", *used))
+    lines = [_line("replay --threads 1, bag by bag", *_replay_each(folder))]
+    for jobs, threads in ((1, 1), (2, 1), (1, 2)):
+        words = ["--jobs", str(jobs), "--threads", str(threads)]
+        used = _fleet(folder / "bags", folder / f"fleet{jobs}_{threads}", *words)
+        lines.append(_line(f"fleet --jobs {jobs} --threads {threads}", *used))
     print(markdown(["12 bags of 10 images", "wall, s", "CPU, s", "images/s"], lines))
 
 

@@ -71,6 +71,7 @@ def main() -> int:
             return 1
     command = ["fleet-compare", str(output / "baseline"), str(output / "candidate")]
     command += ["-o", str(output / "report"), "--scenario", str(output / "scenario.yaml")]
+    command += ["--moved-below", "0.8"]
     print(f"[demo-fleet] hrnet_pose {' '.join(command)}", flush=True)
     if hrnet_pose(command) == 2:
         return 2

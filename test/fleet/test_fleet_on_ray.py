@@ -62,6 +62,7 @@ def test_a_node_is_killed_in_the_middle(
     code, said = ended(process)
     assert code == 1, said
     assert "5 bags: 4 were replayed, 1 failed" in said
+    assert "the Ray worker or its machine died" in said
     folder = FleetFolder(output)
     states = {entry.name: folder.state(entry.key) for entry in folder.entries()}
     assert states == {"damaged": "failed", **{f"drive{n}": "done" for n in range(BAGS)}}
