@@ -57,6 +57,8 @@ setup(
         "hrnet_pose_ros.nodes.people",
         "hrnet_pose_ros.nodes.pose",
         "hrnet_pose_ros.replay",
+        "hrnet_pose_ros.fleet",
+        "hrnet_pose_ros.fleet.comparison",
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.simulation",
@@ -107,6 +109,9 @@ setup(
         "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
         "plots": ["matplotlib"],  # for `hrnet_pose compare`
+        # Bags by URL, and tables in Parquet; further protocols need s3fs, gcsfs or adlfs.
+        "fleet": ["fsspec[http]", "pyarrow"],
+        "ray": ["fsspec[http]", "pyarrow", "ray"],
         # Each plan is compared with OpenVINO's answer before it serves. The first is for a TensorRT
         # that is there already, from JetPack or a container of NVIDIA's.
         "tensorrt": ["cuda-python>=12", "openvino>=2025.0"],

@@ -34,6 +34,11 @@ def write_json(path: Path | None, content: Any) -> None:
 def add_bag_inputs(parser: argparse.ArgumentParser) -> None:
     """A bag of images and detections, and the parameters with which they are read."""
     parser.add_argument("bag", type=Path, metavar="BAG", help="a folder, .mcap or .db3 file")
+    add_parameters_and_topics(parser)
+
+
+def add_parameters_and_topics(parser: argparse.ArgumentParser) -> None:
+    """The parameters with which bags are read, and their topics."""
     parser.add_argument("--params-file", type=Path, metavar="YAML", help="the node's parameters")
     parser.add_argument("--image", metavar="TOPIC", help="default: the only image topic")
     parser.add_argument("--detections", metavar="TOPIC", help="default: the only one there is")

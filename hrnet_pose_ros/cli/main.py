@@ -21,6 +21,8 @@ from hrnet_pose_ros.cli.estimate import add_estimate
 from hrnet_pose_ros.cli.evaluate import add_evaluate
 from hrnet_pose_ros.cli.export import add_export
 from hrnet_pose_ros.cli.fetch import add_fetch
+from hrnet_pose_ros.cli.fleet import add_fleet
+from hrnet_pose_ros.cli.fleet_compare import add_fleet_compare
 from hrnet_pose_ros.cli.fuse import add_fuse
 from hrnet_pose_ros.cli.fusion_report import add_fusion_report
 from hrnet_pose_ros.cli.guard_proof import add_guard_proof
@@ -51,6 +53,8 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
     "replay": add_replay,
     "bag-info": add_bag_info,
     "compare": add_compare,
+    "fleet": add_fleet,
+    "fleet-compare": add_fleet_compare,
     "simulate": add_simulate,
     "fuse": add_fuse,
     "fusion-report": add_fusion_report,
