@@ -37,6 +37,7 @@ from hrnet_pose_ros.replay.offline import replay, replay_engine
 from hrnet_pose_ros.replay.parameter_file import settings_of
 
 ROUNDS = 5
+BAG_IMAGES = 30  # of the bags whose overhead is measured
 SMALL_BAGS, DAMAGED_PART, KILLS = 2000, 0.01, 5
 COMPARED_BAGS = (250, 1000, 4000)
 PRECISION = {"precision": "float32"}
@@ -63,7 +64,7 @@ def overhead(folder: Path) -> None:
     """CPU time of the same bags by `replay` alone and as tasks of a fleet, by turns."""
     cutter = ClipCutter()
     for number in range(4):
-        cutter.write(folder / "bags" / f"{number}", 30 * number, 30)
+        cutter.write(folder / "bags" / f"{number}", 30 * number, BAG_IMAGES)
     recipe = Recipe.of(settings_of(None, PRECISION))
     plan = FleetPlan.of(read_manifest(str(folder / "bags")), folder / "fleet", recipe)
     plan.folder.begin(recipe.facts(), [])

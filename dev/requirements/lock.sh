@@ -9,7 +9,7 @@ compile run.in -o run.lock
 compile ros.in -c run.lock -o ros.lock
 compile test.in -c run.lock -c ros.lock -o test.lock
 # On a sourced ROS 2: NumPy of the system's series (Debian 13: 2.2, Ubuntu 26.04: 2.3).
-compile ../../requirements-vehicle.txt fleet.in -o vehicle.lock \
+compile ../../requirements-vehicle.txt -o vehicle.lock \
   -c <(echo 'numpy<2.3; python_version < "3.14"') -c <(echo 'numpy<2.4')
 # The plugins that ROS brings for pytest: made for 7 on Ubuntu 24.04, and Jazzy's fail from 9 on.
 compile test.in -c vehicle.lock -o test-vehicle.lock \
