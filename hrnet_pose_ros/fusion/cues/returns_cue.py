@@ -8,7 +8,8 @@ people. A cluster of returns is the person's the more probably, the better it fi
 fills of the region, the better its range fits what is known, and the nearer its returns are to the
 person's direction. What it is a part of (`hrnet_pose_ros.fusion.cues.things`) tells the rest:
 
-- A person is no wider than 1.3 m and ends at the head. What goes on is a wall: `BACKGROUND`.
+- A person and somebody beside are no wider than 1.6 m, and end at the head. What goes on is a wall:
+  `BACKGROUND`.
 - A torso is no thinner than 0.16 m. What is thinner is a pole.
 - A person stands on the ground. What ends below the shoulders, so that the sensor looks over it at
   something further away, is a table.
@@ -51,12 +52,13 @@ RIVAL = 0.25
 # chosen one is partly hidden by something nearer; and where it is narrower than this, m, which a
 # pole is, and a slim person from the side.
 NONE, NONE_HIDDEN, NONE_NARROW, NARROW = 3e-5, 3e-4, 0.005, 0.22
-# What is wider than this without a gap, m, is no person; nor is what something nearer hides from
-# the second width on, because it goes on there. Who lies is longer than this by no more than 0.9 m.
-WIDEST, WIDEST_HIDDEN, LYING_LONGER = 1.3, 0.8, 0.9
-# What reaches further than this beyond the box in the image, m, is more than the person; so many
-# standard deviations of the sensor's alignment are added.
-OVERHANG, OVERHANG_STDS = 0.5, 2.0
+# What is wider than this without a gap, m, is no person, nor a person with a companion or a bicycle
+# at the side, whom nobody may have detected (KITTI has both, 1.4 to 1.6 m wide). Who lies is longer
+# than this by no more than 0.9 m.
+WIDEST, LYING_LONGER = 1.6, 0.9
+# What reaches further than this beyond the box in the image, m, is more than such a companion; so
+# many standard deviations of the sensor's alignment are added.
+OVERHANG, OVERHANG_STDS = 1.05, 2.0
 # Returns this far above the person's box are not the person's: standard deviations of the tilts of
 # camera and sensor.
 ABOVE_STDS = 2.0
@@ -193,8 +195,7 @@ class ReturnsCue(SensorCue[M]):
                 thing = self._thing(scene, person, members)
                 lying = bool(scene.stance.lying[person])
                 width = math.inf if thing.hidden or lying else thing.width
-                widest = WIDEST_HIDDEN if thing.hidden else WIDEST
-                widest += LYING_LONGER * lying
+                widest = WIDEST + LYING_LONGER * lying
                 too_high = thing.above > len(members) // 8
                 if thing.hit > widest or too_high or self._reaches_beyond(person, thing, answer):
                     weight, background = 0.0, True
