@@ -178,10 +178,11 @@ class PeopleLimit:
 
         From where the person is, wherever they go: a vehicle that stands still does not help
         somebody who comes after it, and one that drives on in front of somebody who comes from the
-        side does not lead away.
+        side does not lead away. Nor does any way lead away from somebody inside the footprint.
         """
         distances = self._distances(self._at[rows])
         further = distances >= distances[:, :1] + AWAY * self._path.places
+        further &= distances[:, :1] + self._path.step / 2 >= 0
         return np.logical_and.accumulate(further, axis=1)
 
     def _speeds(self, rows: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ class Watchdog:
         return self._since is not None
 
     def advance(self, now: int) -> GuardReason | None:
-        """The clock shows ``now`` (ns); return CLOCK_JUMPED_… or OVERLOAD if it should not."""
+        """The clock shows ``now`` (ns); return the reason if it jumped or stood still."""
         settings = self._settings
         before, self._now = self._now, now
         if before is None:
