@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what the proof found: report.json, report.md, and a page with a plot of each ride."""
+"""Writes what the proof found: report.json, report.md, and a page with plots of the rides that had
+a contact or stopped falsely.
+"""
 
 from __future__ import annotations
 
