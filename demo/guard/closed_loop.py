@@ -36,7 +36,7 @@ from hrnet_pose_ros.pipeline.message_types import RclpyClasses
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, person_array
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.simulation.residuals import KeypointResiduals
-from hrnet_pose_ros.simulation.sensor import generator_of, nanoseconds
+from hrnet_pose_ros.simulation.sensor import START_NS, generator_of, nanoseconds
 
 FRAME = "base_link"
 NODE = "pedestrian_guard"
@@ -193,8 +193,7 @@ class GuardedVehicle:
         for arrival, people in [one for one in self._waiting if one[0] <= time]:
             self._waiting.remove((arrival, people))
             self._people = people
-            at = people.stamp / 1e9 - nanoseconds(0) / 1e9
-            self._people_from = self.vehicle.state(at)[:3]
+            self._people_from = self.vehicle.state((people.stamp - START_NS) / 1e9)[:3]
             self._harness.send_people(people)
 
     def _command(self) -> GuardMoment:

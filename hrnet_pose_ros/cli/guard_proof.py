@@ -30,7 +30,7 @@ def add_guard_proof(verbs: Verbs) -> None:
         metavar="N",
         help="every N-th ride has the simulator's sensors and the fusion, 0: none; the others have "
         "people with assumed errors, which the report shows beside; default 23 (with a multiple of "
-        "2 or 5, not every set of sensors has its turn)",
+        "5, none of them has the LIDAR)",
     )
     parser.set_defaults(run=_guard_proof)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hrnet_pose_ros.guard.footprint import Footprint
 
-# Inclusive limits of the numbers; docs/guard.md has the same table.
+# Inclusive limits of the numbers; docs/parameters.md has them in the units of the parameters.
 RANGES: dict[str, tuple[float, float]] = {
     "human_speed": (0.1, 10.0),
     "least_human_speed": (0.0, 10.0),

@@ -23,7 +23,7 @@ from hrnet_pose_ros.guard_proof.driven_vehicle import STEP, DrivenVehicle, Drive
 from hrnet_pose_ros.guard_proof.ideal_brake import PERIOD, IdealBrake
 from hrnet_pose_ros.guard_proof.rides import Dropout, Ride
 from hrnet_pose_ros.guard_proof.world import Contact, RideWorld, distances_to
-from hrnet_pose_ros.simulation.sensor import generator_of, nanoseconds
+from hrnet_pose_ros.simulation.sensor import START_NS, generator_of, nanoseconds
 
 COMMAND_PERIOD = 0.05  # s
 CLOCK_STEP = 5.0  # s, of a jump of the clock
@@ -206,9 +206,8 @@ class _GuardedDrive:
         ready = [one for one in self._reports if one[0] <= time]
         self._reports = [one for one in self._reports if one[0] > time]
         for _, report in sorted(ready, key=lambda one: one[0]):
-            jump = self._now(report.stamp / 1e9 - nanoseconds(0) / 1e9) - report.stamp
-            stamped = replace(report, stamp=report.stamp + jump)
-            self._guard.people(stamped, self._now(time))
+            stamp = self._now((report.stamp - START_NS) / 1e9)
+            self._guard.people(replace(report, stamp=stamp), self._now(time))
 
     def _command(self, time: float, failing: str) -> None:
         twist = self._planner.command()
@@ -253,7 +252,7 @@ class _GuardedDrive:
 
     def _note_errors(self, report: PeopleReport) -> None:
         """Errors of the people who have a skeleton, each against the nearest true person."""
-        time = report.stamp / 1e9 - nanoseconds(0) / 1e9
+        time = (report.stamp - START_NS) / 1e9
         places, velocities = self._world.in_base(time)
         for one in report.people:
             if one.coasting or not len(places):

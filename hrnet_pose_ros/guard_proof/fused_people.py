@@ -42,7 +42,7 @@ class FusedPeople:
         self._times.sort(key=lambda one: one[:3])
         self._done = 0
         self._waiting: list[tuple[int, int, SensorEvent]] = []
-        self.fusion = PeopleFusion(
+        self._fusion = PeopleFusion(
             FusionSettings(base_height=0.0), FixedExtrinsics(simulator.extrinsics())
         )
 
@@ -63,9 +63,9 @@ class FusedPeople:
         while self._waiting and self._waiting[0][0] <= now:
             arrival, _, event = heapq.heappop(self._waiting)
             if not isinstance(event.value, Skeletons):
-                self.fusion.receive(event.value, arrival)
+                self._fusion.receive(event.value, arrival)
                 continue
-            people = self.fusion.fuse(event.value, arrival)
+            people = self._fusion.fuse(event.value, arrival)
             if isinstance(people, People):
                 at = max((arrival - START_NS) / NS, time) + COMPUTING
                 found.append((at, people))

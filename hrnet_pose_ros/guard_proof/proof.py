@@ -6,12 +6,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import Any
-
-import numpy as np
 
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.closed_loop import (
@@ -141,7 +139,7 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
         errors=drive.errors,
     )
     if outcome in ("failed", "unavoidable", "unseen") or result.false_stop:
-        return RideResult(**{**vars(result), "drive": drive})
+        return replace(result, drive=drive)
     return result
 
 
@@ -165,13 +163,3 @@ def _modelled(
     ride: Ride, errors: PeopleErrors, world: RideWorld, vehicle: DrivenVehicle
 ) -> PeopleSource:
     return ModelledPeople(world, errors, generator_of(ride.scenario.seed, "people errors"))
-
-
-def error_table(results: list[RideResult]) -> list[tuple[str, int, np.ndarray]]:
-    """By source: number of values, and medians and 95th percentiles of the people's errors."""
-    found = []
-    for source in sorted({one.source for one in results}):
-        values = [error for one in results if one.source == source for error in one.errors]
-        if values:
-            found.append((source, len(values), np.array(values)))
-    return found

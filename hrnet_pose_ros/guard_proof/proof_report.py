@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what the proof found: report.json, report.md, and a page with a plot of each ride."""
+"""Writes what the proof found: report.json, report.md, and a page with plots of the rides that had
+a contact or stopped falsely.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hrnet_pose_ros.files import write_file
-from hrnet_pose_ros.guard.footprint import Footprint
+from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, DriveSample
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle, Drivetrain
 from hrnet_pose_ros.guard_proof.proof import CAMERA, LIDAR, RideResult
@@ -167,10 +169,8 @@ def _from_above(result: RideResult, drive: DriveOutcome, seed: int) -> str:
     """The ride from above, as an ``<img>``: vehicle each second, and the people's ways."""
     from matplotlib.figure import Figure
 
-    from hrnet_pose_ros.guard.settings import GuardSettings
-
     ride = draw_ride(seed, result.number, LIDAR if "lidar" in result.source else CAMERA)
-    footprint: Footprint = GuardSettings().footprint
+    footprint = GuardSettings().footprint
     world = RideWorld(ride, DrivenVehicle(footprint, Drivetrain(), generator_of(0, "vehicle")))
     figure = Figure(figsize=(13.0, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -41,9 +41,9 @@ class RideWorld:
 
     def __init__(self, ride: Ride, vehicle: DrivenVehicle) -> None:
         scenario = ride.scenario
-        self.scene = SimulatedScene(scenario, generator_of(scenario.seed, "people"))
+        scene = SimulatedScene(scenario, generator_of(scenario.seed, "people"))
         self.vehicle = vehicle
-        walkers = self.scene.walkers
+        walkers = scene.walkers
         self.names = tuple(one.name for one in walkers)
         self.radii = np.array([one.shape.radius for one in walkers])
         times = np.arange(0.0, scenario.duration + 2 * STEP, STEP)
@@ -53,7 +53,7 @@ class RideWorld:
         camera = CameraConfig()
         self._camera = np.array(camera.mount.at[:2])
         self._half_view = math.radians(camera.view) / 2
-        self.walls = _walls(self.scene)
+        self.walls = _walls(scene)
 
     def people(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """Places and velocities ``[N, 2]`` in the world at a time in s."""

@@ -143,6 +143,8 @@ def test_the_vehicle_can_stand_before_a_person_ahead() -> None:
         ((-1.00, 0.0), (1.5, 0.0), VelocityCommand.planar(1.0), GuardAction.NONE),
         # behind while reversing
         ((-0.75, 0.0), (0.0, 0.0), VelocityCommand.planar(-1.0), GuardAction.STOP),
+        # inside the footprint: no way leads away, also where the front would come free
+        ((0.5, 0.0), (0.0, 0.0), VelocityCommand.planar(-1.0), GuardAction.STOP),
         # beside, within C
         ((0.2, 0.65), (0.0, 0.0), VelocityCommand.planar(1.0), GuardAction.STOP),
         # beside the front: a turn on the spot would reach them
