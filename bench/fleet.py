@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of fleets: docs/fleet.md has the results.
+"""Measures fleets; docs/fleet.md says what of it is known.
 
     python -m bench.fleet [overhead] [scaling] [ray] [kills] [memory]
 
@@ -249,7 +249,7 @@ def memory(folder: Path) -> None:
             _multiply(folder / name, folder / f"{name}{count}", count)
         words = ["fleet-compare", str(folder / f"a{count}"), str(folder / f"b{count}")]
         report = folder / f"report{count}"
-        wall, _, peak = _peak([*words, "-o", str(report), "--pictures", "6"])
+        wall, peak = _peak([*words, "-o", str(report), "--pictures", "6"])
         page = (report / "report.html").stat().st_size
         rows = sum(1 for _ in (report / "persons.jsonl").open())
         cells = [f"{count}", f"{rows}", f"{peak / 2**20:.0f}", f"{page / 2**20:.2f}"]
@@ -277,15 +277,17 @@ def _multiply(source: Path, target: Path, count: int) -> None:
         (target / f"{name}.jsonl").write_text(text)
 
 
-def _peak(words: list[str]) -> tuple[float, int, int]:
-    """Wall time, s, exit code, and peak memory, bytes, of a verb."""
+def _peak(words: list[str]) -> tuple[float, int]:
+    """Wall time, s, and peak memory, bytes, of a verb that ends with exit code 0."""
     begun = time.monotonic()
     process = subprocess.Popen(
         _command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return time.monotonic() - begun, process.returncode, used.ru_maxrss * 1024
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(words)}: exit code {process.returncode}")
+    return time.monotonic() - begun, used.ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_pose_ros.cli.arguments import Verbs, add_parameters_and_topics
+from hrnet_pose_ros.cli.arguments import (
+    Verbs,
+    add_parameters_and_topics,
+    positive,
+    whole_number,
+)
 from hrnet_pose_ros.cli.engine_options import add_engine_options, given_engine_options
 
 if TYPE_CHECKING:
@@ -119,21 +124,6 @@ def _list(plan: FleetPlan, shard: Shard) -> int:
         tags = ", ".join(f"{name}={value}" for name, value in task.bag.tags.items())
         print(f"{plan.folder.state(task.key)}  {task.bag.name}" + (f"  ({tags})" if tags else ""))
     return 0
-
-
-def positive(text: str) -> int:
-    """A number from 1 on: an argparse ``type``."""
-    number = whole_number(text)
-    if not number:
-        raise argparse.ArgumentTypeError("must be at least 1, got 0")
-    return number
-
-
-def whole_number(text: str) -> int:
-    """A number from 0 on: an argparse ``type``."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
-    return int(text)
 
 
 def _shard(text: str) -> Shard:

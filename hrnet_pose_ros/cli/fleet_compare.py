@@ -7,10 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hrnet_pose_ros.cli.arguments import Verbs
-from hrnet_pose_ros.cli.fleet import positive, whole_number
-
-PASS, FAIL = 0, 1
+from hrnet_pose_ros.cli.arguments import Verbs, positive, whole_number
+from hrnet_pose_ros.cli.compare import print_verdict
 
 
 def add_fleet_compare(verbs: Verbs) -> None:
@@ -102,12 +100,9 @@ def _fleet_compare(options: argparse.Namespace) -> int:
     write_file(page, fleet_page(report, facts, notes))
     for note in notes:
         print(note, file=sys.stderr)
-    for outcome in report.verdict.outcomes:
-        print(f"{outcome.word}: {outcome.name}: {outcome.summary}")
     whole = report.slices.whole.row()
-    word = "pass" if report.verdict.success else "fail"
-    print(f"{word}: {whole.lost} lost, {whole.gained} gained, {whole.moved} moved; see {page}")
-    return PASS if report.verdict.success else FAIL
+    counts = f"{whole.lost} lost, {whole.gained} gained, {whole.moved} moved"
+    return print_verdict(report.verdict, counts, page)
 
 
 def _fraction(text: str) -> float:

@@ -63,9 +63,9 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` or
-    `guard-proof` finds a fail, or `estimate` could not read all of its input), 2 after a user
-    error, or 130 after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare`,
+    `fleet-compare` or `guard-proof` finds a fail, or `estimate` or `fleet` could not use all of
+    its input), 2 after a user error, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -72,8 +72,7 @@ class BagWorker:
     """
 
     def __init__(self, recipe: Recipe, threads: int, cache: Path | None = None) -> None:
-        settings = {**vars(recipe.settings), "threads": threads, "model": str(recipe.model)}
-        self._settings = type(recipe.settings)(**settings)
+        self._settings = replace(recipe.settings, threads=threads, model=str(recipe.model))
         self._recipe, self._cache = recipe, cache or Path(tempfile.gettempdir())
         self._engine: PoseEngine | None = None
         cv2.setNumThreads(threads or -1)

@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,9 @@ def ray_slots(ray: Any, recipe: Recipe, jobs: int | None, cache: Path | None) ->
         raise RuntimeError(
             f"no machine of the Ray cluster has {each} {name} for a worker; --jobs N waits for them"
         )
-    return [RaySlot(ray, recipe, threads, cache) for _ in range(jobs or fitting)]
+    paths = [recipe.model] + ([recipe.beside] if recipe.beside else [])
+    model = ray.put({path.name: path.read_bytes() for path in paths})  # once for all actors
+    return [RaySlot(ray, model, recipe, threads, cache) for _ in range(jobs or fitting)]
 
 
 def _nodes(ray: Any) -> list[dict[str, Any]]:
@@ -93,9 +96,14 @@ def _nodes(ray: Any) -> list[dict[str, Any]]:
 
 
 class RaySlot(Slot):
-    """A place for one actor after the other; Ray chooses the machine of each."""
+    """A place for one actor after the other; Ray chooses the machine of each.
 
-    def __init__(self, ray: Any, recipe: Recipe, threads: int, cache: Path | None) -> None:
+    ``model`` is Ray's reference to the contents of the model's files, by their names.
+    """
+
+    def __init__(
+        self, ray: Any, model: Any, recipe: Recipe, threads: int, cache: Path | None
+    ) -> None:
         self._ray = ray
         errors = ray.exceptions
         # A worker answers with what went wrong; what it raises is the loss of it or its machine.
@@ -104,14 +112,12 @@ class RaySlot(Slot):
         self._actor_class = ray.remote(_RayWorker).options(
             num_cpus=threads, max_restarts=0, **resources
         )
-        paths = [recipe.model] + ([recipe.beside] if recipe.beside else [])
-        self._model = ray.put({path.name: path.read_bytes() for path in paths})
-        self._arguments = recipe, threads, cache
+        self._arguments = model, recipe, threads, cache
         self._actor: Any = None
 
     def start(self) -> Future[str]:
         self.stop()
-        self._actor = self._actor_class.remote(self._model, *self._arguments)
+        self._actor = self._actor_class.remote(*self._arguments)
         return self._future(self._actor.start.remote())
 
     def submit(self, task: FleetTask) -> Future[TaskOutcome]:
@@ -140,11 +146,14 @@ class _RayWorker:
     def __init__(
         self, model: Mapping[str, bytes], recipe: Recipe, threads: int, cache: Path | None
     ) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="hrnet_pose_fleet_"))
+        temporary = Path(tempfile.gettempdir())
+        # Ray kills actors; the next one on this machine removes what they leave in such a folder.
+        self._stack = ExitStack()
+        folder = self._stack.enter_context(scratch_folder(temporary))
         for name, content in model.items():
             (folder / name).write_bytes(content)
         recipe = replace(recipe, model=folder / recipe.model.name)
-        self._cache = cache or Path(tempfile.gettempdir())
+        self._cache = cache or temporary
         self._worker = BagWorker(recipe, threads, cache)
 
     def start(self) -> str:

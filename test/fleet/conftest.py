@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -69,9 +68,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and the URL under which a server on this machine serves it."""
     folder = tmp_path / "served"
     folder.mkdir()
-    server = ThreadingHTTPServer(
-        (socket.gethostbyname("localhost"), 0), partial(QuietHandler, directory=str(folder))
-    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield folder, f"http://127.0.0.1:{server.server_port}"

@@ -111,7 +111,6 @@ def test_what_is_done_is_not_done_again(
 def test_a_failed_bag_that_was_mended(
     bags: Path, damaged_bags: Path, undisturbed: Path, small_model: Path, tmp_path: Path
 ) -> None:
-    """Also: a dry run says what there is to do, and does nothing."""
     mended, output = tmp_path / "bags", tmp_path / "fleet"
     shutil.copytree(damaged_bags, mended)
     shutil.copytree(undisturbed, output)

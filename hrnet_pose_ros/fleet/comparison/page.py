@@ -13,6 +13,7 @@ from hrnet_pose_ros.fleet.comparison.pictures import FindingPicture
 from hrnet_pose_ros.fleet.comparison.rows import BagRow, FindingRow, SliceRow
 from hrnet_pose_ros.fleet.comparison.run import FleetReport
 from hrnet_pose_ros.fleet.comparison.slices import Slice
+from hrnet_pose_ros.fleet.comparison.tables import why_no_parquet
 from hrnet_pose_ros.replay.html_report import STYLE, outcome_table, side_by_side
 from hrnet_pose_ros.replay.verdict import Verdict
 
@@ -317,9 +318,8 @@ def _files(report: FleetReport) -> str:
         ("findings", "a row for each time that a person is lost, gained or moved"),
         ("slices", "a row for all bags, and for each value of each tag"),
     ]
-    lines = [
-        f"<li><code>{name}.jsonl</code>, <code>.parquet</code>: {what}</li>" for name, what in files
-    ]
+    parquet = "" if why_no_parquet() else ", <code>.parquet</code>"
+    lines = [f"<li><code>{name}.jsonl</code>{parquet}: {what}</li>" for name, what in files]
     if any(one.clip for one in report.pictures):
         lines.append(
             "<li><code>clips/</code>: for each picture an mcap file with the images, in which the "

@@ -15,7 +15,7 @@ from hrnet_pose_ros.replay.comparison import Comparison, FrameComparison
 
 # Rows of one person further apart than this are two findings, ns.
 GAP_NS = 1_000_000_000
-# A pair with a lower OKS is a moved person, unless a scenario says otherwise.
+# A pair with a lower OKS is a moved person, unless `--moved-below` says otherwise.
 MOVED_BELOW = 0.5
 
 

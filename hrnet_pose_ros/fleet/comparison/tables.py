@@ -24,10 +24,7 @@ def why_no_parquet() -> str:
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        return (
-            f"no Parquet files because pyarrow is not installed ({error}): "
-            "pip install 'hrnet_pose_ros[fleet]'"
-        )
+        return f"no Parquet files because pyarrow is not installed ({error}): pip install pyarrow"
     return ""
 
 
