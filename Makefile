@@ -20,6 +20,8 @@ LATER_TESTS := test/training test/cli
 help:
 	@echo 'make demo [VIDEO=path]  run the street clip (or your video) through the ROS 2 nodes: demo_output/'
 	echo 'make demo-fusion [RATE=0.25]  play a simulated drive (slower) to the fusion node: demo_output/'
+	echo 'make demo-guard         drive a simulated vehicle as the guard allows: demo_output/'
+	echo 'make demo-fleet         replay a small fleet of bags twice and compare: demo_output/fleet/'
 	echo 'make test [TESTS=path]  run all tests, or those in the path'
 	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
 	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
@@ -40,6 +42,18 @@ demo-fusion:
 	@dev/setup.sh run
 	. dev/env.sh
 	python -m demo.fusion.run $(if $(RATE),--rate "$(RATE)")
+
+.PHONY: demo-guard
+demo-guard:
+	@dev/setup.sh run
+	. dev/env.sh
+	python -m demo.guard.run
+
+.PHONY: demo-fleet
+demo-fleet:
+	@dev/setup.sh run
+	. dev/env.sh
+	python -m demo.fleet.run
 
 .PHONY: test
 test:

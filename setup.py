@@ -47,17 +47,23 @@ setup(
         "hrnet_pose_ros.fusion.attributes",
         "hrnet_pose_ros.fusion.cues",
         "hrnet_pose_ros.fusion.tracking",
+        "hrnet_pose_ros.guard",
         "hrnet_pose_ros.pipeline",
+        "hrnet_pose_ros.pipeline.guard",
         "hrnet_pose_ros.pipeline.people",
         "hrnet_pose_ros.ros",  # `hrnet_pose doctor` checks whether it can be imported
         "hrnet_pose_ros.nodes",
+        "hrnet_pose_ros.nodes.guard",
         "hrnet_pose_ros.nodes.people",
         "hrnet_pose_ros.nodes.pose",
         "hrnet_pose_ros.replay",
+        "hrnet_pose_ros.fleet",
+        "hrnet_pose_ros.fleet.comparison",
         "hrnet_pose_ros.coco",
         "hrnet_pose_ros.training",
         "hrnet_pose_ros.simulation",
         "hrnet_pose_ros.fusion_report",
+        "hrnet_pose_ros.guard_proof",
         "hrnet_pose_ros.doctor",
         "hrnet_pose_ros.cli",
         "hrnet_pose_ros.models",
@@ -103,6 +109,9 @@ setup(
         "int8": ["nncf", "onnx", "onnxruntime"],
         "coco": ["faster-coco-eval", "matplotlib"],
         "plots": ["matplotlib"],  # for `hrnet_pose compare`
+        # Bags by URL, and tables in Parquet; further protocols need s3fs, gcsfs or adlfs.
+        "fleet": ["fsspec[http]", "pyarrow"],
+        "ray": ["fsspec[http]", "pyarrow", "ray"],
         # Each plan is compared with OpenVINO's answer before it serves. The first is for a TensorRT
         # that is there already, from JetPack or a container of NVIDIA's.
         "tensorrt": ["cuda-python>=12", "openvino>=2025.0"],

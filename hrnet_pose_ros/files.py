@@ -49,27 +49,37 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     >>> path.read_text()
     'a,b\\n'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if mode is None and path.is_file():
         mode = stat.S_IMODE(path.stat().st_mode)
-    _remove_abandoned(path.parent)
     # In the same folder, so that the rename cannot cross file systems.
-    folder = Path(tempfile.mkdtemp(SUFFIX, PREFIX, path.parent))
+    with scratch_folder(path.parent) as folder:
+        partial = folder / path.name
+        yield partial
+        if mode is not None:
+            os.chmod(partial, mode)
+        flush(partial)
+        os.replace(partial, path)
+    flush(path.parent)  # makes the rename itself durable
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Yields a new hidden folder in ``parent``, and removes it when the block ends.
+
+    ``parent`` is created if it does not exist. What a killed process left behind in it is removed
+    by the next call.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(SUFFIX, PREFIX, parent))
     try:
         with _opened(folder) as descriptor:
-            with suppress(
-                OSError
-            ):  # a file system without locks, where abandoned folders are not removed
+            # A file system without locks raises; abandoned folders are not removed there.
+            with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            partial = folder / path.name
-            yield partial
-            if mode is not None:
-                os.chmod(partial, mode)
-            _flush(partial)
-            os.replace(partial, path)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _flush(path.parent)  # makes the rename itself durable
 
 
 def write_file(path: Path, content: bytes | str, *, mode: int | None = None) -> None:
@@ -78,7 +88,8 @@ def write_file(path: Path, content: bytes | str, *, mode: int | None = None) -> 
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file, or the entries of a folder, through to the disk."""
     with _opened(path) as descriptor:
         os.fsync(descriptor)
 

@@ -54,10 +54,14 @@ NEED_TORCH = (
     "engines/test_torch_engine.py",
     "cli",
     "skeletons",
+    "fleet",
 )
 # Libraries for which there is no rosdep key. A module must not skip itself when it is imported:
 # launch_testing's plugin imports every module, and a skip there ends the whole collection.
-OPTIONAL = ("torch", "onnx", "onnxruntime", "nncf", "cuda", "matplotlib", "tensorrt_rtx")
+OPTIONAL = (
+    *("torch", "onnx", "onnxruntime", "nncf", "cuda", "matplotlib", "tensorrt_rtx"),
+    *("fsspec", "pyarrow"),
+)
 
 
 def _imported(path: Path, seen: set[Path]) -> set[str]:

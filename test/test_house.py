@@ -239,8 +239,8 @@ def test_replay_runs_where_rclpy_cannot_be_imported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("pose_node", "person_detector_node", "person_fusion_node", "hri_bodies_node"),
-        "video_player_node",
+        *("pose_node", "person_detector_node", "person_fusion_node", "pedestrian_guard_node"),
+        *("hri_bodies_node", "video_player_node"),
     ],
 )
 def test_nodes_run_without_torch(module: str, tmp_path: Path) -> None:

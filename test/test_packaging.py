@@ -159,7 +159,7 @@ def test_extras_named_in_messages_exist(root: Path, pip_installation: PipInstall
     offered = set(re.findall(r"^Provides-Extra: ([\w-]+)$", metadata.read_text(), re.M))
     assert named <= offered
     assert offered == {
-        *("openvino", "torch", "int8", "fetch", "coco", "plots", "train"),
+        *("openvino", "torch", "int8", "fetch", "coco", "plots", "train", "fleet", "ray"),
         *("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx"),
     }
 

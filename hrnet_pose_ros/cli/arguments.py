@@ -24,6 +24,21 @@ def height_x_width(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def positive(text: str) -> int:
+    """A number from 1 on: an argparse ``type``."""
+    number = whole_number(text)
+    if not number:
+        raise argparse.ArgumentTypeError("must be at least 1, got 0")
+    return number
+
+
+def whole_number(text: str) -> int:
+    """A number from 0 on: an argparse ``type``."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
+    return int(text)
+
+
 def write_json(path: Path | None, content: Any) -> None:
     """Write what an option ``--json FILE`` asks for, where it was given."""
     if path is not None:
@@ -34,6 +49,11 @@ def write_json(path: Path | None, content: Any) -> None:
 def add_bag_inputs(parser: argparse.ArgumentParser) -> None:
     """A bag of images and detections, and the parameters with which they are read."""
     parser.add_argument("bag", type=Path, metavar="BAG", help="a folder, .mcap or .db3 file")
+    add_parameters_and_topics(parser)
+
+
+def add_parameters_and_topics(parser: argparse.ArgumentParser) -> None:
+    """The parameters with which bags are read, and their topics."""
     parser.add_argument("--params-file", type=Path, metavar="YAML", help="the node's parameters")
     parser.add_argument("--image", metavar="TOPIC", help="default: the only image topic")
     parser.add_argument("--detections", metavar="TOPIC", help="default: the only one there is")

@@ -78,7 +78,7 @@ def _compare_skeletons(options: argparse.Namespace, scenario: Scenario) -> int:
     if missing := why_no_plots():
         print(f"{options.output / REPORT} has {missing}", file=sys.stderr)
 
-    return _printed(verdict, scenario.name, options.output / REPORT)
+    return print_verdict(verdict, scenario.name, options.output / REPORT)
 
 
 def _compare_people(options: argparse.Namespace, scenario: PeopleScenario) -> int:
@@ -101,13 +101,13 @@ def _compare_people(options: argparse.Namespace, scenario: PeopleScenario) -> in
     options.output.mkdir(parents=True, exist_ok=True)
     write_people_jsonl(options.output / RESULT, scenario, comparison, verdict)
     write_junit(options.output / JUNIT, scenario, verdict)
-    return _printed(verdict, scenario.name, options.output / RESULT)
+    return print_verdict(verdict, scenario.name, options.output / RESULT)
 
 
-def _printed(verdict: Verdict, name: str, file: Path) -> int:
-    """Print a verdict; return the exit code."""
+def print_verdict(verdict: Verdict, what: str, file: Path) -> int:
+    """Print a verdict on something, and the file that has the details; return the exit code."""
     for outcome in verdict.outcomes:
         print(f"{outcome.word}: {outcome.name}: {outcome.summary}")
     word = "pass" if verdict.success else "fail"
-    print(f"{word}: {name}; see {file}")
+    print(f"{word}: {what}; see {file}")
     return PASS if verdict.success else FAIL

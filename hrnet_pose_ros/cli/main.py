@@ -21,8 +21,11 @@ from hrnet_pose_ros.cli.estimate import add_estimate
 from hrnet_pose_ros.cli.evaluate import add_evaluate
 from hrnet_pose_ros.cli.export import add_export
 from hrnet_pose_ros.cli.fetch import add_fetch
+from hrnet_pose_ros.cli.fleet import add_fleet
+from hrnet_pose_ros.cli.fleet_compare import add_fleet_compare
 from hrnet_pose_ros.cli.fuse import add_fuse
 from hrnet_pose_ros.cli.fusion_report import add_fusion_report
+from hrnet_pose_ros.cli.guard_proof import add_guard_proof
 from hrnet_pose_ros.cli.models import add_models
 from hrnet_pose_ros.cli.quantize import add_quantize
 from hrnet_pose_ros.cli.replay import add_replay
@@ -50,15 +53,19 @@ VERBS: dict[str, Callable[[Verbs], None]] = {
     "replay": add_replay,
     "bag-info": add_bag_info,
     "compare": add_compare,
+    "fleet": add_fleet,
+    "fleet-compare": add_fleet_compare,
     "simulate": add_simulate,
     "fuse": add_fuse,
     "fusion-report": add_fusion_report,
+    "guard-proof": add_guard_proof,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare` finds a fail
-    or `estimate` could not read all of its input), 2 after a user error, or 130 after Ctrl-C.
+    """Run one verb; returns the exit code: 0 or what the verb says (1 where `compare`,
+    `fleet-compare` or `guard-proof` finds a fail, or `estimate` or `fleet` could not use all of
+    its input), 2 after a user error, or 130 after Ctrl-C.
 
     User errors (ValueError, RuntimeError and OSError by the project's convention) are printed as
     one line.

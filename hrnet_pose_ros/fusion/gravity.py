@@ -100,7 +100,7 @@ class GravityAlignment:
         if not np.isfinite(rate).all():
             return Refusal.MALFORMED
         up = self._upwards(sample, place.rotation, rate)
-        old = sum(s < sample.stamp - MEMORY * NS for s in self._stamps)
+        old = bisect_left(self._stamps, sample.stamp - round(MEMORY * NS))
         for values in (self._stamps, self._up, self._rate):
             del values[:old]
         self._stamps.append(sample.stamp)

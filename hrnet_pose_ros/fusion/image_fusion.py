@@ -18,20 +18,20 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
-from hrnet_pose_ros.fusion.cues.returns import ReturnsCue
+from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.fusion.person_report import PersonReporter, Sighted
 from hrnet_pose_ros.fusion.person_view import PersonViews
+from hrnet_pose_ros.fusion.pitch_jump import GROUND, pitch_jumped
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
-from hrnet_pose_ros.fusion.tracking.track import Track, bearing_ranges, states_of
+from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
 
@@ -42,6 +42,8 @@ NEAREST, TALLEST = 0.5, 2.1
 FURTHEST = 1e-3
 # A range is known if its inverse is this many standard deviations from 0.
 SURE = 4.0
+# The bits of the sources by the names of the cues: sums of them are unions.
+SOURCES = {source.name.lower(): int(source) for source in Source if source.name}
 # Camera and track agree within so many standard deviations.
 AGREE = 2.0
 
@@ -81,18 +83,29 @@ class ImageFusion:
         """Return a person for each skeleton, in order, then those who coast."""
         scene, camera, count = self.scene, self.scene.views.camera_position, len(self.skeletons)
         settings, model = scene.settings, self.model
-        bearings = bearings_of(scene)
+        bearings = scene.bearings
         azimuth = bearings.azimuth + scene.views.heading
         answers: list[dict[str, Answer]] = [{} for _ in range(count)]
         for cue in self.camera_cues:
             self._ask(cue, answers, [[] for _ in range(count)])
         table = self._table(answers)
-        by_camera = fuse(table, model, settings.outlier, settings.gate)
+        least = least_inverse_ranges(scene.views)
+        by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
         self.tracker.predict(scene.stamp, scene.ego, model.lasting)
         ids = self.skeletons.ids
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
+        jumped: list[dict[str, tuple[float, float]]] = [{} for _ in range(count)]
+        if self.tracker.jump_goes_on(
+            scene.stamp, jumps=pitch_jumped(table, tracks, expected, model)
+        ):
+            jumped = self._ranges(table, (GROUND,))
+            for own in answers:
+                if isinstance(own[GROUND], InverseRange):
+                    own[GROUND] = Refusal.DISAGREES
+            table = self._table(answers)
+            by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
         if self.sensor_cues:
             priors = _priors(by_camera, expected)
             speeds = self.tracker.speeds(tracks, count, camera)
@@ -100,13 +113,12 @@ class ImageFusion:
                 for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
                     own[cue.name] = answer
             table = self._table(answers)
-        fused = fuse(
-            table, model, settings.outlier, settings.gate, self._votes(tracks, table, expected)
-        )
+        votes = self._votes(tracks, table, expected)
+        fused = fuse(table, model, settings.outlier, settings.gate, votes, least)
         fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
-        growth = self._growth(tracks, fused)
+        since = self._since(tracks, fused)
         found = self.tracker.update(
             scene.stamp,
             tracks,
@@ -115,7 +127,8 @@ class ImageFusion:
                 azimuth_var=bearings.variance,
                 ranges=table,
                 fused=fused,
-                growth=growth,
+                growth=model.growth(since),
+                spread_growth=model.spread_growth(since),
             ),
             self._range_priors(fused),
             fused.track_refused,
@@ -124,21 +137,36 @@ class ImageFusion:
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
-        return self._report(found, azimuth, answers, table, fused)
+        ranges = [a | b for a, b in zip(jumped, self._ranges(table, table.names), strict=True)]
+        return self._report(found, azimuth, answers, ranges, table, fused)
 
-    def _growth(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
-        """Return the factor on errors that last from image to image, ``[N]``; 1 for new tracks."""
+    def _ranges(
+        self, table: RangeTable, names: Sequence[str]
+    ) -> list[dict[str, tuple[float, float]]]:
+        """Return what some cues measured of each person: value and standard deviation by name."""
+        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2)).tolist()
+        columns = [table.names.index(name) for name in names]
+        return [
+            {table.names[k]: (values[k], stds[k]) for k in columns if given[k]}
+            for values, stds, given in zip(
+                table.values.tolist(), spreads, table.given.tolist(), strict=True
+            )
+        ]
+
+    def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
+        """Return the seconds since the last skeletons, ``[N]``; infinite for who is placed anew."""
         since = np.full(len(fused.value), np.inf)
         for person, track in tracks.items():
             if not fused.track_refused[person]:
                 since[person] = (self.scene.stamp - track.seen) / NS
-        return self.model.growth(since)
+        return since
 
     def _report(
         self,
         tracks: list[Track],
         azimuth: np.ndarray,
         answers: list[dict[str, Answer]],
+        ranges: list[dict[str, tuple[float, float]]],
         table: RangeTable,
         fused: FusedRanges,
     ) -> list[Person]:
@@ -147,7 +175,6 @@ class ImageFusion:
             scene, self.model, azimuth, self.depth, over_ground=self.over_ground
         )
         statures = measured_statures(table, fused.used, self.model)
-        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2))
         people = []
         for n, track in enumerate(tracks):
             detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
@@ -156,17 +183,16 @@ class ImageFusion:
             if fused.track_refused[n]:
                 track.distrust()
             outcomes = _outcomes(answers[n], used)
-            refused = {k for k, outcome in outcomes.items() if outcome is Refusal.DISAGREES}
-            track.ranged(used, refused, scene.stamp)
-            track.sources = self.sources
-            for name in (name for name, outcome in outcomes.items() if outcome is None):
-                track.sources |= Source[name.upper()]
-            ranges = {
-                name: (float(table.values[n, k]), float(spreads[n, k]))
-                for k, name in enumerate(table.names)
-                if table.given[n, k]
+            # A jump of the pitch says nothing about the person.
+            refused = {
+                name
+                for name, outcome in outcomes.items()
+                if outcome is Refusal.DISAGREES and isinstance(answers[n][name], InverseRange)
             }
-            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges, since)
+            track.ranged(used, refused, scene.stamp)
+            bits = sum(SOURCES[name] for name, outcome in outcomes.items() if outcome is None)
+            track.sources = Source(int(self.sources) | bits)
+            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges[n], since)
             people.append(reporter.seen(track, sighted))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         return people + [reporter.coasting(track) for track in coasting]
@@ -186,9 +212,14 @@ class ImageFusion:
     ) -> np.ndarray:
         """Return what the tracks expect, NaN for those that only repeat what a cue says."""
         votes = expected.copy()
+        own = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
         for person, track in tracks.items():
-            given = [n for n, g in zip(table.names, table.given[person], strict=True) if g]
-            if not track.is_witness(given):
+            given = np.flatnonzero(table.given[person])
+            names = [table.names[k] for k in given]
+            # A single range of the camera that is less certain than the track places nobody anew.
+            single = len(given) == 1 and names[0] in CAMERA_CUES
+            worse = single and own[person, given[0]] > expected[person, 1]
+            if not worse and not track.is_witness(names):
                 votes[person] = np.nan
         return votes
 
@@ -283,6 +314,14 @@ def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal |
         else:
             outcomes[name] = None if name in used else Refusal.DISAGREES
     return outcomes
+
+
+def least_inverse_ranges(views: PersonViews) -> np.ndarray:
+    """Return the inverse ranges, 1/m ``[N]``, at which the boxes are as high as the tallest person.
+
+    What is visible of a person is no higher than that, so nobody is further away.
+    """
+    return np.maximum(views.box[:, 3] - views.box[:, 2], 1e-6) / TALLEST
 
 
 def range_prior(views: PersonViews, person: int, max_range: float) -> tuple[float, float]:

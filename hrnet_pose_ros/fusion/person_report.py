@@ -142,11 +142,11 @@ class PersonReporter:
         """Return the fields that seen and coasting persons have in common."""
         camera, settings = self._scene.views.camera_position, self._scene.settings
         away = track.mean[PLACE] - camera[:2]
-        tilt = self._model.lasting[1]
+        own = track.covariance
         covariance = np.zeros((6, 6))
-        flat = np.ix_([0, 1, 3, 4], [0, 1, 3, 4])
-        covariance[flat] = track.covariance[:4, :4]
-        covariance[2, 2] = settings.base_height_std**2 + tilt**2 * float(away @ away)
+        covariance[:2, :2], covariance[3:5, 3:5] = own[PLACE, PLACE], own[VELOCITY, VELOCITY]
+        covariance[:2, 3:5], covariance[3:5, :2] = own[PLACE, VELOCITY], own[VELOCITY, PLACE]
+        covariance[2, 2] = settings.base_height_std**2 + self._model.tilt**2 * float(away @ away)
         covariance[5, 5] = VERTICAL_SPEED**2
         stature, stature_var = stature_of(track)
         posture, posture_probability = posture_of(track)

@@ -54,6 +54,8 @@ class PersonViews:
     cut_below
         bool ``[N]``: the box reaches the image's lower border. The feet may be outside, and a
         network puts their key points somewhere inside of the box.
+    cut_above
+        bool ``[N]``: the box reaches the image's upper border.
     box
         float64 ``[N, 4]``: azimuth of the box's left and right side, slope of its lower and upper
         side.
@@ -73,6 +75,7 @@ class PersonViews:
     seen: np.ndarray
     inside: np.ndarray
     cut_below: np.ndarray
+    cut_above: np.ndarray
     box: np.ndarray
     size_px: np.ndarray
     folded: np.ndarray
@@ -129,6 +132,7 @@ def views_of(
         seen=seen,
         inside=seen & inside,
         cut_below=boxes[:, 1] + boxes[:, 3] * (1 + BOX_ERROR) > height - 1 - margin,
+        cut_above=boxes[:, 1] - boxes[:, 3] * BOX_ERROR < margin,
         box=box,
         size_px=boxes[:, 2:].max(axis=1),
         folded=folded,

@@ -11,7 +11,12 @@ If a cue lies beyond the gate of what the others say, some are wrong: an occlude
 behind, a child taken for an adult, a jump of the pitch. Every subset is a hypothesis: its
 cues are right, the others are anywhere. The consistent subset with the highest posterior is used;
 the rest is refused. A range is never averaged with one that contradicts it; but where another
-subset is nearly as probable, the variance grows by the squared distance to it.
+subset is nearly as probable, the variance grows by the squared distance to it. So it does where a
+cue doubts that what it ranged is the person at all: with the probability of that doubt, the person
+is where the other cues say.
+
+What is seen of a person is no higher than a person is. The box in the image therefore bounds the
+range, and a range far beyond this bound is refused like one that others contradict.
 """
 
 from __future__ import annotations
@@ -22,12 +27,16 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import chdtri, log_ndtr
 
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
 
 # A wrong range is anywhere between these inverse ranges, 1/m (uniform density).
 _WIDTH = 2.0
+# The bound by the height of a person is known to this part of it, 1 sigma.
+BOUND_STD = 0.1
+# Without another range, a person whose range is doubted is within this part of it, 1 sigma.
+ELSEWHERE = 0.25
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class FusedRanges:
     track_refused
         bool ``[N]``: the ranges agree that the person is not where the track expects.
     spread
-        float64 ``[N]``: the part of the variance that other answers, nearly as probable, add, 1/m².
+        float64 ``[N]``: the part of the variance that other answers, which are possible, add, 1/m².
     """
 
     value: np.ndarray
@@ -69,6 +78,7 @@ def fuse(
     outlier: Mapping[str, float],
     gate: float,
     expected: np.ndarray | None = None,
+    least: np.ndarray | None = None,
 ) -> FusedRanges:
     """Fuse the ranges of N persons.
 
@@ -86,6 +96,8 @@ def fuse(
         None, or float64 ``[N, 2]``: the inverse range that a track predicts and its variance; NaN
         for persons without a track. It helps to decide which cues are right, but is not averaged
         with them: the filter does that.
+    least
+        None, or float64 ``[N]``: the inverse ranges that the heights of the boxes allow, 1/m.
     """
     n, k = table.given.shape
     covariance = np.zeros((n, k + 1, k + 1))
@@ -99,16 +111,22 @@ def fuse(
     whole = estimate(values, covariance, kept)
     spread = np.zeros(n)
     before = kept.copy()
-    for person in np.flatnonzero(whole.worst > limit):
+    bound = np.zeros(n) if least is None else least
+    with np.errstate(invalid="ignore"):
+        beyond = _beyond(whole.mean, whole.variance, bound, limit)
+    for person in np.flatnonzero((whole.worst > limit) | beyond):
         use = np.flatnonzero(kept[person])
         names = [table.names[c] if c < k else "track" for c in use]
         prior = np.array([outlier.get(name, 0.05) for name in names])
         part = covariance[person][np.ix_(use, use)]
-        best, spread[person] = _consistent(values[person, use], part, prior, limit, use < k)
+        best, spread[person] = _consistent(
+            values[person, use], part, prior, limit, use < k, float(bound[person])
+        )
         kept[person, use] = best
     used = kept[:, :k]
     result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
-    refused = before[:, k] & ~kept[:, k]
+    refused = before[:, k] & ~kept[:, k] & used.any(axis=1)
+    spread += _doubted(values, covariance, used, table.doubt, result)
     return FusedRanges(result.mean, result.variance + spread, used, refused, spread)
 
 
@@ -118,10 +136,13 @@ def _consistent(
     outlier: np.ndarray,
     limit: float,
     measured: np.ndarray,
+    least: float,
 ) -> tuple[np.ndarray, float]:
     """Return the most probable consistent subset, bool ``[K]``, and the variance by its rivals.
 
-    ``measured`` is false for the track: it alone is no measurement.
+    ``measured`` is false for the track. It alone is the person's range only where a single cue
+    contradicts it, and of several, it needs one that agrees. Nothing is consistent, and the subset
+    empty, if all ranges lie beyond the bound ``least``.
     """
     subsets = _all_subsets(len(values))
     tiled = np.broadcast_to(covariance, (len(subsets), *covariance.shape))
@@ -131,7 +152,12 @@ def _consistent(
     score = -0.5 * (found.chi_square + found.log_det + sizes * np.log(2 * np.pi))
     score += 0.5 * np.log(2 * np.pi * found.variance) - np.log(_WIDTH)
     score += np.where(subsets, np.log1p(-outlier), np.log(outlier / _WIDTH)).sum(axis=1)
-    possible = (found.worst <= limit) & (subsets & measured).any(axis=1)
+    score += log_ndtr((found.mean - least) / np.sqrt(found.variance + (BOUND_STD * least) ** 2))
+    possible = (found.worst <= limit) & ~_beyond(found.mean, found.variance, least, limit)
+    if measured.sum() > 1:
+        possible &= (subsets & measured).any(axis=1)
+    if not possible.any():
+        return np.zeros(len(values), bool), 0.0
     score = np.where(possible, score, -np.inf)
     # Of equally probable answers the nearest one, which is the safe one.
     equal = score > score.max() - 1e-9
@@ -139,6 +165,45 @@ def _consistent(
     weight = np.exp(score - score[best])
     apart = (found.mean - found.mean[best]) ** 2
     return subsets[best], float(weight @ apart / weight.sum())
+
+
+def _beyond(
+    mean: np.ndarray, variance: np.ndarray, least: np.ndarray | float, limit: float
+) -> np.ndarray:
+    """Return which inverse ranges are below the bound, by more than the quantile."""
+    spread = variance + (BOUND_STD * np.asarray(least)) ** 2
+    below = least - mean
+    return np.asarray((below > 0) & (below**2 > limit * spread))
+
+
+def _doubted(
+    values: np.ndarray,
+    covariance: np.ndarray,
+    used: np.ndarray,
+    doubt: np.ndarray,
+    result: LinearEstimates,
+) -> np.ndarray:
+    """Return the variances ``[N]`` that doubts of cues add.
+
+    With the probability d, a cue has ranged something else, and the person is where the others say,
+    with mean m' and variance v'. The second moment of the mixture about m is larger by
+    d (v' + (m' - m)²).
+    """
+    spread = np.zeros(len(values))
+    none = np.zeros((len(values), 1), bool)
+    for column in range(used.shape[1]):
+        some = np.flatnonzero(used[:, column] & (doubt[:, column] > 0))
+        if not len(some):
+            continue
+        others = np.concatenate([used[some], none[some]], axis=1)
+        others[:, column] = False
+        left = estimate(values[some], covariance[some], others)
+        mean = result.mean[some]
+        known = np.isfinite(left.mean)
+        apart = np.where(known, np.nan_to_num(left.mean) - mean, 0.0)
+        variance = np.where(known, np.nan_to_num(left.variance), (ELSEWHERE * mean) ** 2)
+        spread[some] += doubt[some, column] * (variance + apart**2)
+    return spread
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # The time between two images for which the correlation of key points is given, s.
 CORRELATION_STEP = 0.1
+# What a sensor takes for a person remains that for about so long, s.
+CONFUSION_TIME = 1.0
 BODY = "body_length"
 # Statures of children as parts of those of adults: mean and standard deviation.
 CHILD = (CHILD_STATURE / ADULT_STATURE, CHILD_STATURE_STD / ADULT_STATURE)
@@ -93,8 +95,18 @@ class ErrorModel:
         tells as much as it says, and each later one (1 - c) / (1 + c) of that (the best linear
         estimate of a constant in such noise).
         """
-        c = self.keypoint_correlation ** (np.maximum(since, 0.0) / CORRELATION_STEP)
-        return (1 + c) / np.maximum(1 - c, 1e-3)
+        return _growth(self.keypoint_correlation ** (np.maximum(since, 0.0) / CORRELATION_STEP))
+
+    def spread_growth(self, since: np.ndarray) -> np.ndarray:
+        """Return the same for the doubt about what was ranged.
+
+        What hides or resembles a person does so for as long as they stand or walk there.
+        """
+        return _growth(np.exp(-np.maximum(since, 0.0) / CONFUSION_TIME))
+
+
+def _growth(correlation: np.ndarray) -> np.ndarray:
+    return (1 + correlation) / np.maximum(1 - correlation, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,8 @@ class RangeTable:
         of which no range depends.
     stature
         float64 ``[N]``: for which the range of the body's length was computed, m.
+    doubt
+        float64 ``[N, K]``: probability that a range is something else's, as its cue says.
     """
 
     names: tuple[str, ...]
@@ -127,6 +141,7 @@ class RangeTable:
     joints: np.ndarray
     lasting: np.ndarray
     stature: np.ndarray
+    doubt: np.ndarray
 
     @classmethod
     def of(
@@ -152,15 +167,17 @@ class RangeTable:
         n, k = len(answers), len(names)
         given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
         weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 5))
+        doubt = np.zeros((n, k))
         for person, own in enumerate(answers):
             for column, name in enumerate(names):
                 one = own.get(name)
                 if isinstance(one, InverseRange) and one.variance < np.inf:
-                    given[person, column] = True
+                    given[person, column], doubt[person, column] = True, one.doubt
                     values[person, column], variance[person, column] = one.value, one.variance
                     shared[person, column] = one.stature, one.tilt, one.axis, 0.0, one.height
                     if one.joints is not None:
                         weights[person, column] = one.joints
+        shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
         stature = np.full(n, model.assumed)
         if BODY in names:
             stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
@@ -172,7 +189,7 @@ class RangeTable:
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
         noise = model.height**2 * outer_products(shared[..., 4])
         noise[:, axes, axes] += variance
-        return cls(names, given, values, noise, joints, shared[..., :4], stature)
+        return cls(names, given, values, noise, joints, shared[..., :4], stature, doubt)
 
     def noise(self, growth: np.ndarray) -> np.ndarray:
         """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
@@ -182,6 +199,18 @@ class RangeTable:
         """Return the covariance of the values with everything in it, ``[N, K, K]``."""
         scaled = self.lasting * model.lasting
         return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
+
+
+def _at_common_range(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Return the factors ``[N, K]`` that bring derivatives by a length to one range of a person.
+
+    They are as large as the inverse range squared. Taken at what each sensor has measured, they
+    would differ between sensors, and the difference of two ranges would look like evidence of the
+    length that both share, which it is not.
+    """
+    count = np.maximum(some.sum(axis=1, keepdims=True), 1)
+    common = np.where(some, values, 0.0).sum(axis=1, keepdims=True) / count
+    return np.where(some, (common / np.where(some, values, 1.0)) ** 2, 1.0)
 
 
 def _with_ages(

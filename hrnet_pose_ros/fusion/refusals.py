@@ -34,6 +34,7 @@ class Refusal(str, Enum):
     OUT_OF_VIEW = "out_of_view"  # the person is outside of the sensor's field of view
     NO_RETURN = "no_return"  # too few returns at the person
     OUT_OF_RANGE = "out_of_range"  # outside of what the sensor can measure
+    BACKGROUND = "background"  # what was found is wider or higher than a person: a wall
     AMBIGUOUS = "ambiguous"  # the data allow two answers
     OTHER_PERSON = "other_person"  # the returns belong to a person who fits them better
     DISAGREES = "disagrees"  # beyond the gate: contradicted by other cues

@@ -7,6 +7,7 @@ has x forward, y left and z up; an optical frame has x right, y down and z forwa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,12 +60,13 @@ def yaw_of(rotation: np.ndarray) -> float:
 
 def rotation_vector(vector: ArrayLike) -> np.ndarray:
     """Return the rotation matrix of a rotation vector in rad (Rodrigues' formula)."""
-    v = np.asarray(vector, np.float64)
-    angle = float(np.sqrt(v @ v))
-    cross = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    # np.sinc is sin(pi x) / (pi x), so both factors are right at 0.
-    half = np.sinc(angle / (2 * np.pi))
-    return np.eye(3) + np.sinc(angle / np.pi) * cross + half * half / 2 * cross @ cross
+    x, y, z = np.asarray(vector, np.float64).tolist()
+    angle = math.sqrt(x * x + y * y + z * z)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    # sin(a) / a and sin(a / 2) / (a / 2), which are 1 at 0.
+    whole = math.sin(angle) / angle if angle > 1e-8 else 1.0
+    half = math.sin(angle / 2) / (angle / 2) if angle > 1e-8 else 1.0
+    return np.eye(3) + whole * cross + half * half / 2 * cross @ cross
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,12 @@ SIGHTING = np.dtype(
 # Outcomes: no answer, used, contradicted by others, refused because what was found cannot be this
 # person's range.
 NO_ANSWER, USED, DISAGREED, DOUBTED = range(4)
-_DOUBTS = {Refusal.AMBIGUOUS, Refusal.OTHER_PERSON, Refusal.ABOVE_HORIZON}
+_DOUBTS = {
+    Refusal.AMBIGUOUS,
+    Refusal.BACKGROUND,
+    Refusal.OTHER_PERSON,
+    Refusal.ABOVE_HORIZON,
+}
 
 
 @dataclass(frozen=True)

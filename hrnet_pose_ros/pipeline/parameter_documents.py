@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_pose_ros.files import write_file
+from hrnet_pose_ros.pipeline.guard.settings import PedestrianGuardSettings
 from hrnet_pose_ros.pipeline.parameter import Change, Parameter, ParameterSet
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.settings import Settings
@@ -64,6 +65,15 @@ _FUSION_HEAD = """\
 # Odometry: pose of child_frame_id in header.frame_id, twist in child_frame_id: a vehicle that
 #   drives forward has twist.linear.x > 0, one that turns left twist.angular.z > 0. Covariances are
 #   not used. Positions may drift, but must not jump.
+"""
+_GUARD_HEAD = """\
+# Copy this file, edit the copy, and pass it to the launch file: ros2 launch hrnet_pose_ros
+# guard.launch.xml guard_params_file:=/path/to/copy.yaml. Parameters that you leave out keep their
+# defaults.
+#
+# The guard is not a safety function: scanner and emergency stop stay. The defaults are those of no
+# vehicle. Measure at least footprint, braking_deceleration, reaction_time_ms and view_deg, and go
+# through the steps of docs/guard.md before anyone stands in front of the vehicle.
 """
 SECTIONS = {
     Change.START: "read at start only",
@@ -122,7 +132,14 @@ FUSION_NODE = NodeParameters(
     _FUSION_HEAD,
     "## person_fusion",
 )
-NODES = (POSE_NODE, FUSION_NODE)
+GUARD_NODE = NodeParameters(
+    "pedestrian_guard",
+    PedestrianGuardSettings,
+    Path("config") / "pedestrian_guard.yaml",
+    _GUARD_HEAD,
+    "## pedestrian_guard",
+)
+NODES = (POSE_NODE, FUSION_NODE, GUARD_NODE)
 
 
 def markdown_table(one: NodeParameters = POSE_NODE) -> str:

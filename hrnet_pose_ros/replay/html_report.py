@@ -107,6 +107,11 @@ def _bags(comparison: Comparison) -> str:
 
 
 def _conditions(verdict: Verdict) -> str:
+    return f"<h2>Conditions</h2>{outcome_table(verdict)}"
+
+
+def outcome_table(verdict: Verdict) -> str:
+    """A row for each outcome of a verdict."""
     rows = []
     for outcome in verdict.outcomes:
         kind = {"pass": "passed", "fail": "failed"}.get(outcome.word, "skipped")
@@ -115,7 +120,7 @@ def _conditions(verdict: Verdict) -> str:
             f"<td class='outcome'>{outcome.word}</td><td>{escape(outcome.summary)}</td></tr>"
         )
     head = "<tr><th>condition</th><th>outcome</th><th>measured value and limit</th></tr>"
-    return f"<h2>Conditions</h2><table>{head}{''.join(rows)}</table>"
+    return f"<table>{head}{''.join(rows)}</table>"
 
 
 def _plots(scenario: Scenario, comparison: Comparison) -> list[str]:
@@ -179,17 +184,22 @@ def _figure(worst: WorstFrame, start: int) -> str:
         f"{(frame.stamp - start) / 1e9:.3f} s (stamp {frame.stamp} ns): "
         f"{frame.missed} missed, {frame.extra} extra{lowest}"
     )
+    return (
+        f"<figure><figcaption>{escape(caption)}</figcaption>"
+        f"{side_by_side(worst, ('golden', 'new'))}</figure>"
+    )
+
+
+def side_by_side(worst: WorstFrame, names: tuple[str, str]) -> str:
+    """The pictures of both runs beside each other, under their names (`STYLE` lays them out)."""
     sides = [
         f"<div class='side'><b>{name}</b>{_image(whole, 'whole')}{_image(close, 'close')}</div>"
         for name, whole, close in (
-            ("golden", worst.golden, worst.golden_close),
-            ("new", worst.new, worst.new_close),
+            (names[0], worst.golden, worst.golden_close),
+            (names[1], worst.new, worst.new_close),
         )
     ]
-    return (
-        f"<figure><figcaption>{escape(caption)}</figcaption>"
-        f"<div class='pair'>{''.join(sides)}</div></figure>"
-    )
+    return f"<div class='pair'>{''.join(sides)}</div>"
 
 
 def _image(data: bytes, kind: str) -> str:

@@ -92,6 +92,8 @@ def replay(
     image: str | None = None,
     detections: str | None = None,
     warn: Warn | None = None,
+    engine: PoseEngine | None = None,
+    show_progress: bool = True,
 ) -> ReplayResult:
     """Write the skeletons of a bag into a new bag, topics `SKELETONS` and `INFO`.
 
@@ -102,6 +104,11 @@ def replay(
         ``whole_image_as_person`` is set.
     warn
         Called with one line for each of the first messages that cannot be used.
+    engine
+        One that `replay_engine` made for the same settings, for several bags; it stays open. None:
+        one is made for this bag.
+    show_progress
+        Whether a bar shows on the terminal how far the run is.
 
     Raises
     ------
@@ -124,14 +131,20 @@ def replay(
         elif detection_candidates(reader.topics):
             detections = detections_topic(reader.topics, None)
         writer = BagWriter(output)  # fails on an existing bag before the slow engine start
-        # A measurement at the start may choose other streams, and so other batches, in each run.
-        arguments = engine_arguments(settings) | {"streams": settings.streams or 1}
-        engine = make_engine(**arguments)
+        used = engine or replay_engine(settings)
         try:
             with writer:
-                return _Run(reader, writer, engine, settings, image, detections, warn).run()
+                run = _Run(reader, writer, used, settings, image, detections, warn)
+                return run.run(show_progress)
         finally:
-            engine.close()
+            if engine is None:
+                used.close()
+
+
+def replay_engine(settings: Settings) -> PoseEngine:
+    """The engine that `replay` makes for these settings; errors as `make_engine`."""
+    # A measurement at the start may choose other streams, and so other batches, in each run.
+    return make_engine(**engine_arguments(settings) | {"streams": settings.streams or 1})
 
 
 class _Run:
@@ -168,10 +181,10 @@ class _Run:
         self._last = 0
         self._images = self._arrays = self._persons = 0
 
-    def run(self) -> ReplayResult:
+    def run(self, show_progress: bool) -> ReplayResult:
         begun = time.monotonic()
         total = self._reader.topics[self._image].count
-        with progress("replay", "image", total) as bar:
+        with progress("replay", "image", total, show=show_progress) as bar:
             for frames, images in self._steps():
                 for frame in frames:
                     self._process(frame.pair)

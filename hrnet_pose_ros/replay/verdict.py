@@ -25,6 +25,14 @@ from hrnet_pose_ros.replay.scenario import (
 )
 
 AGE_PERCENTILE = 95
+# What the conditions on a count say about it, and the kinds of scores, by condition.
+COUNTED = {
+    "missed_skeletons": "golden skeletons are missed",
+    "extra_skeletons": "(relative to the golden skeletons) are extra skeletons",
+    "missing_frames": "golden frames are missing",
+    "extra_frames": "(relative to the golden frames) are extra frames",
+}
+SCORES = {"person_score_change": "person", "keypoint_score_change": "key point"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,16 @@ class Outcome:
 
     ``success`` is also true if the condition does not apply, because the required data was not
     recorded or no person could be compared. ``summary`` gives the measured value and the limit.
+    Of a condition on a fraction, ``count`` of ``total`` is that fraction, so that the outcomes of
+    several runs can be added up (`pooled_verdict`).
     """
 
     name: str
     success: bool
     summary: str
     applies: bool = True
+    count: int = 0
+    total: int = 0
 
     @property
     def word(self) -> str:
@@ -76,42 +88,30 @@ def _oks(name: str, condition: OksCondition, comparison: Comparison) -> Outcome:
     if not len(values):
         return _nothing_to_compare(name, comparison)
     good = int((values >= condition.at_least).sum())
-    return Outcome(
-        name,
-        good >= condition.fraction * len(values),
-        f"{fraction_text(good, len(values))} of the matched skeletons have an OKS of at least "
-        f"{condition.at_least:g}; at least {percent_text(condition.fraction)} is required "
-        f"(lowest {values.min():.4f}, mean {values.mean():.4f})",
-    )
+    note = f" (lowest {values.min():.4f}, mean {values.mean():.4f})"
+    return oks_outcome(name, condition, good, len(values), note)
 
 
 def _missed_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     if not comparison.frames:
         return _nothing_to_compare(name, comparison)
     missed = sum(frame.missed for frame in comparison.frames)
-    return counted(
-        name, condition, missed, comparison.golden_persons, "golden skeletons are missed"
-    )
+    return counted(name, condition, missed, comparison.golden_persons, COUNTED[name])
 
 
 def _extra_skeletons(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra = sum(frame.extra for frame in comparison.frames)
-    total = comparison.golden_persons
-    return counted(
-        name, condition, extra, total, "(relative to the golden skeletons) are extra skeletons"
-    )
+    return counted(name, condition, extra, comparison.golden_persons, COUNTED[name])
 
 
 def _missing_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     missing, total = len(comparison.missing_frames), len(comparison.golden.frames)
-    return counted(name, condition, missing, total, "golden frames are missing")
+    return counted(name, condition, missing, total, COUNTED[name])
 
 
 def _extra_frames(name: str, condition: CountCondition, comparison: Comparison) -> Outcome:
     extra, total = len(comparison.extra_frames), len(comparison.golden.frames)
-    return counted(
-        name, condition, extra, total, "(relative to the golden frames) are extra frames"
-    )
+    return counted(name, condition, extra, total, COUNTED[name])
 
 
 def _id_continuity(name: str, condition: ContinuityCondition, comparison: Comparison) -> Outcome:
@@ -121,28 +121,18 @@ def _id_continuity(name: str, condition: ContinuityCondition, comparison: Compar
         seen = Counter(one for f in comparison.golden.frames.values() for one in f.ids if one)
         twice = sum(count > 1 for count in seen.values())
         summary = f"no person was matched twice; {twice} ids occur more than once in the golden bag"
-        return Outcome(name, twice == 0, summary, applies=twice > 0)
-    return Outcome(
-        name,
-        kept >= condition.fraction * again,
-        f"{fraction_text(kept, again)} of the persons seen again keep their id; "
-        f"at least {percent_text(condition.fraction)} is required",
-    )
+        return Outcome(name, twice == 0, summary, applies=twice > 0, total=twice)
+    return continuity_outcome(name, condition, kept, again)
 
 
-def _change(attribute: str, what: str) -> Callable[[str, ChangeCondition, Comparison], Outcome]:
+def _change(attribute: str) -> Callable[[str, ChangeCondition, Comparison], Outcome]:
     def check(name: str, condition: ChangeCondition, comparison: Comparison) -> Outcome:
         changes = comparison.joined(attribute)
         if not len(changes):
             return _nothing_to_compare(name, comparison)
         small = int((np.abs(changes) <= condition.at_most).sum())  # NaN is not small
-        return Outcome(
-            name,
-            small >= condition.fraction * len(changes),
-            f"{fraction_text(small, len(changes))} of the {what} scores change by at most "
-            f"{condition.at_most:g}; at least {percent_text(condition.fraction)} is required "
-            f"(mean change {changes.mean():+.4f}, largest {np.abs(changes).max():.4f})",
-        )
+        note = f" (mean change {changes.mean():+.4f}, largest {np.abs(changes).max():.4f})"
+        return change_outcome(name, condition, small, len(changes), note)
 
     return check
 
@@ -200,8 +190,8 @@ _CHECKS: dict[str, Callable[[str, Any, Comparison], Outcome]] = {
     "missing_frames": _missing_frames,
     "extra_frames": _extra_frames,
     "id_continuity": _id_continuity,
-    "person_score_change": _change("person_score_changes", "person"),
-    "keypoint_score_change": _change("keypoint_score_changes", "key point"),
+    "person_score_change": _change("person_score_changes"),
+    "keypoint_score_change": _change("keypoint_score_changes"),
     "age_p95": _age_p95,
     "drop_fraction": _drop_fraction,
     "diagnostics": _diagnostics,
@@ -226,14 +216,50 @@ def counted(name: str, limits: CountCondition, count: int, total: int, what: str
         allowed.append(percent_text(limits.fraction))
         success &= count <= limits.fraction * total
     summary = f"{fraction_text(count, total)} {what}; allowed: at most {' and '.join(allowed)}"
-    return Outcome(name, success, summary)
+    return Outcome(name, success, summary, count=count, total=total)
+
+
+def oks_outcome(
+    name: str, condition: OksCondition, good: int, total: int, note: str = ""
+) -> Outcome:
+    """The outcome of how many matched skeletons have a sufficient OKS."""
+    what = f"of the matched skeletons have an OKS of at least {condition.at_least:g}"
+    return _at_least(name, condition.fraction, good, total, what, note)
+
+
+def change_outcome(
+    name: str, condition: ChangeCondition, small: int, total: int, note: str = ""
+) -> Outcome:
+    """The outcome of how many scores change only a little."""
+    what = f"of the {SCORES[name]} scores change by at most {condition.at_most:g}"
+    return _at_least(name, condition.fraction, small, total, what, note)
+
+
+def continuity_outcome(name: str, condition: ContinuityCondition, kept: int, again: int) -> Outcome:
+    """The outcome of how many persons keep their id."""
+    what = "of the persons seen again keep their id"
+    return _at_least(name, condition.fraction, kept, again, what)
+
+
+def _at_least(
+    name: str, fraction: float, count: int, total: int, what: str, note: str = ""
+) -> Outcome:
+    required = f"at least {percent_text(fraction)} is required"
+    return Outcome(
+        name,
+        count >= fraction * total,
+        f"{fraction_text(count, total)} {what}; {required}{note}",
+        count=count,
+        total=total,
+    )
 
 
 def _nothing_to_compare(name: str, comparison: Comparison) -> Outcome:
     """Outcome without a matched person: a failure only if the golden run has persons."""
     persons = sum(len(frame.poses) for frame in comparison.golden.frames.values())
     summary = f"no skeletons could be compared; the golden bag has {persons}"
-    return Outcome(name, persons == 0, summary, applies=persons > 0)
+    missed = persons if name in COUNTED else 0
+    return Outcome(name, persons == 0, summary, applies=persons > 0, count=missed, total=persons)
 
 
 def _not_recorded(name: str, required: bool, what: str, reason: str) -> Outcome:

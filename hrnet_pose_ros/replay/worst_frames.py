@@ -87,12 +87,18 @@ def _read(kind: str, message: Any) -> np.ndarray | None:
         return None
 
 
-def draw_worst_frame(frame: FrameComparison, image: np.ndarray | None) -> WorstFrame:
-    """Draw both runs into the image, or onto a plain canvas of its size."""
+def draw_worst_frame(
+    frame: FrameComparison, image: np.ndarray | None, box: np.ndarray | None = None
+) -> WorstFrame:
+    """Draw both runs into the image, or onto a plain canvas of its size.
+
+    The close-ups show the person with the box ``[4]``; None: the one that differs most.
+    """
     if image is None:
         width, height = (int(np.clip(side, 16, LARGEST_CANVAS)) for side in frame.golden.size)
         image = np.full((height, width, 3), CANVAS, np.uint8)
-    box = _worst_box(frame)
+    if box is None:
+        box = _worst_box(frame)
     images = []
     for run in (frame.golden, frame.new):
         images.append(_draw_run(image, run))

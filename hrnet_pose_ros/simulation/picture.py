@@ -16,7 +16,7 @@ from hrnet_pose_ros.pose.camera import Camera
 from hrnet_pose_ros.simulation.body import CAPSULES, POINT_NAMES
 from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.skeleton_sensor import NEAREST_DEPTH, SimulatedCamera
-from hrnet_pose_ros.simulation.vehicle import Vehicle
+from hrnet_pose_ros.simulation.vehicle import MovingVehicle
 
 SKY, GROUND, THING, SKIN = (225, 215, 200), (120, 125, 125), (150, 150, 165), (140, 170, 215)
 GRID_STEP, GRID_FAR = 2.0, 40.0  # m: lines on the ground
@@ -24,7 +24,7 @@ FADE = 25.0  # m: at this distance colours have gone half to grey
 
 
 def draw_scene(
-    scene: SimulatedScene, vehicle: Vehicle, camera: SimulatedCamera, time: float
+    scene: SimulatedScene, vehicle: MovingVehicle, camera: SimulatedCamera, time: float
 ) -> np.ndarray:
     """The picture at ``time`` s, uint8 BGR ``[H, W, 3]``."""
     width, height = camera.image_size

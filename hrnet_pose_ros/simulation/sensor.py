@@ -25,7 +25,7 @@ from hrnet_pose_ros.simulation.faults import emptied, with_nans
 from hrnet_pose_ros.simulation.scenario import FaultConfig, SimulationScenario
 from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.sensor_configs import TimingConfig
-from hrnet_pose_ros.simulation.vehicle import Mount, Vehicle
+from hrnet_pose_ros.simulation.vehicle import Mount, MovingVehicle
 
 # The time of the truth at the beginning of every scenario: 2025-10-09 08:53:20 UTC.
 START_NS = 1_760_000_000 * 10**9
@@ -75,7 +75,7 @@ class SimulatedSensor(ABC):
         mount: Mount,
         scenario: SimulationScenario,
         scene: SimulatedScene,
-        vehicle: Vehicle,
+        vehicle: MovingVehicle,
     ) -> None:
         self.name, self.timing, self.mount = name, timing, mount
         self.scenario, self.scene, self.vehicle = scenario, scene, vehicle
@@ -84,6 +84,7 @@ class SimulatedSensor(ABC):
         self._faults = tuple(fault for fault in scenario.faults if fault.sensor == name)
         phase, offset = self._chance.uniform(0, 1), self._chance.uniform(-1, 1)
         self._first = phase / timing.rate
+        self._last_arrival = -math.inf
         # The camera's clock is the time of the truth.
         self.clock_error = 0.0 if name == "camera" else offset * scenario.errors.clock
 
@@ -101,21 +102,27 @@ class SimulatedSensor(ABC):
 
     def events(self) -> Iterator[SensorEvent]:
         """The measurements that arrive, in this order."""
-        last = -math.inf
         for time in self.times().tolist():
-            # Always the same draws, so that a fault changes nothing but what it concerns.
-            lost = self._chance.random() < self.timing.dropout
-            delay = self.timing.latency + self._chance.exponential() * self.timing.jitter
-            now = [fault for fault in self._faults if fault.start <= time < fault.end]
-            value = self.measure(time)
-            for fault in now:
-                if fault.kind == "late":
-                    delay += fault.amount
-                value = self._with_fault(value, fault)
-            if lost or any(fault.kind == "silent" for fault in now):
-                continue
-            last = max(last, time + delay)  # messages of a topic do not overtake each other
-            yield SensorEvent(nanoseconds(last), self.name, nanoseconds(time), value)
+            event = self.event_at(time)
+            if event is not None:
+                yield event
+
+    def event_at(self, time: float) -> SensorEvent | None:
+        """The measurement of one of `times`; None if it does not arrive. Times must increase."""
+        # Always the same draws, so that a fault changes nothing but what it concerns.
+        lost = self._chance.random() < self.timing.dropout
+        delay = self.timing.latency + self._chance.exponential() * self.timing.jitter
+        now = [fault for fault in self._faults if fault.start <= time < fault.end]
+        value = self.measure(time)
+        for fault in now:
+            if fault.kind == "late":
+                delay += fault.amount
+            value = self._with_fault(value, fault)
+        if lost or any(fault.kind == "silent" for fault in now):
+            return None
+        # Messages of a topic do not overtake each other.
+        self._last_arrival = max(self._last_arrival, time + delay)
+        return SensorEvent(nanoseconds(self._last_arrival), self.name, nanoseconds(time), value)
 
     def _with_fault(self, value: Measurement, fault: FaultConfig) -> Measurement:
         if fault.kind == "stamp_offset":

@@ -31,7 +31,7 @@ from hrnet_pose_ros.simulation.sensor import (
 from hrnet_pose_ros.simulation.sensor_configs import SENSORS, MountConfig, TimingConfig
 from hrnet_pose_ros.simulation.skeleton_sensor import SimulatedCamera
 from hrnet_pose_ros.simulation.truth import Truth, truth_at
-from hrnet_pose_ros.simulation.vehicle import Mount, Vehicle, mount_of
+from hrnet_pose_ros.simulation.vehicle import Mount, MovingVehicle, Vehicle, mount_of
 
 BASE_FRAME, ODOMETRY_FRAME = "base_link", "odom"
 FRAMES = {
@@ -54,6 +54,9 @@ class Simulator:
         What happens.
     residuals
         The errors of the key points; the bundled table by default.
+    vehicle
+        Moves as the scenario says by default; one that is driven while the simulation runs needs
+        `SimulatedSensor.event_at` in place of `events`.
 
     Examples
     --------
@@ -67,11 +70,14 @@ class Simulator:
     """
 
     def __init__(
-        self, scenario: SimulationScenario, residuals: KeypointResiduals | None = None
+        self,
+        scenario: SimulationScenario,
+        residuals: KeypointResiduals | None = None,
+        vehicle: MovingVehicle | None = None,
     ) -> None:
         self.scenario = scenario
         self.scene = SimulatedScene(scenario, generator_of(scenario.seed, "people"))
-        self.vehicle = Vehicle(
+        self.vehicle: MovingVehicle = vehicle or Vehicle(
             scenario.vehicle, scenario.duration, generator_of(scenario.seed, "vehicle")
         )
         self.residuals = residuals or KeypointResiduals.load()

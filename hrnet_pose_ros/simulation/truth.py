@@ -12,7 +12,7 @@ import numpy as np
 from hrnet_pose_ros.simulation.body import JOINTS
 from hrnet_pose_ros.simulation.scene import SimulatedScene
 from hrnet_pose_ros.simulation.skeleton_sensor import PersonView, SimulatedCamera
-from hrnet_pose_ros.simulation.vehicle import Vehicle
+from hrnet_pose_ros.simulation.vehicle import MovingVehicle
 
 CHILD_BELOW = 14.0  # years
 
@@ -83,7 +83,7 @@ def truth_at(
     time: float,
     stamp: int,
     scene: SimulatedScene,
-    vehicle: Vehicle,
+    vehicle: MovingVehicle,
     camera: SimulatedCamera,
     skeletons: Mapping[int, tuple[int, str]],
 ) -> Truth:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -29,6 +30,26 @@ SMOOTHING = 0.3  # s: standard deviation of the blur of speeds
 PITCH_SMOOTHING = 0.06  # s: the same of pitch jumps
 # Frequencies of pitch and roll in Hz, with the fraction of the variance of each.
 PITCH_WAVES = ((1.3, 0.6), (2.1, 0.3), (4.0, 0.1))
+
+
+class MovingVehicle(Protocol):
+    """What sensors and truth ask of a vehicle."""
+
+    def pose(self, time: float) -> Transform:
+        """From ``base_link`` to the world."""
+        ...
+
+    def level_pose(self, time: float) -> Transform:
+        """From the level base frame to the world."""
+        ...
+
+    def speeds(self, time: float) -> tuple[float, float]:
+        """Forward speed in m/s and yaw rate in rad/s."""
+        ...
+
+    def tilt(self, time: float) -> tuple[float, float]:
+        """Roll and pitch in rad."""
+        ...
 
 
 class Vehicle:

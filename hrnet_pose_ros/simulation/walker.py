@@ -117,6 +117,10 @@ class Walker:
         points[..., 1] = sin * local[..., 0] + cos * local[..., 1] + position[:, 1:]
         return points
 
+    def motion(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions ``[T, 2]`` in m and velocities ``[T, 2]`` in m/s, as in `Moment`."""
+        return self._path(times), self._path.rates(times)
+
     def moment(self, time: float) -> Moment:
         """What is true at a time in s."""
         at = np.array([time])

@@ -107,13 +107,43 @@ def test_camera_cues_are_exact_for_an_exact_figure_however_the_camera_is_tilted(
     bearing = bearings_of(scene).azimuth[0] + scene.views.heading
     assert np.cos(bearing - azimuth - yaw) == pytest.approx(1, abs=1e-6)
     (ground,) = GroundContact().measure(scene, list(NOTHING))
-    if scene.views.cut_below[0]:
+    if scene.views.cut_below[0] and not scene.lines.thighs[0]:
         assert ground is Refusal.TRUNCATED
+    elif scene.views.cut_below[0]:  # the feet are extrapolated: the figure's torso is exact
+        assert 1 / ranged(ground).value == pytest.approx(r, rel=0.01)
     else:
         assert 1 / ranged(ground).value == pytest.approx(r, rel=5e-3)
     (body,) = BodyLength().measure(scene, list(NOTHING))
     # The figure's ankles are at 0.08 m instead of 0.039 of its stature: 0.8 %.
     assert 1 / ranged(body).value == pytest.approx(r, rel=0.03)
+
+
+@pytest.mark.parametrize("stature", [1.2, 1.7, 1.9])
+def test_feet_outside_of_the_image_are_where_the_body_leads(stature: float) -> None:
+    """At 2.3 m, the image ends at the shins: the line through the joints above meets the ground."""
+    image = skeletons([figure((2.3, 0.2), stature)], std=3.0)
+    # A network puts the ankles somewhere inside of the image, and is sure of them.
+    image.poses.keypoints[0, 15:] = image.poses.keypoints[0, 13:15] + [0.0, 30.0]
+    scene = scene_of(image)
+    (ground,), (body,) = (cue.measure(scene, [[]]) for cue in (GroundContact(), BodyLength()))
+    found = ranged(ground)
+    assert 1 / found.value == pytest.approx(np.hypot(2.3, 0.2), rel=0.01)
+    assert found.stature == 0  # whatever the stature is
+    assert 1 / ranged(body).value == pytest.approx(np.hypot(2.3, 0.2) * 1.7 / stature, rel=0.02)
+    # Each joint's error counts as the line carries it to the ground: more than that of an ankle.
+    assert found.joints is not None
+    slope_var = np.nan_to_num(scene.views.slope_var[0])
+    drop = HEIGHT - ANKLE_HEIGHT
+    assert found.joints**2 @ slope_var > slope_var[13] / 2 / drop**2
+
+
+def test_a_sitting_person_whose_feet_are_not_seen_has_no_ground_contact() -> None:
+    """The thighs are not upright, so the hips may be at any height."""
+    image = skeletons([figure((2.6, 0.0), posture="sitting")])
+    image.poses.keypoints[0, 15:, 1] = 1079
+    scene = scene_of(image)
+    assert not scene.lines.thighs[0]
+    assert GroundContact().measure(scene, [[]]) == [Refusal.TRUNCATED]
 
 
 def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
@@ -155,7 +185,7 @@ def test_the_mean_of_correlated_values() -> None:
 @pytest.mark.parametrize(
     ("cue", "how", "reason"),
     [
-        (GroundContact(), dict(hidden=(15, 16)), Refusal.JOINTS_MISSING),
+        (GroundContact(), dict(hidden=(13, 14, 15, 16)), Refusal.JOINTS_MISSING),
         (BodyLength(), dict(hidden=(11, 12)), Refusal.JOINTS_MISSING),
         (BodyLength(), dict(posture="lying"), Refusal.NOT_UPRIGHT),
         (GroundContact(), dict(at=(1.9, 0.0)), Refusal.TRUNCATED),
@@ -250,15 +280,15 @@ def test_a_person_outside_of_the_depth_image_is_out_of_view() -> None:
 
 
 def test_what_is_known_decides_between_two_clusters() -> None:
-    """A person at 6 m half behind a post at 3 m; both give returns in the torso."""
+    """A board of 0.4 m, 3 m away, hides half of a person at 6 m; both give returns in the torso."""
     scene = scene_of(skeletons([figure((6.0, 0.0))]))
-    objects = ((3.0, 0.05, 0.04, 1.4),)
-    for prior, expected in (([], None), ([(1 / 6, 1e-4)], 6.0), ([(1 / 3, 1e-4)], 3.0)):
+    board, person = wall(3.0, 0.2, 0.2), wall(5.9, 0.2)
+    points = np.concatenate([board, person[person[:, 1] < 0.0]])
+    for prior, expected in ([(1 / 6, 1e-4)], 6.02), ([(1 / 3, 1e-4)], 3.12):
         cue = LidarCloud(SETTINGS)
-        cue.receive(cloud(np.array([[6.0, 0.0]]), START, RNG, objects=objects), START)
+        cue.receive(PointCloud(START, "lidar", points), START)
         (answer,) = cue.measure(scene, [prior])
-        if expected is not None:
-            assert 1 / ranged(answer).value == pytest.approx(expected, abs=0.2)
+        assert 1 / ranged(answer).value == pytest.approx(expected, abs=0.1)
 
 
 def test_returns_belong_to_one_person() -> None:
@@ -277,21 +307,93 @@ def wall(x: float, half_width: float, middle: float = 0.0) -> np.ndarray:
     return np.stack([np.full(y.size, x), y.ravel(), z.ravel() - 1.7], axis=1).astype(np.float32)
 
 
-def test_a_wall_is_no_person_and_a_person_with_nothing_around_is_no_wall() -> None:
-    scene = scene_of(skeletons([figure((8.0, 0.0))]))
-    for half_width, found in ((2.0, False), (0.2, True)):
-        cue = LidarCloud(SETTINGS)
-        cue.receive(PointCloud(START, "lidar", wall(7.9, half_width)), START)
-        (answer,) = cue.measure(scene, [[(1 / 5, 1e-4)]])  # nobody is expected there
-        assert (answer is not Refusal.AMBIGUOUS) == found, half_width
-
-
-def test_a_thin_thing_before_another_is_ambiguous() -> None:
-    scene = scene_of(skeletons([figure((8.0, 0.0))]))
-    pole, behind = wall(6.9, 0.04), np.concatenate([wall(7.9, 0.06, 0.15), wall(7.9, 0.06, -0.15)])
+def measured(points: np.ndarray, range_known: float, figure_at: float = 8.0) -> object:
+    """What a LIDAR with these points says about a person straight ahead."""
     cue = LidarCloud(SETTINGS)
-    cue.receive(PointCloud(START, "lidar", np.concatenate([pole, behind])), START)
-    assert cue.measure(scene, [[(1 / 7, 1e-4)]]) == [Refusal.AMBIGUOUS]
+    assert cue.receive(PointCloud(START, "lidar", points), START) is None
+    image = skeletons([figure((figure_at, 0.0))])
+    (answer,) = cue.measure(scene_of(image), [[(1 / range_known, 1e-4)]])
+    return answer
+
+
+@pytest.mark.parametrize("expected_there", [True, False])
+def test_a_wall_is_no_person_wherever_somebody_is_expected(expected_there: bool) -> None:
+    """Wider than any person: even where camera and track expect one, the range is the wall's."""
+    known = 8.0 if expected_there else 6.0
+    assert measured(wall(7.9, 2.0), known) is Refusal.BACKGROUND
+    assert 1 / ranged(measured(wall(7.9, 0.2), known)).value == pytest.approx(8.02, abs=0.05)
+
+
+def test_a_wall_goes_on_behind_the_person_before_it() -> None:
+    """Its two pieces, 1 m each, are no wider than a person with arms: only together they are."""
+    person = wall(6.9, 0.22)
+    behind = wall(7.9, 1.2)
+    shadow = np.abs(behind[:, 1]) < 0.25 * 7.9 / 6.9
+    points = np.concatenate([person, behind[~shadow]])
+    assert 1 / ranged(measured(points, 8.0)).value == pytest.approx(7.02, abs=0.05)
+    # Where the sensor has no return of the person, the wall is not taken instead.
+    assert measured(behind, 8.0) is Refusal.BACKGROUND
+    gone = person[:2]  # hidden, or black clothes: too few for a cluster
+    assert measured(np.concatenate([gone, behind[~shadow]]), 8.0) is Refusal.BACKGROUND
+
+
+def test_a_wall_that_is_seen_at_an_angle_is_one_wall() -> None:
+    points = wall(7.9, 1.5)
+    points[:, 0] += 0.7 * points[:, 1]  # 35 degrees
+    assert measured(points, 8.0) is Refusal.BACKGROUND
+
+
+def test_what_rises_above_the_head_is_no_person() -> None:
+    """A pillar as wide as a person, 2.3 m high, behind a person whose box ends at 1.7 m."""
+    pillar = wall(7.9, 0.2)
+    above = pillar.copy()
+    above[:, 2] += 0.7
+    assert measured(np.concatenate([pillar, above]), 8.0) is Refusal.BACKGROUND
+    assert isinstance(measured(pillar, 8.0), InverseRange)
+
+
+def test_a_pole_is_too_thin_and_the_person_behind_it_is_found() -> None:
+    """8 cm in front of the middle of a person, of whom both sides are seen."""
+    pole, behind = wall(6.9, 0.04), np.concatenate([wall(7.9, 0.06, 0.15), wall(7.9, 0.06, -0.15)])
+    assert measured(pole, 7.0) is Refusal.AMBIGUOUS
+    found = measured(np.concatenate([pole, behind]), 7.0)
+    assert 1 / ranged(found).value == pytest.approx(8.02, abs=0.05)
+
+
+def test_something_narrow_before_a_body_is_ambiguous() -> None:
+    """25 cm wide: a post, or a person from the side; within the silhouette, a body is behind it."""
+    post = wall(6.9, 0.125)
+    assert isinstance(measured(post, 7.0), InverseRange)
+    body = wall(7.9, 0.03, 0.2)
+    assert measured(np.concatenate([post, body]), 7.0) is Refusal.AMBIGUOUS
+
+
+def test_what_is_looked_over_is_a_table() -> None:
+    """Boards up to 1 m, before a person of whom the sensor sees the chest above them."""
+    table, chest = wall(6.9, 0.3), wall(7.9, 0.2)
+    points = np.concatenate([table[table[:, 2] < -0.7], chest[chest[:, 2] > -0.65]])
+    assert 1 / ranged(measured(points, 7.3)).value == pytest.approx(8.02, abs=0.05)
+
+
+def test_a_doubtful_range_says_so() -> None:
+    """The wider and the nearer to what is known, the less it is doubted."""
+    wide, narrow = ranged(measured(wall(7.9, 0.2), 8.0)), ranged(measured(wall(7.9, 0.1), 8.0))
+    elsewhere = ranged(measured(wall(7.9, 0.2), 6.0))
+    assert wide.doubt < 1e-3
+    assert narrow.doubt > 10 * wide.doubt
+    assert elsewhere.doubt > 10 * wide.doubt
+
+
+def test_the_returns_of_somebody_in_front_are_not_of_who_is_behind() -> None:
+    """Both are 0.25 m apart to the side; of the one behind, the LIDAR has no return."""
+    cue = LidarCloud(SETTINGS)
+    points = wall(5.9, 0.22)
+    points[:, 1] += 0.1
+    cue.receive(PointCloud(START, "lidar", points), START)
+    scene = scene_of(skeletons([figure((6.0, 0.1)), figure((8.0, -0.15))]))
+    front, behind = cue.measure(scene, [[(1 / 6, 1e-4)], [(1 / 8, 4e-4)]])
+    assert 1 / ranged(front).value == pytest.approx(6.02, abs=0.05)
+    assert behind is Refusal.OTHER_PERSON
 
 
 def test_a_sensor_learns_how_far_it_is_beside_the_camera() -> None:

@@ -234,3 +234,54 @@ def test_a_nearly_equal_rival_widens_the_variance_instead_of_moving_the_mean() -
     assert result.value[0] == pytest.approx(chosen.value)
     # Both are as probable, so the rival lies within two standard deviations.
     assert abs(rival.value - chosen.value) < 2 * np.sqrt(result.variance[0])
+
+
+def bounded(answers: dict[str, InverseRange], least: float) -> FusedRanges:
+    return fuse(table([answers]), MODEL, SETTINGS.outlier, SETTINGS.gate, least=np.array([least]))
+
+
+def test_nobody_is_further_away_than_the_height_of_the_box_allows() -> None:
+    """The box is 2.1 m high at 4 m: a range of 12 m is refused, also where it is the only one."""
+    far, near = at(12.0, 0.2), at(3.0, 0.2)
+    assert used(bounded({"ground": far}, 1 / 4)) == set()
+    assert used(bounded({"ground": far, "body_length": near}, 1 / 4)) == {"body_length"}
+    assert used(bounded({"ground": near}, 1 / 4)) == {"ground"}
+    # A track where the bound allows it is not refused by a range that is itself impossible.
+    impossible = table([{"ground": at(40.0, 0.01)}])
+    track, least = np.array([[1 / 20, 1e-3]]), np.array([1 / 10])
+    result = fuse(impossible, MODEL, SETTINGS.outlier, SETTINGS.gate, track, least)
+    assert not result.used.any()
+    assert not result.track_refused.any()
+    # What the bound makes improbable, but not impossible, loses against what it allows.
+    wide = InverseRange(1 / 12, 0.05**2)
+    assert used(bounded({"ground": wide, "body_length": at(3.0, 0.05)}, 1 / 4)) == {"body_length"}
+
+
+def test_a_single_range_gives_way_to_a_track_that_it_contradicts() -> None:
+    good, bad = at(10.0, 0.03), InverseRange(1 / 40, 0.02**2)
+    track = (0.1, 0.003**2)
+    assert used(fused({"ground": bad}, track)) == set()
+    assert not fused({"ground": bad}, track).track_refused[0]
+    assert used(fused({"ground": good}, track)) == {"ground"}
+
+
+def test_a_doubted_range_has_the_variance_of_the_mixture() -> None:
+    lidar = InverseRange(0.1, 1e-8, doubt=0.01)
+    ground = InverseRange(0.11, 1e-4)
+    both = fused({"lidar": lidar, "ground": ground})
+    certain = fused({"lidar": InverseRange(0.1, 1e-8), "ground": ground})
+    apart = 0.11 - certain.value[0]
+    assert both.value[0] == pytest.approx(certain.value[0])
+    assert both.spread[0] == pytest.approx(0.01 * (1e-4 + apart**2))
+    assert both.variance[0] == pytest.approx(certain.variance[0] + both.spread[0])
+    alone = fused({"lidar": lidar})  # a quarter of the range, where nothing else is known
+    assert alone.spread[0] == pytest.approx(0.01 * 0.025**2)
+
+
+def test_the_difference_of_two_sensors_is_no_evidence_of_the_axis() -> None:
+    """Somebody crouches: surface to axis is hardly known, for both alike. What is fused lies
+    between the two ranges, not beyond them."""
+    near, far = (InverseRange(1 / r, 4e-5, axis=-5.5 / r**2) for r in (4.0, 4.2))
+    result = fused({"depth": near, "lidar": far})
+    assert 4.05 < 1 / result.value[0] < 4.15
+    assert np.sqrt(result.variance[0]) == pytest.approx(5.5 * 0.04 / 4.1**2, rel=0.1)

@@ -55,7 +55,7 @@ def test_a_wrong_cue_is_refused_and_named(kind: str, name: str) -> None:
         core.receive(one, START)
     (person,) = fuse(core, [figure((8.0, 0.0))], START, **how)
     # A wall is doubted by the sensor's cue itself.
-    reason = Refusal.AMBIGUOUS if name == "depth" else Refusal.DISAGREES
+    reason = Refusal.BACKGROUND if name == "depth" else Refusal.DISAGREES
     assert person.outcomes[name] is reason
     assert person.outcomes["body_length"] is None
     assert distance(person, (8.0, 0.0)) < 0.6
@@ -87,7 +87,7 @@ def test_feet_near_the_horizon_do_not_place_a_person_beyond_what_the_box_allows(
     exact = skeletons([shape]).poses.keypoints[0, 15:, 1]
     noise[0, 15:, 1] = 542.0 - exact  # 2 px below the horizon: 700 m away
     (person,) = fuse(fusion(), [shape], START, noise=noise, std=8.0, hidden=(5, 6))
-    assert person.outcomes["ground"] is None
+    assert person.outcomes["ground"] is Refusal.DISAGREES  # nobody is 30 m high
     assert person.position[0] < 60
 
 
@@ -102,3 +102,33 @@ def test_a_child_is_not_placed_where_an_adult_would_be() -> None:
     assert person.outcomes["body_length"] is None  # of a child
     assert person.height == pytest.approx(1.1, abs=0.08)
     assert person.child_probability > 0.9
+
+
+def test_a_jump_of_the_pitch_is_told_from_a_step_because_everybody_makes_it() -> None:
+    """Camera alone: at 2.5° all ground contacts are refused; at one person's feet, only those."""
+    places = [(6.0, -2.0), (9.0, 0.5), (13.0, 3.0)]
+    figures = [figure(place) for place in places]
+    for jump, wrong_feet in ((np.deg2rad(2.5), False), (0.0, True)):
+        core = fusion()
+        rng = np.random.default_rng(4)
+        for k in range(12):
+            noise = rng.normal(0, 1.5, (3, 17, 2))
+            if k == 11 and wrong_feet:
+                noise[0, 15:, 1] -= 60.0
+            pitch = jump if k == 11 else 0.0
+            people = fuse(core, figures, START + k * FRAME, noise=noise, std=1.5, pitch=pitch)
+        refused = [one.outcomes["ground"] is not None for one in people]
+        assert refused == ([True] * 3 if jump else [True, False, False])
+        for one, place in zip(people, places, strict=True):
+            assert distance(one, place) < 0.12 * np.hypot(*place)
+        if jump:  # what it measured is told although it was refused
+            assert all("ground" in one.ranges for one in people)
+
+
+def test_a_pitch_that_stays_is_no_jump() -> None:
+    """After 3 s, the cues of each person decide again."""
+    tracker = fusion().tracker
+    goes_on = [tracker.jump_goes_on(START + k * FRAME, jumps=True) for k in range(40)]
+    assert goes_on == [True] * 31 + [False] * 9
+    assert not tracker.jump_goes_on(START + 40 * FRAME, jumps=False)
+    assert tracker.jump_goes_on(START + 41 * FRAME, jumps=True)  # a new one

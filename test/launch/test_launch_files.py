@@ -23,6 +23,7 @@ import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 from hrnet_pose_ros.cli.launch_check import arguments_parser
+from hrnet_pose_ros.pipeline.guard.settings import PedestrianGuardSettings
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.settings import BY_NAME, PARAMETERS, Settings
 
@@ -85,6 +86,7 @@ FOREIGN_NODES = {
 OWN_PARAMETERS = {
     "hrnet_pose_node": {*BY_NAME, "use_sim_time"},
     "person_fusion_node": {*PersonFusionSettings.parameters(), "use_sim_time"},
+    "pedestrian_guard_node": {*PedestrianGuardSettings.parameters(), "use_sim_time"},
     "person_detector_node": {
         *("image_transport", "min_score", "threads", "tile_columns", "tile_rows", "use_sim_time"),
     },
@@ -170,7 +172,7 @@ def command(text: str) -> list[str]:
 
 def test_the_files_are_there() -> None:
     names = {path.name.removesuffix(".launch.xml") for path in LAUNCH_FILES}
-    assert names == {"hrnet_pose", "people", "camera_demo", "replay", "record"}
+    assert names == {"hrnet_pose", "people", "guard", "camera_demo", "replay", "record"}
 
 
 @of_every_file
@@ -220,6 +222,7 @@ def inner_commands(path: Path) -> list[list[str]]:
         ("replay", ["replay"]),
         ("record", ["record"]),
         ("people", ["parameters"]),
+        ("guard", ["parameters"]),
         ("camera_demo", []),  # the file that it includes has its own
     ],
 )
@@ -259,13 +262,35 @@ def test_people_use_the_sensors_that_are_asked_for(sensors: str) -> None:
     assert root[-1].tag == "include", "an include changes the arguments of the file"
 
 
-def test_rviz_shows_people_in_the_base_frame() -> None:
-    config = yaml.safe_load((ROOT / "config" / "people.rviz").read_text())
+def test_the_guard_is_started_between_commands_and_base() -> None:
+    root = parsed(ROOT / "launch" / "guard.launch.xml")
+    [logger] = [
+        let.attrib["value"] for let in root.findall("let") if "logger" in let.attrib["name"]
+    ]
+    assert evaluated(logger, namespace="/robot/rear") == "robot.rear.pedestrian_guard"
+    node = root.find("node")
+    assert node is not None
+    remapped = {remap.attrib["from"]: remap.attrib["to"] for remap in node.findall("remap")}
+    assert remapped == {
+        name: f"$(var {name})" for name in ("people", "cmd_vel_in", "cmd_vel", "speed_limit")
+    }
+    assert "from" in node.findall("param")[0].attrib, "what comes later wins"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("people", {"/overlay", "/people/markers", "/points", "/scan"}),
+        ("guard", {"/overlay", "/people/markers", "/guard/markers", "/scan"}),
+    ],
+)
+def test_rviz_shows_people_in_the_base_frame(name: str, shown: set[str]) -> None:
+    config = yaml.safe_load((ROOT / "config" / f"{name}.rviz").read_text())
     manager = config["Visualization Manager"]
     assert {one["Class"] for one in manager["Displays"]} <= RVIZ_CLASSES["Displays"]
     topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
-    assert topics == {"/overlay", "/people/markers", "/points", "/scan"}
-    launch = parsed(ROOT / "launch" / "people.launch.xml")
+    assert topics == shown
+    launch = parsed(ROOT / "launch" / f"{name}.launch.xml")
     rviz = next(node for node in launch.findall("node") if node.get("pkg") == "rviz2")
     assert topics == {remap.attrib["from"] for remap in rviz.findall("remap")}
     assert all(display["Enabled"] for display in manager["Displays"])
@@ -296,7 +321,7 @@ def test_the_log_level_reaches_every_node_of_ours_and_no_other(path: Path) -> No
     for node in parsed(path).findall("node"):
         ours = node.attrib["pkg"] == PACKAGE
         assert ours == ("$(var log_level)" in node.get("ros_args", "")), node.attrib
-        if ours and node.attrib["name"] not in ("hrnet_pose", "person_fusion"):
+        if ours and node.attrib["name"] not in ("hrnet_pose", "person_fusion", "pedestrian_guard"):
             namespace = node.get("namespace", "")
             logger = f"{namespace}/{node.attrib['name']}".strip("/").replace("/", ".")
             assert node.attrib["ros_args"] == f"--log-level {logger}:=$(var log_level)"

@@ -50,13 +50,17 @@ def test_writing_replaces_the_tables_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     head = markdown_table().splitlines()[0]
     old = f"{head}\n|---|---|---|---|---|---|\n| `gone` | bool |\n"
-    stale = f"# Parameters\n\n{old}\nBetween.\n\n## person_fusion\n\n{old}\nAfter it.\n"
-    (tmp_path / DOCUMENT).write_text(stale)
+
+    def document(tables: dict[str, str]) -> str:
+        first, *others = NODES
+        parts = [f"# Parameters\n\n{tables[first.node]}\nBetween.\n"]
+        parts += [f"\n{one.section}\n\n{tables[one.node]}\nAfter it.\n" for one in others]
+        return "".join(parts)
+
+    (tmp_path / DOCUMENT).write_text(document({node.node: old for node in NODES}))
     write(tmp_path)
-    first, second = markdown_table(), markdown_table(FUSION_NODE)
-    assert (tmp_path / DOCUMENT).read_text() == (
-        f"# Parameters\n\n{first}\n\nBetween.\n\n## person_fusion\n\n{second}\n\nAfter it.\n"
-    )
+    tables = {node.node: f"{markdown_table(node)}\n" for node in NODES}
+    assert (tmp_path / DOCUMENT).read_text() == document(tables)
     for node in NODES:
         assert (tmp_path / node.file).read_text() == parameter_file(node)
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import FOLDED_STD, mean_variance
+
+if TYPE_CHECKING:  # the scene keeps its bearings
+    from hrnet_pose_ros.fusion.cues.cue import Scene
 
 # The middle of other joints against the middle of the hips, in units of the torso's length (0.49 m
 # for an adult): what leaning and turning move it.

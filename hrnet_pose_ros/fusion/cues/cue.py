@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
+from hrnet_pose_ros.fusion.cues.bearing import Bearings, bearings_of
+from hrnet_pose_ros.fusion.cues.body_line import BodyLines, body_lines
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
@@ -50,6 +53,9 @@ class InverseRange:
         Derivative by the error of the camera's height, 1/m².
     axis
         Derivative by the error of the distance from the measured surface to the body's axis, 1/m².
+    doubt
+        Probability that this is the range of something else than the person, as far as the cue
+        alone can tell.
     """
 
     value: float
@@ -59,6 +65,7 @@ class InverseRange:
     tilt: float = 0.0
     height: float = 0.0
     axis: float = 0.0
+    doubt: float = 0.0
 
 
 Answer = InverseRange | Refusal
@@ -77,7 +84,17 @@ class Scene:
     gravity: GravityAlignment
     ego: EgoMotion
 
-    @property
+    @cached_property
+    def bearings(self) -> Bearings:
+        """The direction of each person."""
+        return bearings_of(self)
+
+    @cached_property
+    def lines(self) -> BodyLines:
+        """The lines through the joints of each person's body."""
+        return body_lines(self.views, self.stance, self.roles)
+
+    @cached_property
     def sensor_tilt(self) -> float:
         """Standard deviation of the tilt of another sensor against the ground, rad."""
         own = self.settings

@@ -9,14 +9,8 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import (
-    Region,
-    ReturnsCue,
-    median,
-    returns_of,
-    share_of,
-    strip,
-)
+from hrnet_pose_ros.fusion.cues.returns import Region, median, returns_of, share_of, strip
+from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -35,7 +29,7 @@ class DepthImageCue(ReturnsCue[DepthImage]):
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
-        self._rays: tuple[Camera, tuple[int, ...], np.ndarray] | None = None
+        self._rays: tuple[Camera, tuple[int, ...], np.ndarray, float] | None = None
         self._sides = np.zeros(2)
 
     def _sound(self, measurement: DepthImage) -> bool:
@@ -63,18 +57,23 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         if self._rays is None or self._rays[:2] != (camera, shape):
             y, x = np.mgrid[step // 2 : shape[0] : step, step // 2 : shape[1] : step]
             rays = camera.rays(np.stack([x, y], axis=-1)).astype(np.float32)
-            self._rays = (camera, shape, rays)
+            line = rays[rays.shape[0] // 2]
+            angle = np.arctan2(line[:, 0], line[:, 2])
+            steps = np.diff(angle[np.isfinite(angle)])
+            pitch = float(np.median(np.abs(steps))) if len(steps) else 0.0
+            self._rays = (camera, shape, rays, pitch)
+        self.step = self._rays[3]
         return self._rays[2]
 
     def _in_view(self, scene: Scene, person: int) -> bool:
-        left, right = self._sides
-        if not np.isfinite(self._sides).all() or left < right:  # fisheye, or around the back
+        left, right = self._sides.tolist()
+        if not left >= right:  # not known: fisheye, or around the back
             return True
-        middle = float(scene.views.box[person, :2].mean())
-        return bool(right < middle < left)
+        first, second = scene.views.box[person, :2].tolist()
+        return bool(right < (first + second) / 2 < left)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = self._torso(scene, person)
+        top, bottom, half_width = self._torso(person)
         margin = scene.mount_margin
         share = share_of(top, bottom, half_width, margin)
         yield Region(strip(self.returns, top, bottom, half_width, margin), 6, share)

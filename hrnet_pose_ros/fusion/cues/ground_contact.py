@@ -18,6 +18,9 @@ from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # The hips of a lying person are on the ground, about this high, m.
 LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
+# The feet of somebody who stands, where they are extrapolated from the body, against the hips, m: a
+# body leans.
+BODY_STD = 0.15
 # Feet of a sitting or bent person against the hips, m.
 BENT_STD = 0.35
 # The feet may be this far apart along the ray, m; more is no stride but a wrong joint.
@@ -27,8 +30,10 @@ STRIDE = 1.2
 class GroundContact(Cue):
     """With the camera H above the feet and their slope s, 1/R = -s / H: linear in the angle.
 
-    The feet are heels and toes where the skeleton has them and they are seen, else the ankles. For
-    a person who lies, the hips are on the ground.
+    The feet are heels and toes where the skeleton has them and they are seen, else the ankles. Of
+    those who stand near the camera, the feet are outside of the image: they are where the line
+    through the body (`BodyLines`) meets the level 0, if the thighs are seen to be upright. For a
+    person who lies, the hips are on the ground.
     """
 
     name = "ground"
@@ -40,6 +45,8 @@ class GroundContact(Cue):
         if stance.lying[person]:
             found = self._joints(scene, person, scene.roles.hips)
             height, height_std, place_std = LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD
+        elif scene.lines.thighs[person]:
+            return self._below(scene, person)
         elif views.cut_below[person]:
             return Refusal.TRUNCATED
         else:
@@ -70,6 +77,18 @@ class GroundContact(Cue):
         own = (value / drop * height_std) ** 2 + (value**2 * place_std) ** 2
         tilt, over = -(1 + slope**2) / drop, value / drop
         return InverseRange(value, own, joints=weights, tilt=tilt, height=-over)
+
+    def _below(self, scene: Scene, person: int) -> Answer:
+        """Return the range of the feet that are not seen, below a body that is upright."""
+        lines, height = scene.lines, scene.views.camera_height
+        slope = float(lines.feet[person])
+        if height <= 0 or slope >= 0:
+            return Refusal.ABOVE_HORIZON
+        value = -slope / height
+        own = float(lines.feet_own[person]) / height**2 + (value**2 * BODY_STD) ** 2
+        tilt = -(1 + slope**2) / height
+        joints = -lines.feet_gain[person] / height
+        return InverseRange(value, own, joints=joints, tilt=tilt, height=-value / height)
 
     @staticmethod
     def _joints(scene: Scene, person: int, joints: tuple[int, ...]) -> list[int] | Refusal:

@@ -9,7 +9,8 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.body import LEG_RADIUS, SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import Region, ReturnsCue, median, returns_of
+from hrnet_pose_ros.fusion.cues.returns import Region, median, returns_of
+from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.inputs import LaserScan
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -28,7 +29,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     name = "scan"
     source = Source.SCAN
     gap = 0.6  # a stride: both legs are one cluster
-    thinnest = 0.0  # a leg is as thin as a pole
+    thinnest = 0.2  # one leg is as thin as a pole: only both, or a torso, are a person
 
     def _sound(self, measurement: LaserScan) -> bool:
         m = measurement
@@ -52,6 +53,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         self.returns = returns_of(
             level, scene, scene.settings.scan_max_range, times, ground_stds=0.0
         )
+        self.step = abs(measurement.angle_increment)
         self._legs = place.translation[2] - scene.ground < CROTCH
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:

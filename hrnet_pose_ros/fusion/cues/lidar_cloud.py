@@ -12,21 +12,25 @@ from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.returns import (
     Region,
-    ReturnsCue,
     median,
     returns_of,
     share_of,
     strip,
     towards_people,
 )
+from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
+from hrnet_pose_ros.fusion.cues.things import angular_step
 from hrnet_pose_ros.fusion.inputs import PointCloud
 from hrnet_pose_ros.fusion.refusals import Source
+from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.transforms import Transform
 
 # The middle of the returns of a whole body against its axis, m: legs swing.
 LEGS_STD = 0.10
 # The most that the base turns between the cloud and the image, rad.
 MOVED = 0.2
+# The angle between beams is measured on every so manieth cloud.
+STEP_EVERY = 100
 
 
 class LidarCloud(ReturnsCue[PointCloud]):
@@ -35,12 +39,22 @@ class LidarCloud(ReturnsCue[PointCloud]):
     name = "lidar"
     source = Source.LIDAR
 
+    def __init__(self, settings: FusionSettings) -> None:
+        super().__init__(settings)
+        self._clouds = 0
+
     def _sound(self, measurement: PointCloud) -> bool:
         times = measurement.times
         return times is None or bool(np.isfinite(times).all() and (np.abs(times) < 1).all())
 
     def _prepare(self, scene: Scene, measurement: PointCloud, place: Transform) -> None:
         points = measurement.points.astype(np.float32, copy=False)
+        if self._clouds % STEP_EVERY == 0 or not self.step:
+            finite = points[np.isfinite(points).all(axis=1)]
+            across = np.hypot(finite[:, 0], finite[:, 1])
+            elevation = np.arctan2(finite[:, 2], across)
+            self.step = angular_step(np.arctan2(finite[:, 1], finite[:, 0]), elevation)
+        self._clouds += 1
         level = points @ place.rotation.T.astype(np.float32) + place.translation.astype(np.float32)
         # Those of other directions are not moved: it takes longer than anything else here.
         some = towards_people(level, scene, MOVED)
@@ -49,7 +63,7 @@ class LidarCloud(ReturnsCue[PointCloud]):
         self.returns = returns_of(level, scene, scene.settings.lidar_max_range, times)
 
     def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = self._torso(scene, person)
+        top, bottom, half_width = self._torso(person)
         margin = scene.mount_margin
         share = share_of(top, bottom, half_width, margin)
         yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)

@@ -43,7 +43,8 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
         if not priors:
             return Refusal.NO_MEASUREMENT
         value, variance = priors[-1]
-        middle = float(scene.views.box[person, :2].mean()) + scene.views.heading
+        left, right = scene.views.box[person, :2].tolist()
+        middle = (left + right) / 2 + scene.views.heading
         towards = np.array([np.cos(middle), np.sin(middle)])
         offset = (scene.views.camera_position - self._tip)[:2]
         to_person = offset + towards / max(value, 1e-3)

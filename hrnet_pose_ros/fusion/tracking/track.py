@@ -21,6 +21,8 @@ WITNESS_NS = 2_000_000_000
 # After so many images, ground contact and body length have confirmed each other; and the most that
 # are counted, so that a lasting contradiction ends it.
 AGREED, MOST_AGREED = 5, 20
+# The cues of the camera itself.
+CAMERA_CUES = frozenset({"ground", "body_length"})
 # So many images in a row a sensor has to contradict a track that it has placed itself: one that
 # finds the wall behind a person now and then must not throw the person there and back.
 PATIENCE = 3
@@ -78,6 +80,11 @@ class Track:
     contradicted: int = 0
     beliefs: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def settled(self) -> bool:
+        """Whether other cues than the ground alone have placed the track, for some images."""
+        return self.agreement >= AGREED or bool(self.witnesses.keys() - CAMERA_CUES)
+
     def is_witness(self, given: Collection[str]) -> bool:
         """Whether the track says more about the range than the cues that are ``given`` now.
 
@@ -88,7 +95,7 @@ class Track:
         or when it has come from the ground alone, which is not seen now.
         """
         known = self.witnesses.keys()
-        if known - {"ground", "body_length"}:
+        if known - CAMERA_CUES:
             return len(known) > 1 or not known <= set(given) or self.contradicted < PATIENCE
         if self.agreement >= AGREED:
             return True
@@ -97,16 +104,16 @@ class Track:
     def ranged(self, used: Collection[str], refused: Collection[str], stamp: int) -> None:
         """Note which cues ranged this person at a stamp; forget those of long ago."""
         self.witnesses.update(dict.fromkeys(used, stamp))
-        sensed = set(used) - {"ground", "body_length"}
+        sensed = set(used) - CAMERA_CUES
         if sensed:
             self.contradicted = 0
-        elif set(refused) - {"ground", "body_length"}:
+        elif set(refused) - CAMERA_CUES:
             self.contradicted += 1
         oldest = stamp - WITNESS_NS
         self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
-        if {"ground", "body_length"} <= set(used):
+        if set(used) >= CAMERA_CUES:
             self.agreement = min(self.agreement + 1, MOST_AGREED)
-        elif {"ground", "body_length"} & set(refused):
+        elif CAMERA_CUES & set(refused):
             self.agreement = max(self.agreement - 1, 0)
 
     def distrust(self) -> None:

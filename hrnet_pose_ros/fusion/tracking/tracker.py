@@ -27,6 +27,8 @@ from hrnet_pose_ros.fusion.tracking.updater import Sightings, update
 # Standard deviation of the velocity of a new track on each axis, m/s: people over ground, and
 # people relative to a vehicle of which the motion is not known.
 FIRST_SPEED, FIRST_RELATIVE_SPEED = 1.2, 3.0
+# A pitch that is another for longer than this, s, is the new one: the mount was moved.
+JUMP_LASTS = 3.0
 # Nearer than this nobody is placed, m: the body would touch the camera.
 NEAREST = 0.3
 
@@ -37,6 +39,7 @@ class Tracker:
     def __init__(self, settings: FusionSettings) -> None:
         self.tracks: list[Track] = []
         self._ids = count(1)
+        self._jumped: int | None = None  # since when the camera's pitch is another
         self.apply(settings)
 
     def apply(self, settings: FusionSettings) -> None:
@@ -44,6 +47,18 @@ class Tracker:
         self._settings = settings
         self._predictor = Predictor(settings)
         self._existence = Existence(settings)
+
+    def jump_goes_on(self, stamp: int, *, jumps: bool) -> bool:
+        """Note whether the camera's pitch is another than the tracks know, at a stamp in ns.
+
+        Returns whether this is a jump; what lasts longer than `JUMP_LASTS` is the new pitch.
+        """
+        if not jumps:
+            self._jumped = None
+            return False
+        if self._jumped is None or self._jumped > stamp:
+            self._jumped = stamp
+        return stamp - self._jumped <= JUMP_LASTS * NS
 
     def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
         """Bring all tracks to the stamp of an image, ns; delete those not seen for too long."""

@@ -38,6 +38,8 @@ class Sightings:
     growth
         float64 ``[N]``: factor on the variances of key points, whose errors are alike in
         consecutive images.
+    spread_growth
+        float64 ``[N]``: the same of the spread by other answers, which last longer.
     """
 
     azimuth: np.ndarray
@@ -45,6 +47,7 @@ class Sightings:
     ranges: RangeTable
     fused: FusedRanges
     growth: np.ndarray
+    spread_growth: np.ndarray
 
 
 def update(
@@ -61,7 +64,8 @@ def update(
     axes = np.arange(1, k + 1)
     noise = np.zeros((n, k + 1, k + 1))
     noise[:, 0, 0] = sightings.growth * sightings.azimuth_var
-    ranges = table.noise(sightings.growth) + fused.spread[:, None, None]
+    spread = sightings.spread_growth * fused.spread
+    ranges = table.noise(sightings.growth) + spread[:, None, None]
     noise[:, 1:, 1:] = np.where(both, ranges, 0.0)
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used

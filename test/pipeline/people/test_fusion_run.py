@@ -230,7 +230,9 @@ def test_skeletons_of_a_moving_camera_wait_for_their_transform() -> None:
 
 def test_depth_of_another_frame_needs_its_own_camera_info() -> None:
     run = ready(replace(SETTINGS, extrinsics=[*EXTRINSICS, "depth 0 0 1.3 -90 0 -90"]))
-    depth = image(np.full((120, 160), 5900, np.uint16), "16UC1")
+    pixels = np.zeros((120, 160), np.uint16)
+    pixels[50:90, 75:86] = 5900  # as wide and high as a person, 5.9 m away
+    depth = image(pixels, "16UC1")
     run.take(Input.DEPTH, depth, STAMP + MS)
     assert run.account()[Input.DEPTH].reasons == {Refusal.NO_CAMERA_INFO: 1}
     run.take(Input.DEPTH_INFO, CAMERA, STAMP)  # of the colour camera

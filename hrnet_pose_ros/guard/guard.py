@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits a vehicle's commands for the people around it. Not a safety function: docs/guard.md."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.person import PeopleStatus
+from hrnet_pose_ros.guard.believed_motion import BelievedMotion
+from hrnet_pose_ros.guard.commanded_path import STILL, CommandedPath
+from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
+from hrnet_pose_ros.guard.people_limit import PeopleLimit, PersonLimit
+from hrnet_pose_ros.guard.reasons import (
+    COMMAND_FAULTS,
+    INPUT_FAULTS,
+    GuardAction,
+    GuardReason,
+)
+from hrnet_pose_ros.guard.separation import (
+    Separation,
+    braking_distance,
+    reaction_distance,
+    stopping_speeds,
+)
+from hrnet_pose_ros.guard.settings import GuardSettings
+from hrnet_pose_ros.guard.watchdog import NS, Watchdog
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the vehicle may do, and why.
+
+    Attributes
+    ----------
+    twist
+        The command, scaled.
+    factor
+        On linear and angular speed alike, 0 to 1.
+    action, reason
+        Of the lowest limit; NONE if the command is passed on as it is.
+    reasons
+        All that limit it, in their order of precedence.
+    limit
+        Speed of the vehicle's fastest point that is allowed, m/s; infinite without a limit.
+    terms
+        The separation distance to the person who decides, or who is the most critical one if
+        nobody does; None without people.
+    person_id
+        Whose; empty without people.
+    distance
+        From the vehicle to that person's cylinder, m; NaN without people.
+    people_age
+        Seconds since the image; NaN without people's message.
+    """
+
+    twist: VelocityCommand
+    factor: float
+    action: GuardAction
+    reason: GuardReason
+    reasons: tuple[GuardReason, ...] = ()
+    limit: float = math.inf
+    terms: Separation | None = None
+    person_id: str = ""
+    distance: float = math.nan
+    people_age: float = math.nan
+
+    @property
+    def of_person(self) -> bool:
+        """Whether the separation distance to the person `person_id` decides."""
+        return self.reason in (GuardReason.PERSON_IN_STOP_ZONE, GuardReason.SEPARATION)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    speed: float
+    action: GuardAction
+    reason: GuardReason
+
+
+_NO_LIMIT = _Limit(math.inf, GuardAction.NONE, GuardReason.NONE)
+
+
+class Guard:
+    """Takes people and commands with the time of the clock (ns), and limits the commands.
+
+    It has neither a clock nor a thread. `tick` must be called at a steady rate, at least every
+    ``overload_after``; its decision is for the case that commands have stopped, or that people have
+    come nearer since the last one.
+
+    Attributes
+    ----------
+    counts
+        Decisions by each of their reasons.
+
+    Examples
+    --------
+    >>> from hrnet_pose_ros.guard.guard import Guard
+    >>> from hrnet_pose_ros.guard.inputs import PeopleReport, VelocityCommand
+    >>> guard = Guard(GuardSettings())
+    >>> guard.people(PeopleReport(stamp=0), now=10_000_000)
+    >>> decision = guard.command(VelocityCommand.planar(1.0), now=20_000_000)
+    >>> decision.factor, decision.action.value
+    (1.0, 'none')
+    """
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self.settings = settings
+        self.counts: Counter[GuardReason] = Counter()
+        self._watchdog = Watchdog(settings)
+        self._motion = BelievedMotion(settings)
+        self._people: PeopleReport | None = None
+        self._person_invalid = False
+        self._command: VelocityCommand | None = None
+        self._command_stamp: int | None = None
+        self._command_invalid = False
+        self._history: deque[tuple[int, _Limit]] = deque()  # elapsed ns, the lowest limit
+        self._holding: frozenset[str] = frozenset()
+        # What was allowed when the present faults began, m/s; and the limits by inputs.
+        self._before_faults = math.inf
+        self._by_inputs: list[_Limit] = []
+
+    def apply(self, settings: GuardSettings) -> None:
+        """Use other settings from now on; nothing of what is known is forgotten."""
+        self.settings = settings
+        self._watchdog.apply(settings)
+        self._motion.apply(settings)
+
+    def people(self, report: PeopleReport, now: int) -> bool:
+        """Take the people of an image; False: they are older than the last, and not used."""
+        self._advance(now)
+        if self._people is not None and report.stamp < self._people.stamp <= now:
+            return False
+        self._people = report
+        self._person_invalid = not all(one.placed for one in report.people)
+        return True
+
+    def command(self, command: VelocityCommand, now: int, stamp: int | None = None) -> Decision:
+        """Take a command and limit it.
+
+        ``stamp`` is the command's own time, or when it was received (ns): one that has waited for
+        the guard is older than ``now``, which is the default.
+        """
+        self._advance(now)
+        self._command_invalid = not command.finite
+        if command.finite:
+            self._command = command
+            self._command_stamp = now if stamp is None else stamp
+        return self._decide(now)
+
+    def tick(self, now: int) -> Decision:
+        """The decision about the last command at this time."""
+        self._advance(now)
+        return self._decide(now)
+
+    def allowed_of(self, speed: float, now: int) -> float:
+        """How much of a speed (m/s) the vehicle may have on the arc of the last command.
+
+        Of the fastest point; straight ahead without a command. Command faults do not count: it is
+        for planners that want to know what they may command.
+        """
+        twist = (self._command or VelocityCommand()).on_ground
+        fastest = self.settings.footprint.largest_speed(twist)
+        twist = twist * (speed / fastest) if fastest > STILL else np.array([speed, 0.0, 0.0])
+        limits, _ = self._limits_ahead(twist, now)
+        limits += [one for one in self._by_inputs if one.reason not in COMMAND_FAULTS]
+        return min([speed, *(one.speed for one in limits)])
+
+    def _advance(self, now: int) -> None:
+        event = self._watchdog.advance(now)
+        if event in (GuardReason.CLOCK_JUMPED_BACK, GuardReason.CLOCK_JUMPED_FORWARDS):
+            self._people, self._person_invalid = None, False
+            self._motion.clear()
+            if self._command_stamp is not None:
+                self._command_stamp = now  # its age is not known any more, and counts from now
+
+    def _decide(self, now: int) -> Decision:
+        command = self._command or VelocityCommand()
+        twist = command.on_ground
+        speed = self.settings.footprint.largest_speed(twist)
+        self._by_inputs = self._input_limits(now)
+        limits, person = self._limits_ahead(twist, now)
+        limits += self._by_inputs
+        limits += self._release(limits, speed)
+        decision = self._decision(command, speed, limits, person)
+        self._hold(decision, person)
+        self._motion.add(decision.twist.on_ground, now)
+        self.counts.update(decision.reasons)
+        if self._people is None:
+            return decision
+        return replace(decision, people_age=(now - self._people.stamp) / NS)
+
+    def _limits_ahead(self, twist: np.ndarray, now: int) -> tuple[list[_Limit], PersonLimit | None]:
+        """The limits by view and people on the way of a planar twist, and who decides."""
+        settings = self.settings
+        speed = settings.footprint.largest_speed(twist)
+        if speed <= STILL:
+            return [], None
+        stopping = reaction_distance(speed, settings) + braking_distance(speed, settings)
+        path = CommandedPath(
+            twist, settings.footprint, max(stopping, settings.horizon * speed) + settings.intrusion
+        )
+        person = self._person_limit(path, now)
+        return self._view_limit(path) + self._people_limits(person, speed), person
+
+    def _decision(
+        self,
+        command: VelocityCommand,
+        speed: float,
+        limits: list[_Limit],
+        person: PersonLimit | None,
+    ) -> Decision:
+        order = list(GuardReason).index
+        limits.sort(key=lambda one: (one.speed, order(one.reason)))
+        active = [
+            one
+            for one in limits
+            if one.speed < speed or one.speed <= 0 or one.reason in INPUT_FAULTS
+        ]
+        factor, action, reason, lowest = 1.0, GuardAction.NONE, GuardReason.NONE, math.inf
+        if active:
+            lowest = active[0].speed
+            factor = min(lowest / speed, 1.0) if speed > STILL else float(lowest > 0)
+            action, reason = active[0].action, active[0].reason
+            if lowest < self.settings.stop_speed or lowest <= 0:
+                factor, action, lowest = 0.0, GuardAction.STOP, 0.0
+        return Decision(
+            twist=command.scaled(factor),
+            factor=factor,
+            action=action,
+            reason=reason,
+            reasons=tuple(sorted({one.reason for one in active}, key=order)),
+            limit=lowest,
+            terms=None if person is None else person.terms,
+            person_id="" if person is None else person.id,
+            distance=math.nan if person is None else person.distance,
+        )
+
+    def _input_limits(self, now: int) -> list[_Limit]:
+        faults = self._watchdog.faults(
+            self._people,
+            self._command_stamp,
+            now,
+            command_invalid=self._command_invalid,
+            person_invalid=self._person_invalid,
+        )
+        began = self._watchdog.faulty
+        speed = self._watchdog.allowed_speed(faults)
+        if faults and not began:
+            # A fault never raises the speed: who stands for somebody does not begin to crawl.
+            self._before_faults = min((one.speed for _, one in self._history), default=math.inf)
+        speed = min(speed, self._before_faults)
+        limits = [_Limit(speed, GuardAction.LIMIT, fault) for fault in faults]
+        degraded = self._people is not None and self._people.status == PeopleStatus.DEGRADED
+        if degraded and math.isfinite(self.settings.degraded_speed):
+            limits.append(
+                _Limit(self.settings.degraded_speed, GuardAction.LIMIT, GuardReason.PEOPLE_DEGRADED)
+            )
+        return limits
+
+    def _view_limit(self, path: CommandedPath) -> list[_Limit]:
+        """The speed from which the vehicle stands before its way leaves the view."""
+        settings = self.settings
+        if settings.view >= 2 * math.pi:
+            return []
+        off = math.remainder(path.bearing(0.0) - settings.view_direction, 2 * math.pi)
+        turn = path.bearing(1.0) - path.bearing(0.0)  # for each metre
+        rest = settings.view / 2 - off * math.copysign(1.0, turn)  # to the border of the view
+        speed = settings.blind_speed
+        if abs(off) <= settings.view / 2:  # so not for NaN, a turn on the spot
+            if not turn:
+                return []
+            length = np.array([rest / abs(turn)])
+            speed = max(speed, float(stopping_speeds(length, settings)[0]))
+        return [_Limit(speed, GuardAction.LIMIT, GuardReason.OUT_OF_VIEW)]
+
+    def _person_limit(self, path: CommandedPath, now: int) -> PersonLimit | None:
+        if self._people is None:
+            return None
+        counted = [
+            one
+            for one in self._people.people
+            if one.placed and not one.existence < self.settings.min_existence
+        ]
+        if not counted:
+            return None
+        turn, place = self._motion.since(self._people.stamp, now)
+        moved = [_moved(one, turn, place) for one in counted]
+        age = max((now - self._people.stamp) / NS, 0.0)
+        return PeopleLimit(self.settings, moved, age, path, self._holding).limit()
+
+    def _people_limits(self, person: PersonLimit | None, speed: float) -> list[_Limit]:
+        limits = []
+        if person is not None and person.factor < 1:
+            reason = GuardReason.SEPARATION
+            if person.inside:
+                reason = GuardReason.PERSON_IN_STOP_ZONE
+            limits.append(_Limit(person.factor * speed, GuardAction.APPROACH, reason))
+        if person is not None and person.slowdown_id and self.settings.slowdown_ratio < 1:
+            slow = self.settings.slowdown_ratio * speed
+            limits.append(_Limit(slow, GuardAction.SLOWDOWN, GuardReason.PERSON_IN_SLOWDOWN_ZONE))
+        return limits
+
+    def _release(self, limits: list[_Limit], speed: float) -> list[_Limit]:
+        """The lowest limit within ``release_delay``, if it is lower than those that there are now.
+
+        Under its own reason if that still limits the commanded speed, and as RELEASING if not.
+        """
+        now = self._watchdog.elapsed
+        lowest = min(limits, key=lambda one: one.speed, default=_NO_LIMIT)
+        self._history.append((now, lowest))
+        while self._history[0][0] < now - round(self.settings.release_delay * NS):
+            self._history.popleft()
+        before = min((one for _, one in self._history), key=lambda one: one.speed)
+        if before.speed >= lowest.speed:
+            return []
+        if before.reason in {one.reason for one in limits if one.speed < speed}:
+            return [before]
+        return [_Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]
+
+    def _hold(self, decision: Decision, person: PersonLimit | None) -> None:
+        """Remember for whom the vehicle stands."""
+        if decision.of_person:
+            stands = decision.action is GuardAction.STOP and person is not None
+            self._holding = frozenset({decision.person_id}) if stands else frozenset()
+        elif decision.factor > 0:
+            self._holding = frozenset()
+
+
+def _moved(one: PersonReport, turn: float, place: np.ndarray) -> PersonReport:
+    """A person in the base frame after it has moved."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    back = np.array([[cos, sin], [-sin, cos]])
+    both = np.zeros((4, 4))
+    both[:2, :2] = both[2:, 2:] = back
+    # A velocity that is not known is NaN, and so is its part of the covariance.
+    covariance = np.full((4, 4), np.nan)
+    covariance[:2, :2] = back @ one.covariance[:2, :2] @ back.T
+    if one.velocity_known:
+        covariance = both @ one.covariance @ both.T
+    return replace(
+        one,
+        position=back @ (one.position - place),
+        velocity=back @ one.velocity,
+        covariance=covariance,
+    )

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People with errors of the kind that the fusion makes, without its sensors.
+
+A Kalman filter like the fusion's (constant velocity, the same density of the acceleration, the same
+first velocity, the same existence) takes places that are wrong as the fusion's are: along the
+bearing in parts of the distance, and in the bearing, each with a part that stays over a ride and
+one that changes from image to image. The camera's view, occlusion, rate, latency and lost messages
+are those of the simulator. The sizes of the errors are assumed, not fitted. The proof's report has
+a table of the errors and of what is claimed for them, of the rides with this model beside those
+with the fusion itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_pose_ros.fusion.settings import FusionSettings
+from hrnet_pose_ros.fusion.tracking.existence import DETECTION, Existence
+from hrnet_pose_ros.fusion.tracking.tracker import FIRST_SPEED
+from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport
+from hrnet_pose_ros.guard_proof.world import RideWorld
+from hrnet_pose_ros.simulation.sensor import nanoseconds
+from hrnet_pose_ros.simulation.sensor_configs import CameraConfig
+from hrnet_pose_ros.simulation.skeleton_sensor import BLIND, SURE
+
+# From the arrival of the skeletons to that of the people, s.
+COMPUTING = 0.02
+
+
+@dataclass(frozen=True)
+class PeopleErrors:
+    """Errors of the places that one image gives, standard deviations.
+
+    Attributes
+    ----------
+    range_constant, range_changing
+        In parts of the distance.
+    bearing_constant, bearing_changing
+        rad.
+    correlation
+        Of what changes, from one image to the next.
+    claimed
+        The filter takes the errors for so many times what they are.
+    """
+
+    range_constant: float
+    range_changing: float
+    bearing_constant: float
+    bearing_changing: float
+    correlation: float = 0.7
+    claimed: float = 0.8
+
+
+# Assumed: of a camera with IMU and odometry; and with a LIDAR as well.
+CAMERA_ERRORS = PeopleErrors(0.08, 0.10, 0.012, 0.012)
+LIDAR_ERRORS = PeopleErrors(0.02, 0.03, 0.012, 0.012)
+
+
+@dataclass
+class _ModelledTrack:
+    id: str
+    mean: np.ndarray  # x y vx vy in the world
+    covariance: np.ndarray
+    existence: float
+    seen: float
+
+
+class ModelledPeople:
+    """The reports of one ride, in the order of their arrival."""
+
+    def __init__(self, world: RideWorld, errors: PeopleErrors, random: np.random.Generator) -> None:
+        self._world, self._errors, self._random = world, errors, random
+        self._settings = FusionSettings()
+        self._existence = Existence(self._settings)
+        self._timing = CameraConfig().timing
+        self._next = float(random.uniform(0, 1)) / self._timing.rate
+        count = len(world.names)
+        self._constant = random.standard_normal((count, 2))
+        self._changing = random.standard_normal((count, 2))
+        self._tracks: dict[int, _ModelledTrack] = {}
+        self._ids = 0
+        self._last = -math.inf
+
+    def advance(self, time: float) -> list[tuple[float, PeopleReport]]:
+        """Arrival in s and report of the images taken up to now."""
+        found = []
+        while self._next <= time:
+            taken = self._next
+            self._next += 1 / self._timing.rate
+            report = self._report(taken)
+            delay = self._timing.latency + self._random.exponential() * self._timing.jitter
+            lost = self._random.random() < self._timing.dropout
+            self._last = max(self._last, taken + delay + COMPUTING)
+            if not lost:
+                found.append((self._last, report))
+        return found
+
+    def _report(self, time: float) -> PeopleReport:
+        errors, random = self._errors, self._random
+        self._changing *= errors.correlation
+        fresh = math.sqrt(1 - errors.correlation**2)
+        self._changing += fresh * random.standard_normal(self._changing.shape)
+        visible = self._world.visible(time)
+        in_view = self._world.in_view(time)
+        places, _ = self._world.in_base(time)
+        x, y, yaw, *_ = self._world.vehicle.state(time)
+        turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+        self._predict()
+        for who, part in enumerate(visible.tolist()):
+            if random.random() < (part - BLIND) / (SURE - BLIND):
+                self._update(who, places[who], turn, np.array([x, y]), time)
+            elif who in self._tracks:
+                self._miss(who, time, in_view=bool(in_view[who]))
+        return PeopleReport(
+            nanoseconds(time),
+            tuple(_person(one, turn, np.array([x, y]), time) for one in self._tracks.values()),
+        )
+
+    def _predict(self) -> None:
+        dt, q, one = 1 / self._timing.rate, self._settings.acceleration_density, np.eye(2)
+        step = np.block([[one, dt * one], [0 * one, one]])
+        noise = q * np.block([[dt**3 / 3 * one, dt**2 / 2 * one], [dt**2 / 2 * one, dt * one]])
+        for track in self._tracks.values():
+            track.mean = step @ track.mean
+            track.covariance = step @ track.covariance @ step.T + noise
+            track.existence = self._existence.predicted(track.existence, dt)
+
+    def _update(
+        self, who: int, place: np.ndarray, turn: np.ndarray, base: np.ndarray, time: float
+    ) -> None:
+        errors = self._errors
+        distance, bearing = float(np.hypot(*place)), math.atan2(place[1], place[0])
+        off = np.array([errors.range_constant, errors.bearing_constant]) * self._constant[who]
+        off += np.array([errors.range_changing, errors.bearing_changing]) * self._changing[who]
+        measured, angle = distance * math.exp(off[0]), bearing + off[1]
+        at = base + turn @ [measured * math.cos(angle), measured * math.sin(angle)]
+        deviation = (
+            errors.claimed
+            * measured
+            * np.array(
+                [
+                    math.hypot(errors.range_constant, errors.range_changing),
+                    math.hypot(errors.bearing_constant, errors.bearing_changing),
+                ]
+            )
+        )
+        axes = turn @ np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        noise = axes @ np.diag(deviation**2) @ axes.T
+        track = self._tracks.get(who)
+        if track is None:
+            self._ids += 1
+            covariance = np.zeros((4, 4))
+            covariance[:2, :2] = noise
+            covariance[2:, 2:] = FIRST_SPEED**2 * np.eye(2)
+            self._tracks[who] = _ModelledTrack(
+                str(self._ids), np.array([*at, 0.0, 0.0]), covariance, 0.9, time
+            )
+            return
+        gain = track.covariance[:, :2] @ np.linalg.inv(track.covariance[:2, :2] + noise)
+        track.mean = track.mean + gain @ (at - track.mean[:2])
+        track.covariance = track.covariance - gain @ track.covariance[:2]
+        track.existence = self._existence.seen(track.existence, 0.9)
+        track.seen = time
+
+    def _miss(self, who: int, time: float, *, in_view: bool) -> None:
+        track = self._tracks[who]
+        track.existence = self._existence.missed(track.existence, DETECTION if in_view else 0.0)
+        coasted = time - track.seen
+        if track.existence < self._settings.min_existence or coasted > self._settings.max_coast:
+            del self._tracks[who]
+
+
+def _person(track: _ModelledTrack, turn: np.ndarray, base: np.ndarray, time: float) -> PersonReport:
+    both = np.zeros((4, 4))
+    both[:2, :2] = both[2:, 2:] = turn.T
+    return PersonReport(
+        id=track.id,
+        position=turn.T @ (track.mean[:2] - base),
+        velocity=turn.T @ track.mean[2:],
+        covariance=both @ track.covariance @ both.T,
+        existence=track.existence,
+        coasting=track.seen < time,
+    )
