@@ -194,8 +194,8 @@ if ! made build "$key"; then
 fi
 
 # Messages of optional outputs: the tests compare with them, the package does without.
-optional=(autoware_perception_msgs foxglove_msgs hri_msgs)
-key=$(digest "$root"/dev/{autoware_perception_msgs,foxglove_msgs,hri_msgs}/{package.xml,CMakeLists.txt,msg/*.msg})
+optional=(autoware_perception_msgs foxglove_msgs hri_msgs nav2_msgs)
+key=$(digest "$root"/dev/{autoware_perception_msgs,foxglove_msgs,hri_msgs,nav2_msgs}/{package.xml,CMakeLists.txt,msg/*.msg})
 if [[ $purpose == test ]] && ! made optional "$key"; then
   say "building the messages of optional outputs with colcon (some minutes the first time)"
   paths=()

@@ -26,9 +26,9 @@ VISION_MSGS_HASHES = {
 # Published with tf2_msgs of ROS 2 Jazzy.
 TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
 
-# Messages of optional outputs: fields as published with hri_msgs 2.3.2, foxglove_msgs 3.2
-# and autoware_perception_msgs 1.12. No published type hashes could be found: the field lists are
-# what is held. Newer ones of foxglove_msgs have more fields, which keep their defaults.
+# Messages of optional outputs: fields as published with hri_msgs 2.3.2, foxglove_msgs 3.2,
+# autoware_perception_msgs 1.12 and nav2_msgs of ROS 2 Jazzy. No published type hashes could be
+# found: the field lists are what is held. Newer ones of foxglove_msgs have more fields, which keep their defaults.
 OPTIONAL_FIELDS: dict[str, list[tuple[str, str]]] = {
     "hri_msgs/IdsList": [("header", "std_msgs/Header"), ("ids", "sequence<string>")],
     "hri_msgs/NormalizedRegionOfInterest2D": [
@@ -97,6 +97,11 @@ OPTIONAL_FIELDS: dict[str, list[tuple[str, str]]] = {
         ("type", "uint8"),
         ("footprint", "geometry_msgs/Polygon"),
         ("dimensions", "geometry_msgs/Vector3"),
+    ],
+    "nav2_msgs/SpeedLimit": [
+        ("header", "std_msgs/Header"),
+        ("percentage", "boolean"),
+        ("speed_limit", "double"),
     ],
 }
 

@@ -202,8 +202,8 @@ def storage_of(location: str) -> Storage:
         import fsspec
     except ImportError:
         raise ImportError(
-            f"'{location}' needs fsspec, which is not installed: pip install 'fsspec[http]', or for "
-            "other protocols fsspec with s3fs, gcsfs or adlfs"
+            f"'{location}' needs fsspec, which is not installed: pip install 'fsspec[http]', or "
+            "for other protocols fsspec with s3fs, gcsfs or adlfs"
         ) from None
     file_system, _ = fsspec.core.url_to_fs(location)
     return RemoteStorage(file_system)

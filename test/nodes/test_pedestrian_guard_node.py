@@ -18,10 +18,11 @@ from geometry_msgs.msg import Point, Twist
 from guard_robot import FORWARD, NODE, PARAMETERS, STEP, YAW_RATE, GuardRobot, twist
 from lifecycle_msgs.msg import Transition
 from node_fixtures import Nodes
-from ros_robot import header
+from ros_robot import RELIABLE, header
 from std_srvs.srv import Trigger
 
 from hrnet_pose_ros.msg import Person, PersonArray
+from hrnet_pose_ros.pipeline.guard.speed_limits import SLOWEST
 
 CRAWL = 0.2  # m/s: the default
 EXECUTABLE = "pedestrian_guard_node"
@@ -164,6 +165,25 @@ def test_degraded_people_limit_the_speed(robot: GuardRobot) -> None:
     robot.people = PersonArray(status=PersonArray.DEGRADED)
     robot.advance_until(lambda: "people_degraded" in robot.label, "named")
     assert 0.3 < robot.speeds[-1] <= 0.5
+
+
+def test_planners_are_told_what_is_allowed(robot: GuardRobot) -> None:
+    """On the topic and in the type of nav2's controllers, once somebody subscribes."""
+    nav2 = pytest.importorskip("nav2_msgs.msg")
+    robot.listen(nav2.SpeedLimit, "speed_limit", RELIABLE)
+
+    def last() -> float:
+        heard = robot.heard["speed_limit"]
+        assert all(one.header.frame_id == "base_link" and not one.percentage for one in heard)
+        return heard[-1].speed_limit if heard else math.nan
+
+    robot.advance_until(lambda: last() == 0.0, "told that there is no limit")
+    robot.who = [(3.0, 0.0)]
+    robot.advance_until(lambda: 0.1 < last() < 1.5, "told a limit")
+    robot.who = [(1.0, 0.0)]
+    robot.advance_until(lambda: last() == SLOWEST, "told to stop: 0 would be no limit")
+    robot.who = []
+    robot.advance_until(lambda: last() == 0.0, "told that it is over")
 
 
 def test_every_message_is_accounted_for(robot: GuardRobot) -> None:
