@@ -293,7 +293,9 @@ def test_a_plan_is_checked_once_on_each_machine(
     with caplog.at_level(logging.INFO):
         engine_of(tmp_path).close()
     assert asked == [GRAPH]
-    assert re.search(r"mean OKS (1\.0|0\.999)\d+ against the processor, at least 0\.995", caplog.text)
+    assert re.search(
+        r"mean OKS (1\.0|0\.999)\d+ against the processor, at least 0\.995", caplog.text
+    )
     engine_of(tmp_path).close()
     assert len(asked) == 1
     gpu.cuda.uuid = b"\2" * 16  # the same plan on another GPU of that kind
