@@ -28,7 +28,8 @@ TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe
 
 # Messages of optional outputs: fields as published with hri_msgs 2.3.2, foxglove_msgs 3.2,
 # autoware_perception_msgs 1.12 and nav2_msgs of ROS 2 Jazzy. No published type hashes could be
-# found: the field lists are what is held. Newer ones of foxglove_msgs have more fields, which keep their defaults.
+# found: the field lists are what is held. Newer ones of foxglove_msgs have more fields, which keep
+# their defaults.
 OPTIONAL_FIELDS: dict[str, list[tuple[str, str]]] = {
     "hri_msgs/IdsList": [("header", "std_msgs/Header"), ("ids", "sequence<string>")],
     "hri_msgs/NormalizedRegionOfInterest2D": [
