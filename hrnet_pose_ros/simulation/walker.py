@@ -78,6 +78,8 @@ class Walker:
         self._speed = speed
         self._headings = self._smooth_headings(track, speed)
         self._cruise = _round_speed(track.speeds)
+        self._speeds = np.unique(self._cruise)
+        self._gaits = blur((self._cruise[:, None] == self._speeds).astype(float), SMOOTHING / GRID)
         self._strides = self._count_strides(speed)
         weights = np.stack([track.postures == name for name in POSTURES], axis=1).astype(float)
         changed = blur(weights, CHANGING / GRID)
@@ -87,23 +89,21 @@ class Walker:
 
     def pose(self, times: np.ndarray) -> Pose:
         """The pose at times ``[T]`` in s, in the body's frame."""
-        index = self._index(times)
-        still = resting(self.shape, "standing", times)
-        weights = self._at(times, self._weights)
-        pose = still
-        cruise = self._cruise[index]
-        strides = self._at(times, self._strides)
+        standing = resting(self.shape, "standing", times)
         walking = smooth_step(self._at(times, self._speed) / 0.4)
-        for speed in np.unique(cruise[walking > 0]):
-            moved = gait_of(self.shape, float(speed)).pose(strides)
-            pose = pose.blend(moved, walking * (cruise == speed))
-        left = weights[:, 0].copy()
-        for place, posture in enumerate(POSTURES[1:], start=1):
-            other = weights[:, place]
-            if other.any():
-                part = np.divide(other, left + other, out=np.zeros_like(left), where=other > 0)
-                pose = pose.blend(resting(self.shape, posture, times), part)
-                left += other
+        if walking.any():
+            strides = self._at(times, self._strides)
+            weights = self._at(times, self._gaits)
+            used = weights.any(axis=0)
+            gaits = [gait_of(self.shape, float(v)).pose(strides) for v in self._speeds[used]]
+            standing = standing.blend(_mixed(gaits, weights[:, used]), walking)
+        weights = self._at(times, self._weights)
+        used = weights.any(axis=0)
+        postures = [
+            standing if name == "standing" else resting(self.shape, name, times)
+            for name in np.array(POSTURES)[used]
+        ]
+        pose = _mixed(postures, weights[:, used])
         return self._with_hands(pose, self._at(times, self._hands))
 
     def points(self, times: np.ndarray) -> np.ndarray:
@@ -140,10 +140,6 @@ class Walker:
             motion=motion,
             gesture=int(hands[0]) * LEFT_HAND + int(hands[1]) * RIGHT_HAND,
         )
-
-    def _index(self, times: np.ndarray) -> np.ndarray:
-        places = np.round((times - self._times[0]) / GRID).astype(int)
-        return np.clip(places, 0, len(self._times) - 1)
 
     def _at(self, times: np.ndarray, values: np.ndarray) -> np.ndarray:
         """``values`` of the grid ``[G, …]``, interpolated linearly."""
@@ -224,6 +220,16 @@ class _StepTrack:
             return now + step.stay, position
         target = np.array(step.walk_to)
         return now + float(np.linalg.norm(target - position)) / step.speed, target
+
+
+def _mixed(poses: list[Pose], weights: np.ndarray) -> Pose:
+    """One pose of K; ``weights`` ``[T, K]`` sum to 1."""
+    mixed, before = poses[0], weights[:, 0]
+    for pose, weight in zip(poses[1:], weights.T[1:], strict=True):
+        total = before + weight
+        part = np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
+        mixed, before = mixed.blend(pose, part), total
+    return mixed
 
 
 def _round_speed(speeds: np.ndarray) -> np.ndarray:

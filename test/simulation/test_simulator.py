@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulated_scenes import exact_scenario
 
@@ -122,6 +122,14 @@ def test_facing_is_seen_from_the_camera(heading: float, expected: str) -> None:
         max_size=4,
     ),
     st.floats(0, 6),
+)
+@example(  # three speeds, each for a moment
+    [
+        StepConfig(walk_to=(0.11, 0.0), speed=1.0),
+        StepConfig(walk_to=(0.0, 1.5), speed=3.0),
+        StepConfig(walk_to=(0.0, 0.0), speed=1.0),
+    ],
+    0.59375,
 )
 def test_whatever_people_do_they_stay_whole(steps: list[StepConfig], time: float) -> None:
     walker = Walker("one", PersonConfig((0.0, 0.0), steps=tuple(steps)), BodyShape(1.7), 30.0, 6.0)
