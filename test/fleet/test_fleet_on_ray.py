@@ -42,7 +42,7 @@ def ray_bags(cutter: ClipCutter, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Bags that take a while, and a damaged one."""
     folder = tmp_path_factory.mktemp("ray") / "bags"
     for number in range(BAGS):
-        cutter.write(folder / f"drive{number}", 10 * number, 12)
+        cutter.write(folder / f"drive{number}", 10 * number, 60)
     damage(cutter.write(folder / "damaged", 0, 3), 0)
     return folder
 
