@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.benchmarks_page import Results, all_targets, write_report
-from bench.cpu import automatic, contenders, cpu_rows, cpu_table
+from bench.cpu import OURS, automatic, contenders, cpu_rows, cpu_table
 from bench.models import COMPACT, W32, BenchModel, compact_model, w32_model
 from bench.node import measure_node
 from bench.performance_targets import target_table
 from bench.rows import table
+from bench.starts import start_rows, start_table
 from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +27,11 @@ PARTS = ("compact", "w32", "node", "gpu")
 
 @dataclass(frozen=True)
 class BenchmarkSize:
-    """Number of rounds, persons, images, starts and GPU calls that are measured."""
+    """Number of rounds, starts of an engine, persons, images, starts of the node and GPU calls that
+    are measured."""
 
     rounds: int
+    engine_starts: int
     persons: Sequence[int]
     images: int
     memory_images: int
@@ -36,8 +39,8 @@ class BenchmarkSize:
     gpu_repetitions: int
 
 
-FULL = BenchmarkSize(11, (1, 5, 10, 20), 300, 5000, 7, 300)
-QUICK = BenchmarkSize(2, (1, 10), 40, 750, 1, 20)
+FULL = BenchmarkSize(11, 5, (1, 5, 10, 20), 300, 5000, 7, 300)
+QUICK = BenchmarkSize(2, 1, (1, 10), 40, 750, 1, 20)
 
 
 def main() -> None:
@@ -106,6 +109,10 @@ def _cpu(part: str, checkpoint: Path | None, size: BenchmarkSize, results: Resul
         print(cpu_table([row]).splitlines()[-1], flush=True)
     for contender in compared:
         contender.engine.close()
+    precision = results.cpu.automatic[model.name].removeprefix(OURS)
+    starts = list(start_rows(model.name, model.onnx, precision, size.engine_starts))
+    results.starts += starts
+    print(start_table(starts), flush=True)
 
 
 def _node(size: BenchmarkSize, results: Results) -> None:
