@@ -184,5 +184,5 @@ def _way_to_end2end_graph(
     )
     if precision == "int8":
         quantized = folder / end2end_file_name(name, "int8", decoding, flip_test)
-        command += f" && hrnet_pose quantize {target} -o {quantized}"
+        command += f" && hrnet_pose quantize {target} -o {quantized} --data DATA"
     return f"make it with: {command}"
