@@ -11,9 +11,11 @@ import numpy as np
 
 from bench.cpu import OURS, CpuResults, cpu_table
 from bench.machine import has_amx, machine_table
-from bench.models import BenchModel
+from bench.models import W32, BenchModel
 from bench.node import LoadRun, NodeResults
 from bench.performance_targets import (
+    MIN_SPEEDUP_OF_W32_WITH_AMX,
+    MIN_SPEEDUP_WITH_AMX,
     PERSONS,
     PerformanceTarget,
     cpu_targets,
@@ -104,6 +106,12 @@ def _sections(results: Results, picture: str) -> Iterator[str]:
     if results.gpu:
         yield "## Engines on the GPU\n\n" + table(results.gpu)
     skipped = results.cpu.skipped + results.skipped
+    if results.cpu.rows and not has_amx():
+        skipped.append(
+            f"the speed-up with AMX (wanted: {MIN_SPEEDUP_OF_W32_WITH_AMX:g} for {W32}, "
+            f"{MIN_SPEEDUP_WITH_AMX:g} for the others, at {' and '.join(map(str, PERSONS))} "
+            "persons): this processor has none"
+        )
     if skipped:
         yield "## Not measured\n\n" + "\n".join(f"- {reason}" for reason in skipped)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.benchmarks_page import Results, all_targets, write_report
@@ -62,6 +62,14 @@ def main() -> None:
         "demo_output/bench",
     )
     parser.add_argument(
+        "--persons",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help=f"numbers of persons for the CPU (default {' '.join(map(str, FULL.persons))}); the "
+        "page is written to demo_output/bench",
+    )
+    parser.add_argument(
         "--w32-checkpoint",
         type=Path,
         metavar="FILE.pth",
@@ -72,7 +80,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
-    whole = not options.quick and set(options.only) == set(PARTS)
+    if options.persons and min(options.persons) < 1:
+        parser.error(f"--persons must be numbers from 1 on, got {min(options.persons)}")
+    if options.persons:
+        size = replace(size, persons=tuple(options.persons))
+    whole = not options.quick and not options.persons and set(options.only) == set(PARTS)
     folder = ROOT / "docs" if whole else FOLDER
     page = options.page or folder / "benchmarks.md"
 
