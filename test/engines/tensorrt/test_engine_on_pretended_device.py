@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the pretended device computes by it")
 
 from pretended_device import DEAD, MEMORY, NO_MEMORY, SCRATCH, Pretended, pretend
+from tensorrt_fixtures import Heard
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError
@@ -26,7 +27,7 @@ from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, DeviceLost, 
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
 from hrnet_pose_ros.engines.tensorrt.library import RTX, STANDARD
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
-from hrnet_pose_ros.engines.tensorrt.plan_check import PlanWrong, check_scene
+from hrnet_pose_ros.engines.tensorrt.plan_check import PlanVerdict, PlanWrong, check_scene
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected
 from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
@@ -435,6 +436,23 @@ def test_rtx_keeps_its_kernels_beside_the_plan(
     kernels.chmod(0o666)  # others could have written them, and they are code
     engine_of(tmp_path).close()
     assert gpu.module.kernels_in == [b"compiled kernels"]
+
+
+@pytest.mark.parametrize("library", [STANDARD, RTX])
+def test_loading_and_checking_a_plan_are_reported_like_a_build(
+    library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """tensorrt_rtx compiles its kernels then; the processor's answer takes seconds, too."""
+    pretend(monkeypatch, GRAPH, library)
+    monkeypatch.setitem(plan_loading.load_plan.__kwdefaults__, "reference", lambda path: None)
+    monkeypatch.setattr(plan_loading, "check_plan", lambda *_: PlanVerdict(1.0, 0.0, 0.995))
+    heard = Heard()
+    options = TensorRtOptions(
+        image_size=SIZE, max_persons=2, typical_persons=1, plan_cache=str(tmp_path)
+    )
+    TensorRtEngine(ModelFile.read(GRAPH), options=options, watch=heard).close()
+    told = [text.split(" '")[0] for text in dict.fromkeys(heard.texts)]
+    assert told == ["loading and warming up the plan", "comparing the plan"]
 
 
 def test_rtx_has_one_plan_for_all_optimisation_levels(
