@@ -193,6 +193,7 @@ def test_targets_of_the_gpu() -> None:
     rows = [
         gpu_row("5", 9.0),
         gpu_row("10", 2.0, device_p50_ms=2.0, copy_fraction=0.1),
+        gpu_row("10", 2.0, device_p50_ms=2.5, copy_fraction=0.1, graph_p50_ms=1.85),
         gpu_row("1 to 20, changing", 3.5, changing=True),
         gpu_row("10", 9.0, model="hrnet_w48"),
         replace(gpu_row("10", 9.0), input_size=(288, 384)),
@@ -201,6 +202,8 @@ def test_targets_of_the_gpu() -> None:
     assert [(target.measured, target.met) for target in targets] == [
         ("2.00 ms", True),
         ("10.0%", True),
+        ("2.00 ms", True),
+        ("20.0%", False),
         ("3.50 ms", False),
     ]
     assert "1 to 20, changing persons" in targets[-1].description
