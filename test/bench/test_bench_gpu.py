@@ -21,7 +21,7 @@ from hrnet_pose_ros.model_files.model_file import ModelFile
 from hrnet_pose_ros.pose.boxes import crop_to_image
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-(GRAPH,) = MODELS.glob("*_end2end_float32.onnx")
+GRAPH = sorted(MODELS.glob("*_end2end_float32.onnx"))[0]
 COPY, LAUNCH, WAIT = "cudaMemcpyAsync", "cudaGraphLaunch", "cudaStreamSynchronize"
 EVENT = "cudaEventRecord"
 
