@@ -9,13 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cpu import CpuResults, cpu_table
+from bench.cpu import OURS, CpuResults, cpu_table
 from bench.machine import has_amx, machine_table
-from bench.models import BenchModel
+from bench.models import W32, BenchModel
 from bench.node import LoadRun, NodeResults
-from bench.performance_targets import PerformanceTarget, cpu_targets, node_targets, target_table
+from bench.performance_targets import (
+    MIN_SPEEDUP_OF_W32_WITH_AMX,
+    MIN_SPEEDUP_WITH_AMX,
+    PERSONS,
+    PerformanceTarget,
+    cpu_targets,
+    gpu_targets,
+    node_targets,
+    target_table,
+)
 from bench.plot import write_plot
 from bench.rows import EngineRow, markdown, table
+from bench.starts import StartRow, start_table
 
 STAGES = ("arrival", "pairing", "queue", "conversion", "inference", "own", "age", "publication")
 MEANING = {
@@ -40,7 +50,7 @@ class Results:
         Number of rounds in which each contender was measured.
     models
         Models of the CPU rows.
-    cpu, node, gpu
+    cpu, node, gpu, starts
         Results by part; None or empty if not measured.
     skipped
         Skipped measurements with the reasons.
@@ -51,6 +61,7 @@ class Results:
     cpu: CpuResults = field(default_factory=CpuResults)
     node: NodeResults | None = None
     gpu: list[EngineRow] = field(default_factory=list)
+    starts: list[StartRow] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -70,7 +81,8 @@ def write_report(results: Results, page: Path, picture: Path) -> None:
 def all_targets(results: Results) -> list[PerformanceTarget]:
     """The performance targets of everything that was measured."""
     targets = list(cpu_targets(results.cpu, amx=has_amx()))
-    return targets + (list(node_targets(results.node)) if results.node else [])
+    targets += node_targets(results.node) if results.node else []
+    return targets + list(gpu_targets(results.gpu))
 
 
 def _sections(results: Results, picture: str) -> Iterator[str]:
@@ -87,11 +99,19 @@ def _sections(results: Results, picture: str) -> Iterator[str]:
         yield _cpu_section(results)
         if picture:
             yield f"![Cost of an image against the number of persons]({picture})"
+    if results.starts:
+        yield _starts_section(results)
     if results.node is not None:
         yield _node_section(results.node)
     if results.gpu:
         yield "## Engines on the GPU\n\n" + table(results.gpu)
     skipped = results.cpu.skipped + results.skipped
+    if results.cpu.rows and not has_amx():
+        skipped.append(
+            f"the speed-up with AMX (wanted: {MIN_SPEEDUP_OF_W32_WITH_AMX:g} for {W32}, "
+            f"{MIN_SPEEDUP_WITH_AMX:g} for the others, at {' and '.join(map(str, PERSONS))} "
+            "persons): this processor has none"
+        )
     if skipped:
         yield "## Not measured\n\n" + "\n".join(f"- {reason}" for reason in skipped)
 
@@ -115,9 +135,29 @@ def _cpu_section(results: Results) -> str:
         if model.int8 is not None:
             line += ". int8 is measured for its speed only; `hrnet_pose quantize` "
             line += "reports its effect on key points, on 200 persons or more"
+            line += "".join(_gain_of_int8(results.cpu, model.name))
         lines.append(line)
     notes = "\n".join(lines[1:])
     return f"## Engines on the CPU\n\n{lines[0]}\n\n{notes}\n\n{cpu_table(results.cpu.rows)}"
+
+
+def _gain_of_int8(cpu: CpuResults, model: str) -> Iterator[str]:
+    """Whether int8 is faster here than what runs without it, for each number of persons."""
+    for persons in PERSONS:
+        int8, auto = (cpu.of(model, n, persons) for n in (f"{OURS}int8", cpu.automatic[model]))
+        if int8 is not None and auto is not None:
+            gain = auto.whole.median / int8.whole.median
+            yield f"; {persons} persons take {gain:.2f} times as long without it"
+
+
+def _starts_section(results: Results) -> str:
+    return (
+        "### Start-up of an engine\n\n"
+        "With `streams: 0`, an engine measures at its start which number of streams is fastest for "
+        "which number of persons. Each start is a process of its own. It is ready when every "
+        "number of persons has run; the memory is that of the whole process.\n\n"
+        + start_table(results.starts)
+    )
 
 
 def _node_section(node: NodeResults) -> str:

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.cpu import CpuResults
+from bench.cpu import ONE_STREAM, CpuResults
 from bench.models import W32
 from bench.node import NodeResults
-from bench.rows import markdown
+from bench.rows import EngineRow, markdown
 
 PERSONS = (10, 20)  # numbers of persons in the image for the speed-up targets
 MIN_SPEEDUP_WITHOUT_AMX = 1.2
 MIN_SPEEDUP_WITH_AMX = 3.0
 MIN_SPEEDUP_OF_W32_WITH_AMX = 6.0
+MAX_RATIO_TO_ONE_STREAM = 1.05  # one person; what remains is noise
 MAX_OVERHEAD_RATIO = 0.10
 MAX_NODE_OVERHEAD_MS = 5.0
 MAX_AGE_IN_INFERENCES = 2.0
 MAX_MEMORY_GROWTH = 0.02
 MAX_STARTUP_S = 3.0
+# W32 at 256x192 in float16, 10 persons, or a number that changes with every image.
+GPU_MODEL, GPU_INPUT_SIZE = W32, (192, 256)
+MAX_GPU_MS = 3.0
+MAX_GPU_OVERHEAD_RATIO = 0.15
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,15 @@ def cpu_targets(results: CpuResults, *, amx: bool) -> Iterator[PerformanceTarget
                 f"at least {required:g} ({'with' if amx else 'without'} AMX)",
                 f"{row.ratio:.2f}",
                 row.ratio >= required,
+            )
+        row, alone = (results.of(model, name, 1) for name in (contender, contender + ONE_STREAM))
+        if row is not None and alone is not None:
+            ratio = row.whole.median / alone.whole.median
+            yield PerformanceTarget(
+                f"{model}, 1 person, {contender}: time relative to an engine with one stream only",
+                f"at most {MAX_RATIO_TO_ONE_STREAM:g}",
+                f"{ratio:.2f}",
+                ratio <= MAX_RATIO_TO_ONE_STREAM,
             )
     rows = [r for r in results.rows if (r.model, r.contender) == (W32, results.automatic.get(W32))]
     if rows:
@@ -93,6 +107,33 @@ def node_targets(results: NodeResults) -> Iterator[PerformanceTarget]:
         f"{first:.2f} s",
         first <= MAX_STARTUP_S,
     )
+
+
+def gpu_targets(rows: Iterable[EngineRow]) -> Iterator[PerformanceTarget]:
+    """The targets of the TensorRT engine, as far as measured."""
+    for row in rows:
+        if (row.model, row.input_size) != (GPU_MODEL, GPU_INPUT_SIZE):
+            continue
+        if row.persons != "10" and not row.changing:
+            continue
+        name = f"{row.model} on {row.device}, {row.persons} persons"
+        yield PerformanceTarget(
+            f"{name}: median",
+            f"below {MAX_GPU_MS:g} ms",
+            f"{row.p50_ms:.2f} ms",
+            row.p50_ms < MAX_GPU_MS,
+        )
+        if row.device_p50_ms is not None and row.copy_fraction is not None:
+            # As a graph, where there is one: launched one by one, the device waits between kernels.
+            device = row.graph_p50_ms or row.device_p50_ms
+            kernels = device - row.copy_fraction * row.device_p50_ms
+            beside = 1 - kernels / row.p50_ms
+            yield PerformanceTarget(
+                f"{name}: everything but the kernels on the device, of the total",
+                f"below {MAX_GPU_OVERHEAD_RATIO:.0%}",
+                f"{beside:.1%}",
+                beside < MAX_GPU_OVERHEAD_RATIO,
+            )
 
 
 def _load(results: NodeResults) -> float:

@@ -60,6 +60,8 @@ class EngineRow:
         into pinned memory; None for engines on the CPU.
     mean_persons
         Persons per image, for the rate.
+    changing
+        Whether the number of persons differs from image to image.
     """
 
     device: str
@@ -75,6 +77,7 @@ class EngineRow:
     device_p50_ms: float | None = None
     graph_p50_ms: float | None = None
     mean_persons: float = 0.0
+    changing: bool = False
 
 
 COLUMNS = [

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.benchmarks_page import Results, all_targets, write_report
-from bench.cpu import automatic, contenders, cpu_rows, cpu_table
+from bench.cpu import OURS, automatic, contenders, cpu_rows, cpu_table
 from bench.models import COMPACT, W32, BenchModel, compact_model, w32_model
 from bench.node import measure_node
 from bench.performance_targets import target_table
 from bench.rows import table
+from bench.starts import start_rows, start_table
 from hrnet_pose_ros.engines.openvino_network import cpu_has_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +27,11 @@ PARTS = ("compact", "w32", "node", "gpu")
 
 @dataclass(frozen=True)
 class BenchmarkSize:
-    """Number of rounds, persons, images, starts and GPU calls that are measured."""
+    """Number of rounds, starts of an engine, persons, images, starts of the node and GPU calls that
+    are measured."""
 
     rounds: int
+    engine_starts: int
     persons: Sequence[int]
     images: int
     memory_images: int
@@ -36,8 +39,8 @@ class BenchmarkSize:
     gpu_repetitions: int
 
 
-FULL = BenchmarkSize(11, (1, 5, 10, 20), 300, 5000, 7, 300)
-QUICK = BenchmarkSize(2, (1, 10), 40, 750, 1, 20)
+FULL = BenchmarkSize(11, 5, (1, 5, 10, 20), 300, 5000, 7, 300)
+QUICK = BenchmarkSize(2, 1, (1, 10), 40, 750, 1, 20)
 
 
 def main() -> None:
@@ -59,6 +62,14 @@ def main() -> None:
         "demo_output/bench",
     )
     parser.add_argument(
+        "--persons",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help=f"numbers of persons for the CPU (default {' '.join(map(str, FULL.persons))}); the "
+        "page is written to demo_output/bench",
+    )
+    parser.add_argument(
         "--w32-checkpoint",
         type=Path,
         metavar="FILE.pth",
@@ -69,7 +80,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
-    whole = not options.quick and set(options.only) == set(PARTS)
+    if options.persons and min(options.persons) < 1:
+        parser.error(f"--persons must be numbers from 1 on, got {min(options.persons)}")
+    if options.persons:
+        size = replace(size, persons=tuple(options.persons))
+    whole = not options.quick and not options.persons and set(options.only) == set(PARTS)
     folder = ROOT / "docs" if whole else FOLDER
     page = options.page or folder / "benchmarks.md"
 
@@ -106,6 +121,10 @@ def _cpu(part: str, checkpoint: Path | None, size: BenchmarkSize, results: Resul
         print(cpu_table([row]).splitlines()[-1], flush=True)
     for contender in compared:
         contender.engine.close()
+    precision = results.cpu.automatic[model.name].removeprefix(OURS)
+    starts = list(start_rows(model.name, model.onnx, precision, size.engine_starts))
+    results.starts += starts
+    print(start_table(starts), flush=True)
 
 
 def _node(size: BenchmarkSize, results: Results) -> None:

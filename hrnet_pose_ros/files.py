@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -49,6 +50,8 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     >>> path.read_text()
     'a,b\\n'
     """
+    if path.is_dir():  # the rename would fail, after all the work
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if mode is None and path.is_file():
         mode = stat.S_IMODE(path.stat().st_mode)
     # In the same folder, so that the rename cannot cross file systems.

@@ -55,6 +55,15 @@ def test_the_old_stays_until_the_block_ends(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_a_folder_of_that_name_is_said_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.mkdir()
+    words = r"Is a directory: '.*model\.onnx'"
+    with pytest.raises(IsADirectoryError, match=words), replacing(path):
+        pytest.fail("the work began")
+    assert names(tmp_path) == ["model.onnx"]
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_an_error_leaves_what_was_there(exists: bool, tmp_path: Path) -> None:
     path = tmp_path / "file.txt"

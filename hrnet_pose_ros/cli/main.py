@@ -77,6 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = " ".join(str(error).split())
         print(f"hrnet_pose: {line or type(error).__name__}", file=sys.stderr)
         return USER_ERROR
+    except MemoryError as error:
+        _end_bars()
+        words = str(error) or "an allocation failed"
+        print(f"hrnet_pose: not enough memory: {words}", file=sys.stderr)
+        return USER_ERROR
     except KeyboardInterrupt:
         _end_bars()
         return INTERRUPTED

@@ -87,9 +87,18 @@ def _quantize(options: argparse.Namespace) -> None:
             f"{LEAST_CALIBRATED} to calibrate with: --data FILE.json:IMAGES (COCO key points), or "
             "--crops FOLDER (pictures of one person each)"
         )
+    if options.output.is_dir():
+        raise IsADirectoryError(f"the output '{options.output}' is a folder")
     file = ModelFile.read(options.model)
     for_tensorrt = file.kind == "end2end"
-    model = file.end2end().model if for_tensorrt else file.heatmaps()
+    if for_tensorrt:
+        from hrnet_pose_ros.network.quantize import float32_graph, quantize_end2end_graph
+
+        model = float32_graph(file).model
+    else:
+        from hrnet_pose_ros.network.quantize_heatmaps import float32_model, quantize_heatmap_graph
+
+        model = float32_model(file)
     crops, pictures = _persons(options, model)
     try:
         judges = split_persons(pictures)
@@ -98,13 +107,9 @@ def _quantize(options: argparse.Namespace) -> None:
     arguments = (file, options.output, crops[~judges], crops[judges], options.least_oks)
     gain = ""
     if for_tensorrt:
-        from hrnet_pose_ros.network.quantize import quantize_end2end_graph
-
         graph, change = quantize_end2end_graph(*arguments)
         model = graph.model
     else:
-        from hrnet_pose_ros.network.quantize_heatmaps import quantize_heatmap_graph
-
         with replacing(options.output) as written:
             model, change = quantize_heatmap_graph(file, written, *arguments[2:])
             gain = "; " + _gain_on_processor(file, ModelFile.read(written), options.even_if_slower)
@@ -174,6 +179,8 @@ def load_crops(folder: Path, input_size: tuple[int, int]) -> np.ndarray:
 
     from hrnet_pose_ros.image_files import read_image_file
 
+    if not folder.is_dir():
+        raise ValueError(f"--crops '{folder}': there is no such folder")
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise ValueError(f"no pictures ({', '.join(sorted(PICTURES))}) in the folder '{folder}'")

@@ -103,11 +103,17 @@ class HeatmapEngine(PoseEngine):
         heatmaps = np.empty(
             (len(crops), self.metadata.skeleton.joints, cells_y, cells_x), np.float32
         )
-        for start in range(0, len(crops), self._max_batch):
-            batch = crops[start : start + self._max_batch]
-            heatmaps[start : start + len(batch)] = self._run(batch)
-            self._met.add(len(batch))
+        start = 0
+        for size in self._batch_sizes(len(crops)):
+            heatmaps[start : start + size] = self._run(crops[start : start + size])
+            self._met.add(size)
+            start += size
         return heatmaps
+
+    def _batch_sizes(self, count: int) -> list[int]:
+        """Sizes of the batches that a number of crops runs in, one after the other."""
+        full, rest = divmod(count, self._max_batch)
+        return [self._max_batch] * full + [rest] * (rest > 0)
 
     def decode(self, heatmaps: np.ndarray, transforms: np.ndarray) -> Poses:
         """Heatmaps ``[N, J, h, w]`` and transforms ``[N, 2, 3]`` to poses in image pixels."""

@@ -234,6 +234,9 @@ class OpenVinoEngine(HeatmapEngine):
             finish_one()
         return heatmaps
 
+    def _batch_sizes(self, count: int) -> list[int]:
+        return batch_sizes(count, 1, self._max_batch) if count else []
+
     def warm_up(self) -> None:
         """As `HeatmapEngine.warm_up`, in every stream; before, measure how many are fastest.
 
@@ -250,9 +253,9 @@ class OpenVinoEngine(HeatmapEngine):
         alone: set[int] = set()
         for count in range(1, 8 * most + 1):  # the pattern repeats beyond
             if self._streams_for(count) == 1:
-                alone |= {min(count, most), count % most}
+                alone |= {*batch_sizes(count, 1, most)}
         width, height = self.metadata.input_size
-        for size in sorted(alone - self._met - {0}, reverse=True):
+        for size in sorted(alone - self._met, reverse=True):
             super()._in_batches(np.zeros((size, height, width, 3), np.uint8))
         for size in range(largest_batch(len(self._lanes), most), 0, -1):
             if size not in self._met_by_lanes:
@@ -272,7 +275,7 @@ class OpenVinoEngine(HeatmapEngine):
 
     def _measure(self) -> None:
         """Choose the number of streams, a few of them in turns; those not taken are freed."""
-        began, before = time.monotonic(), _resident_bytes()
+        began, before = time.monotonic(), resident_bytes()
         lanes = {1: [Lane(self.requests)]}
         lanes |= {streams: self._lanes_of(streams) for streams in candidates(self.threads)}
         if len(lanes) == 1:
@@ -291,7 +294,7 @@ class OpenVinoEngine(HeatmapEngine):
             "%s, chosen in %.1f s, %.0f MB more memory (%s)",
             self.layout,
             time.monotonic() - began,
-            max(0, _resident_bytes() - before) / 1e6,
+            max(0, resident_bytes() - before) / 1e6,
             "; ".join(str(one) for one in measured.values()),
         )
 
@@ -307,7 +310,7 @@ class OpenVinoEngine(HeatmapEngine):
         self.requests, self._lanes, self._stages = [], [], []  # they hold the network alive
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """Memory of this process that lies in RAM; 0 where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -112,6 +112,8 @@ def find_end2end_graph(
         if fitting:
             return min(fitting, key=lambda candidate: candidate[:2])[2].complete()
     listed = "; there are " + ", ".join(found) if found else "; none was found for this model"
+    if not found and not is_path(model):
+        listed += f" (models found by name: {available(ONNX)})"
     raise ModelError(
         f"no end-to-end graph of '{name}' with {_options_text(wanted[0], decoding, flip_test)} in "
         f"{', '.join(map(repr, map(str, folders))) or 'no models folder (none exists)'}{listed}; "
@@ -184,5 +186,5 @@ def _way_to_end2end_graph(
     )
     if precision == "int8":
         quantized = folder / end2end_file_name(name, "int8", decoding, flip_test)
-        command += f" && hrnet_pose quantize {target} -o {quantized}"
+        command += f" && hrnet_pose quantize {target} -o {quantized} --data DATA"
     return f"make it with: {command}"

@@ -69,7 +69,7 @@ def quantize_end2end_graph(
     import onnx
 
     output = Path(output)
-    metadata = _float32_metadata(model)
+    metadata = float32_graph(model)
     graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, precision="int8")
     with replacing(output) as written:
@@ -102,7 +102,8 @@ def quantized_convolutions(graph: Any) -> list[str]:
     return [node.name for node in graph.graph.node if node.op_type == "Conv"][:-1]
 
 
-def _float32_metadata(model: ModelFile) -> End2EndGraphMetadata:
+def float32_graph(model: ModelFile) -> End2EndGraphMetadata:
+    """The metadata of an end-to-end graph that can be quantised; else ModelError."""
     metadata = model.end2end()
     if metadata.precision != "float32" or metadata.image_size is not None:
         raise ModelError(

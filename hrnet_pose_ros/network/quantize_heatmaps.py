@@ -66,7 +66,7 @@ def quantize_heatmap_graph(
     import onnx
 
     output = Path(output)
-    metadata = _float32_metadata(model)
+    metadata = float32_model(model)
     graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, quantized=True)
     with replacing(output) as written:
@@ -85,7 +85,8 @@ def quantize_heatmap_graph(
     return metadata, change
 
 
-def _float32_metadata(model: ModelFile) -> ModelMetadata:
+def float32_model(model: ModelFile) -> ModelMetadata:
+    """The metadata of a heatmap graph that can be quantised; else ModelError."""
     metadata = model.heatmaps()
     if metadata.quantized:
         raise ModelError(

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import benchmarks_page
 from bench.benchmarks_page import Results, write_report
 from bench.cpu import BASELINE, CpuResults, CpuRow
 from bench.machine import has_amx, machine_table
 from bench.models import BenchModel
 from bench.node import LoadRun, MemoryGrowth, NodeResults, StageDurations, StartupTimes
-from bench.performance_targets import cpu_targets, node_targets, target_table
-from bench.rows import Spread
+from bench.performance_targets import cpu_targets, gpu_targets, node_targets, target_table
+from bench.rows import EngineRow, Spread
+from bench.starts import StartRow
 
 
 def row(model: str, contender: str, whole: float, ratio: float, beside: float = 0.05) -> CpuRow:
@@ -139,6 +141,17 @@ def test_page(tmp_path: Path) -> None:
     assert picture.read_text() != first  # the figures are what is drawn
 
 
+@pytest.mark.parametrize("amx", [True, False])
+def test_a_page_without_amx_says_what_it_cannot_show(
+    amx: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks_page, "has_amx", lambda: amx)
+    page = tmp_path / "benchmarks.md"
+    write_report(Results(2, cpu=results_of(3.5, 0.09)), page, tmp_path / "x.svg")
+    text = "- the speed-up with AMX (wanted: 6 for hrnet_w32, 3 for the others, at 10 and 20 pers"
+    assert (text in page.read_text()) == (not amx)
+
+
 def test_page_of_what_was_left_out(tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     write_report(Results(2, skipped=["everything"]), page, tmp_path / "x.svg")
@@ -160,3 +173,68 @@ def test_amx_is_found_by_the_kernels_names() -> None:
     assert not has_amx(["avx512_bf16", "avx512_vnni"]) and not has_amx([])
     flags = Path("/proc/cpuinfo").read_text().split()
     assert has_amx() == any(flag in flags for flag in ("amx_bf16", "amx_int8"))
+
+
+def gpu_row(persons: str, p50_ms: float, model: str = "hrnet_w32", **other: float) -> EngineRow:
+    return EngineRow(
+        device="GPU",
+        engine="tensorrt",
+        model=model,
+        precision="float16",
+        input_size=(192, 256),
+        persons=persons,
+        p50_ms=p50_ms,
+        p99_ms=2 * p50_ms,
+        **other,  # type: ignore[arg-type]
+    )
+
+
+def test_targets_of_the_gpu() -> None:
+    rows = [
+        gpu_row("5", 9.0),
+        gpu_row("10", 2.0, device_p50_ms=2.0, copy_fraction=0.1),
+        gpu_row("10", 2.0, device_p50_ms=2.5, copy_fraction=0.1, graph_p50_ms=1.85),
+        gpu_row("1 to 20, changing", 3.5, changing=True),
+        gpu_row("10", 9.0, model="hrnet_w48"),
+        replace(gpu_row("10", 9.0), input_size=(288, 384)),
+    ]
+    targets = list(gpu_targets(rows))
+    assert [(target.measured, target.met) for target in targets] == [
+        ("2.00 ms", True),
+        ("10.0%", True),
+        ("2.00 ms", True),
+        ("20.0%", False),
+        ("3.50 ms", False),
+    ]
+    assert "1 to 20, changing persons" in targets[-1].description
+
+
+def test_one_person_is_not_slower_than_with_one_stream() -> None:
+    def of(ms: float) -> CpuResults:
+        rows = [
+            replace(row("m", "OpenVINO float32", ms, 1.0), persons=1),
+            replace(row("m", "OpenVINO float32, one stream", 10, 1.0), persons=1),
+        ]
+        return CpuResults(rows, automatic={"m": "OpenVINO float32"})
+
+    for ms, met in ((10.4, True), (10.6, False)):
+        (target,) = cpu_targets(of(ms), amx=False)
+        assert "1 person" in target.description and target.met == met
+
+
+def test_page_of_int8_and_of_the_starts(tmp_path: Path) -> None:
+    model = BenchModel("m", tmp_path, tmp_path / "m.pth", seeded=False, int8=tmp_path)
+    rows = [row("m", "OpenVINO float32", 30, 1.0), row("m", "OpenVINO int8", 20, 1.5)]
+    results = Results(2, [model], CpuResults(rows, automatic={"m": "OpenVINO float32"}))
+    spread = Spread(1.0, 1.5, 2.0)
+    results.starts = [
+        StartRow("m", "float32", 1, spread, Spread(100, 100, 100), "one stream (2 of 2)"),
+        StartRow("m", "float32", 0, spread, Spread(150, 150, 150), "2 streams (2 of 2)"),
+    ]
+    page = tmp_path / "benchmarks.md"
+    write_report(results, page, tmp_path / "x.svg")
+    text = page.read_text()
+    assert "; 10 persons take 1.50 times as long without it" in text
+    assert "### Start-up of an engine" in text
+    assert "| m | float32 | 1 | 1.50 (1.00 to 2.00) | 100 | one stream (2 of 2) |" in text
+    assert "| m | float32 | 0, measured | 1.50 (1.00 to 2.00) | 150 | 2 streams (2 of 2) |" in text

@@ -102,3 +102,27 @@ def test_an_error_begins_on_a_line_of_its_own(
         assert code == 130 and said.endswith("\n")
     else:
         assert code == 2 and said.splitlines()[-1] == "hrnet_pose: no way"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError("std::bad_alloc"), "hrnet_pose: not enough memory: std::bad_alloc\n"),
+        (MemoryError(), "hrnet_pose: not enough memory: an allocation failed\n"),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    error: MemoryError,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def add(verbs: Verbs) -> None:
+        def run(options: object) -> None:
+            raise error
+
+        verbs.add_parser("allocate").set_defaults(run=run)
+
+    monkeypatch.setitem(VERBS, "allocate", add)
+    assert main(["allocate"]) == 2
+    assert capsys.readouterr().err == line

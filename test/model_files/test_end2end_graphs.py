@@ -114,7 +114,7 @@ def test_path_of_the_graph_itself(tmp_path: Path) -> None:
         (
             *("int8", "quarter", True),
             "--precision float32 --flip-test && hrnet_pose quantize "
-            "{0}/m_end2end_float32_flip.onnx -o {0}/m_end2end_int8_flip.onnx",
+            "{0}/m_end2end_float32_flip.onnx -o {0}/m_end2end_int8_flip.onnx --data DATA",
         ),
     ],
 )

@@ -41,6 +41,7 @@ from hrnet_pose_ros.network.quantize import found_key_points, quantize_end2end_g
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FLOAT32 = MODELS / "hrnetv2_w24_small_end2end_float32.onnx"
+FLOAT16 = MODELS / "hrnetv2_w24_small_end2end_float16.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ def test_a_lost_joint_counts_as_far_away() -> None:
     ("model", "crops", "words"),
     [
         (FLOAT32, 8, "4 persons judge.* at least 200 are needed"),
-        (MODELS / "hrnetv2_w24_small_end2end_float16.onnx", 8, "float16.*--precision float32"),
+        (FLOAT16, 8, "float16.*--precision float32"),
         (MODELS / "hrnetv2_w24_small.onnx", 8, "contains a heatmaps graph"),  # quantize_heatmaps.py
     ],
 )
@@ -269,7 +270,9 @@ def test_verb_with_a_folder_of_crops(
         ([str(FLOAT32), "-o", "x.onnx"], "200 to judge .* 50 to calibrate .*--data .*--crops"),
         ([str(FLOAT32), "-o", "x.onnx", "--data", "nowhere"], "no folder 'nowhere/images'"),
         ([str(FLOAT32), "-o", "x.onnx", "--crops", "a", "--least-oks", "98"], "must be in .0, 1."),
-        ([str(FLOAT32), "-o", "x.onnx", "--crops", "nowhere"], "no pictures .* 'nowhere'"),
+        ([str(FLOAT32), "-o", "x.onnx", "--crops", "nowhere"], "'nowhere': there is no such"),
+        ([str(FLOAT16), "-o", "x.onnx", "--crops", "nowhere"], "float16.*--precision float32"),
+        ([str(FLOAT32), "-o", "..", "--crops", "nowhere"], "must end in .onnx, got '..'"),
     ],
 )
 def test_user_errors(

@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState
 from ros_robot import TIMEOUT
 from std_srvs.srv import Trigger
 
+from hrnet_pose_ros.ros.process import RESPAWN
+
 BOXES = [[300.0, 200.0, 60.0, 150.0]]
 PATIENT = {"max_age_ms": 10000.0, "max_wait_ms": 2000.0}
 
@@ -46,10 +48,40 @@ def make(**arguments):
 def make_node():
     return PoseNode(make=make)
 """
-SLOW_SCRIPT = """#!/usr/bin/env python3
+# The node with an engine that loses its device with the first person; the processor does not.
+LOST_MODULE = """
+import dataclasses
+from hrnet_pose_ros.engines.engine import PoseEngine
+from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import DeviceLost
+from hrnet_pose_ros.nodes.pose_node import PoseNode
+
+class Lost(PoseEngine):
+    def __init__(self, cpu):
+        self._cpu = cpu
+
+    @property
+    def info(self):
+        return dataclasses.replace(self._cpu.info, engine="tensorrt", device="a GPU")
+
+    def raw_poses(self, frame, boxes):
+        raise DeviceLost("cudaStreamSynchronize failed: an illegal address")
+
+    def close(self):
+        self._cpu.close()
+
+def make(**arguments):
+    if arguments["engine"] == "openvino":
+        return make_engine(**arguments)
+    return Lost(make_engine(arguments["model"], "openvino", "float32", max_batch=1))
+
+def make_node():
+    return PoseNode(make=make)
+"""
+SCRIPT = """#!/usr/bin/env python3
 from hrnet_pose_ros.ros import process
 
-process.run("slow_pose_node")
+process.run("{module}")
 """
 
 
@@ -59,18 +91,28 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
 
 
+def script_of(folder: Path, name: str, module: str) -> str:
+    """An executable of a node that a module of this file makes."""
+    script = folder / f"{name}_node"
+    script.write_text(SCRIPT.format(module=f"{name}_pose_node"))
+    (folder / f"{name}_pose_node.py").write_text(module)
+    script.chmod(0o755)
+    return str(script)
+
+
 @pytest.fixture
 def slow(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     """Start a node whose engine is built until the file `go` is made beside its script."""
+    executable = script_of(tmp_path, "slow", SLOW_MODULE)
+    return lambda **parameters: start(executable=executable, **(PATIENT | parameters))
 
-    def slow(**parameters: Any) -> Any:
-        script = tmp_path / "slow_node"
-        script.write_text(SLOW_SCRIPT)
-        (tmp_path / "slow_pose_node.py").write_text(SLOW_MODULE)
-        script.chmod(0o755)
-        return start(executable=str(script), **(PATIENT | parameters))
 
-    return slow
+@pytest.fixture
+def losing(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Start a node whose GPU is lost with the first person."""
+    given = {"executable": script_of(tmp_path, "losing", LOST_MODULE), "engine": "tensorrt"}
+    given |= {"streams": 1, "max_batch": 2}
+    return lambda **parameters: start(**(given | PATIENT | parameters))
 
 
 def status(robot: Any) -> dict[str, Any]:
@@ -118,6 +160,33 @@ def test_without_a_fallback_a_missing_gpu_stops_the_configuration(
     assert robot.state() == "unconfigured"
     assert engine_says(robot, "failed").level == DiagnosticStatus.ERROR
     assert not robot.heard["skeleton_info"]
+
+
+def test_a_lost_gpu_ends_the_process_so_that_it_is_started_again(
+    robot: Any, losing: Callable[..., Any], street_frames: list[np.ndarray]
+) -> None:
+    node = losing(fallback="none")
+    robot.wait_until_active(node)
+    for _ in range(10):
+        robot.send_pair(street_frames[2], BOXES)
+        if robot.wait(lambda: node.process.poll() is not None, TIMEOUT / 10, fail=False):
+            break
+    assert node.process.wait(TIMEOUT) == RESPAWN, node.log
+    assert "the process ends, so that a new one can use the GPU: cudaStreamSync" in node.log
+    assert "Traceback" not in node.log and not robot.heard["skeletons"]
+
+
+def test_a_lost_gpu_is_left_for_the_processor(
+    robot: Any, losing: Callable[..., Any], street_frames: list[np.ndarray]
+) -> None:
+    node = losing(fallback="cpu")
+    robot.wait_until_active(node)
+    assert robot.heard["skeleton_info"][-1].engine == "tensorrt"
+    assert len(robot.answered_pair(street_frames[2], BOXES).skeletons) == 1
+    info = robot.heard["skeleton_info"][-1]
+    assert info.fallback and info.engine == "openvino"
+    assert node.process.poll() is None
+    assert "Traceback" not in node.log
 
 
 def test_a_long_build_is_told_and_services_answer(

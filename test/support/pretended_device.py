@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from enum import IntEnum
@@ -71,6 +72,7 @@ class PretendedCuda:
         self.queues: dict[int, list[Callable[[], None]]] = {}
         self.capturing: list[Callable[[], None]] | None = None
         self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.events: dict[int, float | None] = {}  # when each happened
         self.copied: list[tuple[str, int]] = []  # since the last `forget`
         self._next = 1000
 
@@ -224,6 +226,25 @@ class PretendedCuda:
     def _cudaGraphLaunch(self, graph: int, stream: int) -> None:
         self.queues[int(stream)] += self.graphs[graph]
 
+    def _cudaEventCreate(self) -> tuple[int]:
+        event = self._handle()
+        self.events[event] = None
+        return (event,)
+
+    def _cudaEventRecord(self, event: int, stream: int) -> None:
+        def happened() -> None:
+            self.events[event] = time.perf_counter()
+
+        self.enqueue(stream, happened)
+
+    def _cudaEventElapsedTime(self, earlier: int, later: int) -> tuple[float]:
+        begin, end = self.events[earlier], self.events[later]
+        assert begin is not None and end is not None, "asked for before the stream was waited for"
+        return (1e3 * (end - begin),)
+
+    def _cudaEventDestroy(self, event: int) -> None:
+        del self.events[event]
+
 
 class PretendedContext:
     """An execution context: its shape, its addresses, and runs by ONNX Runtime."""
@@ -303,10 +324,10 @@ class PretendedEngine:
 
     def create_execution_context(self, how: Any) -> PretendedContext | None:
         self.module.made_with.append(how)
-        return None if self.module.no_context else PretendedContext(self)
+        return None if "context" in self.module.nulls else PretendedContext(self)
 
-    def create_runtime_config(self) -> PretendedRuntimeConfig:
-        return PretendedRuntimeConfig(self.module)
+    def create_runtime_config(self) -> PretendedRuntimeConfig | None:
+        return None if "config" in self.module.nulls else PretendedRuntimeConfig(self.module)
 
 
 class PretendedRuntimeConfig:
@@ -321,6 +342,8 @@ class PretendedRuntimeConfig:
 
     def create_runtime_cache(self) -> Any:
         module = self._module
+        if "cache" in module.nulls:
+            return None
         return SimpleNamespace(
             deserialize=lambda blob: module.kernels_in.append(bytes(blob)) or True,
             serialize=lambda: b"compiled kernels",
@@ -351,7 +374,8 @@ class PretendedTensorRt:
         self.logger: Any = None
         self.null = ""  # why deserialising gives nothing
         self.broken = ""  # why no Builder and no Runtime can be made
-        self.no_context = self.no_capture = False
+        self.nulls: set[str] = set()  # of "context", "config" and "cache": what cannot be made
+        self.no_capture = False
         self.spoil: Callable[[str, np.ndarray], np.ndarray] = lambda name, values: values
         self.shapes = 0  # set so far
         self.ran: list[int] = []  # numbers of persons
@@ -411,12 +435,17 @@ class Pretended(SimpleNamespace):
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, graph: Path, name: str = STANDARD, capability: str = "8.9"
+    monkeypatch: pytest.MonkeyPatch,
+    graph: Path,
+    name: str = STANDARD,
+    capability: str = "8.9",
+    version: str = "",
 ) -> Pretended:
     """Put a pretended GPU and library under the package for one test; plans are built at once."""
     cuda = PretendedCuda(capability)
     module = PretendedTensorRt(cuda, graph)
-    installed = use_library(module, name, "1.7.1" if name == RTX else "10.13.2")
+    version = version or ("1.7.1" if name == RTX else "10.13.2")
+    installed = use_library(module, name, version)
     builds: list[PlanKey] = []
 
     def build(library: TensorRt, onnx: bytes, key: PlanKey, **other: Any) -> Built:

@@ -74,8 +74,8 @@ def runtime() -> Any:
     for layout in LAYOUTS:
         try:
             return importlib.import_module(layout)
-        except (ImportError, OSError, RuntimeError) as error:  # also: its libraries are missing
-            reasons.append(f"{layout}: {error}")
+        except Exception as error:  # missing or broken in whatever way: there is no GPU without it
+            reasons.append(f"{layout}: {' '.join(str(error).split()) or type(error).__name__}")
     raise EngineError(f"cuda-python cannot be imported ({'; '.join(reasons)}): {INSTALL}")
 
 
@@ -95,8 +95,9 @@ def call(function: str, *arguments: Any) -> Any:
     try:
         code, *values = getattr(runtime(), function)(*arguments)
     # cuda-python 12.0 to 12.8 raise RuntimeError where libcuda is missing; a library of another
-    # version lacks a function (AttributeError here, RuntimeError or OSError further down).
-    except (RuntimeError, OSError, AttributeError) as error:
+    # version lacks a function (AttributeError here, RuntimeError or OSError further down) or takes
+    # other arguments (TypeError).
+    except (RuntimeError, OSError, AttributeError, TypeError) as error:
         if isinstance(error, EngineError):
             raise
         raise EngineError(f"{function} cannot be called: {error}") from error

@@ -13,6 +13,7 @@ import logging
 import re
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,13 @@ STANDARD, RTX = "tensorrt", "tensorrt_rtx"
 # JetPack 6.1 and 6.2; older versions lack parts of what is used here.
 OLDEST_STANDARD = (10, 3)
 OLDEST_CAPABILITY = (7, 5)  # of TensorRT 10 and 11
+# Blackwell and later: 10.7 refuses them ("Target GPU SM 120 is not supported").
+NEW_CAPABILITY, FIRST_WITH_NEW = (10, 0), (10, 8)
+# What `hrnet_pose compile` can be asked for; a GPU at hand may be newer than this list.
+KNOWN_CAPABILITIES = (
+    *("7.5", "8.0", "8.6", "8.7", "8.9", "9.0"),
+    *("10.0", "10.1", "10.3", "11.0", "12.0", "12.1"),
+)
 # Named by tensorrt_rtx's ComputeCapability, but not in NVIDIA's support matrix for it.
 RTX_ONLY_NAMES = {"8.0"}
 # Builds without kernels for a GPU that the version's other builds have.
@@ -133,20 +141,42 @@ class TensorRt:
         return self._made("Runtime")
 
     def _made(self, kind: str) -> Any:
+        return self.given(
+            f"make its {kind}",
+            lambda: getattr(self.module, kind)(self.logger),
+            lambda: (
+                f"; {version_text()}. The library must be for a CUDA version that the driver "
+                "knows: update the driver, or install the package for the driver's version "
+                "(tensorrt-cu12, tensorrt-cu13), and cuda-python of the same major version "
+                "(docs/tensorrt.md)"
+            ),
+        )
+
+    def given(
+        self, what: str, make: Callable[[], Any], advice: Callable[[], str] = lambda: ""
+    ) -> Any:
+        """What the library makes; EngineError with its words where that is null or an exception.
+
+        Parameters
+        ----------
+        what
+            What cannot be done where it does not, for the message: ``make its Builder``.
+        make
+            Calls the library.
+        advice
+            Ends the message; asked only then.
+        """
         self.messages.take_errors()
+        why = ""
         try:
-            made = getattr(self.module, kind)(self.logger)
-        except (TypeError, RuntimeError) as error:  # TypeError: pybind11's word for a null
-            made, why = None, f" ({' '.join(str(error).split())})"
-        else:
-            why = ""
+            made = make()
+        # TypeError: pybind11's word for a null from a constructor; MemoryError: for std::bad_alloc.
+        except (TypeError, RuntimeError, MemoryError) as error:
+            made, why = None, f" ({' '.join(str(error).split()) or type(error).__name__})"
         if made is None:
             raise EngineError(
-                f"{self.name} {self.version} cannot make its {kind} here{why}: "
-                f"{self.messages.take_errors()}; {version_text()}. The library must be for a CUDA "
-                "version that the driver knows: update the driver, or install the package for the "
-                "driver's version (tensorrt-cu12, tensorrt-cu13), and cuda-python of the same "
-                "major version (docs/tensorrt.md)"
+                f"{self.name} {self.version} cannot {what} here{why}: "
+                f"{self.messages.take_errors()}{advice()}"
             )
         return made
 
@@ -159,6 +189,10 @@ class TensorRt:
             return f"{self.name} {self.version} runs on compute capability {', '.join(known)}"
         if _numbers(capability) < OLDEST_CAPABILITY:
             return f"{self.name} {self.version} runs on compute capability 7.5 and later"
+        if _numbers(capability) >= NEW_CAPABILITY and _numbers(self.version) < FIRST_WITH_NEW:
+            return (
+                f"{self.name} {self.version} has no kernels for {capability}; 10.8 and later have"
+            )
         for (version, without), why in MISSING_KERNELS.items():
             if self.version.startswith(version) and capability == without:
                 return f"{self.name} {self.version} has no kernels for {capability} ({why})"
@@ -206,6 +240,12 @@ class TensorRt:
 
     def compatibility(self, target: GpuTarget, here: str) -> Any:
         """The ``HardwareCompatibilityLevel`` of a plan for other GPUs; or EngineError."""
+        for capability in target.compute_capabilities:
+            if capability not in (here, *KNOWN_CAPABILITIES):
+                raise EngineError(
+                    f"no GPU is known to have compute capability {capability}; there are "
+                    f"{', '.join(KNOWN_CAPABILITIES)}"
+                )
         levels, wanted = self.module.HardwareCompatibilityLevel, target.compute_capabilities
         same = getattr(levels, "SAME_COMPUTE_CAPABILITY", None)  # since 10.9
         if set(wanted) == {here} and same is not None:
@@ -265,20 +305,24 @@ def installed_libraries() -> tuple[tuple[TensorRt, ...], tuple[str, ...]]:
     found, reasons = [], []
     for name in (STANDARD, RTX):
         try:
-            module = importlib.import_module(name)
-        # OSError and RuntimeError: the module is there, its shared libraries are not.
-        except (ImportError, OSError, RuntimeError) as error:
-            reasons.append(f"{name}: {error}")
-            continue
-        if not hasattr(module, "__version__"):  # a folder of that name where Python looks first
-            reasons.append(f"{name}: {module!r} is not the library")
-            continue
-        version = str(module.__version__)
-        if name == STANDARD and _numbers(version)[:2] < OLDEST_STANDARD:
-            reasons.append(f"{name} {version} is older than 10.3")
-            continue
-        found.append(use_library(module, name, version))
+            found.append(_installed(name))
+        except EngineError as error:
+            reasons.append(str(error))
+        # Whatever is broken in it (shared libraries that are missing, a NumPy that it was not
+        # built for): the next library, or OpenVINO, is no worse for that.
+        except Exception as error:
+            reasons.append(f"{name}: {' '.join(str(error).split()) or type(error).__name__}")
     return tuple(found), tuple(reasons)
+
+
+def _installed(name: str) -> TensorRt:
+    module = importlib.import_module(name)
+    if not hasattr(module, "__version__"):  # a folder of that name where Python looks first
+        raise EngineError(f"{name}: {module!r} is not the library")
+    version = str(module.__version__)
+    if name == STANDARD and _numbers(version)[:2] < OLDEST_STANDARD:
+        raise EngineError(f"{name} {version} is older than 10.3")
+    return use_library(module, name, version)
 
 
 def use_library(module: Any, name: str, version: str) -> TensorRt:

@@ -78,13 +78,15 @@ def build_plan(
     if watch.cancelled():
         raise BuildCancelled(f"cancelled before {progress.text}")
     began = time.monotonic()
-    with reporting(watch, progress, period):
-        serialized = builder.build_serialized_network(network, config)
-    if serialized is None:
-        reason = library.messages.take_errors()
+    try:
+        with reporting(watch, progress, period):
+            serialized = library.given(
+                f"build '{key.stem}'", lambda: builder.build_serialized_network(network, config)
+            )
+    except EngineError as error:
         if watch.cancelled():
-            raise BuildCancelled(f"cancelled while {progress.text}")
-        raise EngineError(f"{library.name} cannot build '{key.stem}': {reason}")
+            raise BuildCancelled(f"cancelled while {progress.text}") from error
+        raise
     plan = bytes(memoryview(serialized))
     _log.info(
         "%s %s built '%s' in %.1f s, %.1f MB",
@@ -94,7 +96,8 @@ def build_plan(
         time.monotonic() - began,
         len(plan) / 1e6,
     )
-    return Built(plan, b"" if cache is None else bytes(memoryview(cache.serialize())))
+    kept = None if cache is None else cache.serialize()
+    return Built(plan, b"" if kept is None else bytes(memoryview(kept)))
 
 
 def _parsed(library: TensorRt, builder: Any, onnx: bytes, key: PlanKey) -> Any:
@@ -102,17 +105,18 @@ def _parsed(library: TensorRt, builder: Any, onnx: bytes, key: PlanKey) -> Any:
     trt = library.module
     # From 11 on every network is strongly typed, and the flag says nothing new.
     flag = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(flag)
-    parser = trt.OnnxParser(network, library.logger)
+    network = library.given("make a network", lambda: builder.create_network(flag))
+    parser = library.given("make its OnnxParser", lambda: trt.OnnxParser(network, library.logger))
     if not parser.parse(onnx):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         words = "; ".join(
             f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}"
             for error in errors
         )
-        library.messages.take_errors()
+        said = library.messages.take_errors()
         raise ModelError(
-            f"{library.name} {library.version} cannot read the graph of '{key.model}': {words}"
+            f"{library.name} {library.version} cannot read the graph of '{key.model}': "
+            f"{words or said}"
         )
     inputs = {network.get_input(i).name: network.get_input(i) for i in range(network.num_inputs)}
     outputs = {network.get_output(i).name for i in range(network.num_outputs)}
@@ -141,7 +145,7 @@ def _fix_image_size(image: Any, key: PlanKey) -> None:
 def _configuration(
     library: TensorRt, builder: Any, network: Any, key: PlanKey, here: str | None
 ) -> Any:
-    config = builder.create_builder_config()
+    config = library.given("make a builder's configuration", builder.create_builder_config)
     library.set_target(config, key.target, here)
     # TF32 has 10 bits: float32 shall be float32, in the network as in DARK's blur.
     config.clear_flag(library.module.BuilderFlag.TF32)
@@ -150,7 +154,7 @@ def _configuration(
     if key.workspace_mib:
         pool = library.module.MemoryPoolType.WORKSPACE
         config.set_memory_pool_limit(pool, key.workspace_mib << 20)
-    profile = builder.create_optimization_profile()
+    profile = library.given("make an optimization profile", builder.create_optimization_profile)
     profile.set_shape(CROP_TO_IMAGE, *((count, 2, 3) for count in key.persons))
     if config.add_optimization_profile(profile) < 0:
         raise EngineError(f"profile {key.persons}: {library.messages.take_errors()}")
@@ -161,13 +165,17 @@ def _timing_cache(library: TensorRt, config: Any, timings: bytes) -> Any | None:
     """The cache that the build reads and fills; None where the library uses none."""
     if not library.keeps_timings:
         return None
-    cache = config.create_timing_cache(timings)
-    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        if timings:
-            _log.info("timings of earlier builds do not fit: %s", library.messages.take_errors())
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
+    for known in dict.fromkeys((timings, b"")):
+        cache = config.create_timing_cache(known)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+        # Timings only shorten builds: without them this one takes longer.
+        _log.info(
+            "%s: %s",
+            "timings of earlier builds do not fit" if known else "no timings are kept",
+            library.messages.take_errors(),
+        )
+    return None
 
 
 def _monitor(trt: Any, watch: BuildWatch, progress: Progress) -> Any:

@@ -180,10 +180,7 @@ class PlanRunner:
         before = free_memory()
         make = self._context_maker(kernels)
         for persons in self._options.buckets:
-            context = make()
-            if context is None:
-                error = self._why_nothing("make a context", self.shared_bytes)
-                raise CudaError(str(error)) if isinstance(error, PlanRejected) else error
+            context = self._given("make a context", make())
             self._buckets.append(Bucket(persons, context))
             for name, address in addresses.items():
                 if not context.set_tensor_address(name, address):
@@ -193,12 +190,19 @@ class PlanRunner:
                 raise CudaError(f"{persons} persons: {self._library.messages.take_errors()}")
         self.own_bytes = max(0, before - free_memory())
 
+    def _given(self, what: str, made: Any) -> Any:
+        """What the library gave of a plan that loaded: a null is an error that passes, or not."""
+        if made is None:
+            error = self._why_nothing(what, self.shared_bytes)
+            raise CudaError(str(error)) if isinstance(error, PlanRejected) else error
+        return made
+
     def _context_maker(self, kernels: bytes) -> Any:
         trt, engine = self._library.module, self._engine
         shared = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not self._library.compiles_on_load:
             return lambda: engine.create_execution_context(shared)
-        config = engine.create_runtime_config()
+        config = self._given("make a runtime configuration", engine.create_runtime_config())
         config.set_execution_context_allocation_strategy(shared)
         # Kernels for a bucket's own shape, compiled while it is warmed up, not while it serves.
         config.dynamic_shapes_kernel_specialization_strategy = (
@@ -208,10 +212,16 @@ class PlanRunner:
         config.cuda_graph_strategy = (
             strategies.WHOLE_GRAPH_CAPTURE if self._options.cuda_graphs else strategies.DISABLED
         )
-        self._kernels = config.create_runtime_cache()
-        if kernels and not self._kernels.deserialize(kernels):
+        cache = config.create_runtime_cache()
+        if cache is not None and kernels and not cache.deserialize(kernels):
             _log.info("compiled kernels do not fit: %s", self._library.messages.take_errors())
-        config.set_runtime_cache(self._kernels)
+        if cache is not None and config.set_runtime_cache(cache):
+            self._kernels = cache
+        else:
+            _log.warning(
+                "compiled kernels cannot be kept, and are compiled at every start: %s",
+                self._library.messages.take_errors(),
+            )
         return lambda: engine.create_execution_context(config)
 
     def _own(self, made: Any) -> Any:
@@ -266,7 +276,7 @@ class PlanRunner:
             bucket.graph = self._own(self.stream.capture(lambda: self._enqueue(bucket)))
             self.stream.launch(bucket.graph)
             self.stream.synchronize()
-        except CudaError as error:
+        except EngineError as error:  # also where cuda-python lacks a function of graphs
             if context_is_dead():
                 raise
             bucket.graph = None

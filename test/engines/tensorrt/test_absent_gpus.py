@@ -6,6 +6,7 @@ On a pretended device (test/support/pretended_device.py); without one, test_cuda
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,14 @@ from hrnet_pose_ros.doctor.gpu import tensorrt as doctor_tensorrt
 from hrnet_pose_ros.engines.choose_engine import choose_engine
 from hrnet_pose_ros.engines.engine import EngineError
 from hrnet_pose_ros.engines.make_engine import make_engine
+from hrnet_pose_ros.engines.tensorrt import cuda_runtime
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import PinnedArray, device_count, why_no_device
-from hrnet_pose_ros.engines.tensorrt.library import RTX, find_library
+from hrnet_pose_ros.engines.tensorrt.library import (
+    RTX,
+    TensorRt,
+    find_library,
+    installed_libraries,
+)
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
 
 MODEL = "hrnetv2_w24_small"
@@ -50,6 +57,12 @@ def no_cudart(gpu: Pretended) -> None:
 def no_function(gpu: Pretended) -> None:
     """A library that is older than its binding."""
     gpu.cuda.raises["cudaGetDeviceProperties"] = AttributeError("no such function")
+
+
+def other_arguments(gpu: Pretended) -> None:
+    """A binding of another version."""
+    error = TypeError("cudaGetDeviceProperties() takes no arguments (1 given)")
+    gpu.cuda.raises["cudaGetDeviceProperties"] = error
 
 
 def no_device(gpu: Pretended) -> None:
@@ -87,6 +100,7 @@ ABSENT: list[tuple[Callable[[Pretended], None], str]] = [
     (no_libcuda, "no CUDA device: cudaDriverGetVersion cannot be called: Failed to dlopen libcuda"),
     (no_cudart, "no CUDA device: cudaGetDeviceCount cannot be called: libcudart.so.12"),
     (no_function, "no CUDA device 0: cudaGetDeviceProperties cannot be called: no such function"),
+    (other_arguments, "no CUDA device 0: cudaGetDeviceProperties cannot be called: cudaGet"),
     (no_device, "no CUDA device: cudaGetDeviceCount failed: cudaError100 (100)"),
     (none_listed, "no CUDA device: the driver lists none"),
     (old_driver, "no CUDA device: cudaGetDeviceCount failed: cudaError35"),
@@ -143,6 +157,35 @@ def test_freeing_without_a_driver_is_harmless(gpu: Pretended) -> None:
     memory.close()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("numpy.dtype size changed, may indicate binary incompatibility"),
+        AttributeError("module 'numpy' has no attribute 'bool'"),
+        SyntaxError("invalid syntax"),
+        OSError("libnvinfer.so.10: cannot open shared object file"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_bindings_that_are_broken_are_absent(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However an import fails, OpenVINO runs, and the line has the reason."""
+
+    def broken(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    words = str(error)
+    assert installed_libraries.__wrapped__() == (
+        (),
+        (f"tensorrt: {words}", f"tensorrt_rtx: {words}"),
+    )
+    with pytest.raises(EngineError, match="cuda-python cannot be imported") as caught:
+        cuda_runtime.runtime.__wrapped__()
+    assert words in str(caught.value) and "pip install cuda-python" in str(caught.value)
+
+
 # --- a library that does not fit -----------------------------------------------------------------
 
 BROKEN = "CUDA initialization failure with error: 35"
@@ -187,6 +230,7 @@ def test_without_a_gpu_a_library_that_needs_one_is_only_a_note(gpu: Pretended) -
         (RTX, "8.0", "compute capability 8.0"),  # named by the library, not in NVIDIA's matrix
         (RTX, "8.7", "compute capability 8.7"),
         ("tensorrt", "7.0", "runs on compute capability 7.5 and later"),
+        ("tensorrt 10.7.0", "12.0", "10.7.0 has no kernels for 12.0; 10.8 and later have"),
     ],
 )
 def test_a_gpu_that_the_library_does_not_run_on(
@@ -198,7 +242,8 @@ def test_a_gpu_that_the_library_does_not_run_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Refused when it is chosen and when a plan is compiled, not when that is loaded."""
-    pretend(monkeypatch, GRAPH, name, capability)
+    name, _, version = name.partition(" ")
+    pretend(monkeypatch, GRAPH, name, capability, version)
     with pytest.raises(EngineError, match=words) as caught:
         find_library(capability)
     assert "pip install tensorrt-cu13" in str(caught.value)
@@ -220,11 +265,17 @@ def test_gpus_of_rtx(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_known_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
+    def of(version: str) -> TensorRt:
+        return dataclasses.replace(gpu.library, version=version)
+
     gpu = pretend(monkeypatch, GRAPH, capability="8.7")
     assert gpu.library.why_not_on("8.7") == ""
-    old = dataclasses.replace(gpu.library, version="10.13.3.9")
-    assert "has no kernels for 8.7" in old.why_not_on("8.7")
-    assert old.why_not_on("9.0") == ""
+    assert "has no kernels for 8.7" in of("10.13.3.9").why_not_on("8.7")
+    assert of("10.13.3.9").why_not_on("9.0") == ""
+    for capability in ("10.0", "11.0", "12.0"):
+        assert "10.8 and later have" in of("10.3.0.26").why_not_on(capability)
+        assert of("10.8.0").why_not_on(capability) == of("11.0").why_not_on(capability) == ""
+    assert of("10.3.0.26").why_not_on("9.0") == ""
 
 
 def test_compile_loads_and_checks_what_it_built(

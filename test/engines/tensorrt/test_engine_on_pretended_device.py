@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the pretended device computes by it")
 
 from pretended_device import DEAD, MEMORY, NO_MEMORY, SCRATCH, Pretended, pretend
+from tensorrt_fixtures import Heard
 
 from hrnet_pose_ros.engines.build_watch import BuildWatch
 from hrnet_pose_ros.engines.engine import EngineError
@@ -25,11 +26,12 @@ from hrnet_pose_ros.engines.make_engine import make_engine
 from hrnet_pose_ros.engines.tensorrt import plan_loading
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import CudaError, DeviceLost, OutOfDeviceMemory
 from hrnet_pose_ros.engines.tensorrt.engine import TensorRtEngine
-from hrnet_pose_ros.engines.tensorrt.library import RTX
+from hrnet_pose_ros.engines.tensorrt.library import RTX, STANDARD
 from hrnet_pose_ros.engines.tensorrt.options import TensorRtOptions
-from hrnet_pose_ros.engines.tensorrt.plan_check import PlanWrong, check_scene
+from hrnet_pose_ros.engines.tensorrt.plan_check import PlanVerdict, PlanWrong, check_scene
 from hrnet_pose_ros.engines.tensorrt.plan_runner import PlanRejected
 from hrnet_pose_ros.model_files.model_file import ModelFile
+from hrnet_pose_ros.pose.boxes import crop_to_image
 from hrnet_pose_ros.pose.poses import Poses
 
 GRAPH = Path(__file__).resolve().parents[3] / "models" / "hrnetv2_w24_small_end2end_float32.onnx"
@@ -101,6 +103,50 @@ def test_every_number_of_persons_is_ready(
         assert gpu.cuda.calls["cudaMalloc"] == gpu.cuda.calls["cudaHostAlloc"] == 0
     assert gpu.module.shapes == 4
     assert len(engine.raw_poses(FRAME, BOXES[:0])) == 0
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("most", "buckets", "counts", "ran"),
+    [
+        # Nobody, many more than fit, one, exactly as many as fit and one more.
+        (6, (), (0, 13, 1, 0, 6, 7, 12), [6, 6, 1, 1, 6, 6, 1, 6, 6]),
+        (1, (), (3, 0, 1), [1, 1, 1, 1]),
+        (5, (3, 3, 9), (2, 4, 8), [3, 5, 5, 3]),  # one that is repeated, one too large
+        (3, (3,), (1, 2, 3), [3, 3, 3]),
+    ],
+)
+def test_any_sequence_of_numbers_of_persons(
+    most: int,
+    buckets: tuple[int, ...],
+    counts: tuple[int, ...],
+    ran: list[int],
+    gpu: Pretended,
+    unchecked: None,
+    tmp_path: Path,
+) -> None:
+    def scores_of_x(names: tuple[str, ...], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Each person's score tells which transform it was given."""
+        x = inputs["crop_to_image"][:, 0, 2].astype(np.float32)
+        outputs = [np.ones((len(x), 17, *sides), np.float32) for sides in ((2,), (), (3,))]
+        outputs[1] *= x[:, None]
+        return outputs
+
+    gpu.module.computed = scores_of_x  # type: ignore[method-assign]
+    engine = engine_of(
+        tmp_path, max_persons=most, typical_persons=1, person_buckets=buckets, cuda_graphs=False
+    )
+    boxes = np.array([[100 + 9 * n, 50, 60, 80] for n in range(max(counts))], np.float32)
+    expected = crop_to_image(boxes, engine.metadata.input_size, engine.metadata.crop)[:, 0, 2]
+    shapes = gpu.module.shapes
+    gpu.module.ran.clear()
+    gpu.cuda.forget()
+    for count in counts:
+        poses = engine.raw_poses(FRAME, boxes[:count])
+        np.testing.assert_allclose(poses.scores[:, 0], expected[:count], rtol=1e-6)
+    assert gpu.module.ran == ran
+    assert gpu.module.shapes == shapes
+    assert gpu.cuda.calls["cudaMalloc"] == gpu.cuda.calls["cudaHostAlloc"] == 0
     engine.close()
 
 
@@ -212,13 +258,53 @@ def test_a_dead_context_leaves_the_plan_alone(
     assert plan_files(tmp_path) == kept and len(gpu.builds) == 1
 
 
-def test_no_context_is_an_error_with_the_librarys_words(
-    gpu: Pretended, unchecked: None, tmp_path: Path
+@pytest.mark.parametrize(
+    ("library", "null", "words"),
+    [
+        (STANDARD, "context", "tensorrt does not make a context"),
+        (RTX, "context", "tensorrt_rtx does not make a context"),
+        (RTX, "config", "tensorrt_rtx does not make a runtime configuration"),
+    ],
+)
+def test_a_null_from_a_plan_that_loaded_leaves_it_alone(
+    library: str,
+    null: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    unchecked: None,
+    tmp_path: Path,
 ) -> None:
-    gpu.module.no_context = True
-    with pytest.raises(CudaError, match="does not make a context"):
+    gpu = pretend(monkeypatch, GRAPH, library)
+    engine_of(tmp_path).close()
+    kept = plan_files(tmp_path)
+    gpu.module.nulls = {null}
+    with pytest.raises(CudaError, match=words):
         engine_of(tmp_path)
+    gpu.cuda.memory = SCRATCH + 1  # and the library does not say why
+    with pytest.raises(OutOfDeviceMemory, match=r"could not make a .* are free"):
+        engine_of(tmp_path)
+    gpu.cuda.memory = MEMORY
+    gpu.cuda.fails["cudaDeviceSynchronize"] = DEAD
+    with pytest.raises(DeviceLost, match="could not make a"):
+        engine_of(tmp_path)
+    del gpu.cuda.fails["cudaDeviceSynchronize"]
     assert gpu.cuda.allocated == {}
+    assert plan_files(tmp_path) == kept and len(gpu.builds) == 1
+
+
+def test_without_a_cache_of_kernels_rtx_runs_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    unchecked: None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gpu = pretend(monkeypatch, GRAPH, RTX)
+    gpu.module.nulls = {"cache"}
+    engine = engine_of(tmp_path)
+    assert "compiled kernels cannot be kept, and are compiled at every start" in caplog.text
+    assert len(engine.raw_poses(FRAME, BOXES[:2])) == 2
+    engine.close()
+    assert not list(tmp_path.glob("*.kernels"))
 
 
 def test_a_stale_plan_stays_until_the_new_one_has_proved_itself(
@@ -353,6 +439,23 @@ def test_rtx_keeps_its_kernels_beside_the_plan(
     kernels.chmod(0o666)  # others could have written them, and they are code
     engine_of(tmp_path).close()
     assert gpu.module.kernels_in == [b"compiled kernels"]
+
+
+@pytest.mark.parametrize("library", [STANDARD, RTX])
+def test_loading_and_checking_a_plan_are_reported_like_a_build(
+    library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """tensorrt_rtx compiles its kernels then; the processor's answer takes seconds, too."""
+    pretend(monkeypatch, GRAPH, library)
+    monkeypatch.setitem(plan_loading.load_plan.__kwdefaults__, "reference", lambda path: None)
+    monkeypatch.setattr(plan_loading, "check_plan", lambda *_: PlanVerdict(1.0, 0.0, 0.995))
+    heard = Heard()
+    options = TensorRtOptions(
+        image_size=SIZE, max_persons=2, typical_persons=1, plan_cache=str(tmp_path)
+    )
+    TensorRtEngine(ModelFile.read(GRAPH), options=options, watch=heard).close()
+    told = [text.split(" '")[0] for text in dict.fromkeys(heard.texts)]
+    assert told == ["loading and warming up the plan", "comparing the plan"]
 
 
 def test_rtx_has_one_plan_for_all_optimisation_levels(

@@ -151,3 +151,12 @@ def test_compatibility_of_the_standard_library(
         return
     with pytest.raises(EngineError, match="build on the vehicle"):
         standard.compatibility(GpuTarget(wanted), here)
+
+
+def test_a_compute_capability_that_no_gpu_has(standard: TensorRt) -> None:
+    """A plan for any GPU from 8.0 on would be built for it, and run nowhere."""
+    with pytest.raises(EngineError, match=r"no GPU is known to have .* 8\.1; there are 7\.5, "):
+        standard.compatibility(GpuTarget(("8.9", "8.1")), "8.9")
+    # A GPU that is newer than this package is what it says.
+    newer = GpuTarget(("13.0",))
+    assert standard.compatibility(newer, "13.0") is not None

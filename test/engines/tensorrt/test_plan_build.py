@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -177,6 +178,52 @@ def test_share_grows(library: TensorRt, compact: bytes) -> None:
     assert known == sorted(known)
     assert 0 <= known[0] < 0.2
     assert 0.5 < known[-1] <= 1
+
+
+class Wrapped:
+    """An object of the library with some of its attributes replaced."""
+
+    def __init__(self, real: Any, **other: Any) -> None:
+        self._real, self._other = real, other
+
+    def __getattr__(self, name: str) -> Any:
+        return self._other[name] if name in self._other else getattr(self._real, name)
+
+
+def nothing(*_: object) -> None:
+    """A null, with the library's words or without."""
+
+
+def no_memory(*_: object) -> None:
+    raise MemoryError("std::bad_alloc")
+
+
+def null_of_a_constructor(*_: object) -> None:
+    raise TypeError("pybind11::init(): factory function returned nullptr")
+
+
+@pytest.mark.parametrize(
+    ("function", "fails", "words"),
+    [
+        ("create_network", nothing, "cannot make a network here: the library gave no reason"),
+        ("create_network", no_memory, r"cannot make a network here \(std::bad_alloc\)"),
+        ("OnnxParser", null_of_a_constructor, "cannot make its OnnxParser here .*nullptr"),
+        ("create_builder_config", nothing, "cannot make a builder's configuration here"),
+        ("create_optimization_profile", nothing, "cannot make an optimization profile here"),
+        ("build_serialized_network", nothing, "cannot build 'compact_float16_320x240_p4_.*' here"),
+        ("build_serialized_network", no_memory, r"cannot build .* here \(std::bad_alloc\)"),
+    ],
+)
+def test_every_null_of_the_builder_is_an_error_in_words(
+    function: str, fails: Any, words: str, library: TensorRt, compact: bytes
+) -> None:
+    trt = library.module
+    if function == "OnnxParser":
+        module = Wrapped(trt, OnnxParser=fails)
+    else:
+        module = Wrapped(trt, Builder=lambda log: Wrapped(trt.Builder(log), **{function: fails}))
+    with pytest.raises(EngineError, match=rf"^tensorrt_rtx \S+ {words}"):
+        built(dataclasses.replace(library, module=module), compact)
 
 
 @pytest.mark.parametrize("cancel_after", [0, 100])
