@@ -21,7 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 60)
+# Several runs at a time have numbers of their own (dev/run_tests.py).
+os.environ["ROS_DOMAIN_ID"] = os.environ.get("HRNET_POSE_TEST_DOMAIN", str(20 + os.getpid() % 60))
 # Models that the user of this machine has fetched play no part.
 os.environ["XDG_DATA_HOME"] = str(ROOT / ".dev" / "no_user_data")
 os.environ.setdefault(
