@@ -40,6 +40,14 @@ with contextlib.suppress(ImportError):
     )
     hypothesis.settings.load_profile("any_machine")
 
+# Hypothesis also tries the constants of modules that it takes for ours. PyTorch's are none of them,
+# though it lies beside (.dev/torch): to read its sources takes a process 15 s the first time.
+with contextlib.suppress(ImportError, AttributeError):
+    from hypothesis.internal.conjecture import providers
+
+    _takes_for_ours = providers.is_local_module_file
+    providers.is_local_module_file = lambda path: "/.dev/" not in path and _takes_for_ours(path)
+
 # A vehicle has no torch, nor the libraries of evaluation: `colcon test` leaves these out there.
 # `make test` has them and wants all.
 NEED_TORCH = (
