@@ -24,6 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_pose_ros.fleet.local_workers import usable_cores
+
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".dev" / "log" / "tests"
 # For `nice`: where both want to run, a tenth of the time that a test with a clock gets.
@@ -79,8 +81,8 @@ GROUPS = (
     Group("all others", ("test",)),
     Group("verbs", ("test/cli", "test/test_estimate.py", "test/skeletons")),
     Group("engines", ("test/engines", "test/model_files")),
-    Group("fleet", ("test/fleet", "test/demo/test_fleet_demo.py")),
     Group("network", ("test/network",)),
+    Group("fleet", ("test/fleet", "test/demo/test_fleet_demo.py")),
     Group("training", ("test/training",)),
     Group("replay", ("test/replay", "test/doctor")),
 )
@@ -193,7 +195,7 @@ class TestRun:
 def main() -> int:
     """Run the tests of the repository; returns the exit code, 0 if all passed and else 1."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    computing = min(len(os.sched_getaffinity(0)), MOST_COMPUTING)
+    computing = min(usable_cores(), MOST_COMPUTING)
     print(f"[test] {1 + computing} runs at a time; their output is in {LOGS.relative_to(ROOT)}/")
     begin = time.monotonic()
     passed = TestRun(GROUPS).run(computing)
