@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".dev" / "log" / "tests"
 # For `nice`: where both want to run, a tenth of the time that a test with a clock gets.
 LOW_PRIORITY = 10
-# More of those that compute, a gigabyte each, than a machine with so many cores has memory for.
+# At most so many that compute at a time: each may take a gigabyte of memory.
 MOST_COMPUTING = 4
 # DDS domains for tests: so many, from this one on (as in test/conftest.py).
 FIRST_DOMAIN, DOMAINS = 20, 60
