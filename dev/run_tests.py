@@ -195,6 +195,8 @@ class TestRun:
 def main() -> int:
     """Run the tests of the repository; returns the exit code, 0 if all passed and else 1."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # A shell lets what runs in its background ignore Ctrl-C, and so would the runs of pytest.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     computing = min(usable_cores(), MOST_COMPUTING)
     print(f"[test] {1 + computing} runs at a time; their output is in {LOGS.relative_to(ROOT)}/")
     begin = time.monotonic()
