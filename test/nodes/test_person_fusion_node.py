@@ -42,7 +42,7 @@ class Drive:
     def report(self) -> dict[str, str]:
         """The values of a report that is made from now on."""
         count = len(self.robot.reports())
-        self.robot.wait(lambda: len(self.robot.reports()) > count + 1, 20, "reports")
+        self.robot.wait(lambda: len(self.robot.reports()) > count + 1, what="reports")
         return self.robot.values()
 
     def advance(self, seconds: float) -> int:
@@ -72,7 +72,7 @@ def drive(ros: None, fault_bag: Path, tmp_path_factory: pytest.TempPathFactory) 
         clock = SimulatedClock(robot)
         robot.wait_until_heard(node)
         clock.set(robot.messages[0][0] - 1)
-        robot.wait(lambda: "active" in node.log, 20, "active")
+        robot.wait(lambda: "active" in node.log, what="active")
         robot.play(clock, answered)
         yield Drive(robot, node, clock)
     finally:
@@ -186,7 +186,7 @@ def test_garbage_is_counted_and_named(drive: Drive) -> None:
         others = ("depth.malformed", "scan.malformed", "range.no_extrinsics")
         return points == 3 and all(more(f"refused.{one}") == 1 for one in others)
 
-    robot.wait(refused, 20, f"the counts; {robot.values()}")
+    robot.wait(refused, what=f"the counts; {robot.values()}")
     assert "/depth: refused: the encoding of a depth image is 'bgr8'" in drive.node.log
 
 
@@ -200,7 +200,7 @@ def test_the_lifecycle(drive: Drive) -> None:
     assert len(robot.heard["people"]) == count, "an inactive node says nothing"
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
     drive.advance(0.8)
-    robot.wait(lambda: len(robot.heard["people"]) > count, 20, "an ERROR")
+    robot.wait(lambda: len(robot.heard["people"]) > count, what="an ERROR")
 
 
 def test_time_jumps_back_and_the_drive_goes_on(drive: Drive) -> None:
@@ -210,7 +210,7 @@ def test_time_jumps_back_and_the_drive_goes_on(drive: Drive) -> None:
     first = robot.messages[0][0]
     drive.clock.set(first)
     robot.play(drive.clock, lambda at: False, until=first + 1_400_000_000)
-    robot.wait(lambda: any(one.people for one in robot.heard["people"]), 20, "people again")
+    robot.wait(lambda: any(one.people for one in robot.heard["people"]), what="people again")
     again = {person.id for message in robot.heard["people"] for person in message.people}
     assert not known & again, "ids are never used twice"
 
