@@ -25,14 +25,17 @@ from scipy.stats import truncnorm
 
 from hrnet_pose_ros.fusion.body import ANKLE_HEIGHT, SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.buffers import StampLimits
+from hrnet_pose_ros.fusion.cues.answers import InverseRange
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.body_length import BodyLength
-from hrnet_pose_ros.fusion.cues.cue import InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
 from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
-from hrnet_pose_ros.fusion.cues.returns import clusters_of, returns_of
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
+from hrnet_pose_ros.fusion.cues.returns import returns_of
+from hrnet_pose_ros.fusion.cues.segments import Segments
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone, cut_off
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
@@ -143,7 +146,7 @@ def test_a_sitting_person_whose_feet_are_not_seen_has_no_ground_contact() -> Non
     image.poses.keypoints[0, 15:, 1] = 1079
     scene = scene_of(image)
     assert not scene.lines.thighs[0]
-    assert GroundContact().measure(scene, [[]]) == [Refusal.TRUNCATED]
+    assert list(GroundContact().measure(scene, [[]])) == [Refusal.TRUNCATED]
 
 
 def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
@@ -201,19 +204,19 @@ def test_a_camera_cue_says_why_it_cannot_measure(cue, how: dict, reason: Refusal
     image = skeletons([shape], hidden=hidden, noise=noise)
     if reason is Refusal.TRUNCATED:  # a network draws joints outside of the image to its border
         image.poses.keypoints[..., 1] = np.minimum(image.poses.keypoints[..., 1], 1079)
-    assert cue.measure(scene_of(image), [[]]) == [reason]
+    assert list(cue.measure(scene_of(image), [[]])) == [reason]
 
 
 def test_feet_above_the_horizon_meet_no_ground() -> None:
     image = skeletons([figure((20.0, 0))], noise=np.array([0.0, -200.0]))
-    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.ABOVE_HORIZON]
+    assert list(GroundContact().measure(scene_of(image), [[]])) == [Refusal.ABOVE_HORIZON]
 
 
 def test_feet_apart_by_more_than_a_stride_are_ambiguous() -> None:
     noise = np.zeros((1, 17, 2))
     noise[0, 15, 1] = -60.0
     image = skeletons([figure((8.0, 0))], noise=noise)
-    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.AMBIGUOUS]
+    assert list(GroundContact().measure(scene_of(image), [[]])) == [Refusal.AMBIGUOUS]
 
 
 def test_somebody_without_joints_has_the_bearing_of_the_box() -> None:
@@ -240,7 +243,7 @@ def test_ranging_cues_find_the_axis(kind: str, r: float) -> None:
     cue_class, measurement = makes[kind]
     cue = cue_class(SETTINGS)
     assert cue.receive(measurement(), START) is None
-    answers = cue.measure(scene_of(skeletons([figure(tuple(places[0]))])), [[]])
+    answers = list(cue.measure(scene_of(skeletons([figure(tuple(places[0]))])), [[]]))
     if kind == "depth" and r > SETTINGS.depth_max_range:
         assert answers == [Refusal.NO_RETURN]
         return
@@ -253,15 +256,15 @@ def test_ranging_cues_find_the_axis(kind: str, r: float) -> None:
 def test_a_sensor_that_is_silent_or_blind_is_no_measurement() -> None:
     cue = LidarCloud(SETTINGS)
     scene = scene_of(skeletons([figure((8.0, 0))]))
-    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_MEASUREMENT]
     assert cue.receive(PointCloud(START, "lidar", np.zeros((0, 3), np.float32)), START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_RETURN]
     nan = PointCloud(START + 1, "lidar", np.full((50, 3), np.nan, np.float32))
     assert cue.receive(nan, START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_RETURN]
     nowhere = PointCloud(START + 2, "elsewhere", BEAMS.astype(np.float32))
     assert cue.receive(nowhere, START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_MEASUREMENT]
     assert cue.buffer.tally.reasons == {Refusal.NO_EXTRINSICS: 1}
 
 
@@ -276,7 +279,7 @@ def test_a_person_outside_of_the_depth_image_is_out_of_view() -> None:
     cue = DepthImageCue(SETTINGS)
     cue.receive(depth_image(np.array([at(5)]), START, RNG), START)
     scene = scene_of(skeletons([figure(at(5, 0.7))]))
-    assert cue.measure(scene, [[]]) == [Refusal.OUT_OF_VIEW]
+    assert list(cue.measure(scene, [[]])) == [Refusal.OUT_OF_VIEW]
 
 
 def test_what_is_known_decides_between_two_clusters() -> None:
@@ -418,9 +421,18 @@ def test_the_ground_looks_higher_further_away() -> None:
 
 
 def test_clusters_are_split_at_gaps_and_small_ones_left_out() -> None:
-    found = clusters_of(np.array([5.0, 2.0, 5.1, 2.1, 9.0]), 0.35, 2)
-    assert [one.tolist() for one in found] == [[1, 3], [0, 2]]
-    assert clusters_of(np.zeros(0), 0.35, 1) == []
+    ranges = np.array([5.0, 2.0, 5.1, 2.1, 9.0])
+    # Of the first person, all of them; of the second, none; of the third, one thing that is whole.
+    indices = np.array([0, 1, 2, 3, 4, 1, 3])
+    regions = Regions(Segments(np.array([5, 0, 2])), indices, 2, np.array([0.5, 1.0, 1.0]))
+    found = Clusters.of_regions(regions, ranges, 0.35)
+    assert [found[n].tolist() for n in range(len(found))] == [[1, 3], [0, 2], [1, 3]]
+    assert found.person.tolist() == [0, 0, 2] and found.body.tolist() == [2.5, 2.5, 2.0]
+    assert found.median(ranges).tolist() == pytest.approx([2.05, 5.05, 2.05])
+    around = [found.around[a:b].tolist() for a, b in zip(found.first, found.last, strict=True)]
+    assert around == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [1, 3]]
+    nothing = Regions(Segments(np.zeros(2, np.int64)), indices[:0], 1, np.ones(2))
+    assert len(Clusters.of_regions(nothing, ranges, 0.35)) == 0
 
 
 def test_the_surface_lies_before_the_axis_and_the_error_of_that_is_shared() -> None:
@@ -455,7 +467,7 @@ def test_an_echo_that_tells_nothing_says_why(
     cue = UltrasonicCone(SETTINGS)
     assert cue.receive(one, START) is None
     known = (1 / np.hypot(*place), 1e-4)
-    assert cue.measure(scene_of(skeletons([figure(place)])), [[known]]) == [reason]
+    assert list(cue.measure(scene_of(skeletons([figure(place)])), [[known]])) == [reason]
 
 
 def test_an_echo_bounds_and_confirms() -> None:
@@ -475,9 +487,10 @@ def test_an_echo_bounds_and_confirms() -> None:
 def test_cutting_off_gives_the_moments_of_the_truncated_normal(
     value: float, std: float, alpha: float
 ) -> None:
-    found = ranged(cut_off(value, std**2, value + alpha * std))
-    information = 1 / std**2 + 1 / found.variance
-    mean = (value / std**2 + found.value / found.variance) / information
+    cut = cut_off(value, std**2, value + alpha * std)
+    assert cut is not None
+    information = 1 / std**2 + 1 / cut[1]
+    mean = (value / std**2 + cut[0] / cut[1]) / information
     expected, variance = truncnorm.stats(-np.inf, alpha, loc=value, scale=std)
     assert mean == pytest.approx(float(expected), rel=1e-6, abs=1e-6 * std)
     assert 1 / information == pytest.approx(float(variance), rel=1e-5)

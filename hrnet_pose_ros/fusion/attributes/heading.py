@@ -8,6 +8,8 @@ the middle of the shoulders. Both lengths are fractions of the torso's, so no ra
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.body import NOSE_FORWARD, SHOULDER_BREADTH, TORSO
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import mean_variance
-from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track
+from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track, states_of
 
 # Below this size in pixels, shoulders are a few pixels apart.
 SMALLEST_PX = 40.0
@@ -80,25 +82,46 @@ def chest_angles(scene: Scene) -> ChestAngles:
     return ChestAngles(np.where(usable, np.arctan2(sine, cosine), np.nan), variance)
 
 
-def update_heading(track: Track, azimuth: float, angle: float, variance: float) -> None:
-    """Update a track with a chest's angle, seen at an azimuth of the levelled base frame, rad."""
-    if np.isfinite(angle) and np.isfinite(variance):
-        _update(track, azimuth + np.pi + angle, TAILS * variance)
+def update_headings(
+    tracks: Sequence[Track], azimuth: np.ndarray, chests: ChestAngles, *, by_course: bool
+) -> None:
+    """Update tracks with the chests of their persons, and with where they walk.
+
+    Parameters
+    ----------
+    tracks
+        Of the N persons.
+    azimuth
+        float64 ``[N]``: where they are seen, in the levelled base frame, rad.
+    by_course
+        Whether velocities are over ground: who walks walks forwards.
+    """
+    measured = (azimuth + np.pi + chests.angle).tolist()
+    for track, one, variance in zip(tracks, measured, chests.variance.tolist(), strict=True):
+        if math.isfinite(one) and math.isfinite(variance):
+            _update(track, one, TAILS * variance)
+    if by_course:
+        for track, (one, variance) in zip(tracks, _courses(tracks), strict=True):
+            if math.isfinite(one):
+                _update(track, one, variance)
 
 
-def update_heading_by_course(track: Track) -> None:
-    """Update the heading of a track that walks with where it walks: people walk forwards."""
-    speed2 = float(track.mean[VELOCITY] @ track.mean[VELOCITY])
-    across = np.array([-track.mean[VELOCITY][1], track.mean[VELOCITY][0]])
-    spread = float(across @ track.covariance[VELOCITY, VELOCITY] @ across) / max(speed2, 1e-9)
-    if speed2 < WALKS**2 or spread > MOST_COURSE_STD**2 * speed2:
-        return
-    course = float(np.arctan2(track.mean[VELOCITY][1], track.mean[VELOCITY][0]))
-    _update(track, course, spread / speed2 + COURSE_STD**2)
+def _courses(tracks: Sequence[Track]) -> list[tuple[float, float]]:
+    """Return where each track walks, rad, and the variance as a heading; NaN if it is not known."""
+    means, covariances = states_of(tracks)
+    x, y = means[:, VELOCITY].T
+    speed2 = x * x + y * y
+    own = covariances[:, VELOCITY, VELOCITY]
+    across = y * y * own[:, 0, 0] - 2 * x * y * own[:, 0, 1] + x * x * own[:, 1, 1]
+    spread = across / np.maximum(speed2, 1e-9)
+    known = (speed2 >= WALKS**2) & (spread <= MOST_COURSE_STD**2 * speed2)
+    course = np.where(known, np.arctan2(y, x), np.nan)
+    variance = spread / np.maximum(speed2, 1e-9) + COURSE_STD**2
+    return list(zip(course.tolist(), variance.tolist(), strict=True))
 
 
 def _update(track: Track, measured: float, variance: float) -> None:
-    if not np.isfinite(track.heading_var):
+    if not math.isfinite(track.heading_var):
         track.heading, track.heading_var = wrap(measured), variance
         return
     residual = wrap(measured - track.heading)
@@ -115,4 +138,4 @@ def _update(track: Track, measured: float, variance: float) -> None:
 
 def wrap(angle: float) -> float:
     """Return an angle in [-pi, pi)."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+    return (angle + math.pi) % (2 * math.pi) - math.pi
