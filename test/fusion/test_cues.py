@@ -12,6 +12,7 @@ from fusion_scene import (
     CAMERA,
     EXTRINSICS,
     HEIGHT,
+    SCAN_PLACE,
     START,
     cloud,
     depth_image,
@@ -397,6 +398,63 @@ def test_the_returns_of_somebody_in_front_are_not_of_who_is_behind() -> None:
     front, behind = cue.measure(scene, [[(1 / 6, 1e-4)], [(1 / 8, 4e-4)]])
     assert 1 / ranged(front).value == pytest.approx(6.02, abs=0.05)
     assert behind is Refusal.OTHER_PERSON
+
+
+def test_returns_that_two_persons_claim_are_doubted() -> None:
+    """One is hidden behind the other, in the same direction; the returns fit both."""
+
+    def front(prior: tuple[float, float]) -> InverseRange:
+        cue = LidarCloud(SETTINGS)
+        cue.receive(PointCloud(START, "lidar", wall(5.9, 0.22)), START)
+        scene = scene_of(skeletons([figure((6.0, 0.0)), figure((6.5, 0.1))]))
+        first, second = cue.measure(scene, [[(1 / 6, 1e-3)], [prior]])
+        assert second is Refusal.OTHER_PERSON
+        return ranged(first)
+
+    contested, alone = front((1 / 6.4, 1e-3)), front((1 / 9, 1e-6))
+    assert 0.05 < contested.doubt < 0.5
+    assert alone.doubt < contested.doubt / 2
+
+
+def test_a_thing_wider_than_a_person_alone_is_doubted() -> None:
+    """1.2 m: with a companion whom nobody has detected, or the end of a wall."""
+    alone, wide = ranged(measured(wall(7.9, 0.25), 8.0)), ranged(measured(wall(7.9, 0.6), 8.0))
+    assert wide.doubt > 10 * alone.doubt
+
+
+def seen_by_scan(things: list[tuple[float, float, float]], known: float) -> object:
+    """The answer of a scan for a person ahead; ``things`` are x, y from, y to, m."""
+    angles = np.linspace(-0.5, 0.5, 401)
+    ranges = np.full(len(angles), np.inf, np.float32)
+    origin = SCAN_PLACE.translation
+    for x, right, left in things:
+        r = (x - origin[0]) / np.cos(angles)
+        y = origin[1] + r * np.sin(angles)
+        ranges = np.where((y > right) & (y < left), np.minimum(ranges, r), ranges)
+    cue = LaserScanCue(SETTINGS)
+    one = LaserScan(START, "laser", -0.5, 0.0025, ranges.astype(np.float32), 0.05, 30.0)
+    assert cue.receive(one, START) is None
+    (answer,) = cue.measure(scene_of(skeletons([figure((8.0, 0.0))])), [[(1 / known, 2e-4)]])
+    return answer
+
+
+def test_the_end_of_a_wall_is_not_taken_instead_of_one_leg() -> None:
+    """A scan cannot tell one leg from a pole, so it cannot tell what of both is the person."""
+    leg, end = (7.9, -0.06, 0.06), (8.8, -0.1, 1.0)
+    assert seen_by_scan([leg], 8.4) is Refusal.AMBIGUOUS
+    found = seen_by_scan([end], 8.4)
+    assert 1 / ranged(found).value == pytest.approx(8.86, abs=0.1)
+    assert seen_by_scan([leg, end], 8.4) is Refusal.AMBIGUOUS
+    # A pole far from what is known is none.
+    pole = (4.0, -0.03, 0.03)
+    assert isinstance(seen_by_scan([pole, (7.9, -0.15, 0.15)], 8.0), InverseRange)
+
+
+def test_a_scan_sees_that_something_nearer_hides_a_part() -> None:
+    """In a plane below the camera, what is nearer is seen lower, and is of the same beam."""
+    whole = seen_by_scan([(7.9, -0.3, 0.3)], 8.0)
+    hidden = seen_by_scan([(4.0, 0.05, 0.6), (7.9, -0.3, 0.3)], 8.0)
+    assert ranged(hidden).doubt > 5 * ranged(whole).doubt
 
 
 def test_a_sensor_learns_how_far_it_is_beside_the_camera() -> None:

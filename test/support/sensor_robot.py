@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,20 +75,53 @@ class SensorRobot(Robot):
         self.wait(heard, 60, "the node's subscriptions")
         assert node.process.poll() is None, node.log
 
+    def accounts(self) -> dict[str, Counter[str]]:
+        """What became of the messages of each input, by the node's last diagnostics.
+
+        The keys are ``received``, ``used``, ``refused``, ``waiting``, ``lost``, and ``sent`` by
+        this robot.
+        """
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for one in self.statuses()["input"].values:
+            kind, _, rest = one.key.partition(".")
+            if kind in ("received", "used", "refused", "waiting", "lost"):
+                found[rest.split(".")[0]][kind] += int(one.value)
+        for topic, count in self.sent.items():
+            found["range" if topic.startswith("/range/") else topic[1:]]["sent"] += count
+        return found
+
+    def reckon(self) -> None:
+        """Hold the node's counts to what was sent: nothing may be lost within the node."""
+        for name, tally in self.accounts().items():
+            if not tally["sent"]:
+                continue
+            parts = tally["used"] + tally["refused"] + tally["waiting"]
+            assert tally["received"] == parts, (name, tally)
+            # The first messages may come before the node's end of a topic is there.
+            least = tally["sent"] - max(5, tally["sent"] // 20)
+            assert least <= tally["received"] <= tally["sent"], (name, tally)
+
     def publish(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
         self.sent[topic] += 1
 
     def play(
-        self, clock: SimulatedClock, answered: Callable[[int], bool], until: int = 2**62
+        self,
+        clock: SimulatedClock,
+        answered: Callable[[int], bool],
+        until: int = 2**62,
+        since: int = 0,
     ) -> None:
-        """Play the bag; wait for the answer to skeletons that ``answered``, by their arrival, has.
+        """Play the bag, or what lies between two times of it, ns.
 
-        So the machine's speed plays no part. Without skeletons, the time passes as it is. The first
-        messages may not be answered: the node's end of a topic can be later than the robot's.
+        Wait for the answer to skeletons that ``answered``, by their arrival, has: so the machine's
+        speed plays no part. Without skeletons, the time passes as it is. The first messages may not
+        be answered: the node's end of a topic can be later than the robot's.
         """
         paused = 0
         for at, topic, data in self.messages:
+            if at <= since:
+                continue
             if at > until:
                 return
             if at - paused > 100_000_000:

@@ -30,6 +30,8 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     source = Source.SCAN
     gap = 0.6  # a stride: both legs are one cluster
     thinnest = 0.2  # one leg is as thin as a pole: only both, or a torso, are a person
+    thin_rivals = True
+    band = np.inf  # there is one beam
 
     def _sound(self, measurement: LaserScan) -> bool:
         m = measurement

@@ -56,6 +56,9 @@ RIVAL = 0.25
 # chosen one is partly hidden by something nearer; and where it is narrower than this, m, which a
 # pole is, and a slim person from the side.
 NONE, NONE_HIDDEN, NONE_NARROW, NARROW = 3e-5, 3e-4, 0.005, 0.22
+# The same where it is wider than a person alone, m: with a companion, or a wall of which a part is
+# hidden.
+WIDE, NONE_WIDE = 0.9, 0.02
 # What is wider than this without a gap, m, is no person, nor a person with a companion or a bicycle
 # at the side, whom nobody may have detected (KITTI has both, 1.4 to 1.6 m wide). Who lies is longer
 # than this by no more than 0.9 m.
@@ -103,6 +106,10 @@ class _Judged:
         How well it fits the person, 0 to 1.
     score
         The weight by how much of a body it fills.
+    rival
+        The same of what is too thin to be chosen, but may be the person.
+    hit
+        How wide the thing is that was hit, m.
     background
         It is a part of something larger than a person.
     filled
@@ -117,6 +124,8 @@ class _Judged:
     width: np.ndarray
     weight: np.ndarray
     score: np.ndarray
+    rival: np.ndarray
+    hit: np.ndarray
     background: np.ndarray
     filled: np.ndarray
     off: np.ndarray
@@ -141,6 +150,11 @@ class ReturnsCue(SensorCue[M]):
     gap: float = GAP
     # What is narrower than this, m, is no torso: a person is 0.2 m deep from the side.
     thinnest: float = 0.16
+    # Whether what is too thin may be the person nevertheless: then it makes others doubtful.
+    thin_rivals: bool = False
+    # Returns of one beam of a LIDAR have slopes that differ by this much with the distance: the
+    # camera sits lower or higher.
+    band: float = 0.04
     # Kinds of regions: who has no cluster in the first one is looked for in the next one.
     kinds: int = 1
 
@@ -231,8 +245,10 @@ class ReturnsCue(SensorCue[M]):
         background &= likely
         width = np.where(things.hidden | lying, np.inf, things.width)
         weight[likely & self._looked_over(clusters)] *= LOOKED_OVER
-        weight[background | (likely & (width < self.thinnest))] = 0.0
         filled = np.minimum(clusters.of.sizes / clusters.body, 1.0)
+        thin = likely & ~background & (width < self.thinnest)
+        rival = np.where(thin & self.thin_rivals, filled * weight, 0.0)
+        weight[background | thin] = 0.0
         return _Judged(
             value=value,
             variance=variance,
@@ -240,6 +256,8 @@ class ReturnsCue(SensorCue[M]):
             width=width,
             weight=weight,
             score=filled * weight,
+            rival=rival,
+            hit=things.hit,
             background=background,
             filled=filled,
             off=clusters.of.mean(off),
@@ -254,6 +272,7 @@ class ReturnsCue(SensorCue[M]):
         """
         value, variance = judged.value.tolist(), judged.variance.tolist()
         score, width = judged.score.tolist(), judged.width.tolist()
+        thin, hit = judged.rival.tolist(), judged.hit.tolist()
         plausible = (judged.weight > LEAST_WEIGHT).tolist()
         whose = clusters.person.tolist()
         chosen: dict[int, int] = {}
@@ -270,13 +289,16 @@ class ReturnsCue(SensorCue[M]):
                 doubt = NONE_NARROW
             else:
                 doubt = NONE if math.isfinite(width[best]) else NONE_HIDDEN
+            if hit[best] > WIDE:
+                doubt = max(doubt, NONE_WIDE)
             rival = False
-            for other in order[1:]:
+            for other in own:
+                weight = score[other] + thin[other]
                 apart = abs(value[other] - value[best])
-                if apart < 3 * math.sqrt(variance[best] + variance[other]):
-                    continue  # both say the same
-                rival |= score[other] > RIVAL * score[best]
-                doubt += score[other]
+                if weight == 0 or apart < 3 * math.sqrt(variance[best] + variance[other]):
+                    continue  # no person, or both say the same
+                rival |= weight > RIVAL * score[best]
+                doubt += weight
             if rival or (width[best] < POST and self._body_behind(person, clusters, best, value)):
                 answers.refuse_one(person, Refusal.AMBIGUOUS)
                 continue
@@ -292,7 +314,7 @@ class ReturnsCue(SensorCue[M]):
         """Return the things that some clusters in the regions of persons are a part of."""
         middle = self._azimuth[person] + self.alignment.azimuth
         top = self._tops[person]
-        return things_of(self.returns, members, of, self.gap, self.step, middle, top)
+        return things_of(self.returns, members, of, self.gap, self.step, self.band, middle, top)
 
     def _reach_beyond(self, person: np.ndarray, things: Things, value: np.ndarray) -> np.ndarray:
         """Return which things go on beside what the camera sees of the person, ``[C]``."""
@@ -382,13 +404,18 @@ class ReturnsCue(SensorCue[M]):
         answers: Answers,
     ) -> None:
         """Give the clusters to the persons, best one first; nobody gets one that is another's."""
-        owned = np.zeros(len(self.returns), bool)
+        owner = np.full(len(self.returns), -1)
         for person, cluster in chosen.items():
             members = clusters[cluster]
-            if 2 * np.count_nonzero(owned[members]) > len(members):
+            taken = owner[members]
+            if 2 * np.count_nonzero(taken >= 0) > len(members):
                 answers.refuse_one(person, Refusal.OTHER_PERSON)
+                # The first one has it as probably as the scores say.
+                first = int(np.bincount(taken[taken >= 0]).argmax())
+                own, other = judged.score[chosen[first]], judged.score[cluster]
+                answers.doubt[first] = max(answers.doubt[first], other / (own + other))
             else:
-                owned[members] = True
+                owner[members] = person
         persons, best = list(chosen), list(chosen.values())
         answers.value[persons] = judged.value[best]
         answers.variance[persons] = judged.variance[best]

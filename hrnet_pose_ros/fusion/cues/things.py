@@ -23,9 +23,6 @@ SHADOW = 0.9
 # Its depth may change to the side, as that of a wall seen at an angle, if it is wider than this, m,
 # and by at most so many metres per metre.
 LINE_WIDTH, STEEPEST = 0.5, 1.5
-# Returns of one beam of a LIDAR have slopes that differ by this much with the distance: the camera
-# sits lower or higher.
-BAND = 0.04
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,7 @@ def things_of(
     of: Segments,
     gap: float,
     step: float,
+    band: float,
     person: np.ndarray,
     top: np.ndarray,
 ) -> Things:
@@ -75,6 +73,8 @@ def things_of(
         Ranges that differ by more are of different things, m.
     step
         The angle between two beams beside each other, rad.
+    band
+        Returns that differ by no more in slope are of the same beam or a neighbouring one.
     person
         float ``[T]``: the azimuth of each cluster's person, rad.
     top
@@ -91,14 +91,14 @@ def things_of(
     away = (returns.range[places] - r[whose]).astype(np.float64)
     aside = (around - azimuth[middle][whose]) * r[whose]
     level = returns.slope[members]
-    band = slope > (of.min(level) - np.float32(BAND))[whose]
-    band &= slope < (of.max(level) + np.float32(BAND))[whose]
-    away -= _line(near, aside, away, band & (np.abs(away) < gap))
+    alike_slope = slope > (of.min(level) - np.float32(band))[whose]
+    alike_slope &= slope < (of.max(level) + np.float32(band))[whose]
+    away -= _line(near, aside, away, alike_slope & (np.abs(away) < gap))
     alike = np.abs(away) < gap
-    same = band & alike
+    same = alike_slope & alike
 
     # Chains of what is the thing or hides it, and the pieces of them between gaps.
-    chain = np.flatnonzero(same | (band & (away < -gap)))
+    chain = np.flatnonzero(same | (alike_slope & (away < -gap)))
     owner, at = whose[chain], around[chain]
     own = same[chain]
     reach = at[1:] - at[:-1]
