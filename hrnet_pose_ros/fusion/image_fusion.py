@@ -44,8 +44,6 @@ from hrnet_pose_ros.fusion.transforms import Transform
 NEAREST, TALLEST = 0.5, 2.1
 # A fused inverse range below this is as far away as this, 1/m.
 FURTHEST = 1e-3
-# A range is known if its inverse is this many standard deviations from 0.
-SURE = 4.0
 # The bits of the sources by the names of the cues: sums of them are unions.
 SOURCES = {source.name.lower(): int(source) for source in Source if source.name}
 # Camera and track agree within so many standard deviations.
@@ -233,11 +231,9 @@ class ImageFusion:
         """Return range and standard deviation, ``[N, 2]`` m, at which tracks begin."""
         furthest = self.scene.settings.max_range
         # A range that is hardly one, from feet near the horizon, does not replace the box's bound.
-        with np.errstate(invalid="ignore"):
-            sure = fused.value > SURE * np.sqrt(fused.variance)
         middle = np.minimum(1 / np.maximum(fused.value, FURTHEST), furthest)
         by_range = np.stack([middle, 2 * middle], axis=1)
-        return np.where(sure[:, None], by_range, range_priors(self.scene.views, furthest))
+        return np.where(fused.sure[:, None], by_range, range_priors(self.scene.views, furthest))
 
     def _in_view(self) -> dict[str, bool]:
         """Return for each track, by id, whether its hips would be in the image."""

@@ -35,6 +35,8 @@ from hrnet_pose_ros.fusion.range_table import RangeTable, outer_products
 _WIDTH = 2.0
 # The bound by the height of a person is known to this part of it, 1 sigma.
 BOUND_STD = 0.1
+# A range is known if its inverse is this many standard deviations from 0.
+SURE = 4.0
 # Without another range, a person whose range is doubted is within this part of it, 1 sigma.
 ELSEWHERE = 0.25
 
@@ -60,6 +62,12 @@ class FusedRanges:
     used: np.ndarray
     track_refused: np.ndarray
     spread: np.ndarray
+
+    @property
+    def sure(self) -> np.ndarray:
+        """Whose inverse range is far enough from 0 to be a range, bool ``[N]``."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.value > SURE * np.sqrt(self.variance))
 
     def against(self, expected: np.ndarray, gate: float) -> FusedRanges:
         """Return this with the tracks refused that it contradicts, also those without a vote.

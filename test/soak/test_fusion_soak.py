@@ -40,7 +40,11 @@ def _drive(folder: Path, seed: int) -> str:
     nodes, robot = Nodes(folder), SensorRobot(f"/people_soak_{seed}", bag)
     try:
         node = nodes.start(
-            robot.namespace, *robot.arguments(), executable="person_fusion_node", use_sim_time=True
+            robot.namespace,
+            *robot.arguments(),
+            *robot.reliable(),
+            executable="person_fusion_node",
+            use_sim_time=True,
         )
         clock = SimulatedClock(robot)
         robot.wait_until_heard(node)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from ros_robot import LATCHED, RELIABLE, NodeUnderTest, Robot, SimulatedClock, nanoseconds
@@ -24,6 +25,7 @@ PLAYED = {
     *("/points", "/scan", "/imu", "/odom", "/tf", "/tf_static"),
     *("/range/left", "/range/front_left", "/range/front_right", "/range/right"),
 }
+LARGE = {"/points", "/depth", "/scan"}
 RANGE_TOPICS = "['range/left', 'range/front_left', 'range/front_right', 'range/right']"
 _STATIC = QoSProfile(
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -63,6 +65,17 @@ class SensorRobot(Robot):
         return [
             *("-r", f"/tf:={space}/tf", "-r", f"/tf_static:={space}/tf_static"),
             *("-p", f"range_topics:={RANGE_TOPICS}"),
+        ]
+
+    def reliable(self) -> list[str]:
+        """Parameters of the node with which nothing of large sensors is lost on its way."""
+        return [
+            word
+            for topic in sorted(LARGE)
+            for word in (
+                "-p",
+                f"qos_overrides.{self.namespace}{topic}.subscription.reliability:=reliable",
+            )
         ]
 
     def wait_until_heard(self, node: NodeUnderTest) -> None:
@@ -129,6 +142,9 @@ class SensorRobot(Robot):
                 time.sleep(0.1)
             clock.tick(at)
             message = deserialize_message(data, self.kinds[topic])
+            if topic == "/skeletons":  # what came before is there before, if it is reliable
+                for name in LARGE & set(self._publishers):
+                    self._publishers[name].wait_for_all_acked(Duration(seconds=0.2))
             self.publish(topic, message)
             if topic == "/skeletons":
                 stamp = nanoseconds(message)

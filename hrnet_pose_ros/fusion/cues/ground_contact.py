@@ -19,7 +19,7 @@ from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # The hips of a lying person are on the ground, about this high, m.
-LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
+HIPS_HEIGHT, HIPS_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
 # The feet of somebody who stands, where they are extrapolated from the body, against the hips, m: a
 # body leans.
 BODY_STD = 0.15
@@ -92,8 +92,8 @@ class GroundContact(Cue):
         place_std = np.where(stance.bent, BENT_STD, place_std)
         return (
             found,
-            np.where(stance.lying, LYING_HEIGHT, height),
-            np.where(stance.lying, LYING_HEIGHT_STD, height_std),
+            np.where(stance.lying, HIPS_HEIGHT, height),
+            np.where(stance.lying, HIPS_HEIGHT_STD, height_std),
             np.where(stance.lying, LYING_STD, place_std),
         )
 
