@@ -19,7 +19,7 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.priors import Priors
@@ -155,7 +155,7 @@ class ImageFusion:
         self,
         tracks: list[Track],
         azimuth: np.ndarray,
-        answers: dict[str, Answers],
+        answers: dict[str, CueAnswers],
         ranges: list[dict[str, tuple[float, float]]],
         table: RangeTable,
         fused: FusedRanges,
@@ -188,7 +188,7 @@ class ImageFusion:
         reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
         return reporter.people(seen, coasting)
 
-    def _table(self, answers: dict[str, Answers]) -> RangeTable:
+    def _table(self, answers: dict[str, CueAnswers]) -> RangeTable:
         names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
         return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model)
 
@@ -197,7 +197,7 @@ class ImageFusion:
         table: RangeTable,
         fused: FusedRanges,
         expected: np.ndarray,
-        answers: dict[str, Answers],
+        answers: dict[str, CueAnswers],
     ) -> tuple[RangeTable, FusedRanges]:
         """Add the bounds of ultrasonic sensors: of each person, the first that tells something."""
         ranged = np.isfinite(fused.value)
@@ -277,7 +277,7 @@ def _votes(tracks: dict[int, Track], table: RangeTable, expected: np.ndarray) ->
     return votes
 
 
-def _silent(answers: Answers) -> np.ndarray:
+def _silent(answers: CueAnswers) -> np.ndarray:
     """Return for whom an ultrasonic sensor tells nothing, bool ``[N]``."""
     nothing = (Refusal.OUT_OF_VIEW, Refusal.NO_MEASUREMENT)
     return np.array([reason in nothing for reason in answers.reasons], bool)
@@ -302,7 +302,7 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> Priors:
 
 
 def _outcomes(
-    answers: dict[str, Answers], table: RangeTable, fused: FusedRanges
+    answers: dict[str, CueAnswers], table: RangeTable, fused: FusedRanges
 ) -> list[dict[str, Refusal | None]]:
     """Return what happened to each cue of each person: None if it was used."""
     used = dict(zip(table.names, fused.used.T.tolist(), strict=True))

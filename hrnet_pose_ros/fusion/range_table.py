@@ -15,7 +15,7 @@ from hrnet_pose_ros.fusion.body import (
     CHILD_STATURE_STD,
     SURFACE_TO_AXIS_STD,
 )
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # The time between two images for which the correlation of key points is given, s.
@@ -150,7 +150,7 @@ class RangeTable:
     def of(
         cls,
         names: tuple[str, ...],
-        answers: Mapping[str, Answers],
+        answers: Mapping[str, CueAnswers],
         slope_var: np.ndarray,
         model: ErrorModel,
     ) -> RangeTable:

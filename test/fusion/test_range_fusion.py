@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.fusion.cues.answers import Answers, InverseRange
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers, InverseRange
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -22,7 +22,7 @@ SLOPE_VAR = np.full((1, JOINTS), 1e-6)
 
 def table(answers: list[dict[str, InverseRange]], names: tuple[str, ...] = NAMES) -> RangeTable:
     columns = {
-        name: Answers.of([one.get(name) for one in answers], JOINTS)
+        name: CueAnswers.of([one.get(name) for one in answers], JOINTS)
         for name in sorted({name for one in answers for name in one})
     }
     return RangeTable.of(names, columns, np.tile(SLOPE_VAR, (len(answers), 1)), MODEL)

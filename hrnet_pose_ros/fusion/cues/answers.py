@@ -53,7 +53,7 @@ Answer = InverseRange | Refusal
 _NUMBERS = ("value", "variance", "stature", "tilt", "height", "axis", "doubt")
 
 
-class Answers:
+class CueAnswers:
     """The answers of one cue for N persons, as arrays; each of them is an `InverseRange`.
 
     Attributes
@@ -69,7 +69,7 @@ class Answers:
 
     Examples
     --------
-    >>> answers = Answers(2)
+    >>> answers = CueAnswers(2)
     >>> answers.refuse(np.array([True, False]), Refusal.TOO_SMALL)
     >>> answers.value[:], answers.variance[:] = 0.1, 1e-4
     >>> answers[0].value, answers[1].value
@@ -92,7 +92,7 @@ class Answers:
             setattr(self, name, row)
 
     @classmethod
-    def of(cls, answers: Sequence[Answer | None], joints: int) -> Answers:
+    def of(cls, answers: Sequence[Answer | None], joints: int) -> CueAnswers:
         """Return the same from single answers; None is NO_MEASUREMENT. ``joints`` is J."""
         result = cls(len(answers))
         result.joints = np.zeros((len(answers), joints))
@@ -134,7 +134,7 @@ class Answers:
             self.open = self.open.copy()
             self.open[person] = False
 
-    def take_over(self, mask: np.ndarray, other: Answers) -> None:
+    def take_over(self, mask: np.ndarray, other: CueAnswers) -> None:
         """Take the other answers for the persons of a mask ``[N]``; joints play no part."""
         if not mask.any():
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
@@ -25,7 +25,7 @@ class BodyLength(Cue):
     source = Source.BODY_LENGTH
     smallest_px = 20.0
 
-    def _measure(self, scene: Scene, priors: Priors, answers: Answers) -> None:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         stance, lines, stature = scene.stance, scene.lines, scene.settings.stature
         slope_var = np.where(scene.views.seen, scene.views.slope_var, 0.0)
         with np.errstate(invalid="ignore"):

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.bearing import Bearings, bearings_of
 from hrnet_pose_ros.fusion.cues.body_line import BodyLines, body_lines
 from hrnet_pose_ros.fusion.cues.priors import Priors
@@ -89,9 +89,9 @@ class Cue(ABC):
     source: Source
     smallest_px: float = 0.0
 
-    def measure(self, scene: Scene, priors: Priors) -> Answers:
+    def measure(self, scene: Scene, priors: Priors) -> CueAnswers:
         """Return the answers for the persons of the scene; ``priors`` are what is known so far."""
-        answers = Answers(len(scene.views))
+        answers = CueAnswers(len(scene.views))
         if not self._begin(scene):
             answers.refuse(True, Refusal.NO_MEASUREMENT)
             return answers
@@ -104,7 +104,7 @@ class Cue(ABC):
         return True
 
     @abstractmethod
-    def _measure(self, scene: Scene, priors: Priors, answers: Answers) -> None:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         """Refuse persons, and give the ranges of the others."""
 
 

@@ -13,7 +13,7 @@ from hrnet_pose_ros.fusion.body import (
     ONE_FOOT_STD,
     STANCE_STD,
 )
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
@@ -42,7 +42,7 @@ class GroundContact(Cue):
     source = Source.GROUND
     smallest_px = 20.0
 
-    def _measure(self, scene: Scene, priors: Priors, answers: Answers) -> None:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         views, below = scene.views, scene.lines.thighs & ~scene.stance.lying
         answers.refuse(views.cut_below & ~below & ~scene.stance.lying, Refusal.TRUNCATED)
         found, height, height_std, place_std = self._feet(scene)
@@ -98,7 +98,7 @@ class GroundContact(Cue):
         )
 
     @staticmethod
-    def _extrapolated(scene: Scene, below: np.ndarray, answers: Answers) -> None:
+    def _extrapolated(scene: Scene, below: np.ndarray, answers: CueAnswers) -> None:
         """Give the ranges of feet that are not seen, ``below`` ``[N]`` a body that is upright."""
         lines, height = scene.lines, scene.views.camera_height
         with np.errstate(invalid="ignore"):

@@ -32,7 +32,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import M, Scene, SensorCue
 from hrnet_pose_ros.fusion.cues.ownership import PRIOR_GROWTH, Owners
 from hrnet_pose_ros.fusion.cues.priors import Priors, last_known, padded
@@ -99,7 +99,7 @@ class _Judged:
     Attributes
     ----------
     value, variance, axis
-        The person's inverse range if the cluster is the person, as in `Answers`.
+        The person's inverse range if the cluster is the person, as in `CueAnswers`.
     width
         Of the thing that it is a part of, m; infinite if that is not known.
     weight
@@ -164,7 +164,7 @@ class ReturnsCue(SensorCue[M]):
         self.step = 0.0
         self.returns = Returns.none()
 
-    def measure(self, scene: Scene, priors: Priors, speeds: np.ndarray | None = None) -> Answers:
+    def measure(self, scene: Scene, priors: Priors, speeds: np.ndarray | None = None) -> CueAnswers:
         """Return the answer for each person; returns belong to one person at most.
 
         ``speeds`` ``[N, 2]`` are those at which the persons go away from the camera, m/s, and
@@ -175,7 +175,7 @@ class ReturnsCue(SensorCue[M]):
         self.returns = Returns.none()
         return super().measure(scene, priors)
 
-    def _measure(self, scene: Scene, priors: Priors, answers: Answers) -> None:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         bearings = scene.bearings
         self._azimuth = bearings.azimuth
         self._azimuth_var = bearings.variance + self.alignment.variance
@@ -192,7 +192,7 @@ class ReturnsCue(SensorCue[M]):
         self._take(clusters, judged, chosen, answers)
         self.alignment = self.alignment.updated([self._clear[n] for n in sorted(self._clear)])
 
-    def _clusters(self, scene: Scene, priors: Priors, answers: Answers) -> Clusters | None:
+    def _clusters(self, scene: Scene, priors: Priors, answers: CueAnswers) -> Clusters | None:
         """Return the clusters of the persons who have any; refuse the others."""
         owners = Owners(
             lines=self._lines,
@@ -264,7 +264,7 @@ class ReturnsCue(SensorCue[M]):
         )
 
     def _chosen(
-        self, scene: Scene, clusters: Clusters, judged: _Judged, answers: Answers
+        self, scene: Scene, clusters: Clusters, judged: _Judged, answers: CueAnswers
     ) -> dict[int, int]:
         """Return the cluster that is the person's most probably, by person, best one first.
 
@@ -401,7 +401,7 @@ class ReturnsCue(SensorCue[M]):
         clusters: Clusters,
         judged: _Judged,
         chosen: dict[int, int],
-        answers: Answers,
+        answers: CueAnswers,
     ) -> None:
         """Give the clusters to the persons, best one first; nobody gets one that is another's."""
         owner = np.full(len(self.returns), -1)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from scipy.special import log_ndtr
 
-from hrnet_pose_ros.fusion.cues.answers import Answers
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import Scene, SensorCue
 from hrnet_pose_ros.fusion.cues.priors import Priors, last_known
 from hrnet_pose_ros.fusion.inputs import UltrasonicRange
@@ -41,7 +41,7 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
         axis = place.rotation[:2, 0] @ motion.rotation.T
         self._heading = float(np.arctan2(axis[1], axis[0]))
 
-    def _measure(self, scene: Scene, priors: Priors, answers: Answers) -> None:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         assert self.measured is not None
         echo, views = self.measured, scene.views
         value, variance = last_known(priors).T
