@@ -22,7 +22,7 @@ help:
 	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
 	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
 	echo 'make replay-test [MODEL=path]  compare the bundled clip with its golden skeletons'
-	echo 'make soak               run the node for 10 minutes with traffic and faults'
+	echo 'make soak               run pose and fusion node for 10 minutes each with traffic and faults'
 	echo 'make lint               run ruff and mypy'
 	echo 'make docs               build the documentation site: docs_output/'
 	echo 'make clean              remove everything that these targets create'
