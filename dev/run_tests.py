@@ -82,7 +82,10 @@ GROUPS = (
     Group("verbs", ("test/cli", "test/test_estimate.py", "test/skeletons")),
     Group("engines", ("test/engines", "test/model_files")),
     Group("network", ("test/network",)),
-    Group("fleet", ("test/fleet", "test/demo/test_fleet_demo.py")),
+    Group("fleet", ("test/fleet",)),
+    Group(
+        "demo of a fleet", ("test/demo/test_fleet_demo.py",)
+    ),  # it hides PyTorch from its process
     Group("training", ("test/training",)),
     Group("replay", ("test/replay", "test/doctor")),
 )

@@ -21,6 +21,7 @@ GRID = 0.02  # s
 MARGIN = 2.0  # s before and after the scenario that are computed too
 SMOOTHING = 0.25  # s: standard deviation of the blur that rounds corners and starts
 TURNING = 0.2  # s: the same of the heading
+STEPPING = 0.1  # s: the same of the first and the last step
 CHANGING = 0.35  # s: the same of postures and hands
 STANDING_SPEED = 0.15  # m/s: below, a person is stationary
 LEFT_HAND, RIGHT_HAND = 1, 2  # bits of gesture, as in Person.msg
@@ -79,6 +80,7 @@ class Walker:
         self._headings = self._smooth_headings(track, speed)
         self._cruise = _round_speed(track.speeds)
         self._speeds = np.unique(self._cruise)
+        self._walking = blur(smooth_step(speed / 0.4), STEPPING / GRID)
         self._gaits = blur((self._cruise[:, None] == self._speeds).astype(float), SMOOTHING / GRID)
         self._strides = self._count_strides(speed)
         weights = np.stack([track.postures == name for name in POSTURES], axis=1).astype(float)
@@ -90,7 +92,7 @@ class Walker:
     def pose(self, times: np.ndarray) -> Pose:
         """The pose at times ``[T]`` in s, in the body's frame."""
         standing = resting(self.shape, "standing", times)
-        walking = smooth_step(self._at(times, self._speed) / 0.4)
+        walking = self._at(times, self._walking)
         if walking.any():
             strides = self._at(times, self._strides)
             weights = self._at(times, self._gaits)

@@ -131,6 +131,14 @@ def test_facing_is_seen_from_the_camera(heading: float, expected: str) -> None:
     ],
     0.59375,
 )
+@example(  # about turn, at a run
+    [
+        StepConfig(walk_to=(0.0, 1.5), speed=3.0),
+        StepConfig(stay=0.125, posture="standing", heading=0.0),
+        StepConfig(walk_to=(0.0, 0.0), speed=3.0),
+    ],
+    0.5625,
+)
 def test_whatever_people_do_they_stay_whole(steps: list[StepConfig], time: float) -> None:
     walker = Walker("one", PersonConfig((0.0, 0.0), steps=tuple(steps)), BodyShape(1.7), 30.0, 6.0)
     times = time + np.arange(3) * 0.01
