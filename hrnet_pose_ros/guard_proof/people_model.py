@@ -53,7 +53,7 @@ class PeopleErrors:
 
     @property
     def growth(self) -> float:
-        """By what the variance of an image is multiplied: of correlated errors, fewer are news.
+        """By what the variance of each further image is multiplied, because errors are correlated.
 
         The ratio that a best linear estimate of a constant gives.
         """
