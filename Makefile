@@ -11,10 +11,6 @@ RATE ?=
 MODEL ?=
 TESTS ?=
 BENCH ?=
-# Test folders that wait more than they compute.
-NODE_TESTS := test/nodes test/launch test/replay test/doctor test/soak
-# Tests after them, so that two runs in parallel take about the same time.
-LATER_TESTS := test/training test/cli
 
 .PHONY: help
 help:
@@ -26,7 +22,7 @@ help:
 	echo 'make test-gpu           run the tests that need an NVIDIA GPU (skipped without one)'
 	echo 'make bench [BENCH=--quick]  measure speed and memory of engines and node: docs/benchmarks.md'
 	echo 'make replay-test [MODEL=path]  compare the bundled clip with its golden skeletons'
-	echo 'make soak               run the node for 10 minutes with traffic and faults'
+	echo 'make soak               run pose and fusion node for 10 minutes each with traffic and faults'
 	echo 'make lint               run ruff and mypy'
 	echo 'make docs               build the documentation site: docs_output/'
 	echo 'make clean              remove everything that these targets create'
@@ -64,22 +60,7 @@ test:
 	if [[ -n "$(TESTS)" ]]; then
 	  exec python -m pytest $(TESTS)
 	fi
-	echo '[test] two runs in parallel: tests without nodes; tests with nodes, then trainings and verbs,'
-	echo '[test] whose output comes last'
-	code=0
-	{
-	  other=0
-	  python -m pytest $(NODE_TESTS) || other=1
-	  python -m pytest $(LATER_TESTS) || other=1
-	  exit $$other
-	} >.dev/log/node_tests.txt 2>&1 &
-	python -m pytest test $(addprefix --ignore=,$(NODE_TESTS) $(LATER_TESTS) test/demo) || code=1
-	echo '[test] output of the tests with nodes, the trainings and the verbs'
-	wait $$! || code=1
-	cat .dev/log/node_tests.txt
-	echo '[test] the demo by itself, because it plays at the rate of a camera'
-	python -m pytest test/demo || code=1
-	exit $$code
+	exec python -m dev.run_tests
 
 .PHONY: test-gpu
 test-gpu:

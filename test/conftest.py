@@ -21,7 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 60)
+# Several runs at a time have numbers of their own (dev/run_tests.py).
+os.environ["ROS_DOMAIN_ID"] = os.environ.get("HRNET_POSE_TEST_DOMAIN", str(20 + os.getpid() % 60))
 # Models that the user of this machine has fetched play no part.
 os.environ["XDG_DATA_HOME"] = str(ROOT / ".dev" / "no_user_data")
 os.environ.setdefault(
@@ -38,6 +39,14 @@ with contextlib.suppress(ImportError):
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("any_machine")
+
+# Hypothesis also tries the constants of modules that it takes for ours. PyTorch's are none of them,
+# though it lies beside (.dev/torch): to read its sources takes a process 15 s the first time.
+with contextlib.suppress(ImportError, AttributeError):
+    from hypothesis.internal.conjecture import providers
+
+    _takes_for_ours = providers.is_local_module_file
+    providers.is_local_module_file = lambda path: "/.dev/" not in path and _takes_for_ours(path)
 
 # A vehicle has no torch, nor the libraries of evaluation: `colcon test` leaves these out there.
 # `make test` has them and wants all.

@@ -19,6 +19,10 @@ from hrnet_pose_ros.coco.results import coco_results
 from hrnet_pose_ros.pose.poses import Poses
 from hrnet_pose_ros.video import VideoReader, VideoWriter
 
+# Few sizes of batches to warm up, which otherwise takes most of a short run's time; the first test
+# has the default.
+FEW = ("--max-batch", "2")
+
 
 def _write(path: Path, frame: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +67,7 @@ def test_a_udp_model_is_drawn_where_the_persons_are(
         engine = "torch" if name == "torch" else "openvino"
         options = ["--engine", engine, "--precision", "float32"]
         assert main(["estimate", str(picture), "-o", str(tmp_path / name), "--model", model,
-                     *options]) == 0  # fmt: skip
+                     *options, *FEW]) == 0  # fmt: skip
         joints = np.array([one["keypoints"] for one in _results(tmp_path / name)]).reshape(-1, 3)
         points[name] = joints
         drawn[name] = cv2.imread(str(tmp_path / name / "42_pose.png"))
@@ -86,7 +90,7 @@ def test_a_folder_keeps_what_can_be_read(
     (folder / "notes.txt").write_text("not looked at")
     cut = (folder / "a.jpg").read_bytes()
     (folder / "d.jpg").write_bytes(cut[: len(cut) // 4])
-    assert main(["estimate", str(folder), "-o", str(tmp_path / "out")]) == 1
+    assert main(["estimate", str(folder), "-o", str(tmp_path / "out"), *FEW]) == 1
     said = capsys.readouterr()
     assert "c.jpg' cannot be read as an image" in said.err
     assert (
@@ -99,7 +103,8 @@ def test_a_folder_keeps_what_can_be_read(
 
 def test_the_whole_picture_as_one_person(street_frames: list[np.ndarray], tmp_path: Path) -> None:
     picture = _write(tmp_path / "person.png", street_frames[2][320:480, 180:260])
-    assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
+    words = ["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image", *FEW]
+    assert main(words) == 0
     (result,) = _results(tmp_path / "out")
     assert result["box"] == [0, 0, 80, 160]
 
@@ -111,7 +116,7 @@ def test_tiles_of_the_detector(street_frames: list[np.ndarray], tmp_path: Path) 
     for columns, rows in ((1, 1), (3, 2)):
         output = tmp_path / f"{columns}x{rows}"
         tiles = ("--tile-columns", str(columns), "--tile-rows", str(rows))
-        assert main(["estimate", str(picture), "-o", str(output), *tiles]) == 0
+        assert main(["estimate", str(picture), "-o", str(output), *tiles, *FEW]) == 0
         found[columns] = len(_results(output))
     assert found[3] > found[1]
 
@@ -141,7 +146,7 @@ def test_a_video(street_frames: list[np.ndarray], tmp_path: Path) -> None:
     with VideoWriter(video, 10.0) as writer:
         for frame in street_frames[:3]:
             writer.write(frame)
-    assert main(["estimate", str(video), "-o", str(tmp_path / "out")]) == 0
+    assert main(["estimate", str(video), "-o", str(tmp_path / "out"), *FEW]) == 0
     assert {r["image_id"] for r in _results(tmp_path / "out")} == {0, 1, 2}
     for image in range(3):
         tracks = [r["track_id"] for r in _results(tmp_path / "out") if r["image_id"] == image]
@@ -154,8 +159,9 @@ def test_a_folder_with_a_sequence(street_frames: list[np.ndarray], tmp_path: Pat
     """With a rate, persons are followed in the order of the names; without one, they are not."""
     for name in ("0.png", "1.png"):
         _write(tmp_path / "in" / name, street_frames[0])
+    words = ["estimate", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *FEW]
     for rate in ((), ("--rate", "10")):
-        assert main(["estimate", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *rate]) == 0
+        assert main([*words, *rate]) == 0
         results = _results(tmp_path / "out")
         tracks = [[r.get("track_id") for r in results if r["image_id"] == n] for n in (0, 1)]
         assert tracks[0] == tracks[1]
@@ -206,7 +212,8 @@ def test_a_name_of_other_digits_is_no_number(
     name: str, street_frames: list[np.ndarray], tmp_path: Path
 ) -> None:
     picture = _write(tmp_path / name, street_frames[2][320:480, 180:260])
-    assert main(["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
+    words = ["estimate", str(picture), "-o", str(tmp_path / "out"), "--whole-image", *FEW]
+    assert main(words) == 0
     assert [r["image_id"] for r in _results(tmp_path / "out")] == [0]
 
 
@@ -220,7 +227,8 @@ def test_a_photo_is_taken_upright(
     exif = b"\xff\xe1" + struct.pack(">H", 8 + len(block)) + b"Exif\x00\x00" + block
     data = lying.read_bytes()
     lying.write_bytes(data[:2] + exif + data[2:])
-    assert main(["estimate", str(lying), "-o", str(tmp_path / "out"), "--whole-image"]) == 0
+    words = ["estimate", str(lying), "-o", str(tmp_path / "out"), "--whole-image", *FEW]
+    assert main(words) == 0
     (result,) = _results(tmp_path / "out")
     assert result["box"] == [0, 0, 80, 160]
     assert cv2.imread(str(tmp_path / "out" / "photo_pose.jpg")).shape == (160, 80, 3)
@@ -236,7 +244,11 @@ def _estimate_with_file_limit(source: Path, output: Path, limit: int) -> tuple[i
     )
     command = [sys.executable, "-c", code, "estimate", str(source), "-o", str(output)]
     done = subprocess.run(
-        [*command, "--whole-image"], capture_output=True, text=True, timeout=120, check=False
+        [*command, "--whole-image", *FEW],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     return done.returncode, done.stderr
 

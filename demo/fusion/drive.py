@@ -63,7 +63,7 @@ class View:
 
 
 class Drive:
-    """A drive with pictures of the scene, simulated into a new bag; `demo.clips.Playable`.
+    """A drive, by default with pictures, simulated into a new bag; `demo.clips.Playable`.
 
     Attributes
     ----------
@@ -84,9 +84,11 @@ class Drive:
         scenario: SimulationScenario,
         bag: Path,
         advance: Callable[[float], None] = lambda seconds: None,
+        *,
+        pictures: bool = True,
     ) -> None:
         shutil.rmtree(bag, ignore_errors=True)
-        write_simulation(bag, scenario, pictures=True, advance=advance)
+        write_simulation(bag, scenario, pictures=pictures, advance=advance)
         self.scenario = scenario
         self.truths: dict[int, Truth] = {
             truth.stamp: truth for truth in read_truth(bag / TRUTH_FILE)

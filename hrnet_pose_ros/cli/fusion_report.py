@@ -67,9 +67,11 @@ def _report(options: argparse.Namespace) -> None:
 
     if options.kitti is not None:
         from hrnet_pose_ros.detector.person_detector import PersonDetector
+        from hrnet_pose_ros.fusion_report.kitti_files import read_kitti
 
+        sequences = read_kitti(options.kitti)  # first: an engine takes seconds
         engine, detect = EngineChoice.of(options).make(), PersonDetector().detect
-        written = kitti_report(options.output, options.kitti, engine, detect)
+        written = kitti_report(options.output, options.kitti.name, sequences, engine, detect)
     else:
         runs, duration = (QUICK_RUNS, QUICK_DURATION) if options.quick else (RUNS, DURATION)
         runs = runs if options.runs is None else options.runs

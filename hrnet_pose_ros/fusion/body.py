@@ -26,6 +26,10 @@ TORSO = SHOULDER_LEVEL - HIP_LEVEL
 SHOULDER_BREADTH = 0.235
 # How far the nose is in front of the line between the shoulders, as a fraction of the stature.
 NOSE_FORWARD = 0.08
+# Between the ears (bitragion breadth), and how far the nose is in front of them, as fractions of
+# the stature: 14.5 and 11.5 cm of 175.6 cm for men (ANSUR II, 2012: head length and nose protrusion
+# less tragion to back of head).
+EAR_BREADTH, NOSE_BEFORE_EARS = 0.083, 0.065
 # How much a joint's level varies between people of the same stature and within a stride.
 LEVEL_STD = 0.012
 

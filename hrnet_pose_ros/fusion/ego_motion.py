@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +59,8 @@ class EgoMotion:
         self.tally = Tally()
         self.limits = limits
         self._gravity = gravity
-        self._samples: list[tuple[int, float, float, float]] = []  # stamp, x, y, unwrapped yaw
+        self._stamps: list[int] = []
+        self._poses: list[tuple[float, float, float]] = []  # x, y, unwrapped yaw
         self._twist = (0.0, 0.0, 0.0)  # of the newest sample: vx, vy, yaw rate in the base frame
 
     def add(self, sample: OdometrySample, now: int) -> Refusal | None:
@@ -69,16 +72,16 @@ class EgoMotion:
     @property
     def last_stamp(self) -> int | None:
         """The stamp of the newest sample that was accepted, ns; None if there was none."""
-        return self._samples[-1][0] if self._samples else None
+        return self._stamps[-1] if self._stamps else None
 
     def between(self, start: int, stop: int) -> PlanarMotion:
         """Return the motion from the stamp ``start`` to ``stop``, ns; either may be the earlier."""
         at_start, at_stop = self._pose(start), self._pose(stop)
         if at_start is not None and at_stop is not None:
-            c, s = np.cos(at_stop[2]), np.sin(at_stop[2])
-            moved = (at_start - at_stop)[:2]
-            shift = np.array([c * moved[0] + s * moved[1], -s * moved[0] + c * moved[1]])
-            return PlanarMotion(float(at_start[2] - at_stop[2]), shift, Source.ODOMETRY)
+            c, s = math.cos(at_stop[2]), math.sin(at_stop[2])
+            x, y = at_start[0] - at_stop[0], at_start[1] - at_stop[1]
+            shift = np.array([c * x + s * y, c * y - s * x])
+            return PlanarMotion(at_start[2] - at_stop[2], shift, Source.ODOMETRY)
         turned = self._gravity.yaw_between(start, stop)
         if turned is not None:
             return PlanarMotion(-turned, np.zeros(2), Source.IMU)
@@ -108,7 +111,8 @@ class EgoMotion:
 
     def clear(self) -> None:
         """Forget all samples."""
-        self._samples.clear()
+        self._stamps.clear()
+        self._poses.clear()
 
     def _take(self, sample: OdometrySample, now: int) -> Refusal | None:
         reason = self.limits.check(sample.stamp, now)
@@ -121,35 +125,40 @@ class EgoMotion:
             yaw = yaw_of(rotation_of(sample.orientation))
         except ValueError:
             return Refusal.MALFORMED
-        if self._samples and sample.stamp <= self._samples[-1][0]:
-            if self._samples[-1][0] - sample.stamp < JUMP_NS:
+        if self._stamps and sample.stamp <= self._stamps[-1]:
+            if self._stamps[-1] - sample.stamp < JUMP_NS:
                 return Refusal.LATE
             self.clear()
-        if self._samples:
-            before = self._samples[-1][3]
-            yaw = before + (yaw - before + np.pi) % (2 * np.pi) - np.pi
-        oldest = sample.stamp - MEMORY * NS
-        self._samples = [one for one in self._samples if one[0] >= oldest]
-        self._samples.append((sample.stamp, sample.position[0], sample.position[1], yaw))
-        self._twist = (sample.linear[0], sample.linear[1], sample.angular[2])
+        if self._poses:
+            before = self._poses[-1][2]
+            yaw = before + (yaw - before + math.pi) % (2 * math.pi) - math.pi
+        old = bisect_left(self._stamps, sample.stamp - round(MEMORY * NS))
+        del self._stamps[:old], self._poses[:old]
+        self._stamps.append(sample.stamp)
+        self._poses.append((float(sample.position[0]), float(sample.position[1]), yaw))
+        self._twist = float(sample.linear[0]), float(sample.linear[1]), float(sample.angular[2])
         return None
 
-    def _pose(self, stamp: int) -> np.ndarray | None:
-        """Return x, y and yaw at a stamp, ``[3]``; None if the samples do not cover it."""
-        if not self._samples or stamp < self._samples[0][0]:
+    def _pose(self, stamp: int) -> tuple[float, float, float] | None:
+        """Return x, y and yaw at a stamp; None if the samples do not cover it."""
+        if not self._stamps or stamp < self._stamps[0]:
             return None
-        late = (stamp - self._samples[-1][0]) / NS
+        late = (stamp - self._stamps[-1]) / NS
         if late > EXTRAPOLATE:
             return None
         if late >= 0:
-            _, x, y, yaw = self._samples[-1]
+            x, y, yaw = self._poses[-1]
             vx, vy, rate = self._twist
             middle = yaw + rate * late / 2
-            c, s = np.cos(middle), np.sin(middle)
-            dx, dy = (c * vx - s * vy) * late, (s * vx + c * vy) * late
-            return np.array([x + dx, y + dy, yaw + rate * late])
-        first = self._samples[0][0]
-        times = np.array([one[0] - first for one in self._samples]) / NS
-        table = np.array([one[1:] for one in self._samples])
-        at = (stamp - first) / NS
-        return np.array([np.interp(at, times, table[:, k]) for k in range(3)])
+            c, s = math.cos(middle), math.sin(middle)
+            return (
+                x + (c * vx - s * vy) * late,
+                y + (s * vx + c * vy) * late,
+                yaw + rate * late,
+            )
+        after = bisect_right(self._stamps, stamp)
+        first, second = self._stamps[after - 1 : after + 1]
+        part = (stamp - first) / (second - first)
+        x, y, yaw = self._poses[after - 1]
+        next_x, next_y, next_yaw = self._poses[after]
+        return x + part * (next_x - x), y + part * (next_y - y), yaw + part * (next_yaw - yaw)

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,13 +19,15 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
+from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.person import Person
-from hrnet_pose_ros.fusion.person_report import PersonReporter, Sighted
+from hrnet_pose_ros.fusion.person_report import PersonReporter, Seen
 from hrnet_pose_ros.fusion.person_view import PersonViews
 from hrnet_pose_ros.fusion.pitch_jump import GROUND, pitch_jumped
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
@@ -34,14 +37,13 @@ from hrnet_pose_ros.fusion.tracking.associator import Spotted
 from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
+from hrnet_pose_ros.fusion.transforms import Transform
 
 # A person without any usable range is at least this near, m, and at most so far that the box is
 # this high, m.
 NEAREST, TALLEST = 0.5, 2.1
 # A fused inverse range below this is as far away as this, 1/m.
 FURTHEST = 1e-3
-# A range is known if its inverse is this many standard deviations from 0.
-SURE = 4.0
 # The bits of the sources by the names of the cues: sums of them are unions.
 SOURCES = {source.name.lower(): int(source) for source in Source if source.name}
 # Camera and track agree within so many standard deviations.
@@ -56,6 +58,8 @@ class ImageFusion:
     ----------
     skeletons, scene, model
         The image, its geometry, and the errors that cues share in it.
+    camera_to_level
+        From the camera's optical frame to the levelled base frame.
     camera_cues, sensor_cues, ultrasonic
         Those that are asked, in this order.
     depth
@@ -71,6 +75,7 @@ class ImageFusion:
     skeletons: Skeletons
     scene: Scene
     model: ErrorModel
+    camera_to_level: Transform
     camera_cues: Sequence[Cue]
     sensor_cues: Sequence[ReturnsCue]
     ultrasonic: Sequence[UltrasonicCone]
@@ -85,36 +90,32 @@ class ImageFusion:
         settings, model = scene.settings, self.model
         bearings = scene.bearings
         azimuth = bearings.azimuth + scene.views.heading
-        answers: list[dict[str, Answer]] = [{} for _ in range(count)]
-        for cue in self.camera_cues:
-            self._ask(cue, answers, [[] for _ in range(count)])
+        nothing: Priors = [()] * count
+        answers = {cue.name: cue.measure(scene, nothing) for cue in self.camera_cues}
         table = self._table(answers)
         least = least_inverse_ranges(scene.views)
-        by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
+        by_camera = fuse(table, settings.outlier, settings.gate, least=least)
         self.tracker.predict(scene.stamp, scene.ego, model.lasting)
         ids = self.skeletons.ids
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
         tracks = self.tracker.associate(spotted, camera)
         expected = self.tracker.expected_ranges(tracks, count, camera)
-        jumped: list[dict[str, tuple[float, float]]] = [{} for _ in range(count)]
+        jumped: list[dict[str, tuple[float, float]]] = []
         if self.tracker.jump_goes_on(
             scene.stamp, jumps=pitch_jumped(table, tracks, expected, model)
         ):
-            jumped = self._ranges(table, (GROUND,))
-            for own in answers:
-                if isinstance(own[GROUND], InverseRange):
-                    own[GROUND] = Refusal.DISAGREES
+            jumped = _ranges(table, (GROUND,))
+            answers[GROUND].refuse(True, Refusal.DISAGREES)
             table = self._table(answers)
-            by_camera = fuse(table, model, settings.outlier, settings.gate, least=least)
+            by_camera = fuse(table, settings.outlier, settings.gate, least=least)
         if self.sensor_cues:
             priors = _priors(by_camera, expected)
             speeds = self.tracker.speeds(tracks, count, camera)
-            for cue in self.sensor_cues:
-                for own, answer in zip(answers, cue.measure(scene, priors, speeds), strict=True):
-                    own[cue.name] = answer
+            for sensor in self.sensor_cues:
+                answers[sensor.name] = sensor.measure(scene, priors, speeds)
             table = self._table(answers)
-        votes = self._votes(tracks, table, expected)
-        fused = fuse(table, model, settings.outlier, settings.gate, votes, least)
+        votes = _votes(tracks, table, expected)
+        fused = fuse(table, settings.outlier, settings.gate, votes, least)
         fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
@@ -137,21 +138,10 @@ class ImageFusion:
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
-        ranges = [a | b for a, b in zip(jumped, self._ranges(table, table.names), strict=True)]
+        ranges = _ranges(table, table.names)
+        for own, ground in zip(ranges, jumped, strict=False):
+            own.update(ground)
         return self._report(found, azimuth, answers, ranges, table, fused)
-
-    def _ranges(
-        self, table: RangeTable, names: Sequence[str]
-    ) -> list[dict[str, tuple[float, float]]]:
-        """Return what some cues measured of each person: value and standard deviation by name."""
-        spreads = np.sqrt(np.diagonal(table.covariance(self.model), axis1=1, axis2=2)).tolist()
-        columns = [table.names.index(name) for name in names]
-        return [
-            {table.names[k]: (values[k], stds[k]) for k in columns if given[k]}
-            for values, stds, given in zip(
-                table.values.tolist(), spreads, table.given.tolist(), strict=True
-            )
-        ]
 
     def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
         """Return the seconds since the last skeletons, ``[N]``; infinite for who is placed anew."""
@@ -165,92 +155,69 @@ class ImageFusion:
         self,
         tracks: list[Track],
         azimuth: np.ndarray,
-        answers: list[dict[str, Answer]],
+        answers: dict[str, CueAnswers],
         ranges: list[dict[str, tuple[float, float]]],
         table: RangeTable,
         fused: FusedRanges,
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
-        reporter = PersonReporter(
-            scene, self.model, azimuth, self.depth, over_ground=self.over_ground
+        seen = Seen(
+            tracks=tracks,
+            azimuth=azimuth,
+            statures=measured_statures(table, fused.used),
+            outcomes=_outcomes(answers, table, fused),
+            ranges=ranges,
+            since=[],
         )
-        statures = measured_statures(table, fused.used, self.model)
-        people = []
-        for n, track in enumerate(tracks):
-            detection_id, score = self.skeletons.ids[n], float(self.skeletons.detection_scores[n])
-            since = tracker.confirm(track, scene.stamp, score, detection_id)
-            used = {name for name, use in zip(table.names, fused.used[n], strict=True) if use}
+        scores = self.skeletons.detection_scores.tolist()
+        for n, (track, outcomes) in enumerate(zip(tracks, seen.outcomes, strict=True)):
+            detection_id = self.skeletons.ids[n]
+            seen.since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
+            used = [name for name, outcome in outcomes.items() if outcome is None]
             if fused.track_refused[n]:
                 track.distrust()
-            outcomes = _outcomes(answers[n], used)
             # A jump of the pitch says nothing about the person.
-            refused = {
+            refused = [
                 name
                 for name, outcome in outcomes.items()
-                if outcome is Refusal.DISAGREES and isinstance(answers[n][name], InverseRange)
-            }
+                if outcome is Refusal.DISAGREES and answers[name].open[n]
+            ]
             track.ranged(used, refused, scene.stamp)
-            bits = sum(SOURCES[name] for name, outcome in outcomes.items() if outcome is None)
-            track.sources = Source(int(self.sources) | bits)
-            sighted = Sighted(n, detection_id, statures[n], outcomes, ranges[n], since)
-            people.append(reporter.seen(track, sighted))
+            track.sources = Source(int(self.sources) | sum(SOURCES[name] for name in used))
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
-        return people + [reporter.coasting(track) for track in coasting]
+        reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
+        return reporter.people(seen, coasting)
 
-    def _ask(
-        self, cue: Cue, answers: list[dict[str, Answer]], priors: list[list[tuple[float, float]]]
-    ) -> None:
-        for own, answer in zip(answers, cue.measure(self.scene, priors), strict=True):
-            own[cue.name] = answer
-
-    def _table(self, answers: list[dict[str, Answer]]) -> RangeTable:
+    def _table(self, answers: dict[str, CueAnswers]) -> RangeTable:
         names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
         return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model)
-
-    def _votes(
-        self, tracks: dict[int, Track], table: RangeTable, expected: np.ndarray
-    ) -> np.ndarray:
-        """Return what the tracks expect, NaN for those that only repeat what a cue says."""
-        votes = expected.copy()
-        own = np.diagonal(table.covariance(self.model), axis1=1, axis2=2)
-        for person, track in tracks.items():
-            given = np.flatnonzero(table.given[person])
-            names = [table.names[k] for k in given]
-            # A single range of the camera that is less certain than the track places nobody anew.
-            single = len(given) == 1 and names[0] in CAMERA_CUES
-            worse = single and own[person, given[0]] > expected[person, 1]
-            if not worse and not track.is_witness(names):
-                votes[person] = np.nan
-        return votes
 
     def _bound(
         self,
         table: RangeTable,
         fused: FusedRanges,
         expected: np.ndarray,
-        answers: list[dict[str, Answer]],
+        answers: dict[str, CueAnswers],
     ) -> tuple[RangeTable, FusedRanges]:
         """Add the bounds of ultrasonic sensors: of each person, the first that tells something."""
-        tells_nothing = (Refusal.OUT_OF_VIEW, Refusal.NO_MEASUREMENT)
         ranged = np.isfinite(fused.value)
         value = np.where(ranged, fused.value, expected[:, 0])
         variance = np.where(ranged, fused.variance, expected[:, 1])
         known = [
-            [(v, s)] if np.isfinite(v) else []
+            [(v, s)] if math.isfinite(v) else []
             for v, s in zip(value.tolist(), variance.tolist(), strict=True)
         ]
         name = UltrasonicCone.name
-        for sensor in self.ultrasonic:
-            for own, answer in zip(answers, sensor.measure(self.scene, known), strict=True):
-                before = own.get(name)
-                if before is None or (before in tells_nothing and answer not in tells_nothing):
-                    own[name] = answer
+        bounds, *others = [sensor.measure(self.scene, known) for sensor in self.ultrasonic]
+        for other in others:
+            bounds.take_over(_silent(bounds) & ~_silent(other), other)
+        answers[name] = bounds
         table = self._table(answers)
         used = fused.used.copy()
         column = table.names.index(name)
-        used[:, column] = [isinstance(own.get(name), InverseRange) for own in answers]
+        used[:, column] = bounds.open
         counts = used & table.given  # a confirmation has an infinite variance, and no weight
-        after = estimate(table.values, table.covariance(self.model), counts)
+        after = estimate(table.values, table.covariance, counts)
         changed = table.given[:, column]
         return table, FusedRanges(
             np.where(changed, after.mean, fused.value),
@@ -262,23 +229,19 @@ class ImageFusion:
 
     def _range_priors(self, fused: FusedRanges) -> np.ndarray:
         """Return range and standard deviation, ``[N, 2]`` m, at which tracks begin."""
-        views, furthest = self.scene.views, self.scene.settings.max_range
-        result = np.array([range_prior(views, n, furthest) for n in range(len(views))])
-        result = result.reshape(-1, 2)
+        furthest = self.scene.settings.max_range
         # A range that is hardly one, from feet near the horizon, does not replace the box's bound.
-        sure = np.isfinite(fused.value) & (fused.value > SURE * np.sqrt(fused.variance))
-        middle = np.minimum(1 / np.maximum(fused.value[sure], FURTHEST), furthest)
-        result[sure] = np.stack([middle, 2 * middle], axis=1)
-        return result
+        middle = np.minimum(1 / np.maximum(fused.value, FURTHEST), furthest)
+        by_range = np.stack([middle, 2 * middle], axis=1)
+        return np.where(fused.sure[:, None], by_range, range_priors(self.scene.views, furthest))
 
     def _in_view(self) -> dict[str, bool]:
         """Return for each track, by id, whether its hips would be in the image."""
         scene, (width, height) = self.scene, self.skeletons.image_size
         sides = self.skeletons.camera.rays([[0.0, height / 2], [width - 1.0, height / 2]])
-        level = scene.to_level(self.skeletons.frame, scene.stamp)
         left, right = np.pi / 2, -np.pi / 2
-        if level is not None and np.isfinite(sides).all():
-            d = sides @ level.rotation.T
+        if np.isfinite(sides).all():
+            d = sides @ self.camera_to_level.rotation.T
             edges = np.arctan2(d[:, 1], d[:, 0]) - scene.views.heading
             left, right = (edges + np.pi) % (2 * np.pi) - np.pi
         seen, _ = bearing_ranges(states_of(self.tracker.tracks)[0], scene.views.camera_position)
@@ -287,7 +250,40 @@ class ImageFusion:
         return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
 
 
-def _priors(camera: FusedRanges, expected: np.ndarray) -> list[list[tuple[float, float]]]:
+def _ranges(table: RangeTable, names: Sequence[str]) -> list[dict[str, tuple[float, float]]]:
+    """Return what some cues measured of each person: value and standard deviation by name."""
+    columns = [(table.names.index(name), name) for name in names]
+    rows = zip(
+        table.values.tolist(), np.sqrt(table.variance).tolist(), table.given.tolist(), strict=True
+    )
+    return [
+        {name: (values[k], stds[k]) for k, name in columns if given[k]}
+        for values, stds, given in rows
+    ]
+
+
+def _votes(tracks: dict[int, Track], table: RangeTable, expected: np.ndarray) -> np.ndarray:
+    """Return what the tracks expect, NaN for those that only repeat what a cue says."""
+    votes, own = expected.copy(), table.variance
+    given = table.given.tolist()
+    for person, track in tracks.items():
+        names = [name for name, some in zip(table.names, given[person], strict=True) if some]
+        # A single range of the camera that is less certain than the track places nobody anew.
+        worse = False
+        if len(names) == 1 and names[0] in CAMERA_CUES:
+            worse = bool(own[person, table.names.index(names[0])] > expected[person, 1])
+        if not worse and not track.is_witness(names):
+            votes[person] = np.nan
+    return votes
+
+
+def _silent(answers: CueAnswers) -> np.ndarray:
+    """Return for whom an ultrasonic sensor tells nothing, bool ``[N]``."""
+    nothing = (Refusal.OUT_OF_VIEW, Refusal.NO_MEASUREMENT)
+    return np.array([reason in nothing for reason in answers.reasons], bool)
+
+
+def _priors(camera: FusedRanges, expected: np.ndarray) -> Priors:
     """Return what is known of each person's inverse range before sensors are asked.
 
     The camera and the track give one range together where they agree, else two.
@@ -295,7 +291,7 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> list[list[tuple[float,
     priors: list[list[tuple[float, float]]] = []
     pairs = zip(camera.value.tolist(), camera.variance.tolist(), *expected.T.tolist(), strict=True)
     for value, variance, track, track_var in pairs:
-        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if np.isfinite(v)]
+        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if math.isfinite(v)]
         if len(known) == 2 and (value - track) ** 2 < AGREE**2 * (variance + track_var):
             # Of the same errors, so together no more certain than the better one.
             information = 1 / variance + 1 / track_var
@@ -305,15 +301,16 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> list[list[tuple[float,
     return priors
 
 
-def _outcomes(answers: dict[str, Answer], used: set[str]) -> dict[str, Refusal | None]:
-    """Return what happened to each cue of a person: None if it was used."""
-    outcomes: dict[str, Refusal | None] = {}
-    for name, answer in answers.items():
-        if isinstance(answer, Refusal):
-            outcomes[name] = answer
-        else:
-            outcomes[name] = None if name in used else Refusal.DISAGREES
-    return outcomes
+def _outcomes(
+    answers: dict[str, CueAnswers], table: RangeTable, fused: FusedRanges
+) -> list[dict[str, Refusal | None]]:
+    """Return what happened to each cue of each person: None if it was used."""
+    used = dict(zip(table.names, fused.used.T.tolist(), strict=True))
+    columns = [
+        [reason or (None if use else Refusal.DISAGREES) for reason, use in pairs]
+        for pairs in (zip(one.reasons, used[name], strict=True) for name, one in answers.items())
+    ]
+    return [dict(zip(answers, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def least_inverse_ranges(views: PersonViews) -> np.ndarray:
@@ -324,13 +321,12 @@ def least_inverse_ranges(views: PersonViews) -> np.ndarray:
     return np.maximum(views.box[:, 3] - views.box[:, 2], 1e-6) / TALLEST
 
 
-def range_prior(views: PersonViews, person: int, max_range: float) -> tuple[float, float]:
-    """Return mean and standard deviation (m) of the range of a person known only by the box.
+def range_priors(views: PersonViews, max_range: float) -> np.ndarray:
+    """Return mean and standard deviation, ``[N, 2]`` m, of ranges known only by the box.
 
     What is visible of a person is at most 2.1 m high, so the box bounds the range from above. Two
     standard deviations cover a uniform distribution up to there.
     """
-    low, high = views.box[person, 2:]
-    furthest = min(TALLEST / max(float(high - low), 1e-6), max_range)
-    furthest = max(furthest, NEAREST + 0.5)
-    return (furthest + NEAREST) / 2, 0.6 * (furthest - NEAREST)
+    furthest = np.minimum(1 / least_inverse_ranges(views), max_range)
+    furthest = np.maximum(furthest, NEAREST + 0.5)
+    return np.stack([(furthest + NEAREST) / 2, 0.6 * (furthest - NEAREST)], axis=1)

@@ -163,6 +163,7 @@ class PeopleFusion:
             skeletons=skeletons,
             scene=scene,
             model=ErrorModel.of(settings, imu=tilt is not None),
+            camera_to_level=level,
             camera_cues=self._camera_cues,
             sensor_cues=[one for one in self._sensor_cues if one.buffer.tally.received],
             ultrasonic=list(self.ultrasonic.values()),

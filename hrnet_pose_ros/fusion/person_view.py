@@ -185,7 +185,8 @@ def mean_variance(variances: np.ndarray, correlation: float) -> np.ndarray:
     >>> float(mean_variance(np.array([4.0, 4.0]), 0.5))
     3.0
     """
-    n = np.maximum(np.isfinite(variances).sum(axis=-1), 1)
-    own = np.nansum(variances, axis=-1)
-    both = np.nansum(np.sqrt(variances), axis=-1) ** 2
-    return ((1 - correlation) * own + correlation * both) / n**2
+    known = np.isfinite(variances)
+    some = np.where(known, variances, 0.0)
+    both = np.sqrt(some).sum(axis=-1) ** 2
+    count = np.maximum(known.sum(axis=-1), 1)
+    return np.asarray(((1 - correlation) * some.sum(axis=-1) + correlation * both) / count**2)

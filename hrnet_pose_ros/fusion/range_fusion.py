@@ -29,12 +29,14 @@ from itertools import product
 import numpy as np
 from scipy.special import chdtri, log_ndtr
 
-from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable, outer_products
+from hrnet_pose_ros.fusion.range_table import RangeTable, outer_products
 
 # A wrong range is anywhere between these inverse ranges, 1/m (uniform density).
 _WIDTH = 2.0
 # The bound by the height of a person is known to this part of it, 1 sigma.
 BOUND_STD = 0.1
+# A range is known if its inverse is this many standard deviations from 0.
+SURE = 4.0
 # Without another range, a person whose range is doubted is within this part of it, 1 sigma.
 ELSEWHERE = 0.25
 
@@ -61,6 +63,12 @@ class FusedRanges:
     track_refused: np.ndarray
     spread: np.ndarray
 
+    @property
+    def sure(self) -> np.ndarray:
+        """Whose inverse range is far enough from 0 to be a range, bool ``[N]``."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.value > SURE * np.sqrt(self.variance))
+
     def against(self, expected: np.ndarray, gate: float) -> FusedRanges:
         """Return this with the tracks refused that it contradicts, also those without a vote.
 
@@ -74,7 +82,6 @@ class FusedRanges:
 
 def fuse(
     table: RangeTable,
-    model: ErrorModel,
     outlier: Mapping[str, float],
     gate: float,
     expected: np.ndarray | None = None,
@@ -86,8 +93,6 @@ def fuse(
     ----------
     table
         The ranges.
-    model
-        The errors that they share.
     outlier
         Prior probability that a range is wrong, by name of the cue, and of ``track``.
     gate
@@ -101,12 +106,13 @@ def fuse(
     """
     n, k = table.given.shape
     covariance = np.zeros((n, k + 1, k + 1))
-    covariance[:, :k, :k] = table.covariance(model)
+    covariance[:, :k, :k] = table.covariance
     values, kept = np.zeros((n, k + 1)), np.zeros((n, k + 1), bool)
     values[:, :k], kept[:, :k] = table.values, table.given
     if expected is not None:
-        values[:, k], covariance[:, k, k] = np.nan_to_num(expected).T
-        kept[:, k] = np.isfinite(expected).all(axis=1) & table.given.any(axis=1)
+        known = np.isfinite(expected).all(axis=1)
+        values[:, k], covariance[:, k, k] = np.where(known[:, None], expected, 0.0).T
+        kept[:, k] = known & table.given.any(axis=1)
     limit = _quantile(gate)
     whole = estimate(values, covariance, kept)
     spread = np.zeros(n)
@@ -124,9 +130,11 @@ def fuse(
         )
         kept[person, use] = best
     used = kept[:, :k]
-    result = estimate(values, covariance, np.concatenate([used, np.zeros((n, 1), bool)], axis=1))
     refused = before[:, k] & ~kept[:, k] & used.any(axis=1)
-    spread += _doubted(values, covariance, used, table.doubt, result)
+    result = whole
+    if expected is not None or (kept != before).any():
+        result = estimate(table.values, table.covariance, used)
+    spread += _doubted(table, used, result)
     return FusedRanges(result.mean, result.variance + spread, used, refused, spread)
 
 
@@ -176,58 +184,77 @@ def _beyond(
     return np.asarray((below > 0) & (below**2 > limit * spread))
 
 
-def _doubted(
-    values: np.ndarray,
-    covariance: np.ndarray,
-    used: np.ndarray,
-    doubt: np.ndarray,
-    result: LinearEstimates,
-) -> np.ndarray:
+def _doubted(table: RangeTable, used: np.ndarray, result: LinearEstimates) -> np.ndarray:
     """Return the variances ``[N]`` that doubts of cues add.
 
     With the probability d, a cue has ranged something else, and the person is where the others say,
     with mean m' and variance v'. The second moment of the mixture about m is larger by
     d (v' + (m' - m)²).
     """
-    spread = np.zeros(len(values))
-    none = np.zeros((len(values), 1), bool)
-    for column in range(used.shape[1]):
-        some = np.flatnonzero(used[:, column] & (doubt[:, column] > 0))
-        if not len(some):
-            continue
-        others = np.concatenate([used[some], none[some]], axis=1)
-        others[:, column] = False
-        left = estimate(values[some], covariance[some], others)
-        mean = result.mean[some]
-        known = np.isfinite(left.mean)
-        apart = np.where(known, np.nan_to_num(left.mean) - mean, 0.0)
-        variance = np.where(known, np.nan_to_num(left.variance), (ELSEWHERE * mean) ** 2)
-        spread[some] += doubt[some, column] * (variance + apart**2)
-    return spread
+    person, column = np.nonzero(used & (table.doubt > 0))
+    if not len(person):
+        return np.zeros(len(used))
+    others = used[person]
+    others[np.arange(len(person)), column] = False
+    left = estimate(table.values[person], table.covariance[person], others)
+    mean, known = result.mean[person], np.isfinite(left.mean)
+    apart = np.where(known, left.mean - mean, 0.0)
+    variance = np.where(known, left.variance, (ELSEWHERE * mean) ** 2)
+    added = table.doubt[person, column] * (variance + apart**2)
+    return np.bincount(person, added, len(used))
 
 
 @dataclass(frozen=True)
 class LinearEstimates:
-    """Best linear unbiased estimates, one for each of S rows.
+    """Best linear unbiased estimates, one for each of S rows of K values.
 
     Attributes
     ----------
     mean, variance
         float64 ``[S]``; NaN for rows without values.
-    chi_square
-        float64 ``[S]``: of the residuals, with one degree of freedom less than values.
-    worst
-        float64 ``[S]``: the largest squared distance of a value from what the others say, over its
-        variance; chi-square with one degree of freedom. 0 for one value alone.
-    log_det
-        float64 ``[S]``: of the covariance.
+    values, kept
+        ``[S, K]``: what was estimated from.
+    blocks, inverse, weights
+        float64 ``[S, K, K]``, ``[S, K, K]`` and ``[S, K]``: the covariance of what was kept, 1 on
+        the diagonal elsewhere; its inverse, 0 elsewhere; and the sums of the rows of that.
     """
 
     mean: np.ndarray
     variance: np.ndarray
-    chi_square: np.ndarray
-    worst: np.ndarray
-    log_det: np.ndarray
+    values: np.ndarray
+    kept: np.ndarray
+    blocks: np.ndarray
+    inverse: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def chi_square(self) -> np.ndarray:
+        """Of the residuals, ``[S]``, with one degree of freedom less than values."""
+        residual = np.where(self.kept, self.values - self.mean[:, None], 0.0)
+        squares = (self.inverse @ residual[..., None])[..., 0] * residual
+        return np.asarray(squares.sum(axis=1))
+
+    @property
+    def worst(self) -> np.ndarray:
+        """The largest squared distance of a value from what the others say, over its variance.
+
+        ``[S]``; chi-square with one degree of freedom. 0 for one value alone.
+        """
+        # Deletion residuals: with P the inverse covariance less what the mean takes, the residual
+        # of a value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
+        axes = np.arange(self.values.shape[1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left = self.inverse - outer_products(self.weights) * self.variance[:, None, None]
+            residual = (left @ self.values[..., None])[..., 0]
+            own = left[:, axes, axes]
+            known = self.kept & (own > 1e-9 * self.inverse[:, axes, axes])
+            apart = np.where(known, residual**2 / own, 0.0)
+        return np.asarray(apart.max(axis=1, initial=0.0))
+
+    @property
+    def log_det(self) -> np.ndarray:
+        """The logarithms of the determinants of the covariances, ``[S]``."""
+        return np.asarray(np.linalg.slogdet(self.blocks)[1])
 
 
 def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> LinearEstimates:
@@ -247,20 +274,10 @@ def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> Li
     inverse = np.where(both, np.linalg.inv(blocks), 0.0)
     weights = inverse.sum(axis=2)
     information = weights.sum(axis=1)
-    information = np.where(information > 0, information, np.nan)
-    mean = (weights * values).sum(axis=1) / information
-    squares = ((inverse @ values[..., None])[..., 0] * values).sum(axis=1)
-    chi_square = np.maximum(np.nan_to_num(squares - information * mean**2), 0.0)
-    # Deletion residuals: with P the inverse covariance less what the mean takes, the residual of a
-    # value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
-    with np.errstate(invalid="ignore", divide="ignore"):
-        left = inverse - outer_products(weights) / information[:, None, None]
-        residual = (left @ values[..., None])[..., 0]
-        own = left[:, axes, axes]
-        apart = np.where(own > 1e-9 * inverse[:, axes, axes], residual**2 / own, 0.0)
-    worst = np.nan_to_num(np.where(kept, apart, 0.0)).max(axis=1, initial=0.0)
-    log_det = np.linalg.slogdet(blocks)[1]
-    return LinearEstimates(mean, 1 / information, chi_square, worst, log_det)
+    with np.errstate(divide="ignore"):
+        variance = np.where(information > 0, 1 / information, np.nan)
+    mean = (weights * values).sum(axis=1) * variance
+    return LinearEstimates(mean, variance, values, kept, blocks, inverse, weights)
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from hrnet_pose_ros.fusion.body import (
     CHILD_STATURE_STD,
     SURFACE_TO_AXIS_STD,
 )
-from hrnet_pose_ros.fusion.cues.cue import InverseRange
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # The time between two images for which the correlation of key points is given, s.
@@ -132,6 +132,8 @@ class RangeTable:
         float64 ``[N]``: for which the range of the body's length was computed, m.
     doubt
         float64 ``[N, K]``: probability that a range is something else's, as its cue says.
+    covariance
+        float64 ``[N, K, K]``: of the values with everything in it.
     """
 
     names: tuple[str, ...]
@@ -142,12 +144,13 @@ class RangeTable:
     lasting: np.ndarray
     stature: np.ndarray
     doubt: np.ndarray
+    covariance: np.ndarray
 
     @classmethod
     def of(
         cls,
         names: tuple[str, ...],
-        answers: Sequence[Mapping[str, object]],
+        answers: Mapping[str, CueAnswers],
         slope_var: np.ndarray,
         model: ErrorModel,
     ) -> RangeTable:
@@ -156,7 +159,7 @@ class RangeTable:
         Parameters
         ----------
         names
-            K names of cues; the answers of others are ignored.
+            K names of cues; the answers of others are ignored, and those that are missing too.
         answers
             Of N persons, by name of the cue.
         slope_var
@@ -164,41 +167,46 @@ class RangeTable:
         model
             The errors that cues share.
         """
-        n, k = len(answers), len(names)
+        n, k = len(slope_var), len(names)
         given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
         weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 5))
         doubt = np.zeros((n, k))
-        for person, own in enumerate(answers):
-            for column, name in enumerate(names):
-                one = own.get(name)
-                if isinstance(one, InverseRange) and one.variance < np.inf:
-                    given[person, column], doubt[person, column] = True, one.doubt
-                    values[person, column], variance[person, column] = one.value, one.variance
-                    shared[person, column] = one.stature, one.tilt, one.axis, 0.0, one.height
-                    if one.joints is not None:
-                        weights[person, column] = one.joints
+        for column, name in enumerate(names):
+            if name not in answers:
+                continue
+            one = answers[name]
+            some = one.open & (one.variance < np.inf)
+            given[:, column] = some
+            doubt[some, column], values[some, column] = one.doubt[some], one.value[some]
+            variance[some, column] = one.variance[some]
+            for place, shares in ((0, one.stature), (1, one.tilt), (2, one.axis), (4, one.height)):
+                shared[some, column, place] = shares[some]
+            if one.joints is not None:
+                weights[some, column] = one.joints[some]
         shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
         stature = np.full(n, model.assumed)
         if BODY in names:
             stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
             weights[:, names.index(BODY)] *= (model.assumed / stature)[:, None]
-        weights *= np.sqrt(np.nan_to_num(slope_var))[:, None]
+        weights *= np.sqrt(np.where(np.isfinite(slope_var), slope_var, 0.0))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)
         axes = np.arange(k)
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
         noise = model.height**2 * outer_products(shared[..., 4])
         noise[:, axes, axes] += variance
-        return cls(names, given, values, noise, joints, shared[..., :4], stature, doubt)
+        scaled = shared[..., :4] * model.lasting
+        whole = noise + joints + scaled @ scaled.swapaxes(1, 2)
+        return cls(names, given, values, noise, joints, shared[..., :4], stature, doubt, whole)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """The variances of the values with everything in them, float64 ``[N, K]``."""
+        return np.diagonal(self.covariance, axis1=1, axis2=2)
 
     def noise(self, growth: np.ndarray) -> np.ndarray:
         """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
         return self.own + growth[:, None, None] * self.joints
-
-    def covariance(self, model: ErrorModel) -> np.ndarray:
-        """Return the covariance of the values with everything in it, ``[N, K, K]``."""
-        scaled = self.lasting * model.lasting
-        return self.own + self.joints + scaled @ scaled.swapaxes(1, 2)
 
 
 def _at_common_range(values: np.ndarray, some: np.ndarray) -> np.ndarray:

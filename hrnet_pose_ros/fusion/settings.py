@@ -117,31 +117,14 @@ class FusionSettings:
 
     def __post_init__(self) -> None:
         above_0 = {
-            *("base_height_std", "tilt_std", "tilt_std_imu", "tilt_jitter_std", "max_coast"),
-            *(
-                "tilt_jitter_std_imu",
-                "stature",
-                "stature_std",
-                "stature_std_alone",
-                "depth_noise",
-                "lidar_noise",
-            ),
-            *("scan_noise", "pedestrian_speed", "sensor_tolerance", "acceleration_density"),
-            *(
-                *("yaw_std", "sensor_mount_std"),
-                "silent_after",
-                "max_range",
-                "depth_max_range",
-                "lidar_max_range",
-                "scan_max_range",
-            ),
+            *("base_height_std", "tilt_std", "tilt_std_imu", "tilt_jitter_std"),
+            *("tilt_jitter_std_imu", "yaw_std", "sensor_mount_std"),
+            *("stature", "stature_std", "stature_std_alone", "pedestrian_speed"),
+            *("depth_noise", "lidar_noise", "scan_noise", "acceleration_density"),
+            *("depth_max_range", "lidar_max_range", "scan_max_range", "max_range"),
+            *("sensor_tolerance", "silent_after", "max_coast"),
         }
-        below_1 = {
-            "keypoint_correlation",
-            "joint_correlation",
-            "min_existence",
-            "min_score",
-        }
+        below_1 = {"keypoint_correlation", "joint_correlation", "min_existence", "min_score"}
         for one in fields(self):
             value = getattr(self, one.name)
             if one.name in above_0 and not 0 < value < np.inf:

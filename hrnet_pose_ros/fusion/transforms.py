@@ -20,6 +20,7 @@ OPTICAL_TO_BODY = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 
 # A rotation matrix or quaternion may differ from a proper one by this much (float32 on the wire).
 _TOLERANCE = 1e-3
+_IDENTITY = np.eye(3)
 
 
 def rotation_of(quaternion: ArrayLike) -> np.ndarray:
@@ -62,11 +63,11 @@ def rotation_vector(vector: ArrayLike) -> np.ndarray:
     """Return the rotation matrix of a rotation vector in rad (Rodrigues' formula)."""
     x, y, z = np.asarray(vector, np.float64).tolist()
     angle = math.sqrt(x * x + y * y + z * z)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     # sin(a) / a and sin(a / 2) / (a / 2), which are 1 at 0.
     whole = math.sin(angle) / angle if angle > 1e-8 else 1.0
     half = math.sin(angle / 2) / (angle / 2) if angle > 1e-8 else 1.0
-    return np.eye(3) + whole * cross + half * half / 2 * cross @ cross
+    return _IDENTITY + whole * cross + half * half / 2 * cross @ cross
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Transform:
         r, t = np.asarray(self.rotation, np.float64), np.asarray(self.translation, np.float64)
         if r.shape != (3, 3) or t.shape != (3,) or not np.isfinite(t).all():
             raise ValueError(f"a transform is a rotation [3, 3] and a finite [3], got {r} and {t}")
-        if not np.abs(r @ r.T - np.eye(3)).max() < _TOLERANCE or np.linalg.det(r) < 0:
+        if not np.abs(r @ r.T - _IDENTITY).max() < _TOLERANCE or not _right_handed(r):
             raise ValueError(f"the rotation of a transform must be orthonormal, got {r.tolist()}")
         object.__setattr__(self, "rotation", r)
         object.__setattr__(self, "translation", t)
@@ -125,6 +126,12 @@ class Transform:
         return Transform(
             self.rotation @ first.rotation, self.rotation @ first.translation + self.translation
         )
+
+
+def _right_handed(rotation: np.ndarray) -> bool:
+    """Return whether the determinant is positive: in plain numbers, for it is asked often."""
+    (a, b, c), (d, e, f), (g, h, i) = rotation.tolist()
+    return bool(a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g) > 0)
 
 
 class Extrinsics(Protocol):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import replace
@@ -15,14 +16,16 @@ from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.transforms import FixedExtrinsics
 from hrnet_pose_ros.fusion_report.runs import SENSOR_SETS, SimulatedRun, simulate_run
-from hrnet_pose_ros.fusion_report.scenes import scenario_of_scene
+from hrnet_pose_ros.fusion_report.scenes import places, scenario_of_scene
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
-from hrnet_pose_ros.simulation.scene_configs import CrowdConfig
+from hrnet_pose_ros.simulation.scene_configs import PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.sensor import generator_of
 
 # Beams and columns of the LIDAR: 30,080 points a sweep.
 BEAMS, COLUMNS = 32, 940
-# All 20 people stand and walk in the camera's view.
-AREA = (5.0, 20.0, -4.0, 4.0)
+# So many people walk to and fro in the camera's view, each at a distance and in a direction of its
+# own, m, so that nobody is hidden.
+PEOPLE, NEAREST, APART, STRETCH = 20, 7.0, 0.75, 1.0
 # The first images make caches.
 WARM_UP = 5
 TIMED_SETS = ("camera", "lidar", "all")
@@ -32,11 +35,22 @@ def crowd_scenario(seed: int, duration: float) -> SimulationScenario:
     """Return a crowd of 20 in the camera's view and a LIDAR of 30,000 points."""
     crowd = scenario_of_scene("crowd", seed, duration)
     lidar = replace(crowd.configs.lidar, beams=BEAMS, columns=COLUMNS)
+    near = [NEAREST + APART * n for n in range(PEOPLE)]
+    at = places(generator_of(seed, "frame time"), tuple((r, r + APART) for r in near))
     return replace(
         crowd,
-        crowd=CrowdConfig(20, AREA, children=0.0),
+        people=tuple(_walker(place, duration) for place in at),
+        crowd=None,
         configs=replace(crowd.configs, lidar=lidar),
     )
+
+
+def _walker(at: tuple[float, float], duration: float) -> PersonConfig:
+    """Return somebody who walks away from the camera and back."""
+    further = 1 + STRETCH / math.hypot(*at)
+    ends = (at[0] * further, at[1] * further), at
+    steps = tuple(StepConfig(walk_to=ends[n % 2]) for n in range(math.ceil(2 * duration)))
+    return PersonConfig(at, steps=steps)
 
 
 def frame_times(seed: int, duration: float) -> list[dict[str, Any]]:

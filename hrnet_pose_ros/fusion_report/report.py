@@ -21,7 +21,7 @@ from hrnet_pose_ros.fusion_report.kitti import (
     persons_by_detector,
     persons_by_labels,
 )
-from hrnet_pose_ros.fusion_report.kitti_files import read_kitti
+from hrnet_pose_ros.fusion_report.kitti_files import KittiSequence
 from hrnet_pose_ros.fusion_report.markdown import markdown
 from hrnet_pose_ros.fusion_report.plots import write_plots
 from hrnet_pose_ros.fusion_report.runs import SENSOR_SETS, FusedRun, fuse_run, simulate_run
@@ -112,9 +112,15 @@ def simulated_report(
     return [*_write(folder, report), *_plots(folder, tables)]
 
 
-def kitti_report(folder: Path, data: Path, engine: PoseEngine, detect: Detect) -> list[Path]:
-    """Measure distances in KITTI-formatted folders; write and return the report's files."""
-    sequences = read_kitti(data)
+def kitti_report(
+    folder: Path,
+    data: str,
+    sequences: Sequence[KittiSequence],
+    engine: PoseEngine,
+    detect: Detect,
+) -> list[Path]:
+    """Measure distances in the sequences of `read_kitti`, which are called ``data``; write and
+    return the report's files."""
     rows: list[dict[str, Any]] = []
     frames = sum(len(sequence.frames) for sequence in sequences)
     with progress("frames", "frame", 2 * frames) as bar:
@@ -140,7 +146,7 @@ def kitti_report(folder: Path, data: Path, engine: PoseEngine, detect: Detect) -
     published = [{"method": name, "mean_error": value} for name, value in PUBLISHED]
     report = {
         "version": VERSION,
-        "data": data.name,
+        "data": data,
         "model": engine.info.model,
         "tables": {"kitti": rows, "published": published},
     }

@@ -83,18 +83,34 @@ def split_persons(pictures: np.ndarray) -> np.ndarray:
     return np.isin(pictures, judging)
 
 
+def judges(seen: np.ndarray) -> int:
+    """How many of N persons can judge: those on whom the model in float32 found somebody.
+
+    ``seen``: bool ``[N, J]``, the key points that it found.
+    """
+    return int(seen.any(axis=1).sum())
+
+
+def check_judges(judged: int, least_oks: float | None) -> None:
+    """Raise ExportError where fewer than `LEAST_JUDGED` persons judge; None takes any number.
+
+    Known before the calibration, which takes minutes.
+    """
+    if least_oks is not None and judged < LEAST_JUDGED:
+        raise ExportError(
+            f"{judged} persons judge: of those who do not calibrate the ones on whom the "
+            f"model in float32 finds somebody; at least {LEAST_JUDGED} are needed: give more "
+            "persons (--data, --crops)"
+        )
+
+
 def checked_judgement(change: KeyPointChange, least_oks: float | None) -> Int8Judgement:
     """What a file in 8 bits is to say of itself.
 
     Raises ExportError where fewer than `LEAST_JUDGED` persons judge or the mean OKS is below
     ``least_oks``; None takes whatever came out.
     """
-    if least_oks is not None and change.judged < LEAST_JUDGED:
-        raise ExportError(
-            f"{change.judged} persons judge: of those who do not calibrate the ones on whom the "
-            f"model in float32 finds somebody; at least {LEAST_JUDGED} are needed: give more "
-            "persons (--data, --crops)"
-        )
+    check_judges(change.judged, least_oks)
     if least_oks is not None and change.mean_oks < least_oks:
         raise ExportError(
             f"{change}; a mean OKS of {least_oks:g} is needed. More persons, from the camera that "
@@ -136,7 +152,7 @@ def key_point_change(
     distances = np.linalg.norm(others - points, axis=-1)[seen] / STRIDE
     return KeyPointChange(
         calibrated=calibrated,
-        judged=int(seen.any(axis=1).sum()),
+        judged=judges(seen),
         joints=int(seen.sum()),
         mean_oks=mean_crop_oks(others, points, input_size, seen, skeleton),
         fractions={c: float((distances <= c).mean()) for c in (0.05, 0.25, 0.5)}

@@ -22,7 +22,9 @@ from hrnet_pose_ros.network.float16_base import set_float16_base
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
+    check_judges,
     checked_judgement,
+    judges,
     key_point_change,
 )
 from hrnet_pose_ros.network.onnx_files import save_model
@@ -72,13 +74,15 @@ def quantize_end2end_graph(
     metadata = float32_graph(model)
     graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, precision="int8")
+    reference = found_key_points(model.path, judging)
+    check_judges(judges(reference[1]), least_oks)
     with replacing(output) as written:
         _quantize(model.path, written, quantized_convolutions(graph), calibrating)
         quantized = onnx.load(str(written))
         set_float16_base(quantized)
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
-            found_key_points(model.path, judging),
+            reference,
             found_key_points(written, judging),
             metadata.model.input_size,
             calibrated=len(calibrating),

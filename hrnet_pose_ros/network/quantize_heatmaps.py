@@ -25,7 +25,9 @@ from hrnet_pose_ros.model_files.quantized import LEAST_OKS
 from hrnet_pose_ros.network.key_point_change import (
     KeyPointChange,
     as_images,
+    check_judges,
     checked_judgement,
+    judges,
     key_point_change,
 )
 from hrnet_pose_ros.network.onnx_files import save_model
@@ -69,11 +71,13 @@ def quantize_heatmap_graph(
     metadata = float32_model(model)
     graph = onnx.load(str(model.path))
     metadata = dataclasses.replace(metadata, quantized=True)
+    reference = _found(model.path, metadata, judging)
+    check_judges(judges(reference[1]), least_oks)
     with replacing(output) as written:
         quantized = _quantized(graph, calibrating)
         save_model(quantized, metadata.to_properties(), written)
         change = key_point_change(
-            _found(model.path, metadata, judging),
+            reference,
             _found(written, metadata, judging),
             metadata.input_size,
             calibrated=len(calibrating),

@@ -185,19 +185,24 @@ def with_signs(count: int, seed: int) -> Samples:
     )
 
 
-def test_evidence_is_weighed_by_what_it_tells() -> None:
+@pytest.fixture(scope="module")
+def fitted_with_evidence() -> UncertaintyCalibration:
+    return fit_uncertainty(with_signs(12_000, 0), "")
+
+
+def test_evidence_is_weighed_by_what_it_tells(fitted_with_evidence: UncertaintyCalibration) -> None:
     """Log odds 1.5 for a unit of it where the peak has 5: 0.3 of a peak, more by the absent."""
-    weights = fit_uncertainty(with_signs(12_000, 0), "").evidence_weights
+    weights = fitted_with_evidence.evidence_weights
     assert 0.3 <= weights[0] <= 0.6
     np.testing.assert_allclose(weights[1:], 0, atol=0.03)
 
 
-def test_scores_of_hidden_and_absent_joints() -> None:
+def test_scores_of_hidden_and_absent_joints(fitted_with_evidence: UncertaintyCalibration) -> None:
     """On other draws: right of hidden joints as of visible ones, low of absent ones; a fit without
     the evidence is worse at both."""
     samples, others = with_signs(12_000, 0), with_signs(12_000, 1)
     blind = [replace(one, evidence=np.zeros((12_000, 6))) for one in (samples, others)]
-    with_evidence = uncertainty_report(score_samples(others, fit_uncertainty(samples, "")))
+    with_evidence = uncertainty_report(score_samples(others, fitted_with_evidence))
     without = uncertainty_report(score_samples(blind[1], fit_uncertainty(blind[0], "")))
     assert with_evidence["all"]["ece"] < 0.03
     assert with_evidence["hidden"]["ece"] < 0.05 < without["hidden"]["ece"]

@@ -12,6 +12,7 @@ from fusion_scene import (
     CAMERA,
     EXTRINSICS,
     HEIGHT,
+    SCAN_PLACE,
     START,
     cloud,
     depth_image,
@@ -25,14 +26,17 @@ from scipy.stats import truncnorm
 
 from hrnet_pose_ros.fusion.body import ANKLE_HEIGHT, SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.buffers import StampLimits
+from hrnet_pose_ros.fusion.cues.answers import InverseRange
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.body_length import BodyLength
-from hrnet_pose_ros.fusion.cues.cue import InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
 from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
-from hrnet_pose_ros.fusion.cues.returns import clusters_of, returns_of
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
+from hrnet_pose_ros.fusion.cues.returns import returns_of
+from hrnet_pose_ros.fusion.cues.segments import Segments
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone, cut_off
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
@@ -143,7 +147,7 @@ def test_a_sitting_person_whose_feet_are_not_seen_has_no_ground_contact() -> Non
     image.poses.keypoints[0, 15:, 1] = 1079
     scene = scene_of(image)
     assert not scene.lines.thighs[0]
-    assert GroundContact().measure(scene, [[]]) == [Refusal.TRUNCATED]
+    assert list(GroundContact().measure(scene, [[]])) == [Refusal.TRUNCATED]
 
 
 def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
@@ -201,19 +205,19 @@ def test_a_camera_cue_says_why_it_cannot_measure(cue, how: dict, reason: Refusal
     image = skeletons([shape], hidden=hidden, noise=noise)
     if reason is Refusal.TRUNCATED:  # a network draws joints outside of the image to its border
         image.poses.keypoints[..., 1] = np.minimum(image.poses.keypoints[..., 1], 1079)
-    assert cue.measure(scene_of(image), [[]]) == [reason]
+    assert list(cue.measure(scene_of(image), [[]])) == [reason]
 
 
 def test_feet_above_the_horizon_meet_no_ground() -> None:
     image = skeletons([figure((20.0, 0))], noise=np.array([0.0, -200.0]))
-    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.ABOVE_HORIZON]
+    assert list(GroundContact().measure(scene_of(image), [[]])) == [Refusal.ABOVE_HORIZON]
 
 
 def test_feet_apart_by_more_than_a_stride_are_ambiguous() -> None:
     noise = np.zeros((1, 17, 2))
     noise[0, 15, 1] = -60.0
     image = skeletons([figure((8.0, 0))], noise=noise)
-    assert GroundContact().measure(scene_of(image), [[]]) == [Refusal.AMBIGUOUS]
+    assert list(GroundContact().measure(scene_of(image), [[]])) == [Refusal.AMBIGUOUS]
 
 
 def test_somebody_without_joints_has_the_bearing_of_the_box() -> None:
@@ -240,7 +244,7 @@ def test_ranging_cues_find_the_axis(kind: str, r: float) -> None:
     cue_class, measurement = makes[kind]
     cue = cue_class(SETTINGS)
     assert cue.receive(measurement(), START) is None
-    answers = cue.measure(scene_of(skeletons([figure(tuple(places[0]))])), [[]])
+    answers = list(cue.measure(scene_of(skeletons([figure(tuple(places[0]))])), [[]]))
     if kind == "depth" and r > SETTINGS.depth_max_range:
         assert answers == [Refusal.NO_RETURN]
         return
@@ -253,15 +257,15 @@ def test_ranging_cues_find_the_axis(kind: str, r: float) -> None:
 def test_a_sensor_that_is_silent_or_blind_is_no_measurement() -> None:
     cue = LidarCloud(SETTINGS)
     scene = scene_of(skeletons([figure((8.0, 0))]))
-    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_MEASUREMENT]
     assert cue.receive(PointCloud(START, "lidar", np.zeros((0, 3), np.float32)), START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_RETURN]
     nan = PointCloud(START + 1, "lidar", np.full((50, 3), np.nan, np.float32))
     assert cue.receive(nan, START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_RETURN]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_RETURN]
     nowhere = PointCloud(START + 2, "elsewhere", BEAMS.astype(np.float32))
     assert cue.receive(nowhere, START) is None
-    assert cue.measure(scene, [[]]) == [Refusal.NO_MEASUREMENT]
+    assert list(cue.measure(scene, [[]])) == [Refusal.NO_MEASUREMENT]
     assert cue.buffer.tally.reasons == {Refusal.NO_EXTRINSICS: 1}
 
 
@@ -276,7 +280,7 @@ def test_a_person_outside_of_the_depth_image_is_out_of_view() -> None:
     cue = DepthImageCue(SETTINGS)
     cue.receive(depth_image(np.array([at(5)]), START, RNG), START)
     scene = scene_of(skeletons([figure(at(5, 0.7))]))
-    assert cue.measure(scene, [[]]) == [Refusal.OUT_OF_VIEW]
+    assert list(cue.measure(scene, [[]])) == [Refusal.OUT_OF_VIEW]
 
 
 def test_what_is_known_decides_between_two_clusters() -> None:
@@ -396,6 +400,63 @@ def test_the_returns_of_somebody_in_front_are_not_of_who_is_behind() -> None:
     assert behind is Refusal.OTHER_PERSON
 
 
+def test_returns_that_two_persons_claim_are_doubted() -> None:
+    """One is hidden behind the other, in the same direction; the returns fit both."""
+
+    def front(prior: tuple[float, float]) -> InverseRange:
+        cue = LidarCloud(SETTINGS)
+        cue.receive(PointCloud(START, "lidar", wall(5.9, 0.22)), START)
+        scene = scene_of(skeletons([figure((6.0, 0.0)), figure((6.5, 0.1))]))
+        first, second = cue.measure(scene, [[(1 / 6, 1e-3)], [prior]])
+        assert second is Refusal.OTHER_PERSON
+        return ranged(first)
+
+    contested, alone = front((1 / 6.4, 1e-3)), front((1 / 9, 1e-6))
+    assert 0.05 < contested.doubt < 0.5
+    assert alone.doubt < contested.doubt / 2
+
+
+def test_a_thing_wider_than_a_person_alone_is_doubted() -> None:
+    """1.2 m: with a companion whom nobody has detected, or the end of a wall."""
+    alone, wide = ranged(measured(wall(7.9, 0.25), 8.0)), ranged(measured(wall(7.9, 0.6), 8.0))
+    assert wide.doubt > 10 * alone.doubt
+
+
+def seen_by_scan(things: list[tuple[float, float, float]], known: float) -> object:
+    """The answer of a scan for a person ahead; ``things`` are x, y from, y to, m."""
+    angles = np.linspace(-0.5, 0.5, 401)
+    ranges = np.full(len(angles), np.inf, np.float32)
+    origin = SCAN_PLACE.translation
+    for x, right, left in things:
+        r = (x - origin[0]) / np.cos(angles)
+        y = origin[1] + r * np.sin(angles)
+        ranges = np.where((y > right) & (y < left), np.minimum(ranges, r), ranges)
+    cue = LaserScanCue(SETTINGS)
+    one = LaserScan(START, "laser", -0.5, 0.0025, ranges.astype(np.float32), 0.05, 30.0)
+    assert cue.receive(one, START) is None
+    (answer,) = cue.measure(scene_of(skeletons([figure((8.0, 0.0))])), [[(1 / known, 2e-4)]])
+    return answer
+
+
+def test_the_end_of_a_wall_is_not_taken_instead_of_one_leg() -> None:
+    """A scan cannot tell one leg from a pole, so it cannot tell what of both is the person."""
+    leg, end = (7.9, -0.06, 0.06), (8.8, -0.1, 1.0)
+    assert seen_by_scan([leg], 8.4) is Refusal.AMBIGUOUS
+    found = seen_by_scan([end], 8.4)
+    assert 1 / ranged(found).value == pytest.approx(8.86, abs=0.1)
+    assert seen_by_scan([leg, end], 8.4) is Refusal.AMBIGUOUS
+    # A pole far from what is known is none.
+    pole = (4.0, -0.03, 0.03)
+    assert isinstance(seen_by_scan([pole, (7.9, -0.15, 0.15)], 8.0), InverseRange)
+
+
+def test_a_scan_sees_that_something_nearer_hides_a_part() -> None:
+    """In a plane below the camera, what is nearer is seen lower, and is of the same beam."""
+    whole = seen_by_scan([(7.9, -0.3, 0.3)], 8.0)
+    hidden = seen_by_scan([(4.0, 0.05, 0.6), (7.9, -0.3, 0.3)], 8.0)
+    assert ranged(hidden).doubt > 5 * ranged(whole).doubt
+
+
 def test_a_sensor_learns_how_far_it_is_beside_the_camera() -> None:
     cue = LidarCloud(SETTINGS)
     aside = np.deg2rad(0.8)
@@ -418,9 +479,18 @@ def test_the_ground_looks_higher_further_away() -> None:
 
 
 def test_clusters_are_split_at_gaps_and_small_ones_left_out() -> None:
-    found = clusters_of(np.array([5.0, 2.0, 5.1, 2.1, 9.0]), 0.35, 2)
-    assert [one.tolist() for one in found] == [[1, 3], [0, 2]]
-    assert clusters_of(np.zeros(0), 0.35, 1) == []
+    ranges = np.array([5.0, 2.0, 5.1, 2.1, 9.0])
+    # Of the first person, all of them; of the second, none; of the third, one thing that is whole.
+    indices = np.array([0, 1, 2, 3, 4, 1, 3])
+    regions = Regions(Segments(np.array([5, 0, 2])), indices, 2, np.array([0.5, 1.0, 1.0]))
+    found = Clusters.of_regions(regions, ranges, 0.35)
+    assert [found[n].tolist() for n in range(len(found))] == [[1, 3], [0, 2], [1, 3]]
+    assert found.person.tolist() == [0, 0, 2] and found.body.tolist() == [2.5, 2.5, 2.0]
+    assert found.median(ranges).tolist() == pytest.approx([2.05, 5.05, 2.05])
+    around = [found.around[a:b].tolist() for a, b in zip(found.first, found.last, strict=True)]
+    assert around == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [1, 3]]
+    nothing = Regions(Segments(np.zeros(2, np.int64)), indices[:0], 1, np.ones(2))
+    assert len(Clusters.of_regions(nothing, ranges, 0.35)) == 0
 
 
 def test_the_surface_lies_before_the_axis_and_the_error_of_that_is_shared() -> None:
@@ -455,7 +525,7 @@ def test_an_echo_that_tells_nothing_says_why(
     cue = UltrasonicCone(SETTINGS)
     assert cue.receive(one, START) is None
     known = (1 / np.hypot(*place), 1e-4)
-    assert cue.measure(scene_of(skeletons([figure(place)])), [[known]]) == [reason]
+    assert list(cue.measure(scene_of(skeletons([figure(place)])), [[known]])) == [reason]
 
 
 def test_an_echo_bounds_and_confirms() -> None:
@@ -475,9 +545,10 @@ def test_an_echo_bounds_and_confirms() -> None:
 def test_cutting_off_gives_the_moments_of_the_truncated_normal(
     value: float, std: float, alpha: float
 ) -> None:
-    found = ranged(cut_off(value, std**2, value + alpha * std))
-    information = 1 / std**2 + 1 / found.variance
-    mean = (value / std**2 + found.value / found.variance) / information
+    cut = cut_off(value, std**2, value + alpha * std)
+    assert cut is not None
+    information = 1 / std**2 + 1 / cut[1]
+    mean = (value / std**2 + cut[0] / cut[1]) / information
     expected, variance = truncnorm.stats(-np.inf, alpha, loc=value, scale=std)
     assert mean == pytest.approx(float(expected), rel=1e-6, abs=1e-6 * std)
     assert 1 / information == pytest.approx(float(variance), rel=1e-5)

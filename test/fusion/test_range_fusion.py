@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrnet_pose_ros.fusion.cues.cue import InverseRange
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers, InverseRange
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -21,14 +21,18 @@ SLOPE_VAR = np.full((1, JOINTS), 1e-6)
 
 
 def table(answers: list[dict[str, InverseRange]], names: tuple[str, ...] = NAMES) -> RangeTable:
-    return RangeTable.of(names, answers, np.tile(SLOPE_VAR, (len(answers), 1)), MODEL)
+    columns = {
+        name: CueAnswers.of([one.get(name) for one in answers], JOINTS)
+        for name in sorted({name for one in answers for name in one})
+    }
+    return RangeTable.of(names, columns, np.tile(SLOPE_VAR, (len(answers), 1)), MODEL)
 
 
 def fused(
     answers: dict[str, InverseRange], expected: tuple[float, float] | None = None
 ) -> FusedRanges:
     track = None if expected is None else np.array([expected])
-    return fuse(table([answers]), MODEL, SETTINGS.outlier, SETTINGS.gate, track)
+    return fuse(table([answers]), SETTINGS.outlier, SETTINGS.gate, track)
 
 
 def used(result: FusedRanges, person: int = 0) -> set[str]:
@@ -97,7 +101,7 @@ def test_errors_that_last_weigh_less_in_each_later_image() -> None:
 
 
 def test_nobody_and_nothing() -> None:
-    result = fuse(table([]), MODEL, SETTINGS.outlier, SETTINGS.gate)
+    result = fuse(table([]), SETTINGS.outlier, SETTINGS.gate)
     assert result.used.shape == (0, 4)
     result = fused({})
     assert np.isnan(result.value[0])
@@ -124,8 +128,8 @@ def test_persons_do_not_depend_on_each_other_or_on_their_order(persons: list, ra
     order = list(range(len(persons)))
     random.shuffle(order)
     answers = made(persons)
-    whole = fuse(table(answers), MODEL, SETTINGS.outlier, SETTINGS.gate)
-    mixed = fuse(table([answers[n] for n in order]), MODEL, SETTINGS.outlier, SETTINGS.gate)
+    whole = fuse(table(answers), SETTINGS.outlier, SETTINGS.gate)
+    mixed = fuse(table([answers[n] for n in order]), SETTINGS.outlier, SETTINGS.gate)
     np.testing.assert_allclose(mixed.value, whole.value[order], rtol=1e-9)
     np.testing.assert_allclose(mixed.variance, whole.variance[order], rtol=1e-9)
     np.testing.assert_array_equal(mixed.used, whole.used[order])
@@ -136,8 +140,8 @@ def test_persons_do_not_depend_on_each_other_or_on_their_order(persons: list, ra
 @given(PERSON.filter(len), st.permutations(NAMES))
 def test_the_order_of_cues_does_not_matter(person: dict, names: list[str]) -> None:
     answers = made([person])
-    first = fuse(table(answers), MODEL, SETTINGS.outlier, SETTINGS.gate)
-    second = fuse(table(answers, tuple(names)), MODEL, SETTINGS.outlier, SETTINGS.gate)
+    first = fuse(table(answers), SETTINGS.outlier, SETTINGS.gate)
+    second = fuse(table(answers, tuple(names)), SETTINGS.outlier, SETTINGS.gate)
     assert second.value[0] == pytest.approx(first.value[0], rel=1e-9)
     assert second.variance[0] == pytest.approx(first.variance[0], rel=1e-9)
 
@@ -237,7 +241,7 @@ def test_a_nearly_equal_rival_widens_the_variance_instead_of_moving_the_mean() -
 
 
 def bounded(answers: dict[str, InverseRange], least: float) -> FusedRanges:
-    return fuse(table([answers]), MODEL, SETTINGS.outlier, SETTINGS.gate, least=np.array([least]))
+    return fuse(table([answers]), SETTINGS.outlier, SETTINGS.gate, least=np.array([least]))
 
 
 def test_nobody_is_further_away_than_the_height_of_the_box_allows() -> None:
@@ -249,7 +253,7 @@ def test_nobody_is_further_away_than_the_height_of_the_box_allows() -> None:
     # A track where the bound allows it is not refused by a range that is itself impossible.
     impossible = table([{"ground": at(40.0, 0.01)}])
     track, least = np.array([[1 / 20, 1e-3]]), np.array([1 / 10])
-    result = fuse(impossible, MODEL, SETTINGS.outlier, SETTINGS.gate, track, least)
+    result = fuse(impossible, SETTINGS.outlier, SETTINGS.gate, track, least)
     assert not result.used.any()
     assert not result.track_refused.any()
     # What the bound makes improbable, but not impossible, loses against what it allows.

@@ -80,7 +80,7 @@ def test_the_command_writes_tables_and_plots(tmp_path: Path) -> None:
     (lidar, *_) = [row for row in report["tables"]["wrong_cues"] if row["cue"] == "lidar"]
     assert lidar["placed_off"] < 0.5
     timed = {row["sensors"]: row for row in report["tables"]["frame_time"]}
-    assert timed["lidar"]["points"] == 30_080
+    assert timed["lidar"]["points"] == 30_080 and timed["lidar"]["skeletons"] > 18
     text = (tmp_path / "report.md").read_text()
     assert "| `walls` |" in text
     assert "| camera,lidar |" in text or "camera,lidar" in text

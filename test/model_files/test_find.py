@@ -120,3 +120,10 @@ def test_no_models_folder_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(installed, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     with pytest.raises(ModelError, match=r"no 'x\.onnx' in no models folder.*there are none"):
         model_path("x", ONNX)
+
+
+def test_links_that_lead_nowhere_are_no_models(workspaces: tuple[Path, Path]) -> None:
+    """As a build with --symlink-install leaves them when a model goes."""
+    (workspaces[0] / "gone.onnx").symlink_to(workspaces[0] / "removed.onnx")
+    with pytest.raises(ModelError, match=r"there are both, overlay, pip, underlay$"):
+        find_model("gone", ONNX)

@@ -25,7 +25,8 @@ def costs() -> dict[Measured, NetworkCost]:
     found = {}
     for network, size, joints in sorted({measured(entry) for entry in ENTRIES}):
         with torch.device("meta"):
-            found[network, size, joints] = network_cost(pose_network(network, joints), size)
+            made = pose_network(network, joints)
+        found[network, size, joints] = network_cost(made, size)
     return found
 
 

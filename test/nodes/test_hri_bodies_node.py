@@ -78,7 +78,7 @@ def test_bodies_come_and_go(people: People, robot: Any, start: Callable[..., Any
         robot.wait(lambda: False, 0.1, fail=False)
         return all(robot.heard[topic] for topic in topics)
 
-    robot.wait(lambda: shown("/humans/bodies/tracked", "/tf"), 30, node.log)
+    robot.wait(lambda: shown("/humans/bodies/tracked", "/tf"), what=node.log)
     assert ["b7"] in [list(message.ids) for message in tracked]
     [transform] = next(message.transforms for message in frames if message.transforms)
     assert transform.child_frame_id == "body_b7" and transform.header.frame_id == "base_link"
@@ -93,24 +93,24 @@ def test_bodies_come_and_go(people: People, robot: Any, start: Callable[..., Any
     }
     for topic, kind in small.items():
         robot.listen(kind, topic, RELIABLE)
-    robot.wait(lambda: shown(*small), 20, node.log)
+    robot.wait(lambda: shown(*small), what=node.log)
     assert robot.heard[f"{BODY}/posture"][0].posture == hri.BodyPosture.STANDING
     assert robot.heard[f"{BODY}/skeleton2d"][0].skeleton[0].c == pytest.approx(0.9)
     assert robot.node.count_subscribers(images) == 0
     viewer = Robot(robot.namespace)
     viewer.listen(Image, f"{BODY}/cropped", RELIABLE)
-    robot.wait(lambda: shown() and viewer.heard[f"{BODY}/cropped"], 20, node.log)
+    robot.wait(lambda: shown() and viewer.heard[f"{BODY}/cropped"], what=node.log)
     part = viewer.heard[f"{BODY}/cropped"][0]
     assert (part.width, part.height, part.encoding) == (61, 161, "rgb8")
     viewer.close()
-    robot.wait(lambda: shown() and robot.node.count_subscribers(images) == 0, 20, "unsubscribed")
+    robot.wait(lambda: shown() and robot.node.count_subscribers(images) == 0, what="unsubscribed")
     # A fault: nobody is tracked any more, and then somebody is again.
     people.send(PersonArray.ERROR)
-    robot.wait(lambda: tracked[-1].ids == [], 10, node.log)
-    robot.wait(lambda: shown() and tracked[-1].ids == ["b7"], 10, node.log)
+    robot.wait(lambda: tracked[-1].ids == [], what=node.log)
+    robot.wait(lambda: shown() and tracked[-1].ids == ["b7"], what=node.log)
     # Silence: the same.
-    robot.wait(lambda: tracked[-1].ids == [], 10, node.log)
-    robot.wait(lambda: not robot.node.count_publishers(f"{BODY}/roi"), 10, "the topics are gone")
+    robot.wait(lambda: tracked[-1].ids == [], what=node.log)
+    robot.wait(lambda: not robot.node.count_publishers(f"{BODY}/roi"), what="the topics are gone")
     assert node.signal(signal.SIGINT) == 0, node.log
     assert "Traceback" not in node.log and "no bodies: nothing on people for 1 s" in node.log
 

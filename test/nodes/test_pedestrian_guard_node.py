@@ -56,7 +56,7 @@ def robot(guard: tuple[GuardRobot, Any]) -> GuardRobot:
 def report(robot: GuardRobot) -> dict[str, str]:
     """The values of a report that is made from now on."""
     count = len(robot.reports())
-    robot.wait(lambda: len(robot.reports()) > count + 1, 30, "reports")
+    robot.wait(lambda: len(robot.reports()) > count + 1, what="reports")
     return robot.values()
 
 
@@ -150,14 +150,14 @@ def test_every_fault_leads_to_a_crawl_and_to_zero(
     assert crawling and max(one.linear.x for one in crawling) <= CRAWL
     for one in crawling:
         assert one.angular.z / one.linear.x == pytest.approx(YAW_RATE / FORWARD)
-    robot.wait(lambda: int(robot.values().get(f"decided.{reason}", 0)) > before, 30, reason)
+    robot.wait(lambda: int(robot.values().get(f"decided.{reason}", 0)) > before, what=reason)
 
 
 def test_overload_is_named_and_slow(robot: GuardRobot) -> None:
     stalls(robot)
     speed = robot.advance_until(lambda: robot.speeds[-1] < FORWARD, "slow", most=3)[-1]
     assert speed <= CRAWL
-    robot.wait(lambda: int(robot.values().get("decided.overload", 0)) > 0, 30, "overload")
+    robot.wait(lambda: int(robot.values().get("decided.overload", 0)) > 0, what="overload")
     assert robot.statuses()["input"].level != b"\x00"
 
 
@@ -221,11 +221,11 @@ def test_parameters(robot: GuardRobot) -> None:
 def test_inactive_it_says_zero_and_then_nothing(robot: GuardRobot) -> None:
     assert robot.speeds[-1] == FORWARD
     assert robot.transition(Transition.TRANSITION_DEACTIVATE)
-    robot.wait(lambda: robot.speeds[-1] == 0.0, 10, "zero")
+    robot.wait(lambda: robot.speeds[-1] == 0.0, what="zero")
     count = len(robot.speeds)
     robot.send_command()
     robot.send_people()
-    robot.wait(lambda: "refused.cmd_vel_in.not_active" in robot.values(), 30, "the count")
+    robot.wait(lambda: "refused.cmd_vel_in.not_active" in robot.values(), what="the count")
     assert len(robot.speeds) == count
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
     robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")
@@ -234,7 +234,7 @@ def test_inactive_it_says_zero_and_then_nothing(robot: GuardRobot) -> None:
 def test_the_last_word_is_zero(robot: GuardRobot, guard: tuple[GuardRobot, Any]) -> None:
     assert robot.speeds[-1] == FORWARD
     assert guard[1].signal(signal.SIGINT) == 0, guard[1].log
-    robot.wait(lambda: robot.speeds[-1] == 0.0, 10, "zero")
+    robot.wait(lambda: robot.speeds[-1] == 0.0, what="zero")
     assert "Traceback" not in guard[1].log
 
 
@@ -256,7 +256,7 @@ def test_stamped_commands(ros: None, nodes: Nodes) -> None:
         robot.reset()
         robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")
         assert robot.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
-        robot.wait(lambda: robot.speeds[-1] == 0.0, 10, "zero")
+        robot.wait(lambda: robot.speeds[-1] == 0.0, what="zero")
         assert node.signal(signal.SIGTERM) == 0, node.log
     finally:
         robot.close()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fault_drive import FAULTS, wrong_status
+from fault_drive import CAMERA_LATENCY, FAULTS, answered, wrong_status
 from lifecycle_msgs.msg import Transition
 from node_fixtures import Nodes
 from ros_robot import RELIABLE, SimulatedClock, header, nanoseconds
@@ -26,10 +26,6 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from hrnet_pose_ros.replay.bags import BagReader
-from hrnet_pose_ros.simulation.sensor import START_NS
-
-# From arrival to the stamp of the image, ns.
-CAMERA_LATENCY = 90_000_000
 
 
 class Drive:
@@ -42,7 +38,7 @@ class Drive:
     def report(self) -> dict[str, str]:
         """The values of a report that is made from now on."""
         count = len(self.robot.reports())
-        self.robot.wait(lambda: len(self.robot.reports()) > count + 1, 20, "reports")
+        self.robot.wait(lambda: len(self.robot.reports()) > count + 1, what="reports")
         return self.robot.values()
 
     def advance(self, seconds: float) -> int:
@@ -52,13 +48,6 @@ class Drive:
             self.clock.tick(self.now)
             time.sleep(0.06)
         return self.now
-
-
-def answered(at: int) -> bool:
-    """Whether the camera gives people at this time of the drive."""
-    seconds = (at - START_NS) / 1e9
-    spans = [(e.fault.start, e.fault.end) for e in FAULTS if e.fault.sensor == "camera"]
-    return not any(start < seconds < end + 0.3 for start, end in spans)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +61,7 @@ def drive(ros: None, fault_bag: Path, tmp_path_factory: pytest.TempPathFactory) 
         clock = SimulatedClock(robot)
         robot.wait_until_heard(node)
         clock.set(robot.messages[0][0] - 1)
-        robot.wait(lambda: "active" in node.log, 20, "active")
+        robot.wait(lambda: "active" in node.log, what="active")
         robot.play(clock, answered)
         yield Drive(robot, node, clock)
     finally:
@@ -96,23 +85,11 @@ def test_the_status_is_right_in_time(drive: Drive) -> None:
 def test_every_message_is_accounted_for(drive: Drive) -> None:
     drive.advance(0.2)
     drive.report()
-    input_, output, cues = (
+    drive.robot.reckon()
+    output, cues = (
         {one.key: one.value for one in drive.robot.statuses()[name].values}
-        for name in ("input", "output", "cues")
+        for name in ("output", "cues")
     )
-    counts: dict[str, dict[str, int]] = {}
-    for key, value in input_.items():
-        kind, _, rest = key.partition(".")
-        if kind in ("received", "used", "refused", "waiting", "lost"):
-            counts.setdefault(rest.split(".")[0], {}).setdefault(kind, 0)
-            counts[rest.split(".")[0]][kind] += int(value)
-    sent = {topic[1:]: count for topic, count in drive.robot.sent.items()}
-    sent["range"] = sum(sent.pop(name) for name in [n for n in sent if n.startswith("range/")])
-    for name, number in sent.items():
-        tally = counts[name]
-        parts = tally.get("used", 0) + tally.get("refused", 0) + tally.get("waiting", 0)
-        assert tally["received"] == parts, name
-        assert number - max(5, number // 20) <= tally["received"] <= number, (name, tally)
     assert int(cues["received.ground"]) > 100 and int(cues["used.lidar"]) > 50  # by person
     assert float(output["latency_ms.p50"]) >= 0 and float(output["age_ms.p50"]) > 50
 
@@ -186,7 +163,7 @@ def test_garbage_is_counted_and_named(drive: Drive) -> None:
         others = ("depth.malformed", "scan.malformed", "range.no_extrinsics")
         return points == 3 and all(more(f"refused.{one}") == 1 for one in others)
 
-    robot.wait(refused, 20, f"the counts; {robot.values()}")
+    robot.wait(refused, what=f"the counts; {robot.values()}")
     assert "/depth: refused: the encoding of a depth image is 'bgr8'" in drive.node.log
 
 
@@ -200,7 +177,7 @@ def test_the_lifecycle(drive: Drive) -> None:
     assert len(robot.heard["people"]) == count, "an inactive node says nothing"
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
     drive.advance(0.8)
-    robot.wait(lambda: len(robot.heard["people"]) > count, 20, "an ERROR")
+    robot.wait(lambda: len(robot.heard["people"]) > count, what="an ERROR")
 
 
 def test_time_jumps_back_and_the_drive_goes_on(drive: Drive) -> None:
@@ -210,7 +187,7 @@ def test_time_jumps_back_and_the_drive_goes_on(drive: Drive) -> None:
     first = robot.messages[0][0]
     drive.clock.set(first)
     robot.play(drive.clock, lambda at: False, until=first + 1_400_000_000)
-    robot.wait(lambda: any(one.people for one in robot.heard["people"]), 20, "people again")
+    robot.wait(lambda: any(one.people for one in robot.heard["people"]), what="people again")
     again = {person.id for message in robot.heard["people"] for person in message.people}
     assert not known & again, "ids are never used twice"
 

@@ -93,7 +93,7 @@ def test_a_start_that_fails_is_one_line(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert ended.returncode == 1
     [line] = ended.stderr.strip().splitlines()

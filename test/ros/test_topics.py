@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -44,12 +45,12 @@ def test_all_waiting_messages_are_taken_at_once(
         node, Int32, "said", lambda m: heard.append(m.data), PROFILE, take_all=take_all
     )
     publisher = create_publisher(node, Int32, "said", PROFILE)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not publisher.get_subscription_count() and time.monotonic() < deadline:
         time.sleep(0.02)
     for number in range(COUNT):
         publisher.publish(Int32(data=number))
-    time.sleep(0.5)
+    assert publisher.wait_for_all_acked(Duration(seconds=60))  # all of them wait to be taken
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     while not heard and time.monotonic() < deadline:  # the node's own topics come first

@@ -44,6 +44,7 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition, read_skeleton
 
 BOXES = [[300.0, 200.0, 60.0, 150.0], [500.0, 180.0, 50.0, 130.0]]
+FEW = ("--max-batch", "2")  # sizes of batches to warm up
 PATIENT = {"max_age_ms": 10000.0, "max_wait_ms": 2000.0}
 
 
@@ -75,7 +76,9 @@ def test_a_checkpoint_alone_names_the_way_out(
 def test_engines_give_the_same_poses(other_model: OtherModel, frame: np.ndarray) -> None:
     """OpenVINO, PyTorch and the end-to-end graph in ONNX Runtime, with flip test and DARK."""
     boxes = np.array(BOXES)
-    openvino = make_engine(other_model.onnx, "openvino", "float32", decoding="dark", flip_test=True)
+    openvino = make_engine(
+        other_model.onnx, "openvino", "float32", decoding="dark", flip_test=True, max_batch=2
+    )
     reference = TorchEngine(
         ModelFile.read(other_model.checkpoint),
         input_size=INPUT_SIZE,
@@ -141,7 +144,7 @@ SCENARIO = "name: same\noks: {at_least: 0.99, fraction: 1.0}\n"
 def test_bag_comparison_and_overlay(
     other_model: OtherModel, clip_bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = ["--engine", "openvino", "--precision", "float32"]
+    engine = ["--engine", "openvino", "--precision", "float32", *FEW]
     answers = tmp_path / "answers"
     arguments = [str(clip_bag), "-o", str(answers), "--model", str(other_model.onnx), *engine]
     assert main(["replay", *arguments]) == 0
@@ -239,7 +242,7 @@ def data_set(folder: Path, skeleton: SkeletonDefinition, frame: np.ndarray) -> P
 
 def test_evaluation(other_model: OtherModel, frame: np.ndarray, tmp_path: Path) -> None:
     path = data_set(tmp_path / "data", other_model.skeleton, frame)
-    arguments = [str(other_model.onnx), "--engine", "openvino", "--precision", "float32"]
+    arguments = [str(other_model.onnx), *FEW, "--engine", "openvino", "--precision", "float32"]
     arguments += ["--annotations", str(path), "--images", str(path.parent / "images")]
     report = tmp_path / "report.json"
     plots = ["--plots", str(tmp_path / "plots")]
@@ -255,7 +258,7 @@ def test_evaluation_on_other_joints_names_them(
     other_model: OtherModel, frame: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = data_set(tmp_path / "data", COCO17, frame)
-    arguments = [str(other_model.onnx), "--engine", "openvino", "--precision", "float32"]
+    arguments = [str(other_model.onnx), *FEW, "--engine", "openvino", "--precision", "float32"]
     arguments += ["--annotations", str(path), "--images", str(path.parent / "images")]
     assert main(["evaluate", *arguments]) == 2
     assert (
@@ -325,7 +328,7 @@ def test_own_joints_from_training_to_poses(frame: np.ndarray, tmp_path: Path) ->
     onnx = tmp_path / "own.onnx"
     assert main(["export", str(best), "-o", str(onnx), "--input-size", "64x64"]) == 0
     assert ModelFile.read(onnx).heatmaps().skeleton == skeleton
-    engine = make_engine(onnx, "openvino", "float32")
+    engine = make_engine(onnx, "openvino", "float32", max_batch=2)
     poses = engine.estimate(frame, np.array(BOXES))
     engine.close()
     assert poses.skeleton == skeleton and poses.keypoints.shape == (2, 21, 2)

@@ -17,7 +17,7 @@ PATIENCE_S = 300.0
 def start_fleet(manifest: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
     """Start a fleet in a process group of its own."""
     words = [str(manifest), "-o", str(output), "--model", str(model), *FOR_ALL, *options]
-    # A shell starts what it runs in the background with SIGINT ignored, and `make test` does so.
+    # A shell starts what it runs in the background with SIGINT ignored.
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from hrnet_pose_ros.cli.main import main; sys.exit(main())"

@@ -123,7 +123,7 @@ class GuardRobot(Robot):
             count = len(self.heard["cmd_vel"])
             if self.command is not None:
                 self.send_command()
-                self.wait(lambda n=count: len(self.heard["cmd_vel"]) > n, 20, "an answer")
+                self.wait(lambda n=count: len(self.heard["cmd_vel"]) > n, what="an answer")
             else:  # the node acts by itself, at its own rate
                 self.wait(lambda n=count: len(self.heard["cmd_vel"]) > n, 0.2, fail=False)
         return self.speeds[-1] if self.heard["cmd_vel"] else 0.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from ros_robot import LATCHED, RELIABLE, NodeUnderTest, Robot, SimulatedClock, nanoseconds
@@ -24,6 +25,7 @@ PLAYED = {
     *("/points", "/scan", "/imu", "/odom", "/tf", "/tf_static"),
     *("/range/left", "/range/front_left", "/range/front_right", "/range/right"),
 }
+LARGE = {"/points", "/depth", "/scan"}
 RANGE_TOPICS = "['range/left', 'range/front_left', 'range/front_right', 'range/right']"
 _STATIC = QoSProfile(
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -65,6 +67,17 @@ class SensorRobot(Robot):
             *("-p", f"range_topics:={RANGE_TOPICS}"),
         ]
 
+    def reliable(self) -> list[str]:
+        """Parameters of the node with which nothing of large sensors is lost on its way."""
+        return [
+            word
+            for topic in sorted(LARGE)
+            for word in (
+                "-p",
+                f"qos_overrides.{self.namespace}{topic}.subscription.reliability:=reliable",
+            )
+        ]
+
     def wait_until_heard(self, node: NodeUnderTest) -> None:
         """Wait until the node has subscribed to everything."""
 
@@ -75,20 +88,53 @@ class SensorRobot(Robot):
         self.wait(heard, 60, "the node's subscriptions")
         assert node.process.poll() is None, node.log
 
+    def accounts(self) -> dict[str, Counter[str]]:
+        """What became of the messages of each input, by the node's last diagnostics.
+
+        The keys are ``received``, ``used``, ``refused``, ``waiting``, ``lost``, and ``sent`` by
+        this robot.
+        """
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for one in self.statuses()["input"].values:
+            kind, _, rest = one.key.partition(".")
+            if kind in ("received", "used", "refused", "waiting", "lost"):
+                found[rest.split(".")[0]][kind] += int(one.value)
+        for topic, count in self.sent.items():
+            found["range" if topic.startswith("/range/") else topic[1:]]["sent"] += count
+        return found
+
+    def reckon(self) -> None:
+        """Hold the node's counts to what was sent: nothing may be lost within the node."""
+        for name, tally in self.accounts().items():
+            if not tally["sent"]:
+                continue
+            parts = tally["used"] + tally["refused"] + tally["waiting"]
+            assert tally["received"] == parts, (name, tally)
+            # The first messages may come before the node's end of a topic is there.
+            least = tally["sent"] - max(5, tally["sent"] // 20)
+            assert least <= tally["received"] <= tally["sent"], (name, tally)
+
     def publish(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
         self.sent[topic] += 1
 
     def play(
-        self, clock: SimulatedClock, answered: Callable[[int], bool], until: int = 2**62
+        self,
+        clock: SimulatedClock,
+        answered: Callable[[int], bool],
+        until: int = 2**62,
+        since: int = 0,
     ) -> None:
-        """Play the bag; wait for the answer to skeletons that ``answered``, by their arrival, has.
+        """Play the bag, or what lies between two times of it, ns.
 
-        So the machine's speed plays no part. Without skeletons, the time passes as it is. The first
-        messages may not be answered: the node's end of a topic can be later than the robot's.
+        Wait for the answer to skeletons that ``answered``, by their arrival, has: so the machine's
+        speed plays no part. Without skeletons, the time passes as it is. The first messages may not
+        be answered: the node's end of a topic can be later than the robot's.
         """
         paused = 0
         for at, topic, data in self.messages:
+            if at <= since:
+                continue
             if at > until:
                 return
             if at - paused > 100_000_000:
@@ -96,6 +142,9 @@ class SensorRobot(Robot):
                 time.sleep(0.1)
             clock.tick(at)
             message = deserialize_message(data, self.kinds[topic])
+            if topic == "/skeletons":  # what came before is there before, if it is reliable
+                for name in LARGE & set(self._publishers):
+                    self._publishers[name].wait_for_all_acked(Duration(seconds=0.2))
             self.publish(topic, message)
             if topic == "/skeletons":
                 stamp = nanoseconds(message)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -30,11 +32,15 @@ def gestures_of(scene: Scene) -> list[tuple[Gesture, float]]:
     variance = (views.slope_var[:, wrists] + stance.shoulders.slope_var[:, None]) / torso**2
     raised = ndtr((above - RAISED) / np.sqrt(variance + RAISED_STD**2))  # [N, 2]
     result = []
-    for left, right in raised:
-        gesture, sure = Gesture.NONE, []
+    for left, right in raised.tolist():
+        gesture, sure = Gesture.NONE, math.nan
         for chance, bit in ((left, Gesture.LEFT_HAND_RAISED), (right, Gesture.RIGHT_HAND_RAISED)):
-            if np.isfinite(chance):
-                sure.append(max(chance, 1 - chance))
-                gesture |= bit if chance > 0.5 else Gesture.NONE
-        result.append((gesture, float(min(sure)) if sure else float("nan")))
+            if math.isnan(chance):
+                continue
+            raises = chance > 0.5
+            certain = chance if raises else 1 - chance
+            sure = certain if math.isnan(sure) else min(sure, certain)
+            if raises:
+                gesture |= bit
+        result.append((gesture, sure))
     return result

@@ -1,26 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heading: where the chest points, from the breadth and order of shoulders and hips and the nose.
+"""Heading: where the chest points, from the breadth and order of shoulders and ears, and the nose.
 
 Seen from the camera, left minus right shoulder is -B cos(psi) wide, where psi is the angle of the
 chest against the direction to the camera and B the breadth; the nose is F sin(psi) to the right of
-the middle of the shoulders. Both lengths are fractions of the torso's, so no range is needed.
+the middle of the shoulders. So are ears and nose, for a head that looks where the chest points,
+give or take. All lengths are fractions of the torso's, so no range is needed. Where left and right
+shoulder are exchanged, which turns a person round, the ears seldom are.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.body import NOSE_FORWARD, SHOULDER_BREADTH, TORSO
+from hrnet_pose_ros.fusion.body import (
+    EAR_BREADTH,
+    NOSE_BEFORE_EARS,
+    NOSE_FORWARD,
+    SHOULDER_BREADTH,
+    TORSO,
+)
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.person_view import mean_variance
-from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track
+from hrnet_pose_ros.fusion.person_view import PersonViews, mean_variance
+from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track, states_of
 
 # Below this size in pixels, shoulders are a few pixels apart.
 SMALLEST_PX = 40.0
 # How well the model holds: breadth and nose differ between people and as they turn the head.
 COSINE_STD, SINE_STD = 0.15, 0.45
+# The head against the chest, rad, which cosine and sine share.
+HEAD_STD = 0.45
 # Never more certain than this, rad.
 LEAST_STD = float(np.deg2rad(15))
 # Exchanged shoulders and noses give the errors heavy tails, which no covariance of a key point
@@ -56,49 +68,101 @@ def chest_angles(scene: Scene) -> ChestAngles:
     left, right = roles.shoulders
     usable = views.seen[:, [left, right]].all(axis=1) & (stance.hips.count > 0)
     usable &= (views.size_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
-    torso = np.where(usable, stance.torso, np.nan)
-    unit = torso * SHOULDER_BREADTH / TORSO
-    cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / unit
-    pixels = views.azimuth_var[:, left] + views.azimuth_var[:, right]
-    cosine_var = pixels / unit**2 + COSINE_STD**2 * np.minimum(cosine**2, 1) + 0.01
-    if roles.nose:
-        forward = torso * NOSE_FORWARD / TORSO
-        aside = views.azimuth[:, roles.nose[0]] - stance.shoulders.azimuth
-        middle = mean_variance(views.azimuth_var[:, [left, right]], 0.3)
-        sine = -aside / forward
-        sine_var = (views.azimuth_var[:, roles.nose[0]] + middle) / forward**2 + SINE_STD**2
-    else:
-        sine, sine_var = unknown, unknown
+    length = np.where(usable, stance.torso, np.nan) / TORSO  # of the whole person
+    cosines = [(*_side_by_side(views, roles.shoulders, SHOULDER_BREADTH * length), 0.0)]
+    sines = []
+    if roles.ears:
+        ears = _side_by_side(views, roles.ears, EAR_BREADTH * length)
+        cosines.append((*ears, HEAD_STD**2 / 2))
+    for pair, forward in ((roles.shoulders, NOSE_FORWARD), (roles.ears, NOSE_BEFORE_EARS)):
+        if roles.nose and pair:
+            sines.append(_before(views, roles.nose[0], pair, forward * length))
+    cosine, cosine_var = _together(
+        [(c, v + COSINE_STD**2 * np.minimum(c**2, 1) + 0.01 + more) for c, v, more in cosines]
+    )
+    sine, sine_var = _together(sines) if sines else (unknown, unknown)
+    sine_var = sine_var + SINE_STD**2  # of the head's turn, which both have in common
     # Without a nose, the sine is unknown: 0, with the spread of what the cosine leaves.
     rest = np.sqrt(np.clip(1 - cosine**2, 0.0, 1.0))
     known = np.isfinite(sine)
     sine = np.where(known, np.clip(sine, -1.5, 1.5), 0.0)
     sine_var = np.where(known, sine_var, rest**2 + 0.1)
-    length = np.maximum(cosine**2 + sine**2, 0.1)
-    variance = (cosine**2 * sine_var + sine**2 * cosine_var) / length**2 + LEAST_STD**2
+    squared = np.maximum(cosine**2 + sine**2, 0.1)
+    variance = (cosine**2 * sine_var + sine**2 * cosine_var) / squared**2 + LEAST_STD**2
     variance = np.minimum(variance, np.pi**2 / 3)  # that of a direction nobody knows
     return ChestAngles(np.where(usable, np.arctan2(sine, cosine), np.nan), variance)
 
 
-def update_heading(track: Track, azimuth: float, angle: float, variance: float) -> None:
-    """Update a track with a chest's angle, seen at an azimuth of the levelled base frame, rad."""
-    if np.isfinite(angle) and np.isfinite(variance):
-        _update(track, azimuth + np.pi + angle, TAILS * variance)
+def _side_by_side(
+    views: PersonViews, pair: tuple[int, ...], breadth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cosine by two joints of a breadth ``[N]`` and its variance by their key points."""
+    left, right = pair
+    cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / breadth
+    return cosine, (views.azimuth_var[:, left] + views.azimuth_var[:, right]) / breadth**2
 
 
-def update_heading_by_course(track: Track) -> None:
-    """Update the heading of a track that walks with where it walks: people walk forwards."""
-    speed2 = float(track.mean[VELOCITY] @ track.mean[VELOCITY])
-    across = np.array([-track.mean[VELOCITY][1], track.mean[VELOCITY][0]])
-    spread = float(across @ track.covariance[VELOCITY, VELOCITY] @ across) / max(speed2, 1e-9)
-    if speed2 < WALKS**2 or spread > MOST_COURSE_STD**2 * speed2:
-        return
-    course = float(np.arctan2(track.mean[VELOCITY][1], track.mean[VELOCITY][0]))
-    _update(track, course, spread / speed2 + COURSE_STD**2)
+def _before(
+    views: PersonViews, nose: int, pair: tuple[int, ...], forward: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance."""
+    middle = views.azimuth[:, list(pair)].mean(axis=1)
+    own = mean_variance(views.azimuth_var[:, list(pair)], 0.3)
+    return -(views.azimuth[:, nose] - middle) / forward, (
+        views.azimuth_var[:, nose] + own
+    ) / forward**2
+
+
+def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean of what is known of values, and its variance; NaN for nothing."""
+    values, variances = np.array(measured).swapaxes(0, 1)  # [K, N] each
+    known = np.isfinite(values) & np.isfinite(variances)
+    weights = np.where(known, 1 / np.where(known, variances, 1.0), 0.0)
+    total = weights.sum(axis=0)
+    total = np.where(total > 0, total, np.nan)
+    return (weights * np.where(known, values, 0.0)).sum(axis=0) / total, 1 / total
+
+
+def update_headings(
+    tracks: Sequence[Track], azimuth: np.ndarray, chests: ChestAngles, *, by_course: bool
+) -> None:
+    """Update tracks with the chests of their persons, and with where they walk.
+
+    Parameters
+    ----------
+    tracks
+        Of the N persons.
+    azimuth
+        float64 ``[N]``: where they are seen, in the levelled base frame, rad.
+    by_course
+        Whether velocities are over ground: who walks walks forwards.
+    """
+    measured = (azimuth + np.pi + chests.angle).tolist()
+    for track, one, variance in zip(tracks, measured, chests.variance.tolist(), strict=True):
+        if math.isfinite(one) and math.isfinite(variance):
+            _update(track, one, TAILS * variance)
+    if by_course:
+        for track, (one, variance) in zip(tracks, _courses(tracks), strict=True):
+            if math.isfinite(one):
+                _update(track, one, variance)
+
+
+def _courses(tracks: Sequence[Track]) -> list[tuple[float, float]]:
+    """Return where each track walks, rad, and the variance as a heading; NaN if it is not known."""
+    means, covariances = states_of(tracks)
+    x, y = means[:, VELOCITY].T
+    speed2 = x * x + y * y
+    own = covariances[:, VELOCITY, VELOCITY]
+    across = y * y * own[:, 0, 0] - 2 * x * y * own[:, 0, 1] + x * x * own[:, 1, 1]
+    spread = across / np.maximum(speed2, 1e-9)
+    known = (speed2 >= WALKS**2) & (spread <= MOST_COURSE_STD**2 * speed2)
+    course = np.where(known, np.arctan2(y, x), np.nan)
+    variance = spread / np.maximum(speed2, 1e-9) + COURSE_STD**2
+    return list(zip(course.tolist(), variance.tolist(), strict=True))
 
 
 def _update(track: Track, measured: float, variance: float) -> None:
-    if not np.isfinite(track.heading_var):
+    if not math.isfinite(track.heading_var):
         track.heading, track.heading_var = wrap(measured), variance
         return
     residual = wrap(measured - track.heading)
@@ -115,4 +179,4 @@ def _update(track: Track, measured: float, variance: float) -> None:
 
 def wrap(angle: float) -> float:
     """Return an angle in [-pi, pi)."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hrnet_pose_ros.fusion.cues.cue import Scene
@@ -28,6 +30,8 @@ LEAN = np.array([[0.0, 0.20], [0.0, 0.30], [0.2, 0.40], [1.45, 0.25]])
 FLOOR = 0.02
 # The rate at which people change their posture, 1/s.
 CHANGE = 0.3
+# A mark among a track's beliefs: its posture was visible once.
+SEEN = np.ones(1)
 
 
 def likelihoods(scene: Scene) -> np.ndarray:
@@ -51,16 +55,27 @@ def likelihoods(scene: Scene) -> np.ndarray:
     return np.where(visible[:, None], result, np.nan)
 
 
-def update_posture(track: Track, likelihood: np.ndarray, dt: float) -> None:
-    """Update a track's belief with the likelihoods ``[4]`` of an image, ``dt`` s after the last."""
-    belief = track.beliefs.get("posture", PRIOR)
-    stay = np.exp(-CHANGE * max(dt, 0.0))
-    belief = stay * belief + (1 - stay) * PRIOR
-    if np.isfinite(likelihood).all():
-        # Images in a row repeat their errors: each counts half.
-        belief = belief * np.sqrt(likelihood)
-        track.beliefs["posture seen"] = np.ones(1)
-    track.beliefs["posture"] = belief / belief.sum()
+def update_postures(
+    tracks: Sequence[Track], likelihood: np.ndarray, since: Sequence[float]
+) -> None:
+    """Update the beliefs of N tracks with an image.
+
+    ``likelihood`` ``[N, 4]`` is NaN for who is not visible; ``since`` are the seconds since the
+    last image of each.
+    """
+    if not tracks:
+        return
+    beliefs = np.array([track.beliefs.get("posture", PRIOR) for track in tracks])
+    stay = np.exp(-CHANGE * np.maximum(since, 0.0))[:, None]
+    beliefs = stay * beliefs + (1 - stay) * PRIOR
+    visible = np.isfinite(likelihood).all(axis=1)
+    # Images in a row repeat their errors: each counts half.
+    beliefs *= np.where(visible[:, None], np.sqrt(likelihood), 1.0)
+    beliefs /= beliefs.sum(axis=1, keepdims=True)
+    for track, belief, seen in zip(tracks, beliefs, visible.tolist(), strict=True):
+        track.beliefs["posture"] = belief
+        if seen:
+            track.beliefs["posture seen"] = SEEN
 
 
 def stands(track: Track) -> bool:
@@ -71,7 +86,10 @@ def stands(track: Track) -> bool:
 
 def posture_of(track: Track) -> tuple[Posture, float]:
     """Return a track's posture and its probability; UNKNOWN and NaN if it was never visible."""
-    belief = track.beliefs.get("posture")
-    if belief is None or "posture seen" not in track.beliefs or belief.max() < LEAST:
+    if "posture seen" not in track.beliefs:
         return Posture.UNKNOWN, float("nan")
-    return POSTURES[int(belief.argmax())], float(belief.max())
+    belief = track.beliefs["posture"].tolist()
+    most = max(belief)
+    return (
+        (POSTURES[belief.index(most)], most) if most >= LEAST else (Posture.UNKNOWN, float("nan"))
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
+from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # A body shorter than this many standard deviations of its length has none that could be measured.
@@ -23,34 +25,22 @@ class BodyLength(Cue):
     source = Source.BODY_LENGTH
     smallest_px = 20.0
 
-    def _begin(self, scene: Scene) -> bool:
-        lines = scene.lines
-        slope_var = np.nan_to_num(scene.views.slope_var)
-        noise = np.sqrt((np.nan_to_num(lines.gain) ** 2 * slope_var).sum(axis=1))
-        self._limit = (SURE * noise).tolist()
-        return True
-
-    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
-        stance, lines = scene.stance, scene.lines
-        if not (stance.shoulders.count[person] and stance.hips.count[person]):
-            return Refusal.JOINTS_MISSING
-        if stance.lying[person]:
-            return Refusal.NOT_UPRIGHT
-        if lines.torso_cut[person]:
-            return Refusal.TRUNCATED
-        rise, limit = float(lines.rise[person]), self._limit[person]
-        if rise != rise:  # shoulders alone, or hips alone
-            return Refusal.JOINTS_MISSING
-        if rise < -limit:
-            return Refusal.NOT_UPRIGHT
-        if rise < limit:
-            return Refusal.TOO_SMALL
-        stature = scene.settings.stature
-        value = rise / stature
-        return InverseRange(
-            value,
-            float(lines.rise_own[person]) / stature**2,
-            joints=lines.gain[person] / stature,
-            stature=-value,
-            tilt=float(lines.rise_tilt[person]) / stature,
-        )
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
+        stance, lines, stature = scene.stance, scene.lines, scene.settings.stature
+        slope_var = np.where(scene.views.seen, scene.views.slope_var, 0.0)
+        with np.errstate(invalid="ignore"):
+            limit = SURE * np.sqrt((lines.gain**2 * slope_var).sum(axis=1))
+        missing = (stance.shoulders.count == 0) | (stance.hips.count == 0)
+        answers.refuse(missing, Refusal.JOINTS_MISSING)
+        answers.refuse(stance.lying, Refusal.NOT_UPRIGHT)
+        answers.refuse(lines.torso_cut, Refusal.TRUNCATED)
+        # Shoulders alone, or hips alone, are no line.
+        answers.refuse(np.isnan(lines.rise), Refusal.JOINTS_MISSING)
+        with np.errstate(invalid="ignore"):
+            answers.refuse(lines.rise < -limit, Refusal.NOT_UPRIGHT)
+            answers.refuse(lines.rise < limit, Refusal.TOO_SMALL)
+        answers.value[:] = lines.rise / stature
+        answers.variance[:] = lines.rise_own / stature**2
+        answers.joints = lines.gain / stature
+        answers.stature[:] = -answers.value
+        answers.tilt[:] = lines.rise_tilt / stature

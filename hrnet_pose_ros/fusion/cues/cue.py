@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all cues share: the scene they look at, the answer they give, and the base class.
+"""What all cues share: the scene they look at, and the base class.
 
 A child only measures. The base knows the smallest size, the sensor's message nearest to the image,
 its own stamp, and which messages are refused.
@@ -15,8 +15,10 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS, StampBuffer
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.bearing import Bearings, bearings_of
 from hrnet_pose_ros.fusion.cues.body_line import BodyLines, body_lines
+from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
@@ -28,47 +30,6 @@ from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform
 
 # Camera and sensor are both off by their mounts, 1.4 standard deviations together.
 MOUNT_STDS = 2.0
-
-
-@dataclass(frozen=True)
-class InverseRange:
-    """One cue's answer for one person: 1 / (horizontal distance of the body's axis), 1/m.
-
-    What several cues have in common is not in ``variance`` but in the derivatives, so that cues
-    are fused jointly and errors that stay are not averaged away.
-
-    Attributes
-    ----------
-    value
-        1/m.
-    variance
-        Of this cue alone, 1/m².
-    joints
-        None, or float64 ``[J]``: derivative by the slope of each joint.
-    stature
-        Derivative by the relative error of the assumed stature.
-    tilt
-        Derivative by the error of the camera's tilt, 1/(m rad).
-    height
-        Derivative by the error of the camera's height, 1/m².
-    axis
-        Derivative by the error of the distance from the measured surface to the body's axis, 1/m².
-    doubt
-        Probability that this is the range of something else than the person, as far as the cue
-        alone can tell.
-    """
-
-    value: float
-    variance: float
-    joints: np.ndarray | None = None
-    stature: float = 0.0
-    tilt: float = 0.0
-    height: float = 0.0
-    axis: float = 0.0
-    doubt: float = 0.0
-
-
-Answer = InverseRange | Refusal
 
 
 @dataclass(frozen=True)
@@ -128,26 +89,23 @@ class Cue(ABC):
     source: Source
     smallest_px: float = 0.0
 
-    def measure(self, scene: Scene, priors: list[list[tuple[float, float]]]) -> list[Answer]:
-        """Return the answer for each person of the scene.
-
-        ``priors`` are, for each person, inverse ranges and variances that are known so far.
-        """
+    def measure(self, scene: Scene, priors: Priors) -> CueAnswers:
+        """Return the answers for the persons of the scene; ``priors`` are what is known so far."""
+        answers = CueAnswers(len(scene.views))
         if not self._begin(scene):
-            return [Refusal.NO_MEASUREMENT] * len(scene.views)
-        small = scene.views.size_px < self.smallest_px
-        return [
-            Refusal.TOO_SMALL if small[n] else self._measure(scene, n, priors[n])
-            for n in range(len(scene.views))
-        ]
+            answers.refuse(True, Refusal.NO_MEASUREMENT)
+            return answers
+        answers.refuse(scene.views.size_px < self.smallest_px, Refusal.TOO_SMALL)
+        self._measure(scene, priors, answers)
+        return answers
 
     def _begin(self, scene: Scene) -> bool:
         """Prepare what is common to the persons of a scene; False if there is no measurement."""
         return True
 
     @abstractmethod
-    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
-        """Return the answer for one person."""
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
+        """Refuse persons, and give the ranges of the others."""
 
 
 class Stamped(Protocol):
@@ -176,17 +134,19 @@ class SensorCue(Cue, Generic[M]):
         return self.buffer.add(measurement.stamp, measurement, now)
 
     def _begin(self, scene: Scene) -> bool:
+        places: list[Transform] = []
+
         def check(measurement: M) -> Refusal | None:
             found = scene.to_level(measurement.frame, measurement.stamp)
-            return Refusal.NO_EXTRINSICS if found is None else None
+            if found is None:
+                return Refusal.NO_EXTRINSICS
+            places.append(found)
+            return None
 
-        tolerance = scene.settings.sensor_tolerance
-        self.measured = self.buffer.take(scene.stamp, tolerance, check)
+        self.measured = self.buffer.take(scene.stamp, scene.settings.sensor_tolerance, check)
         if self.measured is None:
             return False
-        place = scene.to_level(self.measured.frame, self.measured.stamp)
-        assert place is not None  # checked above
-        self._prepare(scene, self.measured, place)
+        self._prepare(scene, self.measured, places[0])
         return True
 
     def _sound(self, measurement: M) -> bool:

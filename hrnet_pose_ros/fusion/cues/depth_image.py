@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import Region, median, returns_of, share_of, strip
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
+from hrnet_pose_ros.fusion.cues.returns import returns_of
 from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
@@ -65,22 +64,20 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         self.step = self._rays[3]
         return self._rays[2]
 
-    def _in_view(self, scene: Scene, person: int) -> bool:
+    def _in_view(self, scene: Scene) -> np.ndarray:
         left, right = self._sides.tolist()
         if not left >= right:  # not known: fisheye, or around the back
-            return True
-        first, second = scene.views.box[person, :2].tolist()
-        return bool(right < (first + second) / 2 < left)
+            return super()._in_view(scene)
+        middle = scene.views.box[:, :2].mean(axis=1)
+        return np.asarray((right < middle) & (middle < left))
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = self._torso(person)
-        margin = scene.mount_margin
-        share = share_of(top, bottom, half_width, margin)
-        yield Region(strip(self.returns, top, bottom, half_width, margin), 6, share)
+    def _regions(self, scene: Scene, kind: int, asked: np.ndarray) -> Regions:
+        lines = self._lines.turned(self.alignment.azimuth)
+        return Regions.strips(self.returns, lines, asked, scene.mount_margin, least=6)
 
-    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        surface = median(ranges)
-        return surface + SURFACE_TO_AXIS, scene.settings.depth_noise * surface**2 + 0.01, 1.0
+    def _axes(self, scene: Scene, clusters: Clusters) -> tuple[np.ndarray, np.ndarray]:
+        surface = clusters.median(self.returns.range)
+        return surface + SURFACE_TO_AXIS, scene.settings.depth_noise * surface**2 + 0.01
 
     def joint_ranges(self, scene: Scene, person: int, body: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the horizontal range of each joint's surface and its variance, ``[J]``, NaN: none.

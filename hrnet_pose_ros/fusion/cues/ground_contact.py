@@ -13,11 +13,13 @@ from hrnet_pose_ros.fusion.body import (
     ONE_FOOT_STD,
     STANCE_STD,
 )
-from hrnet_pose_ros.fusion.cues.cue import Answer, Cue, InverseRange, Scene
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
+from hrnet_pose_ros.fusion.cues.priors import Priors
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # The hips of a lying person are on the ground, about this high, m.
-LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
+HIPS_HEIGHT, HIPS_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
 # The feet of somebody who stands, where they are extrapolated from the body, against the hips, m: a
 # body leans.
 BODY_STD = 0.15
@@ -40,61 +42,76 @@ class GroundContact(Cue):
     source = Source.GROUND
     smallest_px = 20.0
 
-    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
-        views, stance = scene.views, scene.stance
-        if stance.lying[person]:
-            found = self._joints(scene, person, scene.roles.hips)
-            height, height_std, place_std = LYING_HEIGHT, LYING_HEIGHT_STD, LYING_STD
-        elif scene.lines.thighs[person]:
-            return self._below(scene, person)
-        elif views.cut_below[person]:
-            return Refusal.TRUNCATED
-        else:
-            feet = scene.roles.heels + scene.roles.big_toes
-            height, height_std = FOOT_HEIGHT, FOOT_HEIGHT_STD
-            if not feet or not views.seen[person, list(feet)].all():
-                feet = scene.roles.ankles
-                height, height_std = ANKLE_HEIGHT, ANKLE_HEIGHT_STD
-            found = self._joints(scene, person, feet)
-            both = not isinstance(found, Refusal) and len(found) > 1
-            place_std = STANCE_STD if both else ONE_FOOT_STD
-            if stance.bent[person]:
-                place_std = BENT_STD
-        if isinstance(found, Refusal):
-            return found
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
+        views, below = scene.views, scene.lines.thighs & ~scene.stance.lying
+        answers.refuse(views.cut_below & ~below & ~scene.stance.lying, Refusal.TRUNCATED)
+        found, height, height_std, place_std = self._feet(scene)
+        seen, inside = found & views.seen, found & views.inside
+        count = inside.sum(axis=1)
+        answers.refuse(~below & ~seen.any(axis=1), Refusal.JOINTS_MISSING)
+        answers.refuse(~below & (count == 0), Refusal.TRUNCATED)
+        share = np.maximum(count, 1)
+        slope = np.where(inside, views.slope, 0.0).sum(axis=1) / share
         drop = views.camera_height - height
-        slopes = views.slope[person, found]
-        slope = float(slopes.mean())
-        if drop <= height_std or slope >= 0:
-            return Refusal.ABOVE_HORIZON
+        answers.refuse(~below & ((drop <= height_std) | (slope >= 0)), Refusal.ABOVE_HORIZON)
+        drop = np.maximum(drop, height_std)  # of those who have been refused
         value = -slope / drop
-        apart = float(np.ptp(slopes)) / drop
-        noise = 3 * float(np.sqrt(views.slope_var[person, found].sum())) / drop
-        if apart > STRIDE * value**2 + noise and not stance.lying[person]:
-            return Refusal.AMBIGUOUS
-        weights = np.zeros(scene.roles.joints)
-        weights[found] = -1 / (len(found) * drop)
-        own = (value / drop * height_std) ** 2 + (value**2 * place_std) ** 2
-        tilt, over = -(1 + slope**2) / drop, value / drop
-        return InverseRange(value, own, joints=weights, tilt=tilt, height=-over)
-
-    def _below(self, scene: Scene, person: int) -> Answer:
-        """Return the range of the feet that are not seen, below a body that is upright."""
-        lines, height = scene.lines, scene.views.camera_height
-        slope = float(lines.feet[person])
-        if height <= 0 or slope >= 0:
-            return Refusal.ABOVE_HORIZON
-        value = -slope / height
-        own = float(lines.feet_own[person]) / height**2 + (value**2 * BODY_STD) ** 2
-        tilt = -(1 + slope**2) / height
-        joints = -lines.feet_gain[person] / height
-        return InverseRange(value, own, joints=joints, tilt=tilt, height=-value / height)
+        highest = np.where(inside, views.slope, -np.inf).max(axis=1, initial=-np.inf)
+        lowest = np.where(inside, views.slope, np.inf).min(axis=1, initial=np.inf)
+        noise = 3 * np.sqrt(np.where(inside, views.slope_var, 0.0).sum(axis=1))
+        apart = highest - lowest > drop * STRIDE * value**2 + noise
+        answers.refuse(~below & apart & ~scene.stance.lying, Refusal.AMBIGUOUS)
+        answers.value[:] = value
+        answers.variance[:] = (value / drop * height_std) ** 2 + (value**2 * place_std) ** 2
+        answers.joints = np.where(inside, (-1 / (share * drop))[:, None], 0.0)
+        answers.tilt[:] = -(1 + slope**2) / drop
+        answers.height[:] = -value / drop
+        self._extrapolated(scene, below, answers)
 
     @staticmethod
-    def _joints(scene: Scene, person: int, joints: tuple[int, ...]) -> list[int] | Refusal:
-        """Return those of the joints that are seen inside of the image, or why there are none."""
-        seen = [j for j in joints if scene.views.seen[person, j]]
-        if not seen:
-            return Refusal.JOINTS_MISSING
-        inside = [j for j in seen if scene.views.inside[person, j]]
-        return inside or Refusal.TRUNCATED
+    def _feet(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return which joints are on the ground, bool ``[N, J]``.
+
+        With their height above it, its standard deviation, and that of their place against the
+        hips along the ray, m, ``[N]``.
+        """
+        views, stance, roles = scene.views, scene.stance, scene.roles
+        feet = list(roles.heels + roles.big_toes)
+        on_feet = views.seen[:, feet].all(axis=1) & bool(feet)
+        found = np.zeros(views.seen.shape, bool)
+        for joints, who in (
+            (list(roles.hips), stance.lying),
+            (feet, on_feet & ~stance.lying),
+            (list(roles.ankles), ~on_feet & ~stance.lying),
+        ):
+            found[:, joints] |= who[:, None]
+        both = (found & views.inside).sum(axis=1) > 1
+        height = np.where(on_feet, FOOT_HEIGHT, ANKLE_HEIGHT)
+        height_std = np.where(on_feet, FOOT_HEIGHT_STD, ANKLE_HEIGHT_STD)
+        place_std = np.where(both, STANCE_STD, ONE_FOOT_STD)
+        place_std = np.where(stance.bent, BENT_STD, place_std)
+        return (
+            found,
+            np.where(stance.lying, HIPS_HEIGHT, height),
+            np.where(stance.lying, HIPS_HEIGHT_STD, height_std),
+            np.where(stance.lying, LYING_STD, place_std),
+        )
+
+    @staticmethod
+    def _extrapolated(scene: Scene, below: np.ndarray, answers: CueAnswers) -> None:
+        """Give the ranges of feet that are not seen, ``below`` ``[N]`` a body that is upright."""
+        lines, height = scene.lines, scene.views.camera_height
+        with np.errstate(invalid="ignore"):
+            answers.refuse(below & ((height <= 0) | (lines.feet >= 0)), Refusal.ABOVE_HORIZON)
+        some = below & answers.open
+        if not some.any():
+            return
+        assert answers.joints is not None
+        slope = lines.feet[some]
+        value = -slope / height
+        answers.value[some] = value
+        own = lines.feet_own[some] / height**2
+        answers.variance[some] = own + (value**2 * BODY_STD) ** 2
+        answers.joints[some] = -lines.feet_gain[some] / height
+        answers.tilt[some] = -(1 + slope**2) / height
+        answers.height[some] = -value / height

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import LEG_RADIUS, SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import Region, median, returns_of
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
+from hrnet_pose_ros.fusion.cues.returns import returns_of
 from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
+from hrnet_pose_ros.fusion.cues.segments import Segments
 from hrnet_pose_ros.fusion.inputs import LaserScan
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -30,6 +30,8 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     source = Source.SCAN
     gap = 0.6  # a stride: both legs are one cluster
     thinnest = 0.2  # one leg is as thin as a pole: only both, or a torso, are a person
+    thin_rivals = True
+    band = np.inf  # there is one beam
 
     def _sound(self, measurement: LaserScan) -> bool:
         m = measurement
@@ -56,16 +58,19 @@ class LaserScanCue(ReturnsCue[LaserScan]):
         self.step = abs(measurement.angle_increment)
         self._legs = place.translation[2] - scene.ground < CROTCH
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        margin = scene.mount_margin
-        off = self._azimuth[person] + self.alignment.azimuth
-        away = np.abs(self.returns.azimuth - off)
-        inside = (away - margin) * self.returns.range < HALF_WIDTH
-        yield Region(np.flatnonzero(inside), least=2, share=0.3)  # of legs, which are narrow
+    def _regions(self, scene: Scene, kind: int, asked: np.ndarray) -> Regions:
+        returns, margin = self.returns, scene.mount_margin
+        off = self._azimuth + self.alignment.azimuth
+        away = np.abs(returns.azimuth[None] - off[:, None])
+        inside = ((away - margin) * returns.range < HALF_WIDTH) & asked[:, None]
+        of, indices = Segments(inside.sum(axis=1)), np.nonzero(inside)[1]
+        share = np.full(len(off), 0.3)  # of legs, which are narrow
+        return Regions(of, indices, least=2, share=share)
 
-    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        noise = scene.settings.scan_noise
+    def _axes(self, scene: Scene, clusters: Clusters) -> tuple[np.ndarray, np.ndarray]:
+        noise, ranges = scene.settings.scan_noise, self.returns.range
         if not self._legs:
-            return median(ranges) + SURFACE_TO_AXIS, noise, 1.0
-        middle = float(ranges[0] + ranges[-1]) / 2
-        return middle + LEG_RADIUS, float(np.hypot(noise, LEGS_STD)), 1.0
+            return clusters.median(ranges) + SURFACE_TO_AXIS, np.full(len(clusters), noise)
+        first = ranges[clusters.element(np.zeros_like(clusters.of.sizes))].astype(np.float64)
+        middle = (first + ranges[clusters.element(clusters.of.sizes - 1)]) / 2
+        return middle + LEG_RADIUS, np.full(len(clusters), np.hypot(noise, LEGS_STD))

@@ -3,21 +3,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS
 from hrnet_pose_ros.fusion.cues.cue import Scene
-from hrnet_pose_ros.fusion.cues.returns import (
-    Region,
-    median,
-    returns_of,
-    share_of,
-    strip,
-    towards_people,
-)
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Lines, Regions
+from hrnet_pose_ros.fusion.cues.returns import returns_of, towards_people
 from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.cues.things import angular_step
 from hrnet_pose_ros.fusion.inputs import PointCloud
@@ -38,6 +29,7 @@ class LidarCloud(ReturnsCue[PointCloud]):
 
     name = "lidar"
     source = Source.LIDAR
+    kinds = 2
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
@@ -55,26 +47,29 @@ class LidarCloud(ReturnsCue[PointCloud]):
             elevation = np.arctan2(finite[:, 2], across)
             self.step = angular_step(np.arctan2(finite[:, 1], finite[:, 0]), elevation)
         self._clouds += 1
-        level = points @ place.rotation.T.astype(np.float32) + place.translation.astype(np.float32)
+        # Computed as [3, M], of which each coordinate is contiguous: four times as fast.
+        level = place.rotation.astype(np.float32) @ points.T
+        level = (level + place.translation.astype(np.float32)[:, None]).T
         # Those of other directions are not moved: it takes longer than anything else here.
         some = towards_people(level, scene, MOVED)
         times = None if measurement.times is None else measurement.times[some]
         level = scene.ego.carry(level[some], measurement.stamp, scene.stamp, times)
         self.returns = returns_of(level, scene, scene.settings.lidar_max_range, times)
 
-    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        top, bottom, half_width = self._torso(person)
-        margin = scene.mount_margin
-        share = share_of(top, bottom, half_width, margin)
-        yield Region(strip(self.returns, top, bottom, half_width, margin), 3, share)
-        feet = max(float(scene.views.box[person, 2]), float(top[1] - 3 * (top[1] - bottom[1])))
-        below = np.array([bottom[0], feet])
-        share = share_of(top, below, half_width, margin)
-        yield Region(strip(self.returns, top, below, half_width, margin), 2, share, LEGS_STD)
+    def _regions(self, scene: Scene, kind: int, asked: np.ndarray) -> Regions:
+        lines, margin = self._lines.turned(self.alignment.azimuth), scene.mount_margin
+        if kind == 0:
+            return Regions.strips(self.returns, lines, asked, margin, least=3)
+        top, bottom = lines.top[:, 1], lines.bottom[:, 1]
+        feet = np.maximum(scene.views.box[:, 2], top - 3 * (top - bottom))
+        below = np.stack([lines.bottom[:, 0], feet], axis=1)
+        whole = Lines(lines.top, below, lines.half_width)
+        return Regions.strips(self.returns, whole, asked, margin, least=2, noise=LEGS_STD)
 
-    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        n = len(ranges)
+    def _axes(self, scene: Scene, clusters: Clusters) -> tuple[np.ndarray, np.ndarray]:
+        sizes, ranges = clusters.of.sizes, self.returns.range
         # A normal distribution's quartiles are 1.35 standard deviations apart.
-        spread = float(ranges[3 * n // 4] - ranges[n // 4]) / 1.35 / math.sqrt(n)
-        noise = math.hypot(scene.settings.lidar_noise, spread)
-        return median(ranges) + SURFACE_TO_AXIS, noise, 1.0
+        quartiles = [ranges[clusters.element(k * sizes // 4)] for k in (1, 3)]
+        spread = (quartiles[1] - quartiles[0]) / 1.35 / np.sqrt(sizes)
+        noise = np.hypot(scene.settings.lidar_noise, spread)
+        return clusters.median(ranges) + SURFACE_TO_AXIS, noise

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.cues.regions import Lines, Regions
 from hrnet_pose_ros.fusion.cues.returns import Returns
+from hrnet_pose_ros.fusion.cues.segments import Segments
 
 # The camera's errors last and have heavy tails: where its ranges choose among returns, their
 # variances are as many times as large.
@@ -27,54 +28,68 @@ class Owners:
     Attributes
     ----------
     lines
-        Of each torso: upper and lower end (azimuth, slope), and half its width, rad.
+        Of each torso.
     sides
         float64 ``[N, 2]``: the azimuths of the boxes' sides, in order, rad.
-    priors
-        Inverse ranges that are known, and their variances, of each person.
+    known
+        float64 ``[N, 2]``: inverse range and variance that are known of each person; NaN: none.
     variance
         float64 ``[N]``: of the bearings, rad².
     aside
         How far all returns are beside the camera's directions, rad.
     """
 
-    lines: Sequence[tuple[np.ndarray, np.ndarray, float]]
+    lines: Lines
     sides: np.ndarray
-    priors: Sequence[Sequence[tuple[float, float]]]
+    known: np.ndarray
     variance: np.ndarray
     aside: float
 
-    def of_others(self, person: int, returns: Returns, indices: np.ndarray) -> np.ndarray:
-        """Return which of some returns fit the place of another person better, bool ``[K]``.
+    def keep(self, regions: Regions, returns: Returns) -> Regions:
+        """Return the regions without the returns that fit the place of another person better.
 
         Compared are how far a return is beside this person's torso or the other one's box (arms and
-        knees too), and how far it is from the range that is known of each. ``indices`` are in the
-        order of azimuths, as the returns are, and not empty.
+        knees too), and how far it is from the range that is known of each.
         """
-        lost = np.zeros(len(indices), bool)
-        first, last = returns.azimuth[indices[[0, -1]]] - self.aside
-        near = (self.sides[:, 0] < last) & (self.sides[:, 1] > first)
-        others = [n for n in np.flatnonzero(near).tolist() if n != person and self.priors[n]]
-        if not others:
-            return lost
-        azimuth = returns.azimuth[indices] - self.aside
-        inverse = 1 / (returns.range[indices] + 0.1)
-        top, bottom, half = self.lines[person]
-        own = self._unlike(person, azimuth, inverse, float(top[0] + bottom[0]) / 2, half)
-        for other in others:
-            left, right = self.sides[other].tolist()
-            cost = self._unlike(other, azimuth, inverse, (left + right) / 2, (right - left) / 2)
-            lost |= cost + 2 * OWNED < own
-        return lost
+        persons = np.flatnonzero(regions.of.sizes)
+        if len(self.sides) < 2 or not len(persons):
+            return regions
+        starts, sizes = regions.of.starts[persons], regions.of.sizes[persons]
+        first = returns.azimuth[regions.indices[starts]] - self.aside
+        last = returns.azimuth[regions.indices[starts + sizes - 1]] - self.aside
+        near = (self.sides[:, 0] < last[:, None]) & (self.sides[:, 1] > first[:, None])
+        near[np.arange(len(persons)), persons] = False
+        near &= np.isfinite(self.known[:, 0])
+        at, others = np.nonzero(near)  # pairs of a person and another one near by
+        if not len(at):
+            return regions
+        azimuth = returns.azimuth[regions.indices] - self.aside
+        inverse = 1 / (returns.range[regions.indices] + np.float32(0.1))
+        half_torso = self.lines.half_width
+        own = self._unlike(regions.of.group, azimuth, inverse, self.lines.middle, half_torso)
+        pairs, places = Segments.between(starts[at], starts[at] + sizes[at])
+        middle, half = self.sides.mean(axis=1), (self.sides[:, 1] - self.sides[:, 0]) / 2
+        whose = others[pairs.group]
+        cost = self._unlike(whose, azimuth[places], inverse[places], middle, half)
+        lost = np.zeros(len(azimuth), bool)
+        lost[places[cost + 2 * OWNED < own[places]]] = True
+        return regions.only(~lost)
 
     def _unlike(
-        self, person: int, azimuth: np.ndarray, inverse: np.ndarray, middle: float, half: float
+        self,
+        person: np.ndarray,
+        azimuth: np.ndarray,
+        inverse: np.ndarray,
+        middle: np.ndarray,
+        half: np.ndarray,
     ) -> np.ndarray:
-        """Return the squared distances ``[K]`` of returns from a person, in standard deviations."""
-        outside = np.maximum(np.abs(azimuth - middle) - half, 0.0)
+        """Return the squared distances ``[E]`` of returns from persons, in standard deviations.
+
+        ``middle`` and ``half`` ``[N]`` are those of the persons' outlines, rad.
+        """
+        outside = np.maximum(np.abs(azimuth - middle[person]) - half[person], 0.0)
         cost = outside**2 / (self.variance[person] + (OUTLINE_STD * inverse) ** 2)
-        if self.priors[person]:
-            value, variance = self.priors[person][-1]
-            depth = (BODY_DEPTH * value * value) ** 2
-            cost = cost + (inverse - value) ** 2 / (PRIOR_GROWTH * variance + depth)
-        return np.asarray(cost)
+        value, variance = self.known.T
+        depth = (PRIOR_GROWTH * variance + (BODY_DEPTH * value * value) ** 2)[person]
+        away = (inverse - value[person]) ** 2 / depth
+        return np.asarray(cost + np.where(np.isfinite(away), away, 0.0))

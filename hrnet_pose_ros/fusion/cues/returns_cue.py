@@ -24,18 +24,22 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.body import SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
-from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, M, Scene, SensorCue
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.cues.cue import M, Scene, SensorCue
 from hrnet_pose_ros.fusion.cues.ownership import PRIOR_GROWTH, Owners
-from hrnet_pose_ros.fusion.cues.returns import Region, Returns, clusters_of, torso_lines
-from hrnet_pose_ros.fusion.cues.things import Thing, thing_of
+from hrnet_pose_ros.fusion.cues.priors import Priors, last_known, padded
+from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions, torso_lines
+from hrnet_pose_ros.fusion.cues.returns import Returns
+from hrnet_pose_ros.fusion.cues.segments import Segments
+from hrnet_pose_ros.fusion.cues.things import Things, things_of
 from hrnet_pose_ros.fusion.person_view import BOX_ERROR
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -52,6 +56,9 @@ RIVAL = 0.25
 # chosen one is partly hidden by something nearer; and where it is narrower than this, m, which a
 # pole is, and a slim person from the side.
 NONE, NONE_HIDDEN, NONE_NARROW, NARROW = 3e-5, 3e-4, 0.005, 0.22
+# The same where it is wider than a person alone, m: with a companion, or a wall of which a part is
+# hidden.
+WIDE, NONE_WIDE = 0.9, 0.02
 # What is wider than this without a gap, m, is no person, nor a person with a companion or a bicycle
 # at the side, whom nobody may have detected (KITTI has both, 1.4 to 1.6 m wide). Who lies is longer
 # than this by no more than 0.9 m.
@@ -85,6 +92,45 @@ CLOCK_STD = 0.012
 CLEAR, CLEAR_WIDTH, ALIGNMENT_GROWTH = 0.6, 0.2, 6.0
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What speaks for and against C clusters; each array is ``[C]``.
+
+    Attributes
+    ----------
+    value, variance, axis
+        The person's inverse range if the cluster is the person, as in `CueAnswers`.
+    width
+        Of the thing that it is a part of, m; infinite if that is not known.
+    weight
+        How well it fits the person, 0 to 1.
+    score
+        The weight by how much of a body it fills.
+    rival
+        The same of what is too thin to be chosen, but may be the person.
+    hit
+        How wide the thing is that was hit, m.
+    background
+        It is a part of something larger than a person.
+    filled
+        The part of what a body fills of the region, 0 to 1.
+    off
+        The mean azimuth against the person's, rad.
+    """
+
+    value: np.ndarray
+    variance: np.ndarray
+    axis: np.ndarray
+    width: np.ndarray
+    weight: np.ndarray
+    score: np.ndarray
+    rival: np.ndarray
+    hit: np.ndarray
+    background: np.ndarray
+    filled: np.ndarray
+    off: np.ndarray
+
+
 class ReturnsCue(SensorCue[M]):
     """The base of the cues that find a person among returns.
 
@@ -104,154 +150,178 @@ class ReturnsCue(SensorCue[M]):
     gap: float = GAP
     # What is narrower than this, m, is no torso: a person is 0.2 m deep from the side.
     thinnest: float = 0.16
+    # Whether what is too thin may be the person nevertheless: then it makes others doubtful.
+    thin_rivals: bool = False
+    # Returns of one beam of a LIDAR have slopes that differ by this much with the distance: the
+    # camera sits lower or higher.
+    band: float = 0.04
+    # Kinds of regions: who has no cluster in the first one is looked for in the next one.
+    kinds: int = 1
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
         self.alignment = Alignment.of(settings)
         self.step = 0.0
+        self.returns = Returns.none()
 
-    def measure(
-        self,
-        scene: Scene,
-        priors: list[list[tuple[float, float]]],
-        speeds: np.ndarray | None = None,
-    ) -> list[Answer]:
+    def measure(self, scene: Scene, priors: Priors, speeds: np.ndarray | None = None) -> CueAnswers:
         """Return the answer for each person; returns belong to one person at most.
 
         ``speeds`` ``[N, 2]`` are those at which the persons go away from the camera, m/s, and
         variances; NaN where they are not known. They bring returns to the image's stamp.
         """
-        self.returns = Returns(*(np.zeros(0, np.float32) for _ in range(3)))
-        self._found: dict[int, tuple[float, np.ndarray]] = {}
-        speeds = np.full((len(priors), 2), np.nan) if speeds is None else speeds
-        self._speeds = speeds.tolist()
-        self._tops = self._tops_of(scene).tolist()
+        count = len(scene.views)
+        self._speeds = np.full((count, 2), np.nan) if speeds is None else speeds
+        self.returns = Returns.none()
+        return super().measure(scene, priors)
+
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         bearings = scene.bearings
         self._azimuth = bearings.azimuth
         self._azimuth_var = bearings.variance + self.alignment.variance
         self._lines = torso_lines(scene)
-        self._owners = Owners(
+        self._tops = self._tops_of(scene)
+        self._box_sides = np.sort(scene.views.box[:, :2], axis=1)
+        answers.refuse(~self._in_view(scene), Refusal.OUT_OF_VIEW)
+        clusters = self._clusters(scene, priors, answers)
+        if clusters is None:
+            return
+        self._clear: dict[int, tuple[float, float]] = {}
+        judged = self._judged(scene, clusters, priors)
+        chosen = self._chosen(scene, clusters, judged, answers)
+        self._take(clusters, judged, chosen, answers)
+        self.alignment = self.alignment.updated([self._clear[n] for n in sorted(self._clear)])
+
+    def _clusters(self, scene: Scene, priors: Priors, answers: CueAnswers) -> Clusters | None:
+        """Return the clusters of the persons who have any; refuse the others."""
+        owners = Owners(
             lines=self._lines,
-            sides=np.sort(scene.views.box[:, :2], axis=1),
-            priors=priors,
-            variance=bearings.variance,
+            sides=self._box_sides,
+            known=last_known(priors),
+            variance=scene.bearings.variance,
             aside=self.alignment.azimuth,
         )
-        self._clear: list[tuple[float, float]] = []
-        answers = super().measure(scene, priors)
-        owned = np.zeros(len(self.returns), bool)
-        for person, (_, members) in sorted(self._found.items(), key=lambda one: -one[1][0]):
-            if owned[members].mean() > 0.5:
-                answers[person] = Refusal.OTHER_PERSON
-            else:
-                owned[members] = True
-        self.alignment = self.alignment.updated(self._clear)
-        return answers
+        pending = answers.open
+        found: Clusters | None = None
+        for kind in range(self.kinds):
+            if not pending.any():
+                break
+            regions = self._regions(scene, kind, pending)
+            own = owners.keep(regions, self.returns)
+            clusters = Clusters.of_regions(own, self.returns.range, self.gap)
+            pending = pending.copy()
+            pending[clusters.person] = False
+            taken = pending & (regions.of.sizes >= regions.least) & (own.of.sizes < regions.least)
+            answers.refuse(taken, Refusal.OTHER_PERSON)
+            pending &= ~taken
+            if len(clusters):
+                found = clusters if found is None else found.and_those(clusters)
+        answers.refuse(pending, Refusal.NO_RETURN)
+        return found
 
-    def members(self, person: int) -> np.ndarray:
-        """Return the indices of the returns that are this person's in the last scene."""
-        found = self._found.get(person)
-        return np.zeros(0, np.int64) if found is None else found[1]
-
-    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
-        if not self._in_view(scene, person):
-            return Refusal.OUT_OF_VIEW
-        for region in self._regions(scene, person):
-            whole = len(region.indices)
-            if not whole:
-                continue
-            indices = region.indices[~self._owners.of_others(person, self.returns, region.indices)]
-            clusters = clusters_of(self.returns.range[indices], self.gap, region.least)
-            if clusters:
-                members = [indices[one] for one in clusters]
-                own = replace(region, indices=indices)
-                return self._chosen(scene, person, members, own, priors)
-            if whole >= region.least and len(indices) < region.least:
-                return Refusal.OTHER_PERSON
-        return Refusal.NO_RETURN
+    def _judged(self, scene: Scene, clusters: Clusters, priors: Priors) -> _Judged:
+        """Return what speaks for and against each cluster."""
+        value, variance, axis = self._ranged(scene, clusters)
+        person = clusters.person
+        weight = np.full(len(clusters), UNKNOWN)
+        known = padded(priors)[person]  # [C, P, 2]
+        with np.errstate(invalid="ignore"):
+            spread = PRIOR_GROWTH * known[..., 1] + variance[:, None]
+            fits = np.exp(-((value[:, None] - known[..., 0]) ** 2) / 2 / spread)
+        if known.shape[1]:
+            some = np.isfinite(known[:, 0, 0])
+            weight[some] = np.nan_to_num(fits[some]).max(axis=1)
+        # How far returns are beside the person's direction.
+        off = self.returns.azimuth[clusters.members] - self._azimuth[person][clusters.of.group]
+        aside = clusters.of.mean((off - self.alignment.azimuth) ** 2)
+        spread = self._azimuth_var[person] + (ASIDE_STD * value) ** 2
+        weight = (FLOOR + weight) * np.exp(-aside / (2 * spread))
+        things = self._things(clusters.members, clusters.of, person)
+        lying = scene.stance.lying[person]
+        likely = weight > LEAST_WEIGHT
+        background = things.hit > WIDEST + LYING_LONGER * lying
+        background |= things.above > clusters.of.sizes // 8
+        background |= self._reach_beyond(person, things, value)
+        background &= likely
+        width = np.where(things.hidden | lying, np.inf, things.width)
+        weight[likely & self._looked_over(clusters)] *= LOOKED_OVER
+        filled = np.minimum(clusters.of.sizes / clusters.body, 1.0)
+        thin = likely & ~background & (width < self.thinnest)
+        rival = np.where(thin & self.thin_rivals, filled * weight, 0.0)
+        weight[background | thin] = 0.0
+        return _Judged(
+            value=value,
+            variance=variance,
+            axis=axis,
+            width=width,
+            weight=weight,
+            score=filled * weight,
+            rival=rival,
+            hit=things.hit,
+            background=background,
+            filled=filled,
+            off=clusters.of.mean(off),
+        )
 
     def _chosen(
-        self,
-        scene: Scene,
-        person: int,
-        clusters: list[np.ndarray],
-        region: Region,
-        priors: list[tuple[float, float]],
-    ) -> Answer:
-        """Return the answer of the cluster that is the person's most probably."""
-        answers = [self._answer(scene, person, one, region.noise) for one in clusters]
-        body = max(region.share * len(region.indices), 1.0)
-        widths: list[float] = []
-        weights, background = [], False
-        for members, answer in zip(clusters, answers, strict=True):
-            fits = [
-                math.exp(-((answer.value - value) ** 2) / 2 / (PRIOR_GROWTH * s + answer.variance))
-                for value, s in priors
-            ]
-            weight = FLOOR + max(fits, default=UNKNOWN)
-            weight *= self._beside(person, members, answer)
-            width = math.inf
-            if weight > LEAST_WEIGHT:
-                thing = self._thing(scene, person, members)
-                lying = bool(scene.stance.lying[person])
-                width = math.inf if thing.hidden or lying else thing.width
-                widest = WIDEST + LYING_LONGER * lying
-                too_high = thing.above > len(members) // 8
-                if thing.hit > widest or too_high or self._reaches_beyond(person, thing, answer):
-                    weight, background = 0.0, True
-                elif width < self.thinnest:
-                    weight = 0.0
-                elif self._looked_over(person, members, region.indices):
-                    weight *= LOOKED_OVER
-            widths.append(width)
-            weights.append(weight)
-        plausible = [w > LEAST_WEIGHT for w in weights]
-        if not any(plausible):
-            return Refusal.BACKGROUND if background else Refusal.AMBIGUOUS
-        filled = [min(len(members) / body, 1.0) for members in clusters]
-        scores = [part * w for part, w in zip(filled, weights, strict=True)]
-        order = [int(n) for n in np.argsort(scores)[::-1] if plausible[n]]
-        best = answers[order[0]]
-        if widths[order[0]] < NARROW:
-            doubt = NONE_NARROW
-        else:
-            doubt = NONE if math.isfinite(widths[order[0]]) else NONE_HIDDEN
-        for other in order[1:]:
-            apart = abs(answers[other].value - best.value)
-            if apart < 3 * np.sqrt(best.variance + answers[other].variance):
-                continue  # both say the same
-            if scores[other] > RIVAL * scores[order[0]]:
-                return Refusal.AMBIGUOUS
-            doubt += scores[other]
-        if widths[order[0]] < POST and self._body_behind(scene, person, best, region.indices):
-            return Refusal.AMBIGUOUS
-        best = replace(best, doubt=doubt / (doubt + scores[order[0]]))
-        self._found[person] = (float(scores[order[0]]), clusters[order[0]])
-        clear = len(order) == 1 and filled[order[0]] > CLEAR and widths[order[0]] >= CLEAR_WIDTH
-        if clear:
-            off = float(self.returns.azimuth[clusters[order[0]]].mean()) - self._azimuth[person]
-            noise = self._azimuth_var[person] - self.alignment.variance
-            self._clear.append((off, ALIGNMENT_GROWTH * noise + (ASIDE_STD * best.value) ** 2))
-        return best
+        self, scene: Scene, clusters: Clusters, judged: _Judged, answers: CueAnswers
+    ) -> dict[int, int]:
+        """Return the cluster that is the person's most probably, by person, best one first.
 
-    def _beside(self, person: int, members: np.ndarray, answer: InverseRange) -> float:
-        """Return the weight, 0 to 1, by how far returns are beside the person's direction."""
-        off = self.returns.azimuth[members] - self._azimuth[person] - self.alignment.azimuth
-        spread = self._azimuth_var[person] + (ASIDE_STD * answer.value) ** 2
-        return math.exp(-float(off @ off) / len(off) / (2 * spread))
+        Persons without one are refused. The answers get their doubts.
+        """
+        value, variance = judged.value.tolist(), judged.variance.tolist()
+        score, width = judged.score.tolist(), judged.width.tolist()
+        thin, hit = judged.rival.tolist(), judged.hit.tolist()
+        plausible = (judged.weight > LEAST_WEIGHT).tolist()
+        whose = clusters.person.tolist()
+        chosen: dict[int, int] = {}
+        for person, group in groupby(range(len(whose)), key=whose.__getitem__):
+            own = list(group)
+            order = sorted((n for n in own if plausible[n]), key=score.__getitem__, reverse=True)
+            if not order:
+                behind = judged.background[own].any()
+                reason = Refusal.BACKGROUND if behind else Refusal.AMBIGUOUS
+                answers.refuse_one(person, reason)
+                continue
+            best = order[0]
+            if width[best] < NARROW:
+                doubt = NONE_NARROW
+            else:
+                doubt = NONE if math.isfinite(width[best]) else NONE_HIDDEN
+            if hit[best] > WIDE:
+                doubt = max(doubt, NONE_WIDE)
+            rival = False
+            for other in own:
+                weight = score[other] + thin[other]
+                apart = abs(value[other] - value[best])
+                if weight == 0 or apart < 3 * math.sqrt(variance[best] + variance[other]):
+                    continue  # no person, or both say the same
+                rival |= weight > RIVAL * score[best]
+                doubt += weight
+            if rival or (width[best] < POST and self._body_behind(person, clusters, best, value)):
+                answers.refuse_one(person, Refusal.AMBIGUOUS)
+                continue
+            answers.doubt[person] = doubt / (doubt + score[best])
+            chosen[person] = best
+            if len(order) == 1 and judged.filled[best] > CLEAR and width[best] >= CLEAR_WIDTH:
+                noise = scene.bearings.variance[person]
+                noise = ALIGNMENT_GROWTH * noise + (ASIDE_STD * value[best]) ** 2
+                self._clear[person] = float(judged.off[best]), float(noise)
+        return dict(sorted(chosen.items(), key=lambda one: -score[one[1]]))
 
-    def _thing(self, scene: Scene, person: int, members: np.ndarray) -> Thing:
-        """Return the thing that some returns in a person's region are a part of."""
+    def _things(self, members: np.ndarray, of: Segments, person: np.ndarray) -> Things:
+        """Return the things that some clusters in the regions of persons are a part of."""
         middle = self._azimuth[person] + self.alignment.azimuth
         top = self._tops[person]
-        return thing_of(self.returns, members, self.gap, self.step, middle, top)
+        return things_of(self.returns, members, of, self.gap, self.step, self.band, middle, top)
 
-    def _reaches_beyond(self, person: int, thing: Thing, answer: InverseRange) -> bool:
-        """Whether a thing goes on beside what the camera sees of the person."""
-        low, high = (self._owners.sides[person] + self.alignment.azimuth).tolist()
-        beyond = max(thing.sides[1] - high, low - thing.sides[0])
-        allowed = OVERHANG * answer.value + OVERHANG_STDS * math.sqrt(self.alignment.variance)
-        return bool(beyond > allowed)
+    def _reach_beyond(self, person: np.ndarray, things: Things, value: np.ndarray) -> np.ndarray:
+        """Return which things go on beside what the camera sees of the person, ``[C]``."""
+        low, high = (self._box_sides[person] + self.alignment.azimuth).T
+        beyond = np.maximum(things.left - high, low - things.right)
+        allowed = OVERHANG * value + OVERHANG_STDS * math.sqrt(self.alignment.variance)
+        return np.asarray(beyond > allowed)
 
     @staticmethod
     def _tops_of(scene: Scene) -> np.ndarray:
@@ -262,75 +332,103 @@ class ReturnsCue(SensorCue[M]):
         tops = high + BOX_ERROR * (high - low) + ABOVE_STDS * tilt
         return np.where(views.cut_above, np.inf, tops)
 
-    def _looked_over(self, person: int, members: np.ndarray, indices: np.ndarray) -> bool:
-        """Whether the sensor looks over a cluster at something further, below the shoulders."""
-        returns, (top, _, _) = self.returns, self._lines[person]
-        azimuth, slope = returns.azimuth[members], returns.slope[members]
-        over = (returns.slope[indices] > slope.max() + 1e-3) & (returns.slope[indices] < top[1])
-        over &= returns.range[indices] > returns.range[members].max() + self.gap
-        beams = returns.azimuth[indices]
-        over &= (beams > azimuth.min() - self.step / 2) & (beams < azimuth.max() + self.step / 2)
-        return bool(over.any())
+    def _looked_over(self, clusters: Clusters) -> np.ndarray:
+        """Return over which clusters the sensor looks at something further, below the shoulders."""
+        returns, of = self.returns, clusters.of
+        beams, places = Segments.between(clusters.first, clusters.last)
+        whose, indices = beams.group, clusters.around[places]
+        azimuth, slope = returns.azimuth[clusters.members], returns.slope[clusters.members]
+        highest = (of.max(slope) + np.float32(1e-3))[whose]
+        below = self._lines.top[clusters.person, 1][whose]
+        furthest = (of.max(returns.range[clusters.members]) + np.float32(self.gap))[whose]
+        over = (returns.slope[indices] > highest) & (returns.slope[indices] < below)
+        over &= returns.range[indices] > furthest
+        right, left = of.min(azimuth) - self.step / 2, of.max(azimuth) + self.step / 2
+        over &= returns.azimuth[indices] > right[whose]
+        over &= returns.azimuth[indices] < left[whose]
+        return beams.any(over)
 
     def _body_behind(
-        self, scene: Scene, person: int, answer: InverseRange, indices: np.ndarray
+        self, person: int, clusters: Clusters, cluster: int, value: list[float]
     ) -> bool:
-        """Whether something like a body is behind an answer, within the person's silhouette."""
-        returns, (top, bottom, half) = self.returns, self._lines[person]
-        middle = (top[0] + bottom[0]) / 2 + self.alignment.azimuth
-        away = returns.range[indices] - 1 / answer.value
+        """Whether something like a body is behind a cluster, within the person's silhouette."""
+        returns, lines = self.returns, self._lines
+        indices = clusters.around[clusters.first[cluster] : clusters.last[cluster]]
+        middle = float(lines.middle[person]) + self.alignment.azimuth
+        away = returns.range[indices] - 1 / value[cluster]
         behind = (away > self.gap) & (away < BEHIND)
-        behind &= np.abs(returns.azimuth[indices] - middle) < half + math.sqrt(
-            self._azimuth_var[person]
-        )
+        wide = lines.half_width[person] + math.sqrt(self._azimuth_var[person])
+        behind &= np.abs(returns.azimuth[indices] - middle) < wide
         found = indices[behind]
         if not len(found):
             return False
         found = found[np.argsort(returns.range[found])]
-        thing = self._thing(scene, person, found)
-        return thing.hit < WIDEST and not thing.above
+        things = self._things(found, Segments(np.array([len(found)])), np.array([person]))
+        return bool(things.hit[0] < WIDEST and not things.above[0])
 
-    def _answer(self, scene: Scene, person: int, members: np.ndarray, noise: float) -> InverseRange:
-        """Return the answer of one cluster."""
-        assert self.measured is not None
-        middle, own, axis = self._axis(scene, self.returns.range[members])
-        low, high = scene.views.box[person, 2:].tolist()
-        cut = scene.views.cut_below[person] or scene.views.cut_above[person]
-        height = math.inf if cut else (high - low) * middle
-        if scene.stance.lying[person] or height < LYING_HEIGHT:
-            middle, axis = middle + LYING_AXIS, LYING_AXIS_STD / SURFACE_TO_AXIS_STD
-        elif scene.stance.bent[person] or height < BENT_HEIGHT:
-            middle, axis = middle + BENT_AXIS, BENT_AXIS_STD / SURFACE_TO_AXIS_STD
-        # From the time of these returns to that of the image.
-        dt = (scene.stamp - self.measured.stamp) / NS
-        if self.returns.times is not None:
-            dt -= float(self.returns.times[members].mean())
-        speed, speed_var = self._speeds[person]
-        if math.isfinite(speed):
-            middle += speed * dt
-        else:
-            speed, speed_var = 0.0, scene.settings.pedestrian_speed**2
-        waiting = speed_var * dt * dt + (CLOCK_STD * max(abs(speed), 1.0)) ** 2
-        value = 1 / max(middle, 0.1)
-        variance = own**2 + noise**2 + waiting
-        return InverseRange(value, variance * value**4, axis=-(value**2) * axis)
+    def _ranged(
+        self, scene: Scene, clusters: Clusters
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the inverse ranges of clusters, variances, and derivatives by the axis, ``[C]``.
 
-    def _torso(self, person: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the torso's line (`torso_lines`) where this sensor sees it."""
-        top, bottom, half_width = self._lines[person]
-        aside = np.array([self.alignment.azimuth, 0.0])
-        return top + aside, bottom + aside, half_width
-
-    def _in_view(self, scene: Scene, person: int) -> bool:
-        return True
-
-    @abstractmethod
-    def _regions(self, scene: Scene, person: int) -> Iterator[Region]:
-        """Yield the regions to look in, the best one first."""
-
-    @abstractmethod
-    def _axis(self, scene: Scene, ranges: np.ndarray) -> tuple[float, float, float]:
-        """Return the range of the body's axis, its noise, and the share of the axis's error.
-
-        ``ranges`` are those of one cluster, ``[K]`` in increasing order, m.
+        They are those of the body's axis, at the stamp of the image.
         """
+        assert self.measured is not None
+        stance, views, person = scene.stance, scene.views, clusters.person
+        middle, own = self._axes(scene, clusters)
+        height = (views.box[:, 3] - views.box[:, 2])[person] * middle
+        height[(views.cut_below | views.cut_above)[person]] = np.inf
+        lying = stance.lying[person] | (height < LYING_HEIGHT)
+        bent = ~lying & (stance.bent[person] | (height < BENT_HEIGHT))
+        middle = middle + LYING_AXIS * lying + BENT_AXIS * bent
+        axis = np.where(lying, LYING_AXIS_STD, np.where(bent, BENT_AXIS_STD, SURFACE_TO_AXIS_STD))
+        # From the time of these returns to that of the image.
+        dt: float | np.ndarray = (scene.stamp - self.measured.stamp) / NS
+        if self.returns.times is not None:
+            dt = dt - clusters.of.mean(self.returns.times[clusters.members])
+        speed, speed_var = self._speeds[person].T
+        moves = np.isfinite(speed)
+        speed = np.where(moves, speed, 0.0)
+        speed_var = np.where(moves, speed_var, scene.settings.pedestrian_speed**2)
+        middle = middle + speed * dt
+        waiting = speed_var * dt * dt + (CLOCK_STD * np.maximum(np.abs(speed), 1.0)) ** 2
+        value = 1 / np.maximum(middle, 0.1)
+        variance = own**2 + clusters.noise**2 + waiting
+        return value, variance * value**4, -(value**2) * axis / SURFACE_TO_AXIS_STD
+
+    def _take(
+        self,
+        clusters: Clusters,
+        judged: _Judged,
+        chosen: dict[int, int],
+        answers: CueAnswers,
+    ) -> None:
+        """Give the clusters to the persons, best one first; nobody gets one that is another's."""
+        owner = np.full(len(self.returns), -1)
+        for person, cluster in chosen.items():
+            members = clusters[cluster]
+            taken = owner[members]
+            if 2 * np.count_nonzero(taken >= 0) > len(members):
+                answers.refuse_one(person, Refusal.OTHER_PERSON)
+                # The first one has it as probably as the scores say.
+                first = int(np.bincount(taken[taken >= 0]).argmax())
+                own, other = judged.score[chosen[first]], judged.score[cluster]
+                answers.doubt[first] = max(answers.doubt[first], other / (own + other))
+            else:
+                owner[members] = person
+        persons, best = list(chosen), list(chosen.values())
+        answers.value[persons] = judged.value[best]
+        answers.variance[persons] = judged.variance[best]
+        answers.axis[persons] = judged.axis[best]
+
+    def _in_view(self, scene: Scene) -> np.ndarray:
+        """Return which persons are in the sensor's field of view, bool ``[N]``."""
+        return np.ones(len(scene.views), bool)
+
+    @abstractmethod
+    def _regions(self, scene: Scene, kind: int, asked: np.ndarray) -> Regions:
+        """Return the regions of the persons that are ``asked``, bool ``[N]``."""
+
+    @abstractmethod
+    def _axes(self, scene: Scene, clusters: Clusters) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ranges of the body's axis, and their noise, m, of each cluster, ``[C]``."""

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_pose_ros.fusion.cues.returns import Returns
+from hrnet_pose_ros.fusion.cues.segments import Segments
 
-# A thing is followed so far to either side, m, over gaps that are no wider than this, m.
+# A thing is followed so far to either side, m, over gaps that are no wider than the second figure,
+# m. Not further: something at the same distance stands beside many people (KITTI). So `OVERHANG` of
+# `hrnet_pose_ros.fusion.cues.returns_cue` is for what begins at the side of the person's box.
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A gap at the person's direction is the person's shadow, up to this width, m: dark clothes may send
 # nothing back, and what is behind them goes on.
@@ -22,14 +25,11 @@ SHADOW = 0.9
 # Its depth may change to the side, as that of a wall seen at an angle, if it is wider than this, m,
 # and by at most so many metres per metre.
 LINE_WIDTH, STEEPEST = 0.5, 1.5
-# Returns of one beam of a LIDAR have slopes that differ by this much with the distance: the camera
-# sits lower or higher.
-BAND = 0.04
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A thing seen by a sensor.
+class Things:
+    """T things seen by a sensor; each array is ``[T]``.
 
     Attributes
     ----------
@@ -39,84 +39,120 @@ class Thing:
         The same with half of what lies between the outer beams and the next ones, m.
     hidden
         At one side at least, something nearer hides where it ends: it may be wider.
-    sides
-        The azimuths of its right and left end, rad.
+    right, left
+        The azimuths of its ends, rad.
     above
         How many returns of it are higher than a person may be, in the same directions.
     """
 
-    hit: float
-    width: float
-    hidden: bool
-    sides: tuple[float, float]
-    above: int
+    hit: np.ndarray
+    width: np.ndarray
+    hidden: np.ndarray
+    right: np.ndarray
+    left: np.ndarray
+    above: np.ndarray
 
 
-def thing_of(
-    returns: Returns, members: np.ndarray, gap: float, step: float, person: float, top: float
-) -> Thing:
-    """Return the thing of which some returns are a part.
+def things_of(
+    returns: Returns,
+    members: np.ndarray,
+    of: Segments,
+    gap: float,
+    step: float,
+    band: float,
+    person: np.ndarray,
+    top: np.ndarray,
+) -> Things:
+    """Return the things of which some clusters of returns are a part.
 
     Parameters
     ----------
     returns
         All returns of the sensor.
-    members
-        Indices of those of the cluster, ``[K]``, in the order of their ranges.
+    members, of
+        Indices of those of T clusters, int ``[E]``, each cluster's in the order of their ranges.
     gap
         Ranges that differ by more are of different things, m.
     step
         The angle between two beams beside each other, rad.
+    band
+        Returns that differ by no more in slope are of the same beam or a neighbouring one.
     person
-        The azimuth of the person, rad.
+        float ``[T]``: the azimuth of each cluster's person, rad.
     top
-        The slope above which nothing of the person is.
+        float ``[T]``: the slope above which nothing of that person is.
     """
-    middle = members[len(members) // 2]
-    r = float(returns.range[middle])
-    low, high = int(members.min()), int(members.max())  # indices are in the order of azimuths
     azimuth = returns.azimuth
-    near = returns.between(float(azimuth[low]) - BESIDE / r, float(azimuth[high]) + BESIDE / r)
-    around, slope = azimuth[near], returns.slope[near]
-    away = returns.range[near] - r
-    aside = (around - azimuth[middle]) * r
+    middle = members[of.starts + of.sizes // 2]
+    r = returns.range[middle].astype(np.float64)
+    low, high = of.min(members), of.max(members)  # indices are in the order of azimuths
+    begin = np.searchsorted(azimuth, azimuth[low] - BESIDE / r)
+    near, places = Segments.between(begin, np.searchsorted(azimuth, azimuth[high] + BESIDE / r))
+    whose = near.group
+    around, slope = azimuth[places], returns.slope[places]
+    away = (returns.range[places] - r[whose]).astype(np.float64)
+    aside = (around - azimuth[middle][whose]) * r[whose]
     level = returns.slope[members]
-    band = (slope > level.min() - BAND) & (slope < level.max() + BAND)
-    same = band & (np.abs(away) < gap)
-    if float(np.ptp(aside[same])) > LINE_WIDTH:
-        x, y = aside[same].astype(np.float64), away[same].astype(np.float64)
-        x_mean, y_mean = x.mean(), y.mean()
-        rise = float((x - x_mean) @ (y - y_mean) / ((x - x_mean) @ (x - x_mean)))
-        rise = min(max(rise, -STEEPEST), STEEPEST)
-        away = away - (y_mean + rise * (aside - x_mean))
-        same = band & (np.abs(away) < gap)
-    before = band & (away < -gap)
-    chain = np.flatnonzero(same | before)
-    place = chain + near.start
-    begin, end = around[chain[:-1]], around[chain[1:]]
-    shadow = (begin < person) & (end > person) & (end - begin < SHADOW / r)
-    cuts = np.flatnonzero((end - begin > BESIDE_GAP / r) & ~shadow) + 1
-    piece = int(np.searchsorted(cuts, np.searchsorted(place, middle), side="right"))
-    first = int(cuts[piece - 1]) if piece else 0
-    last = int(cuts[piece]) if piece < len(cuts) else len(chain)
-    own = first + np.flatnonzero(same[chain[first:last]])
-    if not len(own):  # the line leads elsewhere: the cluster alone
-        left = right = int(middle)
-        hidden = True
-    else:
-        left, right = int(place[own[0]]), int(place[own[-1]])
-        # Is the next return beyond an edge, not further than two beams, of something nearer?
-        sides = [(own[0] - 1, own[0]), (own[-1] + 1, own[-1])]
-        hidden = any(
-            first <= beyond < last
-            and abs(float(around[chain[beyond]] - around[chain[edge]])) < 2.5 * step
-            for beyond, edge in sides
-        )
-    hit = float(azimuth[right] - azimuth[left]) * r
-    inside = (around > azimuth[low] - step) & (around < azimuth[high] + step)
-    above = int((inside & (slope > top) & (np.abs(away) < gap)).sum())
-    ends = (float(azimuth[left]), float(azimuth[right]))
-    return Thing(hit, hit + step * r, hidden, ends, above)
+    alike_slope = slope > (of.min(level) - np.float32(band))[whose]
+    alike_slope &= slope < (of.max(level) + np.float32(band))[whose]
+    away -= _line(near, aside, away, alike_slope & (np.abs(away) < gap))
+    alike = np.abs(away) < gap
+    same = alike_slope & alike
+
+    # Chains of what is the thing or hides it, and the pieces of them between gaps.
+    chain = np.flatnonzero(same | (alike_slope & (away < -gap)))
+    owner, at = whose[chain], around[chain]
+    own = same[chain]
+    reach = at[1:] - at[:-1]
+    seen_past = owner[1:]
+    shadow = (at[:-1] < person[seen_past]) & (at[1:] > person[seen_past])
+    shadow &= reach < SHADOW / r[seen_past]
+    cut = (owner[1:] != owner[:-1]) | ((reach > BESIDE_GAP / r[seen_past]) & ~shadow)
+    piece = np.concatenate([[0], np.cumsum(cut)])[: len(chain)]
+    # The piece with the cluster's middle, or the one after it if the line leads elsewhere.
+    sizes = np.bincount(owner, minlength=len(r))
+    some = sizes > 0
+    starts = np.cumsum(sizes) - sizes
+    here = np.searchsorted(chain, near.starts + middle - begin)
+    here = np.clip(here, starts, np.maximum(starts + sizes - 1, 0))
+    mine = np.full(len(r), -1)
+    mine[some] = piece[here[some]]
+    own &= piece == mine[owner]
+    found = np.flatnonzero(own)
+    count = np.bincount(owner[found], minlength=len(r))
+    known = count > 0
+    ends = np.cumsum(count)
+    first, last = found[(ends - count)[known]], found[ends[known] - 1]
+    right, left = middle.copy(), middle.copy()
+    right[known], left[known] = places[chain[first]], places[chain[last]]
+    hidden = ~known
+    # Is the next return beyond an edge, not further than two beams, of something nearer?
+    for edge, beyond in ((first, first - 1), (last, last + 1)):
+        inside = (beyond >= 0) & (beyond < len(chain))
+        beyond = np.clip(beyond, 0, max(len(chain) - 1, 0))
+        inside &= piece[beyond] == piece[edge]
+        hidden[known] |= inside & (np.abs(at[beyond] - at[edge]) < 2.5 * step)
+
+    hit = (azimuth[left] - azimuth[right]) * r
+    within = (around > (azimuth[low] - step)[whose]) & (around < (azimuth[high] + step)[whose])
+    above = np.bincount(whose[within & alike & (slope > top[whose])], minlength=len(r))
+    ends_at = azimuth[right].astype(np.float64), azimuth[left].astype(np.float64)
+    return Things(hit, hit + step * r, hidden, *ends_at, above)
+
+
+def _line(near: Segments, aside: np.ndarray, away: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Return the depths ``[E]`` of lines through what is ``same``, 0 where it is not wide."""
+    x, y = np.where(same, aside, 0.0), np.where(same, away, 0.0)
+    wide = near.max(np.where(same, aside, -np.inf)) - near.min(np.where(same, aside, np.inf))
+    number = np.maximum(near.sum(same), 1.0)
+    x_mean, y_mean = near.sum(x) / number, near.sum(y) / number
+    whose = near.group
+    dx = np.where(same, x - x_mean[whose], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rise = near.sum(dx * (y - y_mean[whose])) / near.sum(dx * dx)
+    steep = np.clip(rise, -STEEPEST, STEEPEST)
+    line = y_mean[whose] + steep[whose] * (aside - x_mean[whose])
+    return np.where((wide > LINE_WIDTH)[whose], line, 0.0)
 
 
 def angular_step(azimuth: np.ndarray, elevation: np.ndarray) -> float:

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import log_ndtr
 
-from hrnet_pose_ros.fusion.cues.cue import Answer, InverseRange, Scene, SensorCue
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.cues.cue import Scene, SensorCue
+from hrnet_pose_ros.fusion.cues.priors import Priors, last_known
 from hrnet_pose_ros.fusion.inputs import UltrasonicRange
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.transforms import Transform
@@ -37,49 +41,53 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
         axis = place.rotation[:2, 0] @ motion.rotation.T
         self._heading = float(np.arctan2(axis[1], axis[0]))
 
-    def _measure(self, scene: Scene, person: int, priors: list[tuple[float, float]]) -> Answer:
+    def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         assert self.measured is not None
-        echo = self.measured
-        if not priors:
-            return Refusal.NO_MEASUREMENT
-        value, variance = priors[-1]
-        left, right = scene.views.box[person, :2].tolist()
-        middle = (left + right) / 2 + scene.views.heading
-        towards = np.array([np.cos(middle), np.sin(middle)])
-        offset = (scene.views.camera_position - self._tip)[:2]
-        to_person = offset + towards / max(value, 1e-3)
-        off = np.arctan2(to_person[1], to_person[0]) - self._heading
-        if abs((off + np.pi) % (2 * np.pi) - np.pi) > echo.field_of_view / 2:
-            return Refusal.OUT_OF_VIEW
+        echo, views = self.measured, scene.views
+        value, variance = last_known(priors).T
+        answers.refuse(np.isnan(value), Refusal.NO_MEASUREMENT)
+        middle = views.box[:, :2].mean(axis=1) + views.heading
+        towards = np.stack([np.cos(middle), np.sin(middle)], axis=1)
+        offset = (views.camera_position - self._tip)[:2]
+        to_person = offset + towards / np.maximum(value, 1e-3)[:, None]
+        off = np.arctan2(to_person[:, 1], to_person[:, 0]) - self._heading
+        off = np.abs((off + np.pi) % (2 * np.pi) - np.pi)
+        answers.refuse(off > echo.field_of_view / 2, Refusal.OUT_OF_VIEW)
         if not np.isfinite(echo.range):
-            return Refusal.NO_RETURN
-        if not echo.min_range <= echo.range <= echo.max_range:
-            return Refusal.OUT_OF_RANGE
+            answers.refuse(True, Refusal.NO_RETURN)
+        elif not echo.min_range <= echo.range <= echo.max_range:
+            answers.refuse(True, Refusal.OUT_OF_RANGE)
+        if not answers.open.any():
+            return
         # Where the bearing leaves the circle of the echo about the sensor.
         nearest = echo.range - SLACK - float(np.sqrt(self.waiting_variance(scene)))
-        b = -float(offset @ towards)
+        b = -(towards @ offset)
         under = b * b - float(offset @ offset) + nearest * nearest
-        bound = b + np.sqrt(under) if nearest > 0 and under > 0 else 0.0
-        if bound <= 0.05:
-            return Refusal.OUT_OF_RANGE
-        return cut_off(value, variance, 1 / bound)
+        bound = np.where(under > 0, b + np.sqrt(np.maximum(under, 0.0)), 0.0)
+        answers.refuse((bound <= 0.05) | (nearest <= 0), Refusal.OUT_OF_RANGE)
+        for person in np.flatnonzero(answers.open).tolist():
+            cut = cut_off(float(value[person]), float(variance[person]), 1 / float(bound[person]))
+            if cut is None:
+                answers.refuse_one(person, Refusal.DISAGREES)
+            else:
+                answers.value[person], answers.variance[person] = cut
 
 
-def cut_off(value: float, variance: float, limit: float) -> InverseRange | Refusal:
+def cut_off(value: float, variance: float, limit: float) -> tuple[float, float] | None:
     """Return the measurement that turns a normal distribution into the one cut off at a limit.
 
     The moments of the truncated normal distribution (Johnson, Kotz and Balakrishnan, Continuous
     Univariate Distributions 1, 1994, section 10.1) are matched. An estimate far below the limit is
     confirmed and not changed: the variance is then infinite. One more than 3 standard deviations
-    above is contradicted.
+    above is contradicted: None.
     """
-    std = np.sqrt(variance)
+    std = math.sqrt(variance)
     alpha = (limit - value) / std
     if alpha < -CONTRADICTION:
-        return Refusal.DISAGREES
+        return None
     if alpha > CONTRADICTION:
-        return InverseRange(value, np.inf)
-    hazard = float(np.exp(-alpha * alpha / 2 - log_ndtr(alpha)) / np.sqrt(2 * np.pi))
+        return value, math.inf
+    hazard = math.exp(-alpha * alpha / 2 - float(log_ndtr(alpha))) / math.sqrt(2 * math.pi)
     mean, after = value - std * hazard, variance * (1 - alpha * hazard - hazard * hazard)
     information = 1 / after - 1 / variance
-    return InverseRange((mean / after - value / variance) / information, 1 / information)
+    return (mean / after - value / variance) / information, 1 / information

@@ -89,10 +89,10 @@ class Track:
         """Whether the track says more about the range than the cues that are ``given`` now.
 
         A track that a single cue has placed only repeats what this cue says, and gives way when it
-        is contradicted for a while. Of a child, the length
-        of the body and a track that it has led agree on the wrong place. So a track that only the
-        camera has placed is a witness when ground contact and body length have agreed for a while,
-        or when it has come from the ground alone, which is not seen now.
+        is contradicted for a while. Of a child, the length of the body and a track that it has led
+        agree on the wrong place. So a track that only the camera has placed is a witness when
+        ground contact and body length have agreed for a while, or when it has come from the ground
+        alone, which is not seen now.
         """
         known = self.witnesses.keys()
         if known - CAMERA_CUES:

@@ -18,8 +18,6 @@ from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_r
 
 # Iterations of the update: each linearizes at the result of the one before.
 ITERATIONS = 3
-# They begin at a range whose inverse is so many standard deviations from 0.
-SURE = 4.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,7 @@ def update(
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
     at, h = mean.copy(), np.zeros((n, k + 1, STATES))
-    with np.errstate(invalid="ignore"):
-        known = np.flatnonzero(fused.value > SURE * np.sqrt(fused.variance))
+    known = np.flatnonzero(fused.sure)  # the iteration begins at a range that is one
     towards = sightings.azimuth[known]
     ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / fused.value[known, None]
     at[known, :2] = camera[:2] + ahead

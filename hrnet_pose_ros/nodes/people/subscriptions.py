@@ -53,7 +53,6 @@ def _qos(depth: int, *, reliable: bool = False, latched: bool = False) -> QoSPro
 
 # Large messages wait in the middleware and in the queue only as far as an image may need them.
 INPUT_TOPICS: dict[Input, InputTopic] = {
-    Input.SKELETONS: InputTopic(SkeletonArray, _qos(10, reliable=True), 10, small=False),
     Input.SKELETON_INFO: InputTopic(SkeletonInfo, _qos(1, reliable=True, latched=True), 4),
     Input.CAMERA_INFO: InputTopic(CameraInfo, _qos(5), 4),
     Input.DEPTH: InputTopic(Image, _qos(5), 4, small=False),
@@ -67,6 +66,8 @@ INPUT_TOPICS: dict[Input, InputTopic] = {
     Input.TF_STATIC: InputTopic(
         TFMessage, _qos(100, reliable=True, latched=True), 400, topic="/tf_static"
     ),
+    # Last: of what is there at the same time, skeletons are taken last, and find the rest.
+    Input.SKELETONS: InputTopic(SkeletonArray, _qos(10, reliable=True), 10, small=False),
 }
 
 

@@ -103,7 +103,8 @@ class PeopleWatch:
     def silent(self, now: int) -> tuple[StatusReason, ...]:
         """Return the sensors from which nothing usable has come for the time-out."""
         found = {s for (s, _), last in self._usable.items() if now - last > self._silent_after}
-        found |= {sensor for sensor in self._idle if self._is_idle(sensor, now)}
+        if now - self._people <= self._timeout:  # without images, nobody knows what fits them
+            found |= {sensor for sensor in self._idle if self._is_idle(sensor, now)}
         return tuple(reason for reason in StatusReason if reason in found)
 
     def is_due(self, now: int) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -114,12 +115,12 @@ def _keypoints(types: MessageClasses, person: Person) -> list[Any]:
 
 def _pair(value: float, variance: float) -> tuple[float, float]:
     """Return a number and its variance; both NaN if either is not known."""
-    known = bool(np.isfinite(value) and np.isfinite(variance))
-    return (float(value), float(variance)) if known else (np.nan, np.nan)
+    known = math.isfinite(value) and math.isfinite(variance)
+    return (float(value), float(variance)) if known else (math.nan, math.nan)
 
 
 def _probability(value: float) -> float:
-    return float(np.clip(value, 0.0, 1.0))  # NaN stays NaN
+    return value if math.isnan(value) else min(max(float(value), 0.0), 1.0)
 
 
 def words(reasons: Iterable[StatusReason]) -> str:

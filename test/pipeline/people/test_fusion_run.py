@@ -196,6 +196,26 @@ def test_a_sensor_whose_stamps_are_never_near_degrades() -> None:
     balanced(run)
 
 
+def test_without_images_nobody_knows_whose_stamps_are_far_from_them() -> None:
+    """The sensor may have recovered while the camera is silent: the error does not accuse it."""
+    run = ready()
+    points = np.tile(np.array([6.0, 0.0, -0.6], "<f4"), 10)
+    reasons: list[tuple[int, tuple[StatusReason, ...]]] = []
+    for step in range(30):
+        now = STAMP + step * 100 * MS
+        delay = 400 if step < 16 else 20
+        message = cloud(XYZ, points.view(np.uint8), 12, header=header("lidar", now - delay * MS))
+        outputs = run.take(Input.POINTS, message, now)
+        if not 12 <= step < 26:
+            outputs += run.take(Input.SKELETONS, skeletons(now), now)
+        reasons += [(step, one.reasons) for one in [*outputs, *run.tick(now)]]
+    assert (11, (StatusReason.LIDAR_SILENT,)) in reasons
+    silent = [why for step, why in reasons if 18 <= step < 26]
+    assert silent and set(silent) == {(StatusReason.SKELETONS_SILENT,)}
+    assert [why for step, why in reasons if step > 27] == [(), ()]
+    balanced(run)
+
+
 def test_people_that_waited_are_not_lost_when_the_next_message_is_refused() -> None:
     run = ready(replace(SETTINGS, extrinsics=[""]))
     optical = quaternion(-0.5, 0.5, -0.5, 0.5)

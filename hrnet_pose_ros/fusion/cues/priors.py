@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of each person's inverse range before a sensor is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# For each person some pairs of an inverse range and its variance; the most certain knowledge last.
+Priors = Sequence[Sequence[tuple[float, float]]]
+
+
+def padded(priors: Priors) -> np.ndarray:
+    """Return them as an array ``[N, P, 2]``, NaN for what is not known.
+
+    >>> padded([[(0.1, 1e-4)], []]).tolist()
+    [[[0.1, 0.0001]], [[nan, nan]]]
+    """
+    most = max((len(one) for one in priors), default=0)
+    table = np.full((len(priors), most, 2), np.nan)
+    for person, known in enumerate(priors):
+        if known:
+            table[person, : len(known)] = known
+    return table
+
+
+def last_known(priors: Priors) -> np.ndarray:
+    """Return the last pair of each person, ``[N, 2]``; NaN for who has none."""
+    nothing = (np.nan, np.nan)
+    return np.array([one[-1] if one else nothing for one in priors]).reshape(-1, 2)
