@@ -88,10 +88,18 @@ class PeopleLimit:
         path: CommandedPath,
         holding: Collection[str] = (),
     ) -> None:
-        # Who is coasting comes twice: as all that may have become of them, and as the probable.
-        coasting = [one for one in people if one.coasting]
-        people = [*people, *coasting]
-        again = np.arange(len(people)) >= len(people) - len(coasting)
+        sigmas = settings.uncertainty_sigmas
+        uncertainty = sigmas * _deviation(np.array([one.covariance[:2, :2] for one in people]))
+        coasting = np.array([one.coasting for one in people])
+        # Who is coasting, or is seen but hardly placed (only a part of the body tells no range),
+        # comes twice: wherever they may be, and where they probably are. Wherever they may be slows
+        # the vehicle down to the speed at which it drives where nobody is seen; only what is
+        # probable makes it stand.
+        doubtful = coasting | (uncertainty.max(axis=1) > settings.stop_uncertainty)
+        rows = np.concatenate([np.arange(len(people)), np.flatnonzero(doubtful)])
+        again = np.arange(len(rows)) >= len(people)
+        self._floor = np.where(doubtful[rows] & ~again, settings.blind_speed, 0.0)
+        people, coasting = [people[row] for row in rows.tolist()], coasting[rows]
         self._settings, self._people, self._path, self._age = settings, people, path, age
         self._known = np.array([one.velocity_known for one in people])
         position = np.array([one.position for one in people])
@@ -99,8 +107,9 @@ class PeopleLimit:
         velocity[~self._known] = 0.0
         covariance = np.array([one.covariance for one in people])
         self._at = position @ NORMALS.T  # [N, D]
-        sigmas = settings.uncertainty_sigmas
-        self._uncertainty = sigmas * _deviation(covariance[:, :2, :2])
+        most = np.where(coasting, settings.coasting_uncertainty, settings.stop_uncertainty)
+        most = np.where(again, most, np.inf)
+        self._uncertainty = np.minimum(uncertainty[rows], most[:, None])
         self._intrusion = np.array(
             [intrusion_distance(settings, holding=one.id in holding) for one in people]
         )
@@ -116,14 +125,11 @@ class PeopleLimit:
             max(settings.human_speed, settings.least_human_speed),
         )
         growing[~self._known] = settings.human_speed
-        # A prediction grows less certain with every image. What it may have become slows the
-        # vehicle down to the speed at which it drives where nobody is seen; only what is probable
-        # makes it stand.
-        self._floor = np.array([settings.blind_speed if one.coasting else 0.0 for one in people])
-        self._floor[again] = 0.0
-        limit = settings.coasting_uncertainty
-        self._uncertainty[again] = np.minimum(self._uncertainty[again], limit)
-        growing[again] = np.minimum(growing[again], settings.least_human_speed)
+        # Where a prediction probably leads is known by its velocity; what it may do beside is among
+        # what is possible.
+        predicted = again & coasting
+        least = np.where(self._known[predicted], 0.0, settings.least_human_speed)
+        growing[predicted] = np.minimum(growing[predicted], least[:, None])
         fixed = (self._intrusion + self._child)[:, None] + self._uncertainty
         self._near = self._bodies - fixed
         # How fast the people's sets grow towards the vehicle, in each direction, m/s.

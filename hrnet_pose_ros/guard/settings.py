@@ -16,6 +16,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "braking_deceleration": (0.05, 20.0),
     "intrusion": (0.0, 5.0),
     "uncertainty_sigmas": (0.0, 10.0),
+    "stop_uncertainty": (0.0, 50.0),
     "coasting_uncertainty": (0.0, 5.0),
     "child_margin": (0.0, 5.0),
     "person_radius": (0.05, 1.0),
@@ -60,9 +61,11 @@ class GuardSettings:
         C, m: arms, luggage, and what the cylinder of a person does not contain.
     uncertainty_sigmas
         Z is so many standard deviations of the person's position towards the vehicle's way.
+    stop_uncertainty
+        Z is at most this for a stop, m: where somebody is only possible beyond it, the vehicle
+        slows down to ``blind_speed``, as where nobody would be seen.
     coasting_uncertainty
-        Z is at most this for somebody who is coasting (without a skeleton), m: what lies beyond
-        slows the vehicle down to ``blind_speed``, but does not stop it.
+        The same for somebody who is coasting (without a skeleton), m.
     child_margin
         For a child, m; for a person who is a child with probability p, p times as much.
     person_radius
@@ -105,6 +108,7 @@ class GuardSettings:
     braking_deceleration: float = 1.2
     intrusion: float = 0.15
     uncertainty_sigmas: float = 2.0
+    stop_uncertainty: float = 0.6
     coasting_uncertainty: float = 0.3
     child_margin: float = 0.4
     person_radius: float = 0.30

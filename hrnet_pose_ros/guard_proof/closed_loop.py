@@ -20,7 +20,7 @@ from hrnet_pose_ros.guard.guard import Decision, Guard
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.driven_vehicle import STEP, DrivenVehicle, Drivetrain
-from hrnet_pose_ros.guard_proof.ideal_brake import PERIOD, IdealBrake
+from hrnet_pose_ros.guard_proof.ideal_brake import PERIOD, Detections, IdealBrake, known
 from hrnet_pose_ros.guard_proof.rides import Dropout, Ride
 from hrnet_pose_ros.guard_proof.world import Contact, RideWorld, distances_to
 from hrnet_pose_ros.simulation.sensor import START_NS, generator_of, nanoseconds
@@ -29,7 +29,7 @@ COMMAND_PERIOD = 0.05  # s
 CLOCK_STEP = 5.0  # s, of a jump of the clock
 
 
-class PeopleSource(Protocol):
+class PeopleSource(Detections, Protocol):
     """Where a ride's people come from."""
 
     def advance(self, time: float) -> list[tuple[float, PeopleReport]]:
@@ -48,7 +48,7 @@ class DriveSample:
     distance: float  # m, true: from the footprint to the nearest cylinder
     action: str
     reason: str
-    needed: float  # factor that a guard with true people gives
+    needed: float  # factor that a guard with the true places of those whom it can know gives
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,19 @@ class DriveOutcome:
         return self.contact.speed if self.contact else 0.0
 
 
-def drive_with_ideal(ride: Ride, settings: GuardSettings, delay: float) -> DriveOutcome:
-    """The ride with the reference, which sees ``delay`` s late."""
+def drive_with_ideal(
+    ride: Ride,
+    settings: GuardSettings,
+    source: Callable[[RideWorld, DrivenVehicle], PeopleSource],
+    delay: float,
+) -> DriveOutcome:
+    """The ride with the reference, which knows ``delay`` s late whom the source has found."""
     vehicle, world, planner = _begin(ride, settings)
-    ideal = IdealBrake(world, vehicle, delay)
+    people = source(world, vehicle)
+    ideal = IdealBrake(world, vehicle, people, delay)
     every, contact = round(PERIOD / STEP), None
     for step in range(round(ride.scenario.duration / STEP)):
+        people.advance(vehicle.time)
         if step % every == 0:
             command = planner.command()
             vehicle.command(command * ideal.factor(command))
@@ -153,7 +160,7 @@ class _GuardedDrive:
         self._vehicle, self._world, self._planner = _begin(ride, settings)
         self._source = source(self._world, self._vehicle)
         self._guard, self._shadow = Guard(settings), Guard(settings)
-        self._ideal = IdealBrake(self._world, self._vehicle) if beside else None
+        self._ideal = IdealBrake(self._world, self._vehicle, self._source) if beside else None
         self._told = np.zeros(3)
         self._random = generator_of(ride.scenario.seed, "dropouts")
         self._reports: list[tuple[float, PeopleReport]] = []
@@ -169,6 +176,7 @@ class _GuardedDrive:
         for step in range(round(self._ride.scenario.duration / STEP)):
             time = vehicle.time
             failing = dropout.kind if dropout.active(time) else "none"
+            self._arrive(time)
             if failing != "guard_starved":
                 self._receive(time)
                 if step % every == 0:
@@ -198,11 +206,14 @@ class _GuardedDrive:
         sign = {"clock_back": -1.0, "clock_forwards": 1.0}.get(dropout.kind, 0.0)
         return nanoseconds(time + (sign * CLOCK_STEP if jumped else 0.0))
 
-    def _receive(self, time: float) -> None:
+    def _arrive(self, time: float) -> None:
+        """What has been sent up to now waits for the guard."""
         for arrival, report in self._source.advance(time):
             self._note_errors(report)
             for late, changed in _with_dropout(arrival, report, self._ride.dropout, self._random):
                 self._reports.append((late, changed))
+
+    def _receive(self, time: float) -> None:
         ready = [one for one in self._reports if one[0] <= time]
         self._reports = [one for one in self._reports if one[0] > time]
         for _, report in sorted(ready, key=lambda one: one[0]):
@@ -232,7 +243,8 @@ class _GuardedDrive:
         places, velocities = self._world.in_base(time)
         if self._ride.dropout.kind == "none":
             stamp = nanoseconds(time)
-            self._shadow.people(_true_people(places, velocities, self._world, stamp), stamp)
+            who = known(self._source, time)
+            self._shadow.people(_true_people(places, velocities, self._world, who, stamp), stamp)
             needed = self._shadow.command(
                 VelocityCommand.planar(float(twist[0]), float(twist[2])), stamp
             ).factor
@@ -303,15 +315,19 @@ def _with_dropout(
 
 
 def _true_people(
-    places: np.ndarray, velocities: np.ndarray, world: RideWorld, stamp: int
+    places: np.ndarray, velocities: np.ndarray, world: RideWorld, who: np.ndarray, stamp: int
 ) -> PeopleReport:
-    """Everybody, without errors."""
+    """Some of the people (bool ``[N]``), without errors."""
     return PeopleReport(
         stamp,
         tuple(
-            PersonReport(name, place, velocity, np.zeros((4, 4)), radius=float(radius))
-            for name, place, velocity, radius in zip(
-                world.names, places, velocities, world.radii, strict=True
+            PersonReport(
+                world.names[n],
+                places[n],
+                velocities[n],
+                np.zeros((4, 4)),
+                radius=float(world.radii[n]),
             )
+            for n in np.flatnonzero(who).tolist()
         ),
     )

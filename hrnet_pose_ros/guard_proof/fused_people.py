@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import heapq
 
+import numpy as np
+
 from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.person import People
@@ -17,6 +19,7 @@ from hrnet_pose_ros.simulation.residuals import KeypointResiduals
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.sensor import START_NS, SensorEvent, SimulatedSensor
 from hrnet_pose_ros.simulation.simulator import Simulator
+from hrnet_pose_ros.simulation.skeleton_sensor import SimulatedCamera
 
 NS = 1e9
 
@@ -32,6 +35,9 @@ class FusedPeople:
         self, scenario: SimulationScenario, residuals: KeypointResiduals, vehicle: DrivenVehicle
     ) -> None:
         simulator = Simulator(scenario, residuals, vehicle)
+        [self._camera] = [
+            one for one in simulator.sensors.values() if isinstance(one, SimulatedCamera)
+        ]
         self._times: list[tuple[float, int, float, SimulatedSensor]] = []
         for number, (name, sensor) in enumerate(simulator.sensors.items()):
             sweep = 1 / sensor.timing.rate if name in ("lidar", "scan") else 0.0
@@ -45,6 +51,11 @@ class FusedPeople:
         self._fusion = PeopleFusion(
             FusionSettings(base_height=0.0), FixedExtrinsics(simulator.extrinsics())
         )
+
+    @property
+    def detected(self) -> np.ndarray:
+        """When the last image was taken in which each person was found, s, ``[N]``; -inf: never."""
+        return self._camera.detected
 
     def advance(self, time: float) -> list[tuple[float, PeopleReport]]:
         """Arrival in s and report of the images that have arrived up to now."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference: a brake that knows the truth about everybody whom the camera could see.
+"""The reference: a brake that knows the truth about everybody whom the detector has found.
 
-It has the same vehicle and the same camera's view, without errors, misses and dropouts. At the last
-moment at which braking would still avoid a contact, it brakes as hard as the vehicle can.
+It has the same vehicle and the same images, without errors of places, delays and dropouts: somebody
+of whom the camera sees too little for the detector is known to nobody. At the last moment at which
+braking would still avoid a contact, it brakes as hard as the vehicle can.
 
 It drives a ride alone, and it drives along in the guard's ride, where it may only brake more. The
 latter says whether a contact of the guard could have been avoided by somebody who knows: a ride
@@ -12,24 +13,47 @@ comes, out of view, into the vehicle's side.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from hrnet_pose_ros.guard.commanded_path import pose_after
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle
 from hrnet_pose_ros.guard_proof.world import RideWorld, distances_to
 
-# Seen if so much is visible (what a detector needs at the least), and known for so long (s) after.
-SEEN, KNOWN = 0.15, 2.0
+# Somebody is known for so long after the last image in which they were found, s: as long as the
+# fusion remembers them.
+KNOWN = 2.0
 MARGIN = 0.05  # m
 PREDICTION = 0.05  # s
 PERIOD = 0.02  # s
 
 
-class IdealBrake:
-    """Decides with true places and velocities, ``delay`` s after they were visible."""
+class Detections(Protocol):
+    """Who has been found in the images."""
 
-    def __init__(self, world: RideWorld, vehicle: DrivenVehicle, delay: float = 0.0) -> None:
-        self._world, self._vehicle = world, vehicle
+    @property
+    def detected(self) -> np.ndarray:
+        """When the last image was taken in which each person was found, s, ``[N]``; -inf: never."""
+        ...
+
+
+def known(detections: Detections, time: float) -> np.ndarray:
+    """Who is known at a time in s, bool ``[N]``: whom the detector found within `KNOWN`."""
+    return time - detections.detected <= KNOWN
+
+
+class IdealBrake:
+    """Decides with true places and velocities, ``delay`` s after somebody was found."""
+
+    def __init__(
+        self,
+        world: RideWorld,
+        vehicle: DrivenVehicle,
+        detections: Detections,
+        delay: float = 0.0,
+    ) -> None:
+        self._world, self._vehicle, self._detections = world, vehicle, detections
         self._delay = delay
         self._first = np.full(len(world.names), np.inf)
         self._last = np.full(len(world.names), -np.inf)
@@ -37,16 +61,16 @@ class IdealBrake:
     def factor(self, command: np.ndarray) -> float:
         """0 to brake, 1 to go on, for a planar twist that is commanded now."""
         time = self._vehicle.time
-        seen = self._world.visible(time) >= SEEN
-        new = seen & (time - self._last > KNOWN)
-        self._first[new] = time
-        self._last[seen] = time
-        known = (time - self._last <= KNOWN) & (time - self._first >= self._delay)
-        if not known.any():
+        last = self._detections.detected.copy()
+        new = last > self._last + KNOWN
+        self._first[new] = last[new]
+        self._last = last
+        who = known(self._detections, time) & (time - self._first >= self._delay)
+        if not who.any():
             return 1.0
         places, velocities = self._world.in_base(time)
         radii = self._world.radii + MARGIN
-        return float(not self._meets(command, places[known], velocities[known], radii[known]))
+        return float(not self._meets(command, places[who], velocities[who], radii[who]))
 
     def _meets(
         self, command: np.ndarray, places: np.ndarray, velocities: np.ndarray, radii: np.ndarray

@@ -111,8 +111,8 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
     if drive.contact:
         outcome = "harmless"
     if drive.contact_speed > HARMLESS:
-        ideal = drive_with_ideal(ride, settings, 0.0).contact_speed
-        late = drive_with_ideal(ride, settings, settings.people_timeout).contact_speed
+        ideal = drive_with_ideal(ride, settings, source, 0.0).contact_speed
+        late = drive_with_ideal(ride, settings, source, settings.people_timeout).contact_speed
         both = drive_with_guard(ride, settings, source, beside=True)
         beside = both.contact_speed
         outcome = "failed"

@@ -2,8 +2,8 @@
 """The figures of nav2's collision monitor bag test, for rides.
 
 nav2 knows by a polygon when the robot has to stand. Here a second guard says it, which gets the
-true people without delay: while its factor is 0, the vehicle has to stand, and while it is 1, the
-way is clear: nobody is even in the slowdown zone.
+true places of those whom the detector has found, without delay: while its factor is 0, the vehicle
+has to stand, and while it is 1, the way is clear: nobody is even in the slowdown zone.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Summary:
                     _spread(100 * beside),
                     f"{100 * np.median(values[:, 5]):.1f}",
                     _spread(values[:, 6], 2),
-                    f"{np.median(values[:, 7]):.2f}",
+                    f"{np.nanmedian(values[:, 7]):.2f}",
                     f"{np.median(values[:, 8]):.1f}",
                 ]
             )
@@ -185,5 +185,9 @@ def _percentile(name: str, values: Sequence[float], most: float) -> Criterion:
 
 
 def _spread(values: np.ndarray, digits: int = 1) -> str:
+    """Median and 95th percentile of those that are known: a velocity may not be."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return "none"
     low, high = np.percentile(values, (50, 95))
     return f"{low:.{digits}f}, {high:.{digits}f}"

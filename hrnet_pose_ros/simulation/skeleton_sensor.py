@@ -80,7 +80,9 @@ class SimulatedCamera(SimulatedSensor):
             )
             for walker in self.scene.walkers
         ]
-        self._ids: dict[int, tuple[str, float]] = {}  # of a walker, and when it was detected last
+        self._ids: dict[int, str] = {}  # of a walker
+        # When the last image was taken in which each walker was detected, s; -inf: never.
+        self.detected = np.full(len(self.scene.walkers), -np.inf)
         self.owners: dict[str, int] = {}  # walkers by the detector's id
 
     def measure(self, time: float) -> Skeletons:
@@ -177,12 +179,11 @@ class SimulatedCamera(SimulatedSensor):
 
     def _id(self, person: int, time: float) -> str:
         """The detector's id: it follows a person until they are lost from sight."""
-        name, last = self._ids.get(person, ("", -np.inf))
-        if time - last > FORGOTTEN:
-            name = str(len(self.owners) + 1)
-            self.owners[name] = person
-        self._ids[person] = (name, time)
-        return name
+        if time - self.detected[person] > FORGOTTEN:
+            self._ids[person] = str(len(self.owners) + 1)
+            self.owners[self._ids[person]] = person
+        self.detected[person] = time
+        return self._ids[person]
 
     def _inside(self, left: float, top: float, right: float, bottom: float) -> np.ndarray:
         """A box cut to the image, at least 1 px wide and high."""

@@ -188,6 +188,36 @@ def test_who_is_coasting_stops_the_vehicle_only_where_they_probably_are() -> Non
     assert ahead.action is GuardAction.STOP
 
 
+def test_where_a_prediction_leads_stops_the_vehicle_and_what_it_may_do_beside_does_not() -> None:
+    """0.75 m beside the vehicle, as somebody who has left the view and walks past."""
+    command = VelocityCommand.planar(1.0)
+    beside = person(0.2, 1.35, -1.3, -0.2, coasting=True, deviation=1.0, speed_deviation=1.0)
+    passing = decide((beside,), command, NO_ZONE)
+    assert passing.limit == pytest.approx(NO_ZONE.blind_speed)
+    towards = replace(beside, velocity=np.array([0.0, -1.3]))
+    assert decide((towards,), command, NO_ZONE).action is GuardAction.STOP
+    # Whose velocity is not known may walk towards the vehicle.
+    slow = replace(NO_ZONE, least_human_speed=1.6)
+    unknown = replace(beside, velocity=np.full(2, math.nan))
+    assert decide((unknown,), command, slow).action is GuardAction.STOP
+
+
+def test_who_is_hardly_placed_stops_the_vehicle_only_where_they_probably_are() -> None:
+    """A part of a body at the border of the view: the bearing is known, the range is not."""
+    command = VelocityCommand.planar(1.0)
+    sight = np.array([2.3, 1.5])
+    ellipse = np.zeros((4, 4))
+    ellipse[:2, :2] = np.outer(sight, sight)
+    border = replace(person(2.6, 1.5, speed_deviation=0.3), covariance=ellipse)
+    seen = decide((border,), command, NO_ZONE)
+    assert seen.limit == pytest.approx(NO_ZONE.blind_speed)
+    assert seen.action is GuardAction.APPROACH
+    all_of_it = replace(NO_ZONE, stop_uncertainty=50.0)
+    assert decide((border,), command, all_of_it).action is GuardAction.STOP
+    ahead = decide((person(1.9, 0.0, deviation=2.0),), command, NO_ZONE)
+    assert ahead.action is GuardAction.STOP
+
+
 def test_who_hardly_exists_is_not_counted() -> None:
     one = person(1.2, 0.0, existence=0.09)
     assert decide((one,), VelocityCommand.planar(1.0)).action is GuardAction.NONE

@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 from proof_rides import ride_with, settings
 
 from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, PeopleSource, drive_with_guard
-from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle
+from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle, Drivetrain
 from hrnet_pose_ros.guard_proof.fused_people import FusedPeople
 from hrnet_pose_ros.guard_proof.people_model import CAMERA_ERRORS, ModelledPeople
 from hrnet_pose_ros.guard_proof.ride_times import RideTimes, times_of
-from hrnet_pose_ros.guard_proof.rides import DROPOUTS, WEIGHTS, Dropout, Ride, draw_ride
+from hrnet_pose_ros.guard_proof.rides import (
+    DROPOUTS,
+    WEIGHTS,
+    CommandPart,
+    Dropout,
+    Ride,
+    draw_ride,
+)
 from hrnet_pose_ros.guard_proof.world import RideWorld
 from hrnet_pose_ros.simulation.residuals import KeypointResiduals
 from hrnet_pose_ros.simulation.scene_configs import PersonConfig, StepConfig
@@ -105,6 +114,50 @@ def test_the_fusion_on_the_simulators_sensors() -> None:
     result = drive(ride, fused(ride))
     assert result.contact is None
     assert len(result.errors) > 20
+
+
+def test_nobody_has_to_stand_for_those_whom_the_camera_cannot_see() -> None:
+    """nav2's figures: a person behind a vehicle that reverses."""
+    behind = PersonConfig((-1.6, 0.0))
+    ride = replace(ride_with(behind, duration=4.0), command=(CommandPart(60.0, -0.8),))
+    result = drive(ride)
+    assert result.contact is not None
+    assert result.contact.speed <= settings().blind_speed + 0.01
+    assert {one.needed for one in result.trace if one.time > 0.5} == {settings().blind_speed / 0.8}
+    assert times_of(result.trace).hold == 0
+    # The same person before a vehicle that drives forwards has been found.
+    ahead = drive(ride_with(PersonConfig((1.2, 0.0)), duration=2.0))
+    assert times_of(ahead.trace).hold > 0
+
+
+def test_the_detections_of_both_sources() -> None:
+    behind, before = PersonConfig((-3.0, 0.0)), STANDING
+    ride = ride_with(behind, before, duration=2.0)
+    for source in (modelled, fused(ride)):
+        vehicle = DrivenVehicle(settings().footprint, Drivetrain(), generator_of(1, "vehicle"))
+        people = source(RideWorld(ride, vehicle), vehicle)
+        for _ in range(100):
+            people.advance(vehicle.time)
+            vehicle.advance()
+        never, last = people.detected.tolist()
+        assert never == -math.inf
+        assert last == pytest.approx(vehicle.time, abs=0.25)
+
+
+def test_what_is_claimed_for_the_modelled_people_contains_what_stays() -> None:
+    """However many images there are of somebody who stands."""
+    ride = ride_with(STANDING, duration=6.0)
+    vehicle = DrivenVehicle(settings().footprint, Drivetrain(), generator_of(1, "vehicle"))
+    people = modelled(RideWorld(ride, vehicle), vehicle)
+    reports = []
+    for _ in range(600):
+        reports += [report for _, report in people.advance(vehicle.time)]
+        vehicle.advance()
+    [one] = reports[-1].people
+    distance = float(np.hypot(*one.position))
+    along = one.position / distance
+    claimed = math.sqrt(along @ one.covariance[:2, :2] @ along) / distance
+    assert CAMERA_ERRORS.range_constant < claimed < 2 * CAMERA_ERRORS.range_constant
 
 
 def test_all_kinds_are_drawn() -> None:

@@ -62,6 +62,17 @@ def test_the_criteria() -> None:
     assert held(Summary(()))[1:] == [None] * 6
 
 
+def test_errors_of_velocities_that_nobody_knows_are_left_out() -> None:
+    [known] = result(0, "no contact").errors
+    unknown = (*known[:6], float("nan"), float("nan"), known[8])
+    [row] = Summary((result(0, "no contact", errors=(known, unknown)),)).errors()
+    assert row[6] == "0.20, 0.20"
+    assert row[7] == "0.50"
+    assert Summary(
+        (result(0, "no contact", errors=(known[:6] + (float("nan"), 0.5, 1.0),)),)
+    ).errors()
+
+
 def test_the_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     moment = DriveSample(0.0, 1.0, 0.5, 0.4, 1.0, "approach", "separation", 1.0)

@@ -12,11 +12,18 @@ from proof_rides import ride_with, settings
 from hrnet_pose_ros.guard.footprint import Footprint
 from hrnet_pose_ros.guard_proof.closed_loop import drive_with_ideal
 from hrnet_pose_ros.guard_proof.driven_vehicle import DrivenVehicle, Drivetrain
+from hrnet_pose_ros.guard_proof.ideal_brake import KNOWN, IdealBrake, known
+from hrnet_pose_ros.guard_proof.people_model import CAMERA_ERRORS, ModelledPeople
 from hrnet_pose_ros.guard_proof.world import RideWorld, distances_to
 from hrnet_pose_ros.simulation.scene_configs import ObstacleConfig, PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.sensor import generator_of
 
 FOOTPRINT = Footprint.rectangle(-0.35, 0.65, 0.6)
 near = st.floats(-2.0, 2.0)
+
+
+def modelled(world: RideWorld, vehicle: DrivenVehicle) -> ModelledPeople:
+    return ModelledPeople(world, CAMERA_ERRORS, generator_of(3, "errors"))
 
 
 def world_of(
@@ -65,15 +72,31 @@ def test_a_contact_has_the_speed_of_the_place() -> None:
 
 def test_the_ideal_brake_stands_in_the_last_moment() -> None:
     ride = ride_with(PersonConfig((2.5, 0.0)), duration=4.0)
-    assert drive_with_ideal(ride, settings(), 0.0).contact is None
+    assert drive_with_ideal(ride, settings(), modelled, 0.0).contact is None
     # Where there is no time to see anybody, it does not help.
     runner = PersonConfig((4.0, 8.0), steps=(StepConfig(walk_to=(1.5, 0.0), speed=3.0),))
-    blind = drive_with_ideal(ride_with(runner), settings(), 60.0)
+    blind = drive_with_ideal(ride_with(runner), settings(), modelled, 60.0)
     assert blind.contact_speed > 0.5
 
 
 def test_the_ideal_brake_does_not_stop_for_those_who_are_not_met() -> None:
     ride = ride_with(PersonConfig((2.5, 1.0)), duration=5.0)
-    drive = drive_with_ideal(ride, settings(), 0.0)
+    drive = drive_with_ideal(ride, settings(), modelled, 0.0)
     assert drive.contact is None
     assert drive.places[-1][0] > 3.0
+
+
+def test_the_ideal_brake_knows_nobody_whom_the_detector_has_not_found() -> None:
+    """Somebody comes from the side, behind the border of the view, and walks into the vehicle."""
+    hidden = PersonConfig((0.5, 3.5), steps=(StepConfig(walk_to=(4.0, 0.0), speed=1.0),))
+    world, vehicle = world_of(hidden)
+    people = modelled(world, vehicle)
+    brake = IdealBrake(world, vehicle, people)
+    assert people.detected.tolist() == [-np.inf]
+    people.detected[:] = vehicle.time
+    beside = np.array([0.0, 1.0, 0.0])
+    assert known(people, vehicle.time + KNOWN).tolist() == [True]
+    assert known(people, vehicle.time + KNOWN + 0.1).tolist() == [False]
+    assert IdealBrake(world, vehicle, people, delay=1.0).factor(beside) == 1
+    people.detected[:] = -np.inf
+    assert brake.factor(beside) == 1

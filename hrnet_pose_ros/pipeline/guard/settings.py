@@ -108,10 +108,14 @@ class PedestrianGuardSettings(ParameterSet):
         "uncertainty_sigmas",
         "Z is so many standard deviations of a person's position towards the vehicle's way.",
     )
+    stop_uncertainty: float = _number(
+        "stop_uncertainty",
+        "Z is at most this for a stop, m: where somebody is only possible beyond it, the vehicle "
+        "slows down to `blind_speed`, but does not stop. 50: no limit.",
+    )
     coasting_uncertainty: float = _number(
         "coasting_uncertainty",
-        "Z is at most this for somebody without a skeleton in this image, m: what lies beyond "
-        "slows the vehicle down to `blind_speed`, but does not stop it.",
+        "The same for somebody without a skeleton in this image, m.",
     )
     child_margin: float = _number(
         "child_margin",
