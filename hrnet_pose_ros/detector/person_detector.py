@@ -272,4 +272,5 @@ def _compile(graph: Path, threads: int) -> Any:
     }
     if threads:
         settings[openvino.properties.inference_num_threads] = threads
+        settings[hint.enable_cpu_pinning] = False  # as in openvino_engine.py
     return core.compile_model(network, "CPU", settings)

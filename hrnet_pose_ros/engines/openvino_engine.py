@@ -162,6 +162,9 @@ class OpenVinoEngine(HeatmapEngine):
             settings[properties.num_streams] = streams
         if self._threads or streams > 1:
             settings[properties.inference_num_threads] = self._threads or self.threads
+        if self._threads:
+            # OpenVINO counts its cores from the first one: two processes would share that one.
+            settings[hint.enable_cpu_pinning] = False
         compiled = [
             self._core.compile_model(
                 network, "CPU", settings | {hint.inference_precision: precision}

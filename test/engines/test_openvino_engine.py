@@ -41,6 +41,12 @@ def test_threads_change_nothing(threads: int) -> None:
     )
 
 
+def test_processes_with_a_part_of_the_cores_do_not_share_one() -> None:
+    """Pinned threads begin at the first core, in every process."""
+    engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32", threads=1)
+    assert not engine.requests[0].get_compiled_model().get_property("ENABLE_CPU_PINNING")
+
+
 def test_heatmaps_stay_after_the_next_call() -> None:
     engine = OpenVinoEngine(ModelFile.read(MODEL), precision="float32")
     crops = load_check_crops()
