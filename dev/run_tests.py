@@ -83,9 +83,8 @@ GROUPS = (
     Group("engines", ("test/engines", "test/model_files")),
     Group("network", ("test/network",)),
     Group("fleet", ("test/fleet",)),
-    Group(
-        "demo of a fleet", ("test/demo/test_fleet_demo.py",)
-    ),  # it hides PyTorch from its process
+    # Not with the fleets: a demo hides PyTorch from its process.
+    Group("demo of a fleet", ("test/demo/test_fleet_demo.py",)),
     Group("training", ("test/training",)),
     Group("replay", ("test/replay", "test/doctor")),
 )

@@ -33,7 +33,7 @@ COMPUTING = 0.02
 
 @dataclass(frozen=True)
 class PeopleErrors:
-    """Errors of the places that one image gives, standard deviations, which the filter knows.
+    """Errors of the places that one image gives: standard deviations, all of which are claimed.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ class ModelledPeople:
     def _person(
         self, track: _ModelledTrack, turn: np.ndarray, base: np.ndarray, time: float
     ) -> PersonReport:
-        """What is reported: with the errors that stay, of which the filter knows nothing."""
+        """What is reported: to what the filter claims, the errors that stay are added."""
         speed, _ = self._world.vehicle.speeds(time)
         off = track.mean - np.concatenate([base, speed * turn[:, 0]])
         # An error of the range stretches place and velocity as seen from here, one of the bearing
