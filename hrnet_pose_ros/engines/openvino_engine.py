@@ -252,7 +252,7 @@ class OpenVinoEngine(HeatmapEngine):
             return
         most = self._max_batch
         alone: set[int] = set()
-        for count in range(1, 8 * most + 1):  # the pattern repeats beyond
+        for count in range(1, 8 * most + 1):  # beyond, batches are nearly full
             if self._streams_for(count) == 1:
                 alone |= {*batch_sizes(count, 1, most)}
         width, height = self.metadata.input_size
