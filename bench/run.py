@@ -35,7 +35,7 @@ class BenchmarkSize:
     persons: Sequence[int]
     images: int
     memory_images: int
-    starts: int
+    node_starts: int
     gpu_repetitions: int
 
 
@@ -133,7 +133,7 @@ def _node(size: BenchmarkSize, results: Results) -> None:
             COMPACT,
             images=size.images,
             memory_images=size.memory_images,
-            starts=size.starts,
+            starts=size.node_starts,
         )
     except RuntimeError as error:
         results.skipped.append(f"the node: {error}")

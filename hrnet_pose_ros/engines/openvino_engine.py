@@ -28,6 +28,7 @@ from hrnet_pose_ros.engines.openvino_network import (
     cpu_name,
     import_openvino,
     read_network,
+    thread_settings,
     without_last_convolution,
 )
 from hrnet_pose_ros.model_files.metadata import ModelError
@@ -160,11 +161,8 @@ class OpenVinoEngine(HeatmapEngine):
         else:
             settings[hint.performance_mode] = hint.PerformanceMode.THROUGHPUT
             settings[properties.num_streams] = streams
-        if self._threads or streams > 1:
-            settings[properties.inference_num_threads] = self._threads or self.threads
-        if self._threads:
-            # OpenVINO counts its cores from the first one: two processes would share that one.
-            settings[hint.enable_cpu_pinning] = False
+            settings[properties.inference_num_threads] = self.threads
+        settings |= thread_settings(self._threads)
         compiled = [
             self._core.compile_model(
                 network, "CPU", settings | {hint.inference_precision: precision}
@@ -254,7 +252,7 @@ class OpenVinoEngine(HeatmapEngine):
             return
         most = self._max_batch
         alone: set[int] = set()
-        for count in range(1, 8 * most + 1):  # the pattern repeats beyond
+        for count in range(1, 8 * most + 1):  # beyond, batches are nearly full
             if self._streams_for(count) == 1:
                 alone |= {*batch_sizes(count, 1, most)}
         width, height = self.metadata.input_size

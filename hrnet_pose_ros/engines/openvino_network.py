@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO's network of a heatmap graph: read, cut before its last convolution; its requests."""
+"""OpenVINO's network of a heatmap graph: read, cut before its last convolution; its requests; its
+threads."""
 
 from __future__ import annotations
 
@@ -57,6 +58,21 @@ def cpu_has_bfloat16() -> bool:
 def cpu_name(core: Any) -> str:
     """The processor's name, as OpenVINO's core gives it."""
     return str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
+
+
+def thread_settings(threads: int) -> dict[Any, Any]:
+    """What ``compile_model`` is told of a number of threads: nothing for 0, which takes all cores.
+
+    The threads are not pinned: OpenVINO counts its cores from the first one, so that two processes
+    with a part of the cores would share that one.
+    """
+    if not threads:
+        return {}
+    properties = import_openvino().properties
+    return {
+        properties.inference_num_threads: threads,
+        properties.hint.enable_cpu_pinning: False,
+    }
 
 
 def read_network(file: ModelFile) -> Any:

@@ -37,7 +37,7 @@ from hrnet_pose_ros.skeleton import SkeletonDefinition
 INSIDE = ("crops", "heatmaps")
 
 # Largest difference of heatmaps from PyTorch's float32, as a part of the largest value. Measured
-# for float16: 0.25 % for HRNet-W32 and for the compact model.
+# for float16: 0.25 % for HRNet-W32 and for a compact HRNet of 16 channels.
 FLOAT16_TOLERANCE = 0.01
 # Largest distance between key points decoded from the same heatmap, in cells, and between their
 # covariances as a part of the larger one.

@@ -2,7 +2,7 @@
 """The persons' crops as part of a graph: what pose/crops.py does, in operations of ONNX.
 
 ``cv2.warpAffine``, which pose/crops.py uses, rounds each sample's place to 1/32 px and each value
-to a whole level. So does the graph: with exact sampling 1.6 % of the bundled model's key points
+to a whole level. So does the graph: with exact sampling 1.6 % of a compact HRNet's key points
 would differ from the CPU's by half a cell, for nothing (the sign in the quarter offset flips on the
 last digit). Where a place lies between two steps of 1/32 px the two may round it to different ones:
 0.4 % of the values differ, by at most 1/32 px on either axis times the image's slope, and a level.

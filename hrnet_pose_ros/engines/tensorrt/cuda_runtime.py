@@ -67,6 +67,11 @@ class CudaDevice:
     uuid: str = ""
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, in one line; the name of its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @lru_cache(maxsize=1)
 def runtime() -> Any:
     """cuda-python's module of the CUDA runtime; EngineError where it cannot be imported."""
@@ -75,7 +80,7 @@ def runtime() -> Any:
         try:
             return importlib.import_module(layout)
         except Exception as error:  # missing or broken in whatever way: there is no GPU without it
-            reasons.append(f"{layout}: {' '.join(str(error).split()) or type(error).__name__}")
+            reasons.append(f"{layout}: {one_line(error)}")
     raise EngineError(f"cuda-python cannot be imported ({'; '.join(reasons)}): {INSTALL}")
 
 

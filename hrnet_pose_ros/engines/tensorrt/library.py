@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from hrnet_pose_ros.engines.engine import EngineError
-from hrnet_pose_ros.engines.tensorrt.cuda_runtime import version_text
+from hrnet_pose_ros.engines.tensorrt.cuda_runtime import one_line, version_text
 
 STANDARD, RTX = "tensorrt", "tensorrt_rtx"
 # JetPack 6.1 and 6.2; older versions lack parts of what is used here.
@@ -172,7 +172,7 @@ class TensorRt:
             made = make()
         # TypeError: pybind11's word for a null from a constructor; MemoryError: for std::bad_alloc.
         except (TypeError, RuntimeError, MemoryError) as error:
-            made, why = None, f" ({' '.join(str(error).split()) or type(error).__name__})"
+            made, why = None, f" ({one_line(error)})"
         if made is None:
             raise EngineError(
                 f"{self.name} {self.version} cannot {what} here{why}: "
@@ -311,7 +311,7 @@ def installed_libraries() -> tuple[tuple[TensorRt, ...], tuple[str, ...]]:
         # Whatever is broken in it (shared libraries that are missing, a NumPy that it was not
         # built for): the next library, or OpenVINO, is no worse for that.
         except Exception as error:
-            reasons.append(f"{name}: {' '.join(str(error).split()) or type(error).__name__}")
+            reasons.append(f"{name}: {one_line(error)}")
     return tuple(found), tuple(reasons)
 
 
