@@ -37,7 +37,7 @@ from hrnet_pose_ros.fusion.tracking.associator import Spotted
 from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
-from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.fusion.transforms import Transform, wrap
 
 # A person without any usable range is at least this near, m, and at most so far that the box is
 # this high, m.
@@ -243,9 +243,9 @@ class ImageFusion:
         if np.isfinite(sides).all():
             d = sides @ self.camera_to_level.rotation.T
             edges = np.arctan2(d[:, 1], d[:, 0]) - scene.views.heading
-            left, right = (edges + np.pi) % (2 * np.pi) - np.pi
+            left, right = wrap(edges)
         seen, _ = bearing_ranges(states_of(self.tracker.tracks)[0], scene.views.camera_position)
-        away = (seen[:, 0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
+        away = wrap(seen[:, 0] - scene.views.heading)
         inside = (right < away) & (away < left)
         return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
 

@@ -26,6 +26,7 @@ from hrnet_pose_ros.fusion.body import (
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import PersonViews, mean_variance
 from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track, states_of
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # Below this size in pixels, shoulders are a few pixels apart.
 SMALLEST_PX = 40.0
@@ -175,8 +176,3 @@ def _update(track: Track, measured: float, variance: float) -> None:
     track.heading = wrap(track.heading + gain * residual)
     # The model's errors last, so the variance does not fall below that of one good image.
     track.heading_var = max((1 - gain) * track.heading_var, 0.5 * variance, LEAST_STD**2)
-
-
-def wrap(angle: float) -> float:
-    """Return an angle in [-pi, pi)."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi
