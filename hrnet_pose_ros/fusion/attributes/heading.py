@@ -32,7 +32,8 @@ from hrnet_pose_ros.fusion.transforms import wrap
 SMALLEST_PX = 40.0
 # How well the model holds: breadth and nose differ between people and as they turn the head.
 COSINE_STD, SINE_STD = 0.15, 0.45
-# The head against the chest, rad, which cosine and sine share.
+# The head against the chest, rad. What it changes of the cosine by the ears depends on the
+# direction: on average, half of its variance. `SINE_STD` contains it.
 HEAD_STD = 0.45
 # Never more certain than this, rad.
 LEAST_STD = float(np.deg2rad(15))
@@ -109,9 +110,8 @@ def _before(
     """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance."""
     middle = views.azimuth[:, list(pair)].mean(axis=1)
     own = mean_variance(views.azimuth_var[:, list(pair)], 0.3)
-    return -(views.azimuth[:, nose] - middle) / forward, (
-        views.azimuth_var[:, nose] + own
-    ) / forward**2
+    variance = (views.azimuth_var[:, nose] + own) / forward**2
+    return -(views.azimuth[:, nose] - middle) / forward, variance
 
 
 def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
