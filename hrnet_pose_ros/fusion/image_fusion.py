@@ -161,18 +161,12 @@ class ImageFusion:
         fused: FusedRanges,
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
-        seen = Seen(
-            tracks=tracks,
-            azimuth=azimuth,
-            statures=measured_statures(table, fused.used),
-            outcomes=_outcomes(answers, table, fused),
-            ranges=ranges,
-            since=[],
-        )
+        all_outcomes = _outcomes(answers, table, fused)
+        since: list[float] = []
         scores = self.skeletons.detection_scores.tolist()
-        for n, (track, outcomes) in enumerate(zip(tracks, seen.outcomes, strict=True)):
+        for n, (track, outcomes) in enumerate(zip(tracks, all_outcomes, strict=True)):
             detection_id = self.skeletons.ids[n]
-            seen.since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
+            since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
             used = [name for name, outcome in outcomes.items() if outcome is None]
             if fused.track_refused[n]:
                 track.distrust()
@@ -184,6 +178,14 @@ class ImageFusion:
             ]
             track.ranged(used, refused, scene.stamp)
             track.sources = Source(int(self.sources) | sum(SOURCES[name] for name in used))
+        seen = Seen(
+            tracks=tracks,
+            azimuth=azimuth,
+            statures=measured_statures(table, fused.used),
+            outcomes=all_outcomes,
+            ranges=ranges,
+            since=since,
+        )
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
         return reporter.people(seen, coasting)
