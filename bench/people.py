@@ -63,13 +63,10 @@ def main() -> None:
 def _in_process(drive: Drive) -> list[list[str]]:
     """Rows with the processor time of each step for one image."""
     steps = ("bytes to skeletons", "skeletons to people", "people to bytes")
-    run, types, spent, inputs, others = (
-        FusionRun(PersonFusionSettings()),
-        RclpyClasses(),
-        [],
-        [],
-        0.0,
-    )
+    run, types = FusionRun(PersonFusionSettings()), RclpyClasses()
+    spent: list[np.ndarray] = []
+    inputs: list[float] = []
+    others = 0.0
     topics = {f"/{one.value}": one for one in Input} | dict.fromkeys(RANGES, Input.RANGE)
     run.open(drive.start)
     for event in drive.events():
