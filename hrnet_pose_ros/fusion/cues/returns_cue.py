@@ -34,8 +34,8 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import M, Scene, SensorCue
-from hrnet_pose_ros.fusion.cues.ownership import PRIOR_GROWTH, Owners
-from hrnet_pose_ros.fusion.cues.priors import Priors, last_known, padded
+from hrnet_pose_ros.fusion.cues.ownership import Owners
+from hrnet_pose_ros.fusion.cues.priors import PRIOR_GROWTH, Priors, last_known, padded
 from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions, torso_lines
 from hrnet_pose_ros.fusion.cues.returns import Returns
 from hrnet_pose_ros.fusion.cues.segments import Segments
