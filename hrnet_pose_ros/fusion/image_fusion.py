@@ -37,7 +37,7 @@ from hrnet_pose_ros.fusion.tracking.associator import Spotted
 from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
-from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.fusion.transforms import Transform, wrap
 
 # A person without any usable range is at least this near, m, and at most so far that the box is
 # this high, m.
@@ -161,18 +161,12 @@ class ImageFusion:
         fused: FusedRanges,
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
-        seen = Seen(
-            tracks=tracks,
-            azimuth=azimuth,
-            statures=measured_statures(table, fused.used),
-            outcomes=_outcomes(answers, table, fused),
-            ranges=ranges,
-            since=[],
-        )
+        all_outcomes = _outcomes(answers, table, fused)
+        since: list[float] = []
         scores = self.skeletons.detection_scores.tolist()
-        for n, (track, outcomes) in enumerate(zip(tracks, seen.outcomes, strict=True)):
+        for n, (track, outcomes) in enumerate(zip(tracks, all_outcomes, strict=True)):
             detection_id = self.skeletons.ids[n]
-            seen.since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
+            since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
             used = [name for name, outcome in outcomes.items() if outcome is None]
             if fused.track_refused[n]:
                 track.distrust()
@@ -184,6 +178,14 @@ class ImageFusion:
             ]
             track.ranged(used, refused, scene.stamp)
             track.sources = Source(int(self.sources) | sum(SOURCES[name] for name in used))
+        seen = Seen(
+            tracks=tracks,
+            azimuth=azimuth,
+            statures=measured_statures(table, fused.used),
+            outcomes=all_outcomes,
+            ranges=ranges,
+            since=since,
+        )
         coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
         reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
         return reporter.people(seen, coasting)
@@ -243,9 +245,9 @@ class ImageFusion:
         if np.isfinite(sides).all():
             d = sides @ self.camera_to_level.rotation.T
             edges = np.arctan2(d[:, 1], d[:, 0]) - scene.views.heading
-            left, right = (edges + np.pi) % (2 * np.pi) - np.pi
+            left, right = wrap(edges)
         seen, _ = bearing_ranges(states_of(self.tracker.tracks)[0], scene.views.camera_position)
-        away = (seen[:, 0] - scene.views.heading + np.pi) % (2 * np.pi) - np.pi
+        away = wrap(seen[:, 0] - scene.views.heading)
         inside = (right < away) & (away < left)
         return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
 

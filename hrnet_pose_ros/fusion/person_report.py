@@ -132,10 +132,8 @@ class PersonReporter:
         settings, camera = self._scene.settings, self._scene.views.camera_position
         away = means[:, PLACE] - camera[:2]
         covariances = np.zeros((len(tracks), 6, 6))
-        covariances[:, :2, :2], covariances[:, 3:5, 3:5] = (
-            own[:, PLACE, PLACE],
-            own[:, VELOCITY, VELOCITY],
-        )
+        covariances[:, :2, :2] = own[:, PLACE, PLACE]
+        covariances[:, 3:5, 3:5] = own[:, VELOCITY, VELOCITY]
         covariances[:, :2, 3:5] = own[:, PLACE, VELOCITY]
         covariances[:, 3:5, :2] = own[:, VELOCITY, PLACE]
         tilted = self._model.tilt**2 * (away * away).sum(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rigid transforms, quaternions, and where the extrinsics of the sensors come from.
+"""Rigid transforms, quaternions, angles, and where the extrinsics of the sensors come from.
 
 Quaternions are x, y, z, w, as in ``geometry_msgs/Quaternion``. Frames follow REP 103: a body frame
 has x forward, y left and z up; an optical frame has x right, y down and z forward.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,8 @@ OPTICAL_TO_BODY = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 # A rotation matrix or quaternion may differ from a proper one by this much (float32 on the wire).
 _TOLERANCE = 1e-3
 _IDENTITY = np.eye(3)
+
+Angle = TypeVar("Angle", float, np.ndarray)
 
 
 def rotation_of(quaternion: ArrayLike) -> np.ndarray:
@@ -57,6 +59,11 @@ def rotation_rpy(roll: float, pitch: float, yaw: float) -> np.ndarray:
 def yaw_of(rotation: np.ndarray) -> float:
     """Return the yaw of a rotation matrix, rad in (-pi, pi]."""
     return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+
+def wrap(angle: Angle) -> Angle:
+    """Return an angle, or an array of angles, in [-pi, pi) rad."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
 def rotation_vector(vector: ArrayLike) -> np.ndarray:

@@ -17,7 +17,7 @@ from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.person import People, Person, Posture
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.settings import FusionSettings
-from hrnet_pose_ros.fusion.transforms import FixedExtrinsics, Transform
+from hrnet_pose_ros.fusion.transforms import FixedExtrinsics, Transform, wrap
 from hrnet_pose_ros.fusion_report.metrics import gospa, nees, not_of
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.sensor import SensorEvent
@@ -170,8 +170,7 @@ def _sightings(answer: People, truth: Truth, camera: np.ndarray, ids: dict[str, 
     for row, (true, person) in zip(rows, pairs, strict=True):
         row["person"] = int(true.name.rpartition("_")[2])
         row["height_px"], row["visible"], row["child"] = true.height_px, true.visible, true.child
-        turned = person.heading - true.heading
-        row["heading_error"] = (turned + np.pi) % (2 * np.pi) - np.pi
+        row["heading_error"] = wrap(person.heading - true.heading)
         row["heading_variance"] = person.heading_variance
         row["posture_true"], row["posture"] = Posture[true.posture], person.posture
         row["switched"] = ids.get(true.name, person.id) != person.id

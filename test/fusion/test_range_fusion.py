@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers, InverseRange
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
+from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 SETTINGS = FusionSettings()
@@ -20,9 +21,23 @@ JOINTS = 17
 SLOPE_VAR = np.full((1, JOINTS), 1e-6)
 
 
+def column(answers: list[InverseRange | None]) -> CueAnswers:
+    """The answers of one cue; None is NO_MEASUREMENT."""
+    result = CueAnswers(len(answers))
+    result.joints = np.zeros((len(answers), JOINTS))
+    for person, one in enumerate(answers):
+        if one is None:
+            result.refuse_one(person, Refusal.NO_MEASUREMENT)
+            continue
+        for name, value in vars(one).items():
+            if value is not None:
+                getattr(result, name)[person] = value
+    return result
+
+
 def table(answers: list[dict[str, InverseRange]], names: tuple[str, ...] = NAMES) -> RangeTable:
     columns = {
-        name: CueAnswers.of([one.get(name) for one in answers], JOINTS)
+        name: column([one.get(name) for one in answers])
         for name in sorted({name for one in answers for name in one})
     }
     return RangeTable.of(names, columns, np.tile(SLOPE_VAR, (len(answers), 1)), MODEL)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from rclpy.serialization import deserialize_message
 from ros_robot import LATCHED, RELIABLE, NodeUnderTest, Robot, SimulatedClock, nanoseconds
 
 from hrnet_pose_ros.msg import PersonArray
+from hrnet_pose_ros.pipeline.message_types import RclpyClasses
 from hrnet_pose_ros.replay.bags import BagReader
 
 NODE = "person_fusion"
@@ -30,11 +30,6 @@ RANGE_TOPICS = "['range/left', 'range/front_left', 'range/front_right', 'range/r
 _STATIC = QoSProfile(
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-
-
-def message_class(type_name: str) -> Any:
-    package, _, name = type_name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
 
 
 class SensorRobot(Robot):
@@ -54,7 +49,8 @@ class SensorRobot(Robot):
                 (one.time, one.topic, one.data)
                 for one in reader.messages(sorted(PLAYED & set(reader.topics)))
             ]
-            self.kinds = {name: message_class(info.type) for name, info in reader.topics.items()}
+            classes = RclpyClasses()
+            self.kinds = {name: classes[info.type] for name, info in reader.topics.items()}
         for topic in sorted(PLAYED & set(self.kinds)):
             qos = {"/skeleton_info": LATCHED, "/tf_static": _STATIC}.get(topic, RELIABLE)
             self._publishers[topic] = self.node.create_publisher(self.kinds[topic], topic[1:], qos)

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from hrnet_pose_ros.fusion.person import Facing
 from hrnet_pose_ros.fusion.tracking.track import Track
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # Less probable than this is UNKNOWN.
 LEAST = 0.5
@@ -41,7 +42,7 @@ def facings_of(
     variance = np.array([track.heading_var for track in tracks])
     angle = heading - azimuth - np.pi
     std = np.maximum(np.sqrt(variance), 1e-6)
-    away = (_MIDDLES - angle[:, None] + np.pi) % (2 * np.pi) - np.pi
+    away = wrap(_MIDDLES - angle[:, None])
     edges = away[..., None, None] + _TURNS[:, None] + _EDGES
     below = ndtr(edges / std[:, None, None, None])
     chances = (below[..., 0] - below[..., 1]).sum(axis=2)

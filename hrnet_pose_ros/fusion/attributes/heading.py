@@ -26,12 +26,14 @@ from hrnet_pose_ros.fusion.body import (
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import PersonViews, mean_variance
 from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track, states_of
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # Below this size in pixels, shoulders are a few pixels apart.
 SMALLEST_PX = 40.0
 # How well the model holds: breadth and nose differ between people and as they turn the head.
 COSINE_STD, SINE_STD = 0.15, 0.45
-# The head against the chest, rad, which cosine and sine share.
+# The head against the chest, rad. What it changes of the cosine by the ears depends on the
+# direction: on average, half of its variance. `SINE_STD` contains it.
 HEAD_STD = 0.45
 # Never more certain than this, rad.
 LEAST_STD = float(np.deg2rad(15))
@@ -108,9 +110,8 @@ def _before(
     """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance."""
     middle = views.azimuth[:, list(pair)].mean(axis=1)
     own = mean_variance(views.azimuth_var[:, list(pair)], 0.3)
-    return -(views.azimuth[:, nose] - middle) / forward, (
-        views.azimuth_var[:, nose] + own
-    ) / forward**2
+    variance = (views.azimuth_var[:, nose] + own) / forward**2
+    return -(views.azimuth[:, nose] - middle) / forward, variance
 
 
 def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -175,8 +176,3 @@ def _update(track: Track, measured: float, variance: float) -> None:
     track.heading = wrap(track.heading + gain * residual)
     # The model's errors last, so the variance does not fall below that of one good image.
     track.heading_var = max((1 - gain) * track.heading_var, 0.5 * variance, LEAST_STD**2)
-
-
-def wrap(angle: float) -> float:
-    """Return an angle in [-pi, pi)."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi

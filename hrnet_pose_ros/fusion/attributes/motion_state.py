@@ -15,7 +15,6 @@ WALKS, RUNS = 0.4, 2.1
 # Less probable than this is UNKNOWN.
 LEAST = 0.6
 
-
 _STATES = (MotionState.STATIONARY, MotionState.WALKING, MotionState.RUNNING)
 _UNKNOWN = (MotionState.UNKNOWN, float("nan"))
 

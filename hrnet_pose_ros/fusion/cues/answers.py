@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,21 +90,6 @@ class CueAnswers:
         self.joints: np.ndarray | None = None
         for name, row in zip(_NUMBERS, np.zeros((len(_NUMBERS), count)), strict=True):
             setattr(self, name, row)
-
-    @classmethod
-    def of(cls, answers: Sequence[Answer | None], joints: int) -> CueAnswers:
-        """Return the same from single answers; None is NO_MEASUREMENT. ``joints`` is J."""
-        result = cls(len(answers))
-        result.joints = np.zeros((len(answers), joints))
-        for person, one in enumerate(answers):
-            if not isinstance(one, InverseRange):
-                result.refuse_one(person, one or Refusal.NO_MEASUREMENT)
-                continue
-            for name in _NUMBERS:
-                getattr(result, name)[person] = getattr(one, name)
-            if one.joints is not None:
-                result.joints[person] = one.joints
-        return result
 
     def __len__(self) -> int:
         return len(self.reasons)

@@ -13,7 +13,7 @@ from hrnet_pose_ros.fusion.cues.returns_cue import ReturnsCue
 from hrnet_pose_ros.fusion.inputs import DepthImage
 from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.fusion.settings import FusionSettings
-from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.fusion.transforms import Transform, wrap
 from hrnet_pose_ros.pose.camera import Camera
 
 # A depth image is thinned to about this many pixels.
@@ -48,8 +48,7 @@ class DepthImageCue(ReturnsCue[DepthImage]):
         # The azimuths of the image's left and right side, as seen from far away.
         edge = rays[rays.shape[0] // 2, [0, -1]] @ place.rotation.T
         turn = scene.ego.between(measurement.stamp, scene.stamp).yaw - scene.views.heading
-        sides = np.arctan2(edge[:, 1], edge[:, 0]) + turn
-        self._sides = (sides + np.pi) % (2 * np.pi) - np.pi
+        self._sides = wrap(np.arctan2(edge[:, 1], edge[:, 0]) + turn)
 
     def _rays_of(self, camera: Camera, shape: tuple[int, ...], step: int) -> np.ndarray:
         """Return the rays of the thinned pixels, float32 ``[h, w, 3]``, made once per camera."""

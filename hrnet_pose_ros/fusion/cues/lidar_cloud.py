@@ -20,7 +20,7 @@ from hrnet_pose_ros.fusion.transforms import Transform
 LEGS_STD = 0.10
 # The most that the base turns between the cloud and the image, rad.
 MOVED = 0.2
-# The angle between beams is measured on every so manieth cloud.
+# The angle between beams is measured on one of so many clouds.
 STEP_EVERY = 100
 
 

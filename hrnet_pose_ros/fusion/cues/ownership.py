@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.cues.priors import PRIOR_GROWTH
 from hrnet_pose_ros.fusion.cues.regions import Lines, Regions
 from hrnet_pose_ros.fusion.cues.returns import Returns
 from hrnet_pose_ros.fusion.cues.segments import Segments
 
-# The camera's errors last and have heavy tails: where its ranges choose among returns, their
-# variances are as many times as large.
-PRIOR_GROWTH = 2.0
 # Returns against the silhouette of a person, m; and how deep a body is.
 OUTLINE_STD, BODY_DEPTH = 0.05, 0.3
 # A return that fits another person better by this much (half a difference of chi-squares) is that

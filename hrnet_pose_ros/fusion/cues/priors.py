@@ -9,6 +9,9 @@ import numpy as np
 
 # For each person some pairs of an inverse range and its variance; the most certain knowledge last.
 Priors = Sequence[Sequence[tuple[float, float]]]
+# The camera's errors last and have heavy tails: where its ranges choose among returns, their
+# variances are as many times as large.
+PRIOR_GROWTH = 2.0
 
 
 def padded(priors: Priors) -> np.ndarray:

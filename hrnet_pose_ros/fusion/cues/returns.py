@@ -79,7 +79,7 @@ def returns_of(
 ) -> Returns:
     """Return the directions of points ``[M, 3]`` of the levelled base frame, without the ground.
 
-    Points lower than a person, beyond ``max_range``, or in no person's direction are left out.
+    Also left out are points above every person, beyond ``max_range``, or in no person's direction.
     """
     kept = towards_people(points, scene)
     points = points[kept]

@@ -34,8 +34,8 @@ from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.alignment import Alignment
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import M, Scene, SensorCue
-from hrnet_pose_ros.fusion.cues.ownership import PRIOR_GROWTH, Owners
-from hrnet_pose_ros.fusion.cues.priors import Priors, last_known, padded
+from hrnet_pose_ros.fusion.cues.ownership import Owners
+from hrnet_pose_ros.fusion.cues.priors import PRIOR_GROWTH, Priors, last_known, padded
 from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions, torso_lines
 from hrnet_pose_ros.fusion.cues.returns import Returns
 from hrnet_pose_ros.fusion.cues.segments import Segments
@@ -67,8 +67,8 @@ WIDEST, LYING_LONGER = 1.6, 0.9
 # many standard deviations of the sensor's alignment are added.
 OVERHANG, OVERHANG_STDS = 1.05, 2.0
 # Returns this far above the person's box are not the person's: standard deviations of the tilts of
-# camera and sensor.
-ABOVE_STDS = 2.0
+# camera and sensor. Of a cluster, one for so many of its own returns may be an error.
+ABOVE_STDS, ONE_ABOVE = 2.0, 8
 # Something narrower than a person from the front, m, that has something else so close behind it, m,
 # may be a post before a person.
 POST, BEHIND = 0.3, 4.0
@@ -240,7 +240,7 @@ class ReturnsCue(SensorCue[M]):
         lying = scene.stance.lying[person]
         likely = weight > LEAST_WEIGHT
         background = things.hit > WIDEST + LYING_LONGER * lying
-        background |= things.above > clusters.of.sizes // 8
+        background |= things.above > clusters.of.sizes // ONE_ABOVE
         background |= self._reach_beyond(person, things, value)
         background &= likely
         width = np.where(things.hidden | lying, np.inf, things.width)

@@ -13,7 +13,7 @@ from hrnet_pose_ros.fusion.cues.cue import Scene, SensorCue
 from hrnet_pose_ros.fusion.cues.priors import Priors, last_known
 from hrnet_pose_ros.fusion.inputs import UltrasonicRange
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
-from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.fusion.transforms import Transform, wrap
 
 # The body's axis is not nearer than the echo minus this, m: the sensor's error.
 SLACK = 0.1
@@ -51,8 +51,7 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
         offset = (views.camera_position - self._tip)[:2]
         to_person = offset + towards / np.maximum(value, 1e-3)[:, None]
         off = np.arctan2(to_person[:, 1], to_person[:, 0]) - self._heading
-        off = np.abs((off + np.pi) % (2 * np.pi) - np.pi)
-        answers.refuse(off > echo.field_of_view / 2, Refusal.OUT_OF_VIEW)
+        answers.refuse(np.abs(wrap(off)) > echo.field_of_view / 2, Refusal.OUT_OF_VIEW)
         if not np.isfinite(echo.range):
             answers.refuse(True, Refusal.NO_RETURN)
         elif not echo.min_range <= echo.range <= echo.max_range:

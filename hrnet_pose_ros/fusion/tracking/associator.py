@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hrnet_pose_ros.fusion.tracking.track import PLACE, Track, bearing_ranges, states_of
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # Chi-square with 2 degrees of freedom: 99.9 % of consistent sightings.
 GATE = 13.8
@@ -58,8 +59,7 @@ def associate(tracks: list[Track], spotted: Spotted, camera: np.ndarray) -> dict
     # Without a range, everything fits: a variance larger than any inverse range.
     own[:, 1, 1] = np.where(ranged, spotted.variance, 100.0)
     residual = np.zeros((len(tracks), len(spotted.azimuth), 2))
-    turned = spotted.azimuth - expected[:, :1]
-    residual[..., 0] = (turned + np.pi) % (2 * np.pi) - np.pi
+    residual[..., 0] = wrap(spotted.azimuth - expected[:, :1])
     residual[..., 1] = np.where(ranged, np.nan_to_num(spotted.value) - expected[:, 1:], 0.0)
     total = spread[:, None] + own[None]
     weighted = np.linalg.solve(total, residual[..., None])[..., 0]

@@ -14,6 +14,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.tracking.track import Track
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # A person in the image has a skeleton with this probability, and one who is hidden by another.
 DETECTION = 0.9
@@ -61,7 +62,7 @@ class Existence:
         """
         if not in_view:
             return 0.0
-        beside = np.abs((at[0] - others[:, 0] + np.pi) % (2 * np.pi) - np.pi)
+        beside = np.abs(wrap(at[0] - others[:, 0]))
         # Within 0.3 m of somebody nearer.
         hidden = (others[:, 1] > at[1]) & (beside < 0.3 * others[:, 1])
         return DETECTION_HIDDEN if hidden.any() else DETECTION

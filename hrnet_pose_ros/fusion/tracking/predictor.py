@@ -16,6 +16,7 @@ from hrnet_pose_ros.fusion.tracking.track import (
     Track,
     states_of,
 )
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # The lasting errors are forgotten with this time constant, s: people change their posture, the
 # vehicle its load.
@@ -57,5 +58,5 @@ class Predictor:
         covariances = step @ covariances @ step.T + noise
         for track, mean, covariance in zip(tracks, means, covariances, strict=True):
             track.mean, track.covariance, track.stamp = mean, covariance, stamp
-            track.heading = (track.heading + motion.yaw + np.pi) % (2 * np.pi) - np.pi
+            track.heading = wrap(track.heading + motion.yaw)
             track.heading_var += TURNING * dt

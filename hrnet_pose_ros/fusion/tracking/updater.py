@@ -15,6 +15,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.range_fusion import FusedRanges
 from hrnet_pose_ros.fusion.range_table import RangeTable
 from hrnet_pose_ros.fusion.tracking.track import LASTING, STATES, YAW, bearing_ranges
+from hrnet_pose_ros.fusion.transforms import wrap
 
 # Iterations of the update: each linearizes at the result of the one before.
 ITERATIONS = 3
@@ -79,8 +80,7 @@ def update(
         seen, slopes = bearing_ranges(at, camera)
         h[:, 0, :2] = slopes[:, 0]
         h[:, 1:, :2] = np.where(used[..., None], slopes[:, 1:], 0.0)
-        turned = sightings.azimuth - seen[:, 0] - at[:, YAW]
-        residual[:, 0] = (turned + np.pi) % (2 * np.pi) - np.pi
+        residual[:, 0] = wrap(sightings.azimuth - seen[:, 0] - at[:, YAW])
         expected = seen[:, 1:] + (lasting @ at[:, LASTING, None])[..., 0]
         residual[:, 1:] = np.where(used, table.values - expected, 0.0)
         crossed = covariance @ h.swapaxes(1, 2)
