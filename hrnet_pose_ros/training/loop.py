@@ -223,10 +223,10 @@ class StageTraining:
                 torch.save(self._best(), partial)
 
     def _best(self) -> dict[str, Any]:
-        """The content of ``best.pth``."""
-        weights = weights_of(self.average.network)
+        """The content of ``best.pth``: of the processor's memory, so that it loads without a GPU."""
+        weights = {name: value.cpu() for name, value in weights_of(self.average.network).items()}
         if self.skeleton == COCO17:
-            return dict(weights)
+            return weights
         return {"state_dict": weights, SKELETON_KEY: self.skeleton.to_json()}
 
     def _bar(self) -> tqdm:

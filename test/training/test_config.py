@@ -215,7 +215,7 @@ def test_recipes_are_found_by_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     assert find_config(str(path)) == path  # read_config says what is wrong with it
     with pytest.raises(
-        ConfigError, match=r"no recipe 'w32'; available .*hrnetv2_w24_small, or .*\.yaml"
+        ConfigError, match=r"no recipe 'w32'; available .*hrnetv2_w24_small_cpu, or .*\.yaml"
     ):
         find_config("w32")
 
