@@ -223,7 +223,7 @@ class StageTraining:
                 torch.save(self._best(), partial)
 
     def _best(self) -> dict[str, Any]:
-        """The content of ``best.pth``: of the processor's memory, so that it loads without a GPU."""
+        """The content of ``best.pth``; it loads where there is no GPU."""
         weights = {name: value.cpu() for name, value in weights_of(self.average.network).items()}
         if self.skeleton == COCO17:
             return weights
