@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.fusion.person import Posture
-from hrnet_pose_ros.fusion_report.metrics import mean, mean_nees_bounds, quantiles, share
+from hrnet_pose_ros.fusion_report.consistency import (
+    ErrorCorrelation,
+    RunConsistency,
+    mean_of_runs,
+    run_consistency,
+)
+from hrnet_pose_ros.fusion_report.metrics import mean, quantiles, share
 from hrnet_pose_ros.fusion_report.runs import CUES, DISAGREED, DOUBTED, USED, FusedRun
 from hrnet_pose_ros.fusion_report.scenes import SCENES
 
@@ -33,6 +39,7 @@ def all_tables(runs: Runs) -> dict[str, Table]:
     return {
         "position": [row for scene in scenes for one in sets for row in position(runs, scene, one)],
         "consistency": [consistency(runs, scene, one) for scene in scenes for one in sets],
+        "consistency_of_sets": [consistency_of_set(runs, one) for one in sets],
         "tracks": [tracks(runs, scene, one) for scene in scenes for one in sets],
         "heading": [row for one in sets for row in heading(_joined(runs, scenes, one), one)],
         "posture": [row for one in sets for row in posture(_joined(runs, scenes, one), one)],
@@ -73,17 +80,12 @@ def position(runs: Runs, scene: str, sensors: str) -> Table:
 def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
     """Return NEES of the position: 2 in the mean if covariances are as large as errors.
 
-    Errors of one person last, so a run has as many independent estimates as persons at most. The
-    bounds of a run's mean are those of so many.
+    Its parts along the line of sight and aside are 1 each; NEES of the velocity is 2. The bounds of
+    a run's mean are those of correlated errors (`hrnet_pose_ros.fusion_report.consistency`).
     """
     rows = _joined(runs, [scene], sensors)
-    inside = []
-    for run in runs[scene, sensors]:
-        values = run.sightings
-        persons = len(np.unique(values["person"]))
-        if persons:
-            low, high = mean_nees_bounds(persons, 2)
-            inside.append(low <= values["nees"].mean() <= high)
+    found = _run_consistencies(runs, [scene], sensors)
+    along, aside = (rows["whitened"] ** 2).mean(axis=0).tolist() if len(rows) else (None, None)
     return {
         "scene": scene,
         "sensors": sensors,
@@ -91,8 +93,44 @@ def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
         "nees": mean(rows["nees"]),
         "nees_median": quantiles(rows["nees"], 0.5)[0],
         "within_95": share(rows["nees"] <= CHI2_95),
-        "runs_inside": share(np.array(inside, bool)),
+        "along": along,
+        "aside": aside,
+        "velocity_nees": mean(rows["velocity_nees"]),
+        "runs_inside": share(np.array([one.inside for one in found], bool)),
     }
+
+
+def consistency_of_set(runs: Runs, sensors: str) -> dict[str, Any]:
+    """Return the consistency of all runs with a set of sensors together.
+
+    The runs are independent. So the mean of their means has the confidence interval that their
+    spread gives, and it contains 2 if covariances are right on average.
+    """
+    scenes = [scene for scene, name in runs if name == sensors]
+    found = _run_consistencies(runs, scenes, sensors)
+    low = high = middle = None
+    if found:
+        middle, low, high = mean_of_runs(np.array([one.nees for one in found]))
+    return {
+        "sensors": sensors,
+        "runs": len(found),
+        "nees": middle,
+        "low": low,
+        "high": high,
+        "independent": mean(np.array([one.independent for one in found])),
+        "runs_inside": share(np.array([one.inside for one in found], bool)),
+        "runs_above": share(np.array([one.nees > one.high for one in found], bool)),
+    }
+
+
+def _run_consistencies(runs: Runs, scenes: Sequence[str], sensors: str) -> list[RunConsistency]:
+    """Return the consistency of each run of some scenes that has sightings."""
+    alike = [run.sightings for (_, name), some in runs.items() if name == sensors for run in some]
+    correlation = ErrorCorrelation.of(alike)
+    own = [
+        run_consistency(run.sightings, correlation) for one in scenes for run in runs[one, sensors]
+    ]
+    return [one for one in own if one is not None]
 
 
 def tracks(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
