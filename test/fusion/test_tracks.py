@@ -9,17 +9,22 @@ from fusion_scene import EXTRINSICS, START, figure, skeletons
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.image_fusion import _side_rays
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
 from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.person import People
 from hrnet_pose_ros.fusion.person_view import PersonViews
+from hrnet_pose_ros.fusion.range_fusion import fuse
+from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import Stance, stance_of
 from hrnet_pose_ros.fusion.tracking.associator import Spotted, associate
 from hrnet_pose_ros.fusion.tracking.existence import Existence
 from hrnet_pose_ros.fusion.tracking.track import STATES, States, Track
+from hrnet_pose_ros.fusion.tracking.tracker import begin_states
+from hrnet_pose_ros.fusion.tracking.updater import Sightings, update
 from hrnet_pose_ros.pose.camera import Camera
 
 FRAME = 100_000_000
@@ -138,3 +143,40 @@ def test_the_middle_of_a_pair_is_the_mean_of_those_that_are_seen(
     v, c = views.slope_var[0, hips], core.settings.joint_correlation
     mean = ((1 - c) * v.sum() + c * np.sqrt(v).sum() ** 2) / 4
     np.testing.assert_allclose(stance.hips.slope_var[0], mean, rtol=1e-12)
+
+
+def test_a_hardly_known_range_does_not_lead_the_filter_behind_the_camera() -> None:
+    """Somebody lies 7 m away and is known by the feet alone, to a third of the range; the box,
+    which is low, allows 60 m."""
+    camera, n = CAMERA, 1
+    azimuth, value, std = np.array([0.1]), np.array([1 / 8.8]), np.array([2.67 / 8.8**2])
+    answers = CueAnswers(n)
+    answers.value[:], answers.variance[:] = value, std**2
+    model = ErrorModel.of(FusionSettings(), imu=False)
+    table = RangeTable.of(("ground",), {"ground": answers}, np.full((n, 17), np.nan), model)
+    fused = fuse(table, {"ground": 0.05}, 0.997)
+    assert not fused.sure[0]
+    sightings = Sightings(azimuth, np.array([1e-5]), table, fused, np.ones(n), np.ones(n))
+    priors = np.array([[30.0, 35.0]])
+    means, covariances = begin_states(sightings, priors, camera, model.lasting, 1.0)
+    means, covariances = update(means, covariances, sightings, camera)
+    away = means[0, :2] - camera[:2]
+    assert 6 < np.hypot(*away) < 13
+    assert abs(np.arctan2(away[1], away[0]) - 0.1) < 0.02
+    # What is as far away as the range says is within two standard deviations.
+    along = away / np.hypot(*away)
+    assert np.hypot(*away) - 7.0 < 2 * np.sqrt(along @ covariances[0, :2, :2] @ along)
+
+
+@pytest.mark.parametrize("far", [9.0, 10.0, 12.0])
+def test_a_track_that_is_known_well_is_not_left_for_a_range_that_is_not(far: float) -> None:
+    camera, n = CAMERA, 1
+    answers = CueAnswers(n)
+    answers.value[:], answers.variance[:] = 1 / far, (0.4 / far) ** 2
+    model = ErrorModel.of(FusionSettings(), imu=False)
+    table = RangeTable.of(("ground",), {"ground": answers}, np.full((n, 17), np.nan), model)
+    fused = fuse(table, {"ground": 0.05}, 0.997)
+    sightings = Sightings(np.zeros(n), np.array([1e-5]), table, fused, np.ones(n), np.ones(n))
+    known = track("1", (10.3, 0.0), 0.3)
+    means, _ = update(known.mean[None], known.covariance[None], sightings, camera)
+    assert np.hypot(*(means[0, :2] - camera[:2])) == pytest.approx(10.0, abs=0.3)

@@ -70,14 +70,15 @@ def chest_angles(scene: Scene) -> ChestAngles:
     usable = views.seen[:, [left, right]].all(axis=1) & (stance.hips.count > 0)
     usable &= (views.size_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
     length = np.where(usable, stance.torso, np.nan) / TORSO  # of the whole person
-    cosines = [(*_side_by_side(views, roles.shoulders, SHOULDER_BREADTH * length), 0.0)]
+    alike = scene.settings.joint_correlation
+    cosines = [(*_side_by_side(views, roles.shoulders, SHOULDER_BREADTH * length, alike), 0.0)]
     sines = []
     if roles.ears:
-        ears = _side_by_side(views, roles.ears, EAR_BREADTH * length)
+        ears = _side_by_side(views, roles.ears, EAR_BREADTH * length, alike)
         cosines.append((*ears, HEAD_STD**2 / 2))
     for pair, forward in ((roles.shoulders, NOSE_FORWARD), (roles.ears, NOSE_BEFORE_EARS)):
         if roles.nose and pair:
-            sines.append(_before(views, roles.nose[0], pair, forward * length))
+            sines.append(_before(views, roles.nose[0], pair, forward * length, alike))
     cosine, cosine_var = _together(
         [(c, v + COSINE_STD**2 * np.minimum(c**2, 1) + 0.01 + more) for c, v, more in cosines]
     )
@@ -95,22 +96,32 @@ def chest_angles(scene: Scene) -> ChestAngles:
 
 
 def _side_by_side(
-    views: PersonViews, pair: tuple[int, ...], breadth: np.ndarray
+    views: PersonViews, pair: tuple[int, ...], breadth: np.ndarray, correlation: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the cosine by two joints of a breadth ``[N]`` and its variance by their key points."""
     left, right = pair
     cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / breadth
-    return cosine, (views.azimuth_var[:, left] + views.azimuth_var[:, right]) / breadth**2
+    a, b = views.azimuth_var[:, left], views.azimuth_var[:, right]
+    return cosine, (a + b - 2 * correlation * np.sqrt(a * b)) / breadth**2
 
 
 def _before(
-    views: PersonViews, nose: int, pair: tuple[int, ...], forward: np.ndarray
+    views: PersonViews,
+    nose: int,
+    pair: tuple[int, ...],
+    forward: np.ndarray,
+    correlation: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance."""
-    middle = views.azimuth[:, list(pair)].mean(axis=1)
-    own = mean_variance(views.azimuth_var[:, list(pair)], 0.3)
-    variance = (views.azimuth_var[:, nose] + own) / forward**2
-    return -(views.azimuth[:, nose] - middle) / forward, variance
+    """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance.
+
+    What all three errors have in common by their ``correlation`` moves nothing against each other.
+    """
+    both = list(pair)
+    middle = views.azimuth[:, both].mean(axis=1)
+    front, sides = views.azimuth_var[:, nose], views.azimuth_var[:, both]
+    own = mean_variance(sides, correlation)
+    common = 2 * correlation * np.sqrt(front) * np.sqrt(sides).mean(axis=1)
+    return -(views.azimuth[:, nose] - middle) / forward, (front + own - common) / forward**2
 
 
 def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
