@@ -299,16 +299,20 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> Priors:
 
     The camera and the track give one range together where they agree, else two.
     """
-    priors: list[list[tuple[float, float]]] = []
-    pairs = zip(camera.value.tolist(), camera.variance.tolist(), *expected.T.tolist(), strict=True)
-    for value, variance, track, track_var in pairs:
-        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if math.isfinite(v)]
-        if len(known) == 2 and (value - track) ** 2 < AGREE**2 * (variance + track_var):
-            # Of the same errors, so together no more certain than the better one.
-            information = 1 / variance + 1 / track_var
-            both = (value / variance + track / track_var) / information
-            known = [(both, min(variance, track_var))]
-        priors.append(known)
+    priors = np.full((len(expected), 2, 2), np.nan)
+    value, variance, (track, track_var) = camera.value, camera.variance, expected.T
+    with np.errstate(invalid="ignore"):
+        agree = (value - track) ** 2 < AGREE**2 * (variance + track_var)
+        # Of the same errors, so together no more certain than the better one.
+        information = 1 / variance + 1 / track_var
+        both = (value / variance + track / track_var) / information
+    alone = ~np.isfinite(value)  # the track's is the first one then
+    priors[:, 0, 0] = np.where(agree, both, np.where(alone, track, value))
+    priors[:, 0, 1] = np.where(
+        agree, np.minimum(variance, track_var), np.where(alone, track_var, variance)
+    )
+    two = ~agree & ~alone & np.isfinite(track)
+    priors[two, 1] = expected[two]
     return priors
 
 

@@ -158,7 +158,7 @@ def test_a_hardly_known_range_does_not_lead_the_filter_behind_the_camera() -> No
     assert not fused.sure[0]
     sightings = Sightings(azimuth, np.array([1e-5]), table, fused, np.ones(n), np.ones(n))
     priors = np.array([[30.0, 35.0]])
-    means, covariances = begin_states(sightings, priors, camera, model.lasting, 1.0)
+    means, covariances = begin_states(azimuth, priors, camera, model.lasting, 1.0)
     means, covariances = update(means, covariances, sightings, camera)
     away = means[0, :2] - camera[:2]
     assert 6 < np.hypot(*away) < 13

@@ -116,14 +116,19 @@ class Tracker:
             Whether velocities are over ground.
         """
         speed = FIRST_SPEED if over_ground else FIRST_RELATIVE_SPEED
-        camera, known = self._predicted.camera, association.tracks
-        means, covariances = begin_states(sightings, priors, camera, lasting, speed)
+        camera, known, count = self._predicted.camera, association.tracks, len(scores)
+        means, covariances = np.empty((count, STATES)), np.empty((count, STATES, STATES))
         persons = np.array(list(known), np.int64)
-        kept = ~anew[persons]
-        means[persons[kept]] = association.states.means[kept]
-        covariances[persons[kept]] = association.states.covariances[kept]
+        means[persons] = association.states.means
+        covariances[persons] = association.states.covariances
+        begins = np.ones(count, bool)
+        begins[persons] = anew[persons]
+        if begins.any():
+            means[begins], covariances[begins] = begin_states(
+                sightings.azimuth[begins], priors[begins], camera, lasting, speed
+            )
         states = States(*update(means, covariances, sightings, camera), camera)
-        begun = self._existence.begin(scores).tolist() if len(known) < len(scores) else []
+        begun = self._existence.begin(scores).tolist() if len(known) < count else []
         result = []
         for n, (mean, covariance) in enumerate(zip(states.means, states.covariances, strict=True)):
             track = known.get(n)
@@ -189,14 +194,14 @@ class Tracker:
 
 
 def begin_states(
-    sightings: Sightings, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
+    azimuth: np.ndarray, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of persons before their first update.
 
-    They are at ``priors`` along the bearing.
+    They are at ``priors`` along the azimuths ``[N]``.
     """
     n = len(priors)
-    towards = np.stack([np.cos(sightings.azimuth), np.sin(sightings.azimuth)], axis=1)
+    towards = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
     beside = np.stack([-towards[:, 1], towards[:, 0]], axis=1)
     r = np.maximum(priors[:, 0], NEAREST)
     means, covariances = np.zeros((n, STATES)), np.zeros((n, STATES, STATES))
