@@ -35,11 +35,14 @@ Table = list[dict[str, Any]]
 def all_tables(runs: Runs) -> dict[str, Table]:
     """Return every table by name."""
     sets = list(dict.fromkeys(name for _, name in runs))
+    found = {one: run_consistencies(runs, one) for one in sets}
     scenes = list(dict.fromkeys(scene for scene, _ in runs))
     return {
         "position": [row for scene in scenes for one in sets for row in position(runs, scene, one)],
-        "consistency": [consistency(runs, scene, one) for scene in scenes for one in sets],
-        "consistency_of_sets": [consistency_of_set(runs, one) for one in sets],
+        "consistency": [
+            consistency(runs, scene, one, found[one]) for scene in scenes for one in sets
+        ],
+        "consistency_of_sets": [consistency_of_set(one, found[one]) for one in sets],
         "tracks": [tracks(runs, scene, one) for scene in scenes for one in sets],
         "heading": [row for one in sets for row in heading(_joined(runs, scenes, one), one)],
         "posture": [row for one in sets for row in posture(_joined(runs, scenes, one), one)],
@@ -77,14 +80,15 @@ def position(runs: Runs, scene: str, sensors: str) -> Table:
     return table
 
 
-def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
+def consistency(
+    runs: Runs, scene: str, sensors: str, found: Mapping[str, Sequence[RunConsistency]]
+) -> dict[str, Any]:
     """Return NEES of the position: 2 in the mean if covariances are as large as errors.
 
-    Its parts along the line of sight and aside are 1 each; NEES of the velocity is 2. The bounds of
-    a run's mean are those of correlated errors (`hrnet_pose_ros.fusion_report.consistency`).
+    Its parts along the line of sight and aside are 1 each; NEES of the velocity is 2. ``found`` is
+    what `run_consistencies` returns for these sensors.
     """
     rows = _joined(runs, [scene], sensors)
-    found = _run_consistencies(runs, [scene], sensors)
     along, aside = (rows["whitened"] ** 2).mean(axis=0).tolist() if len(rows) else (None, None)
     return {
         "scene": scene,
@@ -96,41 +100,49 @@ def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
         "along": along,
         "aside": aside,
         "velocity_nees": mean(rows["velocity_nees"]),
-        "runs_inside": share(np.array([one.inside for one in found], bool)),
+        "runs_inside": share(np.array([one.inside for one in found[scene]], bool)),
     }
 
 
-def consistency_of_set(runs: Runs, sensors: str) -> dict[str, Any]:
+def consistency_of_set(
+    sensors: str, found: Mapping[str, Sequence[RunConsistency]]
+) -> dict[str, Any]:
     """Return the consistency of all runs with a set of sensors together.
 
     The runs are independent. So the mean of their means has the confidence interval that their
     spread gives, and it contains 2 if covariances are right on average.
     """
-    scenes = [scene for scene, name in runs if name == sensors]
-    found = _run_consistencies(runs, scenes, sensors)
+    own = [run for some in found.values() for run in some]
     low = high = middle = None
-    if found:
-        middle, low, high = mean_of_runs(np.array([one.nees for one in found]))
+    if own:
+        middle, low, high = mean_of_runs(np.array([one.nees for one in own]))
     return {
         "sensors": sensors,
-        "runs": len(found),
+        "runs": len(own),
         "nees": middle,
         "low": low,
         "high": high,
-        "independent": mean(np.array([one.independent for one in found])),
-        "runs_inside": share(np.array([one.inside for one in found], bool)),
-        "runs_above": share(np.array([one.nees > one.high for one in found], bool)),
+        "independent": mean(np.array([one.independent for one in own])),
+        "runs_inside": share(np.array([one.inside for one in own], bool)),
+        "runs_above": share(np.array([one.nees > one.high for one in own], bool)),
     }
 
 
-def _run_consistencies(runs: Runs, scenes: Sequence[str], sensors: str) -> list[RunConsistency]:
-    """Return the consistency of each run of some scenes that has sightings."""
-    alike = [run.sightings for (_, name), some in runs.items() if name == sensors for run in some]
-    correlation = ErrorCorrelation.of(alike)
-    own = [
-        run_consistency(run.sightings, correlation) for one in scenes for run in runs[one, sensors]
-    ]
-    return [one for one in own if one is not None]
+def run_consistencies(runs: Runs, sensors: str) -> dict[str, list[RunConsistency]]:
+    """Return the consistency of the runs that have sightings, by scene, for a set of sensors.
+
+    Their bounds are those of errors as correlated as in all of these runs.
+    """
+    own = {scene: some for (scene, name), some in runs.items() if name == sensors}
+    correlation = ErrorCorrelation.of([run.sightings for some in own.values() for run in some])
+    return {
+        scene: [
+            found
+            for run in some
+            if (found := run_consistency(run.sightings, correlation)) is not None
+        ]
+        for scene, some in own.items()
+    }
 
 
 def tracks(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:

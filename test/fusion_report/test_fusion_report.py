@@ -23,7 +23,13 @@ from hrnet_pose_ros.fusion_report.runs import (
     simulate_run,
 )
 from hrnet_pose_ros.fusion_report.scenes import SCENES, scenario_of_scene
-from hrnet_pose_ros.fusion_report.tables import consistency, position, wrong_cues
+from hrnet_pose_ros.fusion_report.tables import (
+    consistency,
+    consistency_of_set,
+    position,
+    run_consistencies,
+    wrong_cues,
+)
 from hrnet_pose_ros.simulation.simulator import Simulator
 
 
@@ -62,10 +68,14 @@ def test_errors_are_sorted_by_distance_and_given_in_per_cent() -> None:
 def test_a_run_is_inside_if_its_mean_nees_is() -> None:
     rows = sightings(4)
     rows["whitened"] = [[1, 1], [-1, 1], [1, -1], [-1, -1]]
-    found = consistency(runs_of(rows, "upright"), "upright", "lidar")
+    runs = runs_of(rows, "upright")
+    found = consistency(runs, "upright", "lidar", run_consistencies(runs, "lidar"))
     assert (found["runs_inside"], found["along"], found["aside"]) == (1, 1, 1)
     rows["nees"] = 9.0
-    found = consistency(runs_of(rows, "upright"), "upright", "lidar")
+    own = run_consistencies(runs, "lidar")
+    found = consistency(runs, "upright", "lidar", own)
+    whole = consistency_of_set("lidar", own)
+    assert (whole["runs"], whole["nees"], whole["runs_above"]) == (1, 9.0, 1)
     assert (found["runs_inside"], found["within_95"], found["nees"]) == (0, 0, 9.0)
 
 
