@@ -14,9 +14,13 @@ from demo.outputs import MIN_ANSWERED, failed_nodes, percentiles_ms
 from demo.play import Recording
 from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
 from hrnet_pose_ros.fusion.refusals import Refusal
-from hrnet_pose_ros.fusion_report.metrics import mean_nees_bounds
 from hrnet_pose_ros.fusion_report.runs import compare_with_truth
-from hrnet_pose_ros.fusion_report.tables import consistency, position, tracks
+from hrnet_pose_ros.fusion_report.tables import (
+    consistency,
+    position,
+    run_consistencies,
+    tracks,
+)
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 
 # A warning is printed if a larger fraction of all messages came too late to be used.
@@ -34,7 +38,11 @@ def figures(drive: Drive, recording: Recording, answers: FusionAnswers) -> dict[
     ]
     run = compare_with_truth(compared, drive.camera.at[:2])
     runs = {("drive", "node"): [run]}
-    persons = len({str(one) for one in run.sightings["person"]})
+    checked = run_consistencies(runs, "node")
+    bounds = [
+        {"bounds_95": (one.low, one.high), "independent": one.independent}
+        for one in checked["drive"]
+    ]
     statuses = Counter(people.status for people in answers.people.values())
     reasons = Counter(reason for people in answers.people.values() for reason in people.reasons)
     inputs = answers.reports[-1].inputs if answers.reports else {}
@@ -51,8 +59,8 @@ def figures(drive: Drive, recording: Recording, answers: FusionAnswers) -> dict[
         | {PeopleStatus.ERROR.name: answers.errors},
         "reasons": {reason.value: reasons[reason] for reason in StatusReason if reasons[reason]},
         "position": [row for row in position(runs, "drive", "node") if row["count"]],
-        "consistency": consistency(runs, "drive", "node")
-        | {"bounds_95": mean_nees_bounds(persons, 2) if persons else None, "persons": persons},
+        "consistency": consistency(runs, "drive", "node", checked)
+        | (bounds[0] if bounds else {"bounds_95": None, "independent": None}),
         "tracks": tracks(runs, "drive", "node"),
         "latency_ms": latency(drive, recording, answers),
         "messages": {

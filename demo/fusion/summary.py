@@ -88,10 +88,10 @@ def _tracking(summary: Mapping[str, Any]) -> str:
         return "Nobody was seen."
     low, high = found["bounds_95"]
     lines = (
-        f"- NEES of the position: mean {found['nees']:.2f} (2 is consistent; 95 % bounds for "
-        f"{found['persons']} persons whose errors last: {low:.2f} to {high:.2f}), median "
-        f"{found['nees_median']:.2f}; the truth is within the 95 % ellipse in "
-        f"{found['within_95']:.0%}.",
+        f"- NEES of the position: mean {found['nees']:.2f} (2 is consistent; its 95 % bounds are "
+        f"{low:.2f} to {high:.2f}, as errors last and persons share them: the drive is worth "
+        f"{found['independent']:.1f} independent estimates), median {found['nees_median']:.2f}; "
+        f"the truth is within the 95 % ellipse in {found['within_95']:.0%}.",
         f"- Ids: {tracks['switches']} switches ({tracks['switches_per_minute']:.2f} per person "
         "and minute).",
         f"- GOSPA (cut-off 2 m): {tracks['gospa']:.2f} m.",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,10 +35,11 @@ from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
-from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, Track, bearing_ranges, states_of
+from hrnet_pose_ros.fusion.tracking.track import CAMERA_CUES, States, Track
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
 from hrnet_pose_ros.fusion.tracking.updater import Sightings
 from hrnet_pose_ros.fusion.transforms import Transform, wrap
+from hrnet_pose_ros.pose.camera import Camera
 
 # A person without any usable range is at least this near, m, and at most so far that the box is
 # this high, m.
@@ -95,11 +97,11 @@ class ImageFusion:
         table = self._table(answers)
         least = least_inverse_ranges(scene.views)
         by_camera = fuse(table, settings.outlier, settings.gate, least=least)
-        self.tracker.predict(scene.stamp, scene.ego, model.lasting)
+        self.tracker.predict(scene.stamp, scene.ego, model.lasting, camera)
         ids = self.skeletons.ids
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
-        tracks = self.tracker.associate(spotted, camera)
-        expected = self.tracker.expected_ranges(tracks, count, camera)
+        association = self.tracker.associate(spotted)
+        tracks, expected = association.tracks, association.expected_ranges()
         jumped: list[dict[str, tuple[float, float]]] = []
         if self.tracker.jump_goes_on(
             scene.stamp, jumps=pitch_jumped(table, tracks, expected, model)
@@ -110,7 +112,7 @@ class ImageFusion:
             by_camera = fuse(table, settings.outlier, settings.gate, least=least)
         if self.sensor_cues:
             priors = _priors(by_camera, expected)
-            speeds = self.tracker.speeds(tracks, count, camera)
+            speeds = association.speeds()
             for sensor in self.sensor_cues:
                 answers[sensor.name] = sensor.measure(scene, priors, speeds)
             table = self._table(answers)
@@ -120,9 +122,9 @@ class ImageFusion:
         if self.ultrasonic:
             table, fused = self._bound(table, fused, expected, answers)
         since = self._since(tracks, fused)
-        found = self.tracker.update(
+        found, states = self.tracker.update(
             scene.stamp,
-            tracks,
+            association,
             Sightings(
                 azimuth=azimuth,
                 azimuth_var=bearings.variance,
@@ -133,7 +135,6 @@ class ImageFusion:
             ),
             self._range_priors(fused),
             fused.track_refused,
-            camera,
             model.lasting,
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
@@ -141,7 +142,7 @@ class ImageFusion:
         ranges = _ranges(table, table.names)
         for own, ground in zip(ranges, jumped, strict=False):
             own.update(ground)
-        return self._report(found, azimuth, answers, ranges, table, fused)
+        return self._report(found, states, azimuth, answers, ranges, table, fused)
 
     def _since(self, tracks: dict[int, Track], fused: FusedRanges) -> np.ndarray:
         """Return the seconds since the last skeletons, ``[N]``; infinite for who is placed anew."""
@@ -154,6 +155,7 @@ class ImageFusion:
     def _report(
         self,
         tracks: list[Track],
+        states: States,
         azimuth: np.ndarray,
         answers: dict[str, CueAnswers],
         ranges: list[dict[str, tuple[float, float]]],
@@ -162,33 +164,34 @@ class ImageFusion:
     ) -> list[Person]:
         scene, tracker = self.scene, self.tracker
         all_outcomes = _outcomes(answers, table, fused)
-        since: list[float] = []
-        scores = self.skeletons.detection_scores.tolist()
+        skeletons = self.skeletons
+        since = tracker.confirm(tracks, scene.stamp, skeletons.detection_scores, skeletons.ids)
+        anew = fused.track_refused.tolist()
         for n, (track, outcomes) in enumerate(zip(tracks, all_outcomes, strict=True)):
-            detection_id = self.skeletons.ids[n]
-            since.append(tracker.confirm(track, scene.stamp, scores[n], detection_id))
-            used = [name for name, outcome in outcomes.items() if outcome is None]
-            if fused.track_refused[n]:
+            if anew[n]:
                 track.distrust()
-            # A jump of the pitch says nothing about the person.
-            refused = [
-                name
-                for name, outcome in outcomes.items()
-                if outcome is Refusal.DISAGREES and answers[name].open[n]
-            ]
+            used, refused, bits = [], [], int(self.sources)
+            for name, outcome in outcomes.items():
+                if outcome is None:
+                    used.append(name)
+                    bits |= SOURCES[name]
+                # A jump of the pitch says nothing about the person.
+                elif outcome is Refusal.DISAGREES and answers[name].open[n]:
+                    refused.append(name)
             track.ranged(used, refused, scene.stamp)
-            track.sources = Source(int(self.sources) | sum(SOURCES[name] for name in used))
+            track.sources = Source(bits)
         seen = Seen(
             tracks=tracks,
+            states=states,
             azimuth=azimuth,
             statures=measured_statures(table, fused.used),
             outcomes=all_outcomes,
             ranges=ranges,
             since=since,
         )
-        coasting = tracker.coast(scene.stamp, scene.views.camera_position, self._in_view())
+        coasting, unseen = tracker.coast(scene.stamp, states, self._in_view)
         reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
-        return reporter.people(seen, coasting)
+        return reporter.people(seen, coasting, unseen)
 
     def _table(self, answers: dict[str, CueAnswers]) -> RangeTable:
         names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
@@ -237,19 +240,25 @@ class ImageFusion:
         by_range = np.stack([middle, 2 * middle], axis=1)
         return np.where(fused.sure[:, None], by_range, range_priors(self.scene.views, furthest))
 
-    def _in_view(self) -> dict[str, bool]:
-        """Return for each track, by id, whether its hips would be in the image."""
-        scene, (width, height) = self.scene, self.skeletons.image_size
-        sides = self.skeletons.camera.rays([[0.0, height / 2], [width - 1.0, height / 2]])
+    def _in_view(self, azimuth: np.ndarray) -> np.ndarray:
+        """Return at which azimuths ``[M]`` hips would be in the image, bool ``[M]``."""
+        heading = self.scene.views.heading
+        sides = _side_rays(self.skeletons.camera, self.skeletons.image_size)
         left, right = np.pi / 2, -np.pi / 2
         if np.isfinite(sides).all():
             d = sides @ self.camera_to_level.rotation.T
-            edges = np.arctan2(d[:, 1], d[:, 0]) - scene.views.heading
-            left, right = wrap(edges)
-        seen, _ = bearing_ranges(states_of(self.tracker.tracks)[0], scene.views.camera_position)
-        away = wrap(seen[:, 0] - scene.views.heading)
-        inside = (right < away) & (away < left)
-        return {t.id: bool(i) for t, i in zip(self.tracker.tracks, inside, strict=True)}
+            left, right = wrap(np.arctan2(d[:, 1], d[:, 0]) - heading)
+        away = wrap(azimuth - heading)
+        return np.asarray((right < away) & (away < left))
+
+
+@lru_cache(maxsize=16)
+def _side_rays(camera: Camera, image_size: tuple[int, int]) -> np.ndarray:
+    """Return the rays through the middle of an image's left and right side, ``[2, 3]``."""
+    width, height = image_size
+    rays = camera.rays([[0.0, height / 2], [width - 1.0, height / 2]])
+    rays.flags.writeable = False
+    return rays
 
 
 def _ranges(table: RangeTable, names: Sequence[str]) -> list[dict[str, tuple[float, float]]]:
@@ -290,16 +299,20 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> Priors:
 
     The camera and the track give one range together where they agree, else two.
     """
-    priors: list[list[tuple[float, float]]] = []
-    pairs = zip(camera.value.tolist(), camera.variance.tolist(), *expected.T.tolist(), strict=True)
-    for value, variance, track, track_var in pairs:
-        known = [(v, s) for v, s in ((value, variance), (track, track_var)) if math.isfinite(v)]
-        if len(known) == 2 and (value - track) ** 2 < AGREE**2 * (variance + track_var):
-            # Of the same errors, so together no more certain than the better one.
-            information = 1 / variance + 1 / track_var
-            both = (value / variance + track / track_var) / information
-            known = [(both, min(variance, track_var))]
-        priors.append(known)
+    priors = np.full((len(expected), 2, 2), np.nan)
+    value, variance, (track, track_var) = camera.value, camera.variance, expected.T
+    with np.errstate(invalid="ignore"):
+        agree = (value - track) ** 2 < AGREE**2 * (variance + track_var)
+        # Of the same errors, so together no more certain than the better one.
+        information = 1 / variance + 1 / track_var
+        both = (value / variance + track / track_var) / information
+    alone = ~np.isfinite(value)  # the track's is the first one then
+    priors[:, 0, 0] = np.where(agree, both, np.where(alone, track, value))
+    priors[:, 0, 1] = np.where(
+        agree, np.minimum(variance, track_var), np.where(alone, track_var, variance)
+    )
+    two = ~agree & ~alone & np.isfinite(track)
+    priors[two, 1] = expected[two]
     return priors
 
 

@@ -173,9 +173,9 @@ class PeopleFusion:
             over_ground=settings.fixed_base or bool(sources & Source.ODOMETRY),
         )
         people = step.people()
-        for person in people:
-            for name, outcome in person.outcomes.items():
-                self.outcomes[name].count(outcome)
+        for name, tally in self.outcomes.items():
+            asked = [one.outcomes[name] for one in people if name in one.outcomes]
+            tally.count_all(asked)
         return People(skeletons.stamp, tuple(people), sources, self._silent(skeletons.stamp))
 
     def _silent(self, stamp: int) -> tuple[StatusReason, ...]:

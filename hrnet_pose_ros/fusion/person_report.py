@@ -11,19 +11,19 @@ import numpy as np
 
 from hrnet_pose_ros.fusion.attributes.facing import facings_of
 from hrnet_pose_ros.fusion.attributes.gesture import gestures_of
-from hrnet_pose_ros.fusion.attributes.heading import chest_angles, update_headings
+from hrnet_pose_ros.fusion.attributes.heading import chest_angles, courses_of, update_headings
 from hrnet_pose_ros.fusion.attributes.motion_state import motions_of
 from hrnet_pose_ros.fusion.attributes.posture import (
     likelihoods,
-    posture_of,
-    stands,
+    postures_of,
+    standing,
     update_postures,
 )
 from hrnet_pose_ros.fusion.attributes.stature import (
     SMALLEST_PX,
     child_probability,
-    stature_of,
-    update_stature,
+    statures_of,
+    update_statures,
 )
 from hrnet_pose_ros.fusion.body import RADIUS, RADIUS_STD
 from hrnet_pose_ros.fusion.buffers import NS
@@ -32,7 +32,7 @@ from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
 from hrnet_pose_ros.fusion.person import Person, Points3D
 from hrnet_pose_ros.fusion.range_table import ErrorModel
 from hrnet_pose_ros.fusion.refusals import Refusal
-from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, Track, states_of
+from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, States, Track
 
 # Standard deviation of vertical velocities, m/s: people stay on the ground.
 VERTICAL_SPEED = 0.1
@@ -44,7 +44,7 @@ class Seen:
 
     Attributes
     ----------
-    tracks
+    tracks, states
         In the order of the skeletons of the image.
     azimuth
         float64 ``[N]``: bearings in the levelled base frame.
@@ -59,6 +59,7 @@ class Seen:
     """
 
     tracks: list[Track]
+    states: States
     azimuth: np.ndarray
     statures: np.ndarray
     outcomes: list[dict[str, Refusal | None]]
@@ -87,20 +88,22 @@ class PersonReporter:
         self._depth = depth
         self._over_ground = over_ground
 
-    def people(self, seen: Seen, coasting: list[Track]) -> list[Person]:
-        """Return those who are seen, in their order, then those who coast, as predicted."""
+    def people(self, seen: Seen, coasting: list[Track], unseen: States) -> list[Person]:
+        """Return those who are seen, in their order, then those who coast, as predicted.
+
+        ``unseen`` are the states of those who coast.
+        """
         scene, tracks = self._scene, seen.tracks
         chests = chest_angles(scene)
-        update_headings(tracks, seen.azimuth, chests, by_course=self._over_ground)
+        courses = courses_of(seen.states) if self._over_ground else None
+        update_headings(tracks, seen.azimuth, chests, courses)
         update_postures(tracks, likelihoods(scene), seen.since)
         # Who sits, crouches or lies is shorter than standing: no evidence of a child.
-        large = (scene.views.size_px >= SMALLEST_PX).tolist()
-        for track, enough, stature in zip(tracks, large, seen.statures.tolist(), strict=True):
-            if enough and stands(track):
-                update_stature(track, *stature)
+        measured = (scene.views.size_px >= SMALLEST_PX) & standing(tracks)
+        update_statures(tracks, np.where(measured[:, None], seen.statures, np.nan))
         facings = facings_of(tracks, seen.azimuth, visible=np.isfinite(chests.angle))
         gestures = gestures_of(scene)
-        common = self._common([*tracks, *coasting])
+        common = self._common([*tracks, *coasting], seen.states.and_those(unseen))
         people = [
             Person(
                 **common[n],
@@ -126,9 +129,9 @@ class PersonReporter:
             for track, own in zip(coasting, common[len(tracks) :], strict=True)
         ]
 
-    def _common(self, tracks: list[Track]) -> list[dict[str, Any]]:
+    def _common(self, tracks: list[Track], states: States) -> list[dict[str, Any]]:
         """Return the fields that seen and coasting persons have in common."""
-        means, own = states_of(tracks)
+        means, own = states.means, states.covariances
         settings, camera = self._scene.settings, self._scene.views.camera_position
         away = means[:, PLACE] - camera[:2]
         covariances = np.zeros((len(tracks), 6, 6))
@@ -143,11 +146,13 @@ class PersonReporter:
         places[:, :2], places[:, 2] = means[:, PLACE], self._scene.ground
         speeds[:, :2] = means[:, VELOCITY]
         motions = motions_of(means, own, over_ground=self._over_ground)
+        postures, (statures, stature_vars) = postures_of(tracks), statures_of(tracks)
+        children = child_probability(statures, stature_vars).tolist()
+        heights = zip(statures.tolist(), stature_vars.tolist(), strict=True)
         result = []
-        for n, track in enumerate(tracks):
-            stature, stature_var = stature_of(track)
-            posture, posture_probability = posture_of(track)
-            known = math.isfinite(track.heading_var)
+        for n, (track, (stature, stature_var)) in enumerate(zip(tracks, heights, strict=True)):
+            posture, posture_probability = postures[n]
+            known = track.heading_var < math.inf
             result.append(
                 dict(
                     id=track.id,
@@ -165,7 +170,7 @@ class PersonReporter:
                     posture_probability=posture_probability,
                     motion=motions[n][0],
                     motion_probability=motions[n][1],
-                    child_probability=child_probability(stature, stature_var),
+                    child_probability=children[n],
                     sources=track.sources,
                 )
             )

@@ -18,6 +18,8 @@ from hrnet_pose_ros.fusion.inputs import Skeletons
 from hrnet_pose_ros.fusion.transforms import Transform
 from hrnet_pose_ros.pose.camera import Camera
 
+# The middles of the left, right, lower and upper side of a box, in its width and height.
+_SIDES = np.array([[0.0, 0.5], [1.0, 0.5], [0.5, 1.0], [0.5, 0.0]])
 # Step for the numerical derivative of directions by pixels, px.
 _STEP = 0.5
 # Key points nearer to the image's border than this fraction of the image's width are not used where
@@ -113,7 +115,12 @@ def views_of(
     # J = d(azimuth, slope) / d(x, y); the variances are the diagonal of J S J'.
     change = (directions[1:] - directions[:1]) / _STEP
     covariances = np.where(seen[..., None, None], poses.covariances, 0.0)
-    variances = np.einsum("inja,njik,knja->nja", change, covariances, change)
+    by_x, by_y = change
+    variances = (
+        covariances[..., 0, 0, None] * by_x**2
+        + (covariances[..., 0, 1] + covariances[..., 1, 0])[..., None] * (by_x * by_y)
+        + covariances[..., 1, 1, None] * by_y**2
+    )
 
     boxes = np.asarray(skeletons.boxes, np.float64)
     box, folded = _box_directions(boxes, camera, rotation, heading)
@@ -152,25 +159,18 @@ def _directions(rays: np.ndarray, rotation: np.ndarray, heading: float) -> np.nd
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(across > 1e-9, d[..., 2] / across, np.nan)
     c, s = np.cos(heading), np.sin(heading)
-    azimuth = np.arctan2(c * d[..., 1] - s * d[..., 0], c * d[..., 0] + s * d[..., 1])
-    return np.stack([azimuth, slope], axis=-1)
+    found = np.empty((*across.shape, 2))
+    found[..., 0] = np.arctan2(c * d[..., 1] - s * d[..., 0], c * d[..., 0] + s * d[..., 1])
+    found[..., 1] = slope
+    return found
 
 
 def _box_directions(
     boxes: np.ndarray, camera: Camera, rotation: np.ndarray, heading: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the sides of boxes as directions ``[N, 4]``, and which could not be undistorted."""
-    middle_x, middle_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
-    right, below = boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
-    sides = np.stack(
-        [
-            np.stack([boxes[:, 0], middle_y], 1),
-            np.stack([right, middle_y], 1),
-            np.stack([middle_x, below], 1),
-            np.stack([middle_x, boxes[:, 1]], 1),
-        ],
-        axis=1,
-    )  # [N, 4, 2]
+    first, size = boxes[:, None, :2], boxes[:, None, 2:]
+    sides = first + size * _SIDES  # [N, 4, 2]
     found = _directions(camera.rays(sides), rotation, heading)
     folded = ~np.isfinite(found).all(axis=(1, 2))
     if folded.any():

@@ -242,12 +242,11 @@ class LinearEstimates:
         """
         # Deletion residuals: with P the inverse covariance less what the mean takes, the residual
         # of a value against the others, over its standard deviation, is (P z)_i / sqrt(P_ii).
-        axes = np.arange(self.values.shape[1])
         with np.errstate(invalid="ignore", divide="ignore"):
             left = self.inverse - outer_products(self.weights) * self.variance[:, None, None]
             residual = (left @ self.values[..., None])[..., 0]
-            own = left[:, axes, axes]
-            known = self.kept & (own > 1e-9 * self.inverse[:, axes, axes])
+            own = np.diagonal(left, axis1=1, axis2=2)
+            known = self.kept & (own > 1e-9 * np.diagonal(self.inverse, axis1=1, axis2=2))
             apart = np.where(known, residual**2 / own, 0.0)
         return np.asarray(apart.max(axis=1, initial=0.0))
 
@@ -269,8 +268,7 @@ def estimate(values: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> Li
     """
     both = kept[:, :, None] & kept[:, None, :]
     blocks = np.where(both, covariance, 0.0)  # what is left out has variance 1 and no weight
-    axes = np.arange(values.shape[1])
-    blocks[:, axes, axes] += ~kept
+    np.einsum("skk->sk", blocks)[...] += ~kept
     inverse = np.where(both, np.linalg.inv(blocks), 0.0)
     weights = inverse.sum(axis=2)
     information = weights.sum(axis=1)

@@ -27,6 +27,8 @@ BODY = "body_length"
 CHILD = (CHILD_STATURE / ADULT_STATURE, CHILD_STATURE_STD / ADULT_STATURE)
 # Squared part of a body's length that key points are off by, where only ages are told apart.
 KEYPOINT_SHARE = 0.05**2
+# The numbers of `CueAnswers` for who has no range: a variance of 1, and 0 else.
+_NOT_GIVEN = np.eye(1, 7, 1).T
 # Further than this many standard deviations from a range, a body's length contradicts it.
 CONTRADICTION = 2.5
 
@@ -177,12 +179,14 @@ class RangeTable:
             one = answers[name]
             some = one.open & (one.variance < np.inf)
             given[:, column] = some
-            doubt[some, column], values[some, column] = one.doubt[some], one.value[some]
-            variance[some, column] = one.variance[some]
-            for place, shares in ((0, one.stature), (1, one.tilt), (2, one.axis), (4, one.height)):
-                shared[some, column, place] = shares[some]
+            value, own, by_stature, by_tilt, by_height, by_axis, odd = np.where(
+                some, one.numbers, _NOT_GIVEN
+            )
+            values[:, column], variance[:, column], doubt[:, column] = value, own, odd
+            shared[:, column, 0], shared[:, column, 1] = by_stature, by_tilt
+            shared[:, column, 2], shared[:, column, 4] = by_axis, by_height
             if one.joints is not None:
-                weights[some, column] = one.joints[some]
+                weights[:, column] = np.where(some[:, None], one.joints, 0.0)
         shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
         stature = np.full(n, model.assumed)
         if BODY in names:

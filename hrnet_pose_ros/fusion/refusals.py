@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 
@@ -73,8 +74,12 @@ class Tally:
 
     def count(self, outcome: Refusal | None) -> None:
         """Count one that was received, and used if ``outcome`` is None."""
-        self.received += 1
-        if outcome is None:
-            self.used += 1
-        else:
-            self.reasons[outcome] += 1
+        self.count_all([outcome])
+
+    def count_all(self, outcomes: Sequence[Refusal | None]) -> None:
+        """Count several likewise."""
+        used = outcomes.count(None)
+        self.received += len(outcomes)
+        self.used += used
+        if used < len(outcomes):
+            self.reasons.update(reason for reason in outcomes if reason is not None)

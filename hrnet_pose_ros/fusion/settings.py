@@ -45,7 +45,8 @@ class FusionSettings:
         that averages of such errors have. On the bundled clip, joints differ from one image to the
         next by a third of what their covariances say (docs/architecture.md, "Smoothing"): 1 - c.
     joint_correlation
-        Correlation of the errors of two joints of a person in the same image, 0 to below 1.
+        Correlation of the errors of two joints of a person in the same image, 0 to below 1: the
+        mean over all pairs (`hrnet_pose_ros.simulation.residuals`).
     depth_noise
         Of a depth image in units of z²: sigma = depth_noise * z², 1/m.
     depth_max_range, lidar_max_range, scan_max_range
@@ -88,7 +89,7 @@ class FusionSettings:
     yaw_std: float = float(np.deg2rad(0.5))
     sensor_mount_std: float = float(np.deg2rad(0.5))
     keypoint_correlation: float = 0.7
-    joint_correlation: float = 0.3
+    joint_correlation: float = 0.1
     depth_noise: float = 0.002
     depth_max_range: float = 10.0
     lidar_noise: float = 0.03

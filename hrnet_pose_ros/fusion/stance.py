@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
-from hrnet_pose_ros.fusion.person_view import PersonViews, mean_variance
+from hrnet_pose_ros.fusion.person_view import PersonViews
 
 # A torso further from the vertical than this is not upright, or lies, rad.
 UPRIGHT_LEAN = np.deg2rad(30)
@@ -82,21 +82,9 @@ class Stance:
 def stance_of(views: PersonViews, roles: JointRoles, correlation: float) -> Stance:
     """Return the stance of N persons; ``correlation`` is that of a person's joints' errors."""
 
-    def middle(joints: tuple[int, ...]) -> Middles:
-        use = list(joints)
-        seen = views.seen[:, use]
-        count = seen.sum(axis=1)
-        some = np.where(count > 0, 1.0, np.nan)
-        share = np.maximum(count, 1)
-        return Middles(
-            azimuth=some * np.where(seen, views.azimuth[:, use], 0.0).sum(axis=1) / share,
-            slope=some * np.where(seen, views.slope[:, use], 0.0).sum(axis=1) / share,
-            slope_var=some * mean_variance(views.slope_var[:, use], correlation),
-            count=count,
-        )
-
-    shoulders, hips = middle(roles.shoulders), middle(roles.hips)
-    knees, ankles = middle(roles.knees), middle(roles.ankles)
+    shoulders, hips, knees, ankles = _middles(
+        views, (roles.shoulders, roles.hips, roles.knees, roles.ankles), correlation
+    )
     torso = shoulders.slope - hips.slope
     torso_std = np.sqrt(shoulders.slope_var + hips.slope_var)
     long = np.hypot(torso, shoulders.azimuth - hips.azimuth)
@@ -122,3 +110,24 @@ def stance_of(views: PersonViews, roles: JointRoles, correlation: float) -> Stan
         thighs=thighs,
         thighs_std=thighs_std,
     )
+
+
+def _middles(
+    views: PersonViews, groups: tuple[tuple[int, ...], ...], correlation: float
+) -> list[Middles]:
+    """Return the middles of G groups of joints."""
+    joints = [joint for group in groups for joint in group]
+    part = [place for place, group in enumerate(groups) for _ in group]
+    member = np.zeros((len(joints), len(groups)))  # sums over groups are products with this
+    member[np.arange(len(joints)), part] = 1.0
+    seen = views.seen[:, joints]
+    count = seen @ member
+    share = np.where(count > 0, count, np.nan)
+    azimuth = np.where(seen, views.azimuth[:, joints], 0.0) @ member / share
+    slope = np.where(seen, views.slope[:, joints], 0.0) @ member / share
+    spread = views.slope_var[:, joints]
+    spread = np.where(np.isfinite(spread), spread, 0.0)
+    alike = (np.sqrt(spread) @ member) ** 2
+    slope_var = ((1 - correlation) * (spread @ member) + correlation * alike) / share**2
+    rows = (one.T for one in (azimuth, slope, slope_var, count))
+    return [Middles(*row) for row in zip(*rows, strict=True)]

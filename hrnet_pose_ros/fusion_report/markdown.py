@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from statistics import mean
 from typing import Any
 
 from hrnet_pose_ros.fusion_report.scenes import SCENES
@@ -96,14 +97,39 @@ def _position(row: Row) -> str:
 def _consistency(tables: dict[str, list[Row]]) -> list[str]:
     text = (
         "Mean NEES of the position (2 is consistent); share of estimates within the 95 % ellipse; "
-        "share of runs whose mean is within its 95 % bounds."
+        "share of runs whose mean is within its 95 % bounds, which are those of correlated errors."
     )
 
     def cell(row: Row) -> str:
         shares = f"{percent(row['within_95'])}, {percent(row['runs_inside'])}"
         return f"{number(row['nees'], 1)} ({shares})"
 
-    return ["## Consistency", "", text, "", *_crossed(tables["consistency"], cell)]
+    parts = (
+        "By part of the state, mean over the scenes: along the line of sight and aside (1 each), "
+        "and NEES of the velocity (2). Then the mean of the runs' means, with the 95 % interval of "
+        "so many independent runs; how many independent estimates a run is worth; and the shares "
+        "of runs inside and above their bounds."
+    )
+    head = ["sensors", "along", "aside", "velocity", "mean of the runs", "95 %", "worth"]
+    body = []
+    for row in tables["consistency_of_sets"]:
+        own = [one for one in tables["consistency"] if one["sensors"] == row["sensors"]]
+        parts_of = ("along", "aside", "velocity_nees")
+        means = [mean([one[name] for one in own if one[name] is not None]) for name in parts_of]
+        body.append(
+            [
+                row["sensors"],
+                *(number(value, 1) for value in means),
+                number(row["nees"], 1),
+                f"{number(row['low'], 1)} to {number(row['high'], 1)}",
+                number(row["independent"], 1),
+                percent(row["runs_inside"]),
+                percent(row["runs_above"]),
+            ]
+        )
+    by_set = table([*head, "runs inside", "above"], body)
+    by_scene = _crossed(tables["consistency"], cell)
+    return ["## Consistency", "", text, "", *by_scene, "", parts, "", *by_set]
 
 
 def _tracks(tables: dict[str, list[Row]]) -> list[str]:

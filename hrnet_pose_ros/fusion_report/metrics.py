@@ -29,8 +29,24 @@ def nees(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     return (errors * weighted).sum(axis=-1)
 
 
-def mean_nees_bounds(count: int, dimension: int, probability: float = 0.95) -> tuple[float, float]:
+def whitened(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Return errors ``[N, D]`` as uncorrelated ones of variance 1, if covariances are right.
+
+    Their squares add up to the NEES, and the first square is that of the first component alone.
+
+    >>> whitened(np.array([[3.0, 2.0]]), np.array([[[9.0, 0.0], [0.0, 1.0]]])).tolist()
+    [[1.0, 2.0]]
+    """
+    return np.linalg.solve(np.linalg.cholesky(covariances), errors[..., None])[..., 0]
+
+
+def mean_nees_bounds(
+    count: float, dimension: int, probability: float = 0.95
+) -> tuple[float, float]:
     """Return the two-sided bounds of the mean NEES of ``count`` independent estimates.
+
+    The count may be a fraction, as it is for correlated ones
+    (`hrnet_pose_ros.fusion_report.consistency`).
 
     >>> [round(bound, 3) for bound in mean_nees_bounds(1, 2)]
     [0.051, 7.378]

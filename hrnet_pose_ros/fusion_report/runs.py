@@ -18,7 +18,7 @@ from hrnet_pose_ros.fusion.person import People, Person, Posture
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.transforms import FixedExtrinsics, Transform, wrap
-from hrnet_pose_ros.fusion_report.metrics import gospa, nees, not_of
+from hrnet_pose_ros.fusion_report.metrics import gospa, nees, not_of, whitened
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.sensor import SensorEvent
 from hrnet_pose_ros.simulation.sensor_configs import SENSORS
@@ -54,6 +54,8 @@ SIGHTING = np.dtype(
         ("along", "f8"),  # the same along the line of sight
         ("aside", "f8"),
         ("nees", "f8"),
+        ("whitened", "f8", (2,)),  # along and aside, of which the squares are the NEES
+        ("velocity_nees", "f8"),  # NaN where velocities are not over ground
         ("height_px", "f8"),
         ("visible", "f8"),
         ("heading_error", "f8"),  # rad; NaN if either is unknown
@@ -135,7 +137,10 @@ def fuse_run(run: SimulatedRun, sensors: Sequence[str], settings: FusionSettings
         answer = fusion.fuse(event.value, event.arrival)
         if isinstance(answer, People):
             answers.append((answer, run.truths[place]))
-    return compare_with_truth(answers, run.camera)
+    result = compare_with_truth(answers, run.camera)
+    if run.moving and "odometry" not in sensors:  # velocities are relative to the vehicle
+        result.sightings["velocity_nees"] = np.nan
+    return result
 
 
 def compare_with_truth(answers: Iterable[tuple[People, Truth]], camera: np.ndarray) -> FusedRun:
@@ -165,7 +170,13 @@ def _sightings(answer: People, truth: Truth, camera: np.ndarray, ids: dict[str, 
     rows["error"] = np.hypot(*errors.T)
     rows["along"] = (errors * sight).sum(axis=1)
     rows["aside"] = errors[:, 1] * sight[:, 0] - errors[:, 0] * sight[:, 1]
-    rows["nees"] = nees(errors, np.array([p.covariance[:2, :2] for _, p in pairs]))
+    covariances = np.array([p.covariance for _, p in pairs])
+    axes = np.stack([sight, np.stack([-sight[:, 1], sight[:, 0]], axis=1)], axis=1)
+    turned = axes @ covariances[:, :2, :2] @ axes.swapaxes(1, 2)
+    rows["whitened"] = whitened((axes @ errors[..., None])[..., 0], turned)
+    rows["nees"] = (rows["whitened"] ** 2).sum(axis=1)
+    slips = np.array([p.velocity[:2] - t.velocity[:2] for t, p in pairs])
+    rows["velocity_nees"] = nees(slips, covariances[:, 3:5, 3:5])
     rows["time"] = truth.stamp / 1e9
     for row, (true, person) in zip(rows, pairs, strict=True):
         row["person"] = int(true.name.rpartition("_")[2])

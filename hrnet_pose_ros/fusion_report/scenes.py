@@ -58,10 +58,15 @@ class ReportScene:
 
 
 def scenario_of_scene(name: str, seed: int, duration: float) -> SimulationScenario:
-    """Return a scene, drawn with a seed, for ``duration`` s."""
+    """Return a scene, drawn with a seed, for ``duration`` s.
+
+    Mounts, clocks, and people are drawn anew for each scene: with one seed for all scenes, they
+    would have the same mount errors, and be no independent runs.
+    """
     generator = generator_of(seed, f"report scene {name}")
     drawn = SCENES[name].draw(generator, duration)
-    return SimulationScenario(name, duration, seed=seed, **drawn)  # type: ignore[arg-type]
+    own = int(generator_of(seed, f"simulation of {name}").integers(2**31))
+    return SimulationScenario(name, duration, seed=own, **drawn)  # type: ignore[arg-type]
 
 
 def places(

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from hrnet_pose_ros.fusion.person import Posture
-from hrnet_pose_ros.fusion_report.metrics import mean, mean_nees_bounds, quantiles, share
+from hrnet_pose_ros.fusion_report.consistency import (
+    ErrorCorrelation,
+    RunConsistency,
+    mean_of_runs,
+    run_consistency,
+)
+from hrnet_pose_ros.fusion_report.metrics import mean, quantiles, share
 from hrnet_pose_ros.fusion_report.runs import CUES, DISAGREED, DOUBTED, USED, FusedRun
 from hrnet_pose_ros.fusion_report.scenes import SCENES
 
@@ -29,10 +35,14 @@ Table = list[dict[str, Any]]
 def all_tables(runs: Runs) -> dict[str, Table]:
     """Return every table by name."""
     sets = list(dict.fromkeys(name for _, name in runs))
+    found = {one: run_consistencies(runs, one) for one in sets}
     scenes = list(dict.fromkeys(scene for scene, _ in runs))
     return {
         "position": [row for scene in scenes for one in sets for row in position(runs, scene, one)],
-        "consistency": [consistency(runs, scene, one) for scene in scenes for one in sets],
+        "consistency": [
+            consistency(runs, scene, one, found[one]) for scene in scenes for one in sets
+        ],
+        "consistency_of_sets": [consistency_of_set(one, found[one]) for one in sets],
         "tracks": [tracks(runs, scene, one) for scene in scenes for one in sets],
         "heading": [row for one in sets for row in heading(_joined(runs, scenes, one), one)],
         "posture": [row for one in sets for row in posture(_joined(runs, scenes, one), one)],
@@ -70,20 +80,16 @@ def position(runs: Runs, scene: str, sensors: str) -> Table:
     return table
 
 
-def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
+def consistency(
+    runs: Runs, scene: str, sensors: str, found: Mapping[str, Sequence[RunConsistency]]
+) -> dict[str, Any]:
     """Return NEES of the position: 2 in the mean if covariances are as large as errors.
 
-    Errors of one person last, so a run has as many independent estimates as persons at most. The
-    bounds of a run's mean are those of so many.
+    Its parts along the line of sight and aside are 1 each; NEES of the velocity is 2. ``found`` is
+    what `run_consistencies` returns for these sensors.
     """
     rows = _joined(runs, [scene], sensors)
-    inside = []
-    for run in runs[scene, sensors]:
-        values = run.sightings
-        persons = len(np.unique(values["person"]))
-        if persons:
-            low, high = mean_nees_bounds(persons, 2)
-            inside.append(low <= values["nees"].mean() <= high)
+    along, aside = (rows["whitened"] ** 2).mean(axis=0).tolist() if len(rows) else (None, None)
     return {
         "scene": scene,
         "sensors": sensors,
@@ -91,7 +97,51 @@ def consistency(runs: Runs, scene: str, sensors: str) -> dict[str, Any]:
         "nees": mean(rows["nees"]),
         "nees_median": quantiles(rows["nees"], 0.5)[0],
         "within_95": share(rows["nees"] <= CHI2_95),
-        "runs_inside": share(np.array(inside, bool)),
+        "along": along,
+        "aside": aside,
+        "velocity_nees": mean(rows["velocity_nees"]),
+        "runs_inside": share(np.array([one.inside for one in found[scene]], bool)),
+    }
+
+
+def consistency_of_set(
+    sensors: str, found: Mapping[str, Sequence[RunConsistency]]
+) -> dict[str, Any]:
+    """Return the consistency of all runs with a set of sensors together.
+
+    The runs are independent. So the mean of their means has the confidence interval that their
+    spread gives, and it contains 2 if covariances are right on average.
+    """
+    own = [run for some in found.values() for run in some]
+    low = high = middle = None
+    if own:
+        middle, low, high = mean_of_runs(np.array([one.nees for one in own]))
+    return {
+        "sensors": sensors,
+        "runs": len(own),
+        "nees": middle,
+        "low": low,
+        "high": high,
+        "independent": mean(np.array([one.independent for one in own])),
+        "runs_inside": share(np.array([one.inside for one in own], bool)),
+        "runs_above": share(np.array([one.nees > one.high for one in own], bool)),
+    }
+
+
+def run_consistencies(runs: Runs, sensors: str) -> dict[str, list[RunConsistency]]:
+    """Return the consistency of the runs that have sightings, by scene, for a set of sensors.
+
+    Their bounds are those of errors as correlated as in all of these runs.
+    """
+    own = {scene: some for (scene, name), some in runs.items() if name == sensors}
+    correlation = ErrorCorrelation.of([run.sightings for some in own.values() for run in some])
+    return {
+        scene: [
+            found
+            for run in some
+            if (found := run_consistency(run.sightings, correlation)) is not None
+        ]
+        for scene, some in own.items()
     }
 
 

@@ -166,7 +166,7 @@ class ModelledPeople:
         gain = track.covariance[:, :2] @ np.linalg.inv(track.covariance[:2, :2] + noise)
         track.mean = track.mean + gain @ (at - track.mean[:2])
         track.covariance = track.covariance - gain @ track.covariance[:2]
-        track.existence = self._existence.seen(track.existence, 0.9)
+        track.existence = float(self._existence.seen(track.existence, 0.9))
         track.seen = time
 
     def _miss(self, who: int, time: float, *, in_view: bool) -> None:

@@ -181,10 +181,9 @@ class Camera:
         plane = ((pixels - centre) / focal).reshape(-1, 2)
         if self.coefficients:
             plane = self._undistorted(plane)
-        finite = np.isfinite(plane).all(axis=1)
-        rays = np.full((len(plane), 3), np.nan)
-        rays[finite, :2] = plane[finite]
-        rays[finite, 2] = 1.0
+        rays = np.empty((len(plane), 3))
+        rays[:, :2], rays[:, 2] = plane, 1.0
+        rays[~np.isfinite(plane).all(axis=1)] = np.nan
         return rays.reshape(*pixels.shape[:-1], 3)
 
     def skeleton_points(

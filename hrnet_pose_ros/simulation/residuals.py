@@ -109,6 +109,26 @@ class KeypointResiduals:
         matrices[:, 0, 1] = matrices[:, 1, 0] = correlation * x * y
         return matrices
 
+    def joint_correlation(self, least_score: float = 0.3) -> tuple[float, float]:
+        """The mean correlation of two joints' errors of a person, in x and in y.
+
+        Of all pairs of labelled joints whose scores are at least ``least_score``; errors are in
+        their own standard deviations, up to 3: the tails would tell of single persons. It is
+        ``joint_correlation`` of `hrnet_pose_ros.fusion.settings.FusionSettings`.
+        """
+        labelled = (self.visibility == HIDDEN) | (self.visibility == VISIBLE)
+        use = labelled & (self.scores >= least_score)
+        errors = self.errors.astype(np.float64) / self.spreads[..., :2].astype(np.float64)
+        errors = np.where(use[..., None], np.clip(errors, -3, 3), 0.0)
+        both = use.astype(np.float64).T @ use  # [17, 17]: how many persons have both
+        pairs = ~np.eye(JOINTS, dtype=bool) & (both > 1)
+        found = []
+        for one in (errors[..., 0], errors[..., 1]):
+            squares = (one**2).T @ use  # of the first joint, where both are known
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found.append(float((one.T @ one / np.sqrt(squares * squares.T))[pairs].mean()))
+        return found[0], found[1]
+
     @cached_property
     def log_sizes(self) -> np.ndarray:
         return np.log(self.sizes.astype(np.float64))

@@ -31,7 +31,7 @@ from hrnet_pose_ros.fusion.cues.bearing import bearings_of
 from hrnet_pose_ros.fusion.cues.body_length import BodyLength
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.cues.depth_image import DepthImageCue
-from hrnet_pose_ros.fusion.cues.ground_contact import GroundContact
+from hrnet_pose_ros.fusion.cues.ground_contact import FOOT_STD, GroundContact
 from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
 from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
@@ -163,6 +163,55 @@ def test_the_ground_cue_has_the_variance_of_the_textbook() -> None:
         noise = float(found.joints**2 @ np.nan_to_num(slope_var))
         angle = 1e-3 / np.sqrt(2)
         assert np.sqrt(noise) == pytest.approx(angle / drop, rel=0.02)
+
+
+def one_uncertain_ankle(r: float, std: float, error: float) -> tuple[InverseRange, np.ndarray]:
+    """The ground contact of a figure whose right ankle is off, and claims ``std``; both in px."""
+    noise = np.zeros((1, 17, 2))
+    noise[0, 16, 1] = error
+    image = skeletons([figure((r, 0.0))], noise=noise)
+    image.poses.covariances[0, 16] = std**2 * np.eye(2)
+    (answer,) = GroundContact().measure(scene_of(image), [[]])
+    found = ranged(answer)
+    assert found.joints is not None
+    return found, found.joints[[15, 16]] / found.joints.sum()
+
+
+def test_a_foot_whose_key_point_is_uncertain_counts_less() -> None:
+    exact, even = one_uncertain_ankle(10.0, 1.0, 0.0)
+    np.testing.assert_allclose(even, [0.5, 0.5], atol=1e-6)
+    off, weights = one_uncertain_ankle(10.0, 20.0, -20.0)
+    assert weights[1] < 0.2
+    # Half of the error is what the mean of both would have.
+    plain = 0.5 * 20 / CAMERA.fy / (HEIGHT - ANKLE_HEIGHT)
+    assert abs(off.value - exact.value) < 0.4 * plain
+    assert off.variance > exact.variance  # the place of one foot is not that of the middle
+
+
+def test_near_by_both_feet_count_because_they_may_be_apart() -> None:
+    """Two feet are 0.2 m apart, which is many pixels near by, and few far away."""
+    near, far = (one_uncertain_ankle(r, 5.0, 0.0)[1] for r in (3.0, 20.0))
+    assert near[1] > 0.4
+    assert far[1] < 0.2
+
+
+def test_the_weights_of_feet_give_the_smallest_variance() -> None:
+    """Against all other weights, by the same errors: key points, and how far feet are apart."""
+    r, std = 8.0, 6.0
+    _, weights = one_uncertain_ankle(r, std, 0.0)
+    drop = HEIGHT - ANKLE_HEIGHT
+    slopes = np.array([1.0, std]) / CAMERA.fy
+    apart = FOOT_STD * drop / r**2
+    c = SETTINGS.joint_correlation
+
+    def variance(first: np.ndarray) -> np.ndarray:
+        second = 1 - first
+        own = (first * slopes[0]) ** 2 + (second * slopes[1]) ** 2
+        own += 2 * c * first * second * slopes[0] * slopes[1]
+        return own + ((first - second) * apart) ** 2
+
+    at_all = variance(np.linspace(0, 1, 1001))
+    assert variance(weights[:1])[0] == pytest.approx(at_all.min(), rel=0.01)
 
 
 @pytest.mark.parametrize("height", [1.2, 1.5, 1.9])

@@ -403,3 +403,15 @@ def test_feet_below_the_image_are_no_ground_contact() -> None:
     assert person.outcomes["ground"] is Refusal.TRUNCATED
     assert person.outcomes["body_length"] is None
     assert distance(person, (1.3, 0.0)) < 2.5 * np.sqrt(np.trace(person.covariance[:2, :2]))
+
+
+@pytest.mark.parametrize("heading", [0.0, np.pi / 2, 2.2])
+def test_who_lies_has_the_bearing_of_the_hips_and_keeps_the_id(heading: float) -> None:
+    """The torso lies beside them, and is as long as that of somebody who stands."""
+    core, rng = fusion(), np.random.default_rng(5)
+    low = figure((6.0, 0.0), posture="lying", heading=heading)
+    for k in range(8):
+        noise = rng.normal(0, 1, (1, 17, 2))
+        (person,) = fuse(core, [low], START + k * FRAME, noise=noise)
+        assert person.id == "1"
+    assert abs(person.position[1] - low[11:13, 1].mean()) < 0.06

@@ -4,16 +4,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hrnet_pose_ros.cli.main import main
+from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion_report.report import sensor_sets
-from hrnet_pose_ros.fusion_report.runs import CUES, DISAGREED, SIGHTING, USED, FusedRun
+from hrnet_pose_ros.fusion_report.runs import (
+    CUES,
+    DISAGREED,
+    SIGHTING,
+    USED,
+    FusedRun,
+    fuse_run,
+    simulate_run,
+)
 from hrnet_pose_ros.fusion_report.scenes import SCENES, scenario_of_scene
-from hrnet_pose_ros.fusion_report.tables import consistency, position, wrong_cues
+from hrnet_pose_ros.fusion_report.tables import (
+    consistency,
+    consistency_of_set,
+    position,
+    run_consistencies,
+    wrong_cues,
+)
+from hrnet_pose_ros.simulation.simulator import Simulator
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -50,10 +67,42 @@ def test_errors_are_sorted_by_distance_and_given_in_per_cent() -> None:
 
 def test_a_run_is_inside_if_its_mean_nees_is() -> None:
     rows = sightings(4)
-    assert consistency(runs_of(rows, "upright"), "upright", "lidar")["runs_inside"] == 1
+    rows["whitened"] = [[1, 1], [-1, 1], [1, -1], [-1, -1]]
+    runs = runs_of(rows, "upright")
+    found = consistency(runs, "upright", "lidar", run_consistencies(runs, "lidar"))
+    assert (found["runs_inside"], found["along"], found["aside"]) == (1, 1, 1)
     rows["nees"] = 9.0
-    found = consistency(runs_of(rows, "upright"), "upright", "lidar")
+    own = run_consistencies(runs, "lidar")
+    found = consistency(runs, "upright", "lidar", own)
+    whole = consistency_of_set("lidar", own)
+    assert (whole["runs"], whole["nees"], whole["runs_above"]) == (1, 9.0, 1)
     assert (found["runs_inside"], found["within_95"], found["nees"]) == (0, 0, 9.0)
+
+
+def test_scenes_of_one_seed_are_independent_runs() -> None:
+    """The mounts' errors and the people are others: else all scenes would share one draw."""
+    first, second = (
+        Simulator(replace(scenario_of_scene(name, 1, 1.0), sensors=("camera", "lidar")))
+        for name in ("tables", "walls")
+    )
+    for name in ("camera", "lidar"):
+        assert not np.allclose(
+            first.sensors[name].mount.true.rotation, second.sensors[name].mount.true.rotation
+        )
+    statures = [[one.shape.stature for one in sim.scene.walkers] for sim in (first, second)]
+    assert not set(statures[0]) & set(statures[1])
+
+
+def test_velocities_count_only_over_ground() -> None:
+    scenario = scenario_of_scene("drive", 5, 0.6)
+    scenario = replace(scenario, sensors=("camera", "odometry"), people=scenario.people[:2])
+    run = simulate_run(scenario, moving=True)
+    for sensors, known in ((("camera",), False), (("camera", "odometry"), True)):
+        rows = fuse_run(run, sensors, FusionSettings()).sightings
+        assert len(rows)
+        assert np.isfinite(rows["velocity_nees"]).all() == known
+        np.testing.assert_allclose((rows["whitened"] ** 2).sum(axis=1), rows["nees"])
+        np.testing.assert_allclose(np.hypot(rows["along"], rows["aside"]), rows["error"], rtol=1e-9)
 
 
 def test_a_wrong_cue_is_one_that_is_off_by_its_own_measure() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.simulation.residuals import (
     ABSENT,
     AGREEING,
@@ -113,3 +114,27 @@ def test_whole_persons_get_the_errors_of_whole_persons(table: KeypointResiduals)
         agreeing = (table.visibility[table.like(200.0, visibility)] == visibility).sum(axis=1)
         everyone = (table.visibility == visibility).sum(axis=1)
         assert agreeing.min() > np.median(everyone)
+
+
+def test_joints_of_a_person_are_correlated_as_the_fusion_assumes(table: KeypointResiduals) -> None:
+    x, y = table.joint_correlation()
+    assert (x + y) / 2 == pytest.approx(FusionSettings().joint_correlation, abs=0.06)
+
+
+def test_the_correlation_of_joints_is_that_of_the_errors(table: KeypointResiduals) -> None:
+    """Half of each error's variance in x is common to all joints of a person; none in y is."""
+    rng = np.random.default_rng(4)
+    shape = (2000, 17)
+    errors = np.empty((*shape, 2))
+    errors[..., 0] = (rng.standard_normal((2000, 1)) + rng.standard_normal(shape)) / np.sqrt(2)
+    errors[..., 1] = rng.standard_normal(shape)
+    rows = np.zeros(2000, np.int64)
+    drawn = KeypointResiduals(
+        sizes=table.sizes[rows],
+        visibility=rng.choice([ABSENT, HIDDEN, VISIBLE], shape).astype(np.uint8),
+        errors=0.1 * errors,
+        scores=np.full(shape, 0.9),
+        spreads=np.full((*shape, 3), 0.1),
+        origin="drawn",
+    )
+    assert drawn.joint_correlation() == pytest.approx((0.5, 0.0), abs=0.03)

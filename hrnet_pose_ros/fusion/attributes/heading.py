@@ -10,7 +10,6 @@ shoulder are exchanged, which turns a person round, the ears seldom are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from hrnet_pose_ros.fusion.body import (
 )
 from hrnet_pose_ros.fusion.cues.cue import Scene
 from hrnet_pose_ros.fusion.person_view import PersonViews, mean_variance
-from hrnet_pose_ros.fusion.tracking.track import VELOCITY, Track, states_of
+from hrnet_pose_ros.fusion.tracking.track import VELOCITY, States, Track
 from hrnet_pose_ros.fusion.transforms import wrap
 
 # Below this size in pixels, shoulders are a few pixels apart.
@@ -71,14 +70,15 @@ def chest_angles(scene: Scene) -> ChestAngles:
     usable = views.seen[:, [left, right]].all(axis=1) & (stance.hips.count > 0)
     usable &= (views.size_px >= SMALLEST_PX) & ~stance.lying & (stance.torso > 0)
     length = np.where(usable, stance.torso, np.nan) / TORSO  # of the whole person
-    cosines = [(*_side_by_side(views, roles.shoulders, SHOULDER_BREADTH * length), 0.0)]
+    alike = scene.settings.joint_correlation
+    cosines = [(*_side_by_side(views, roles.shoulders, SHOULDER_BREADTH * length, alike), 0.0)]
     sines = []
     if roles.ears:
-        ears = _side_by_side(views, roles.ears, EAR_BREADTH * length)
+        ears = _side_by_side(views, roles.ears, EAR_BREADTH * length, alike)
         cosines.append((*ears, HEAD_STD**2 / 2))
     for pair, forward in ((roles.shoulders, NOSE_FORWARD), (roles.ears, NOSE_BEFORE_EARS)):
         if roles.nose and pair:
-            sines.append(_before(views, roles.nose[0], pair, forward * length))
+            sines.append(_before(views, roles.nose[0], pair, forward * length, alike))
     cosine, cosine_var = _together(
         [(c, v + COSINE_STD**2 * np.minimum(c**2, 1) + 0.01 + more) for c, v, more in cosines]
     )
@@ -96,22 +96,32 @@ def chest_angles(scene: Scene) -> ChestAngles:
 
 
 def _side_by_side(
-    views: PersonViews, pair: tuple[int, ...], breadth: np.ndarray
+    views: PersonViews, pair: tuple[int, ...], breadth: np.ndarray, correlation: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the cosine by two joints of a breadth ``[N]`` and its variance by their key points."""
     left, right = pair
     cosine = -(views.azimuth[:, left] - views.azimuth[:, right]) / breadth
-    return cosine, (views.azimuth_var[:, left] + views.azimuth_var[:, right]) / breadth**2
+    a, b = views.azimuth_var[:, left], views.azimuth_var[:, right]
+    return cosine, (a + b - 2 * correlation * np.sqrt(a * b)) / breadth**2
 
 
 def _before(
-    views: PersonViews, nose: int, pair: tuple[int, ...], forward: np.ndarray
+    views: PersonViews,
+    nose: int,
+    pair: tuple[int, ...],
+    forward: np.ndarray,
+    correlation: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance."""
-    middle = views.azimuth[:, list(pair)].mean(axis=1)
-    own = mean_variance(views.azimuth_var[:, list(pair)], 0.3)
-    variance = (views.azimuth_var[:, nose] + own) / forward**2
-    return -(views.azimuth[:, nose] - middle) / forward, variance
+    """Return the sine by a nose so far in front ``[N]`` of two joints, and its variance.
+
+    What all three errors have in common by their ``correlation`` moves nothing against each other.
+    """
+    both = list(pair)
+    middle = views.azimuth[:, both].mean(axis=1)
+    front, sides = views.azimuth_var[:, nose], views.azimuth_var[:, both]
+    own = mean_variance(sides, correlation)
+    common = 2 * correlation * np.sqrt(front) * np.sqrt(sides).mean(axis=1)
+    return -(views.azimuth[:, nose] - middle) / forward, (front + own - common) / forward**2
 
 
 def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +135,10 @@ def _together(measured: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 
 
 def update_headings(
-    tracks: Sequence[Track], azimuth: np.ndarray, chests: ChestAngles, *, by_course: bool
+    tracks: Sequence[Track],
+    azimuth: np.ndarray,
+    chests: ChestAngles,
+    courses: np.ndarray | None = None,
 ) -> None:
     """Update tracks with the chests of their persons, and with where they walk.
 
@@ -135,44 +148,50 @@ def update_headings(
         Of the N persons.
     azimuth
         float64 ``[N]``: where they are seen, in the levelled base frame, rad.
-    by_course
-        Whether velocities are over ground: who walks walks forwards.
+    courses
+        None, or those of `courses_of`, if velocities are over ground: who walks walks forwards.
     """
-    measured = (azimuth + np.pi + chests.angle).tolist()
-    for track, one, variance in zip(tracks, measured, chests.variance.tolist(), strict=True):
-        if math.isfinite(one) and math.isfinite(variance):
-            _update(track, one, TAILS * variance)
-    if by_course:
-        for track, (one, variance) in zip(tracks, _courses(tracks), strict=True):
-            if math.isfinite(one):
-                _update(track, one, variance)
+    heading = np.array([track.heading for track in tracks], np.float64)
+    variance = np.array([track.heading_var for track in tracks], np.float64)
+    measured = azimuth + np.pi + chests.angle
+    heading, variance = _updated(heading, variance, measured, TAILS * chests.variance)
+    if courses is not None:
+        heading, variance = _updated(heading, variance, *courses.T)
+    for track, at, spread in zip(tracks, heading.tolist(), variance.tolist(), strict=True):
+        track.heading, track.heading_var = at, spread
 
 
-def _courses(tracks: Sequence[Track]) -> list[tuple[float, float]]:
-    """Return where each track walks, rad, and the variance as a heading; NaN if it is not known."""
-    means, covariances = states_of(tracks)
-    x, y = means[:, VELOCITY].T
+def courses_of(states: States) -> np.ndarray:
+    """Return where tracks walk, rad, and variances as headings, ``[N, 2]``; NaN: not known."""
+    x, y = states.means[:, VELOCITY].T
     speed2 = x * x + y * y
-    own = covariances[:, VELOCITY, VELOCITY]
+    own = states.covariances[:, VELOCITY, VELOCITY]
     across = y * y * own[:, 0, 0] - 2 * x * y * own[:, 0, 1] + x * x * own[:, 1, 1]
     spread = across / np.maximum(speed2, 1e-9)
     known = (speed2 >= WALKS**2) & (spread <= MOST_COURSE_STD**2 * speed2)
     course = np.where(known, np.arctan2(y, x), np.nan)
     variance = spread / np.maximum(speed2, 1e-9) + COURSE_STD**2
-    return list(zip(course.tolist(), variance.tolist(), strict=True))
+    return np.stack([course, variance], axis=1)
 
 
-def _update(track: Track, measured: float, variance: float) -> None:
-    if not math.isfinite(track.heading_var):
-        track.heading, track.heading_var = wrap(measured), variance
-        return
-    residual = wrap(measured - track.heading)
-    total = track.heading_var + variance
-    if residual**2 > GATE**2 * total:
-        if variance < track.heading_var:
-            track.heading, track.heading_var = wrap(measured), variance
-        return
-    gain = track.heading_var / total
-    track.heading = wrap(track.heading + gain * residual)
+def _updated(
+    heading: np.ndarray, variance: np.ndarray, measured: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return headings and variances ``[N]`` after measurements with variances; NaN is none."""
+    given = np.isfinite(measured) & np.isfinite(noise)
+    measured, noise = np.where(given, measured, 0.0), np.where(given, noise, 1.0)
+    known = np.isfinite(variance)
+    before = np.where(known, variance, 1.0)
+    residual = wrap(measured - heading)
+    total = before + noise
+    beyond = residual**2 > GATE**2 * total
+    anew = given & (~known | (beyond & (noise < before)))
+    mixed = given & known & ~beyond
+    gain = before / total
     # The model's errors last, so the variance does not fall below that of one good image.
-    track.heading_var = max((1 - gain) * track.heading_var, 0.5 * variance, LEAST_STD**2)
+    less = np.maximum(np.maximum((1 - gain) * before, 0.5 * noise), LEAST_STD**2)
+    after = np.where(mixed, wrap(heading + gain * residual), heading)
+    return (
+        np.where(anew, wrap(measured), after),
+        np.where(anew, noise, np.where(mixed, less, variance)),
+    )

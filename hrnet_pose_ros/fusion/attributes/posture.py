@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,18 +79,25 @@ def update_postures(
             track.beliefs["posture seen"] = SEEN
 
 
-def stands(track: Track) -> bool:
-    """Whether a track is upright for all that is known; a body whose legs are unseen may be."""
-    belief = track.beliefs.get("posture", PRIOR)
-    return bool(belief[POSTURES.index(Posture.UPRIGHT)] > SURELY_UPRIGHT)
+def standing(tracks: Sequence[Track]) -> np.ndarray:
+    """Return which tracks are upright for all that is known, bool ``[N]``.
+
+    Bodies whose legs are unseen may be.
+    """
+    upright = POSTURES.index(Posture.UPRIGHT)
+    beliefs = [track.beliefs.get("posture", PRIOR)[upright] for track in tracks]
+    return np.array(beliefs, np.float64) > SURELY_UPRIGHT
 
 
-def posture_of(track: Track) -> tuple[Posture, float]:
-    """Return a track's posture and its probability; UNKNOWN and NaN if it was never visible."""
-    if "posture seen" not in track.beliefs:
-        return Posture.UNKNOWN, float("nan")
-    belief = track.beliefs["posture"].tolist()
-    most = max(belief)
-    return (
-        (POSTURES[belief.index(most)], most) if most >= LEAST else (Posture.UNKNOWN, float("nan"))
-    )
+def postures_of(tracks: Sequence[Track]) -> list[tuple[Posture, float]]:
+    """Return the tracks' postures, and probabilities; UNKNOWN and NaN if never visible."""
+    if not tracks:
+        return []
+    beliefs = np.array([track.beliefs.get("posture", PRIOR) for track in tracks])
+    best, most = beliefs.argmax(axis=1).tolist(), beliefs.max(axis=1).tolist()
+    return [
+        (POSTURES[which], chance)
+        if chance >= LEAST and "posture seen" in track.beliefs
+        else (Posture.UNKNOWN, math.nan)
+        for track, which, chance in zip(tracks, best, most, strict=True)
+    ]

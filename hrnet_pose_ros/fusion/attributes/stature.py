@@ -5,9 +5,10 @@ the probability that the person is a child.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hrnet_pose_ros.fusion.body import (
     ADULT_STATURE,
@@ -28,6 +29,8 @@ SMALLEST_PX = 60.0
 LIMITS = (0.5, 2.4)
 # Mean, variance and weight of a track's stature before any.
 UNMEASURED = np.array([0.0, np.inf, 0.0])
+# The same as what is told of it.
+UNKNOWN = np.array([np.nan, np.nan, 0.0])
 
 
 def measured_statures(table: RangeTable, used: np.ndarray) -> np.ndarray:
@@ -48,39 +51,53 @@ def measured_statures(table: RangeTable, used: np.ndarray) -> np.ndarray:
     return np.stack([stature, stature**2 * relative], axis=1)
 
 
-def update_stature(track: Track, stature: float, variance: float) -> None:
-    """Update a track with a stature (m) measured in one image and its variance.
+def update_statures(tracks: Sequence[Track], measured: np.ndarray) -> None:
+    """Update N tracks with statures measured in one image, m, and their variances, ``[N, 2]``.
 
     The errors of images in a row are alike: the estimate is the mean weighted by certainty, and its
-    variance the smallest so far, not that of independent measurements.
+    variance the smallest so far, not that of independent measurements. NaN is no measurement.
     """
-    if not LIMITS[0] < stature < LIMITS[1] or not 0 < variance < math.inf:
+    stature, variance = measured.T
+    with np.errstate(invalid="ignore"):
+        usable = (stature > LIMITS[0]) & (stature < LIMITS[1])
+        usable &= (variance > 0) & (variance < np.inf)
+    places = np.flatnonzero(usable)
+    if not len(places):
         return
-    variance = variance + LEAST_STD**2
-    mean, spread, weight = track.beliefs.get("stature", UNMEASURED).tolist()
+    own = [tracks[place] for place in places.tolist()]
+    stature, variance = stature[places], variance[places] + LEAST_STD**2
+    before = np.array([track.beliefs.get("stature", UNMEASURED) for track in own])
     share = 1 / variance
     # Old images fade, so that a wrong start is forgotten within about 20 images.
-    weight = 0.95 * weight + share
-    mean = mean + share / weight * (stature - mean)
-    track.beliefs["stature"] = np.array([mean, min(spread, variance), weight])
+    weight = 0.95 * before[:, 2] + share
+    after = np.empty_like(before)
+    after[:, 0] = before[:, 0] + share / weight * (stature - before[:, 0])
+    after[:, 1] = np.minimum(before[:, 1], variance)
+    after[:, 2] = weight
+    for track, belief in zip(own, after, strict=True):
+        track.beliefs["stature"] = belief
 
 
-def stature_of(track: Track) -> tuple[float, float]:
-    """Return a track's stature and its variance, m and m²; NaN if it was never measured."""
-    found = track.beliefs.get("stature")
-    return (float("nan"), float("nan")) if found is None else (float(found[0]), float(found[1]))
+def statures_of(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tracks' statures and variances, ``[N]`` m and m²; NaN if never measured."""
+    found = np.array([track.beliefs.get("stature", UNKNOWN) for track in tracks]).reshape(-1, 3)
+    return found[:, 0], found[:, 1]
 
 
-def child_probability(stature: float, variance: float) -> float:
-    """Return the probability that a person with a measured stature is a child; NaN if unknown."""
-    if not math.isfinite(stature):
-        return math.nan
+def child_probability(stature: ArrayLike, variance: ArrayLike) -> np.ndarray:
+    """Return the probabilities ``[...]`` that persons with measured statures are children.
+
+    Statures are in m, variances in m²; NaN is unknown.
+    """
     # Taller than the average adult counts as that: in its far tail, the wider normal distribution,
     # the children's, would win again.
-    stature = min(stature, ADULT_STATURE)
-    logs = [
-        -0.5 * ((stature - mean) ** 2 / (std**2 + variance) + math.log(std**2 + variance))
-        for mean, std in ((CHILD_STATURE, CHILD_STATURE_STD), (ADULT_STATURE, ADULT_STATURE_STD))
-    ]
-    odds = CHILD_PRIOR / (1 - CHILD_PRIOR) * math.exp(logs[0] - logs[1])
-    return 1 - 1 / (1 + odds)
+    at = np.minimum(np.asarray(stature, np.float64), ADULT_STATURE)
+    child, adult = (
+        -0.5 * ((at - mean) ** 2 / total + np.log(total))
+        for mean, total in (
+            (CHILD_STATURE, CHILD_STATURE_STD**2 + np.asarray(variance, np.float64)),
+            (ADULT_STATURE, ADULT_STATURE_STD**2 + np.asarray(variance, np.float64)),
+        )
+    )
+    odds = CHILD_PRIOR / (1 - CHILD_PRIOR) * np.exp(child - adult)
+    return np.asarray(1 - 1 / (1 + odds))

@@ -62,6 +62,8 @@ class CueAnswers:
         N reasons why a person has no range; None for those who have.
     open
         bool ``[N]``: who has not been refused.
+    numbers
+        float64 ``[7, N]``: the following as rows.
     value, variance, stature, tilt, height, axis, doubt
         float64 ``[N]``, as in `InverseRange`; without meaning for who is refused.
     joints
@@ -88,8 +90,9 @@ class CueAnswers:
         self.reasons: list[Refusal | None] = [None] * count
         self.open: np.ndarray = np.ones(count, bool)
         self.joints: np.ndarray | None = None
-        for name, row in zip(_NUMBERS, np.zeros((len(_NUMBERS), count)), strict=True):
-            setattr(self, name, row)
+        self.numbers: np.ndarray = np.zeros((len(_NUMBERS), count))
+        self.value, self.variance, self.stature, self.tilt = self.numbers[:4]
+        self.height, self.axis, self.doubt = self.numbers[4:]
 
     def __len__(self) -> int:
         return len(self.reasons)
@@ -126,5 +129,4 @@ class CueAnswers:
         self.open = np.where(mask, other.open, self.open)
         for person in np.flatnonzero(mask).tolist():
             self.reasons[person] = other.reasons[person]
-        for name in _NUMBERS:
-            getattr(self, name)[mask] = getattr(other, name)[mask]
+        self.numbers[:, mask] = other.numbers[:, mask]

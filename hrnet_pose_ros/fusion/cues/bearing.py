@@ -34,8 +34,9 @@ def bearings_of(scene: Scene) -> Bearings:
     """Return a bearing for every person: joints if there are any, else the detector's box."""
     views, roles = scene.views, scene.roles
     wide = np.abs(views.box[:, 0] - views.box[:, 1])
-    # The torso's length in the image; without one, about 0.7 of a box's width.
-    torso = np.abs(scene.stance.torso)
+    # The torso's length in the image, also of who lies; without one, about 0.7 of a box's width.
+    shoulders, hips = scene.stance.shoulders, scene.stance.hips
+    torso = np.hypot(scene.stance.torso, shoulders.azimuth - hips.azimuth)
     unit = np.where(np.isfinite(torso) & (torso > 0), torso, 0.7 * wide)
     azimuth = (views.box[:, 0] + views.box[:, 1]) / 2
     variance = (_BOX * wide) ** 2 + 1e-6

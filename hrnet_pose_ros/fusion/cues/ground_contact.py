@@ -16,6 +16,7 @@ from hrnet_pose_ros.fusion.body import (
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.cues.cue import Cue, Scene
 from hrnet_pose_ros.fusion.cues.priors import Priors
+from hrnet_pose_ros.fusion.range_table import outer_products
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 
 # The hips of a lying person are on the ground, about this high, m.
@@ -25,6 +26,10 @@ HIPS_HEIGHT, HIPS_HEIGHT_STD, LYING_STD = 0.12, 0.06, 0.15
 BODY_STD = 0.15
 # Feet of a sitting or bent person against the hips, m.
 BENT_STD = 0.35
+# One foot against the middle of both, and one hip of who lies, along the ray, m.
+FOOT_STD, HIP_STD = float(np.sqrt(ONE_FOOT_STD**2 - STANCE_STD**2)), 0.12
+# A variance of slopes that is none.
+TINY = 1e-12
 # The feet may be this far apart along the ray, m; more is no stride but a wrong joint.
 STRIDE = 1.2
 
@@ -45,35 +50,67 @@ class GroundContact(Cue):
     def _measure(self, scene: Scene, priors: Priors, answers: CueAnswers) -> None:
         views, below = scene.views, scene.lines.thighs & ~scene.stance.lying
         answers.refuse(views.cut_below & ~below & ~scene.stance.lying, Refusal.TRUNCATED)
-        found, height, height_std, place_std = self._feet(scene)
+        found, height, height_std, place_std, apart_std = self._feet(scene)
         seen, inside = found & views.seen, found & views.inside
         count = inside.sum(axis=1)
         answers.refuse(~below & ~seen.any(axis=1), Refusal.JOINTS_MISSING)
         answers.refuse(~below & (count == 0), Refusal.TRUNCATED)
-        share = np.maximum(count, 1)
-        slope = np.where(inside, views.slope, 0.0).sum(axis=1) / share
+        rough = np.where(inside, views.slope, 0.0).sum(axis=1) / np.maximum(count, 1)
         drop = views.camera_height - height
-        answers.refuse(~below & ((drop <= height_std) | (slope >= 0)), Refusal.ABOVE_HORIZON)
-        drop = np.maximum(drop, height_std)  # of those who have been refused
+        low = drop <= height_std
+        drop = np.maximum(drop, height_std)  # of those who are refused
+        weights, uneven = self._weights(scene, inside, rough**2 / drop * apart_std)
+        slope = np.where(inside, weights * views.slope, 0.0).sum(axis=1)
+        answers.refuse(~below & (low | (slope >= 0)), Refusal.ABOVE_HORIZON)
         value = -slope / drop
+        place_var = place_std**2 + (uneven * apart_std) ** 2
         highest = np.where(inside, views.slope, -np.inf).max(axis=1, initial=-np.inf)
         lowest = np.where(inside, views.slope, np.inf).min(axis=1, initial=np.inf)
         noise = 3 * np.sqrt(np.where(inside, views.slope_var, 0.0).sum(axis=1))
         apart = highest - lowest > drop * STRIDE * value**2 + noise
         answers.refuse(~below & apart & ~scene.stance.lying, Refusal.AMBIGUOUS)
         answers.value[:] = value
-        answers.variance[:] = (value / drop * height_std) ** 2 + (value**2 * place_std) ** 2
-        answers.joints = np.where(inside, (-1 / (share * drop))[:, None], 0.0)
+        answers.variance[:] = (value / drop * height_std) ** 2 + value**4 * place_var
+        answers.joints = np.where(inside, -weights / drop[:, None], 0.0)
         answers.tilt[:] = -(1 + slope**2) / drop
         answers.height[:] = -value / drop
         self._extrapolated(scene, below, answers)
 
     @staticmethod
-    def _feet(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _weights(
+        scene: Scene, inside: np.ndarray, apart_std: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how much each joint counts, ``[N, J]``, and how uneven both sides do, ``[N]``.
+
+        The weights are those of the best linear unbiased estimate of the middle of both feet: a
+        foot whose key point is uncertain counts less, as far as the feet may be apart. That is
+        ``apart_std`` ``[N]``, of the slope of one foot against the middle. The unevenness is the
+        weight of the left side less that of the right side.
+        """
+        roles, views = scene.roles, scene.views
+        pairs = [one for one in (roles.hips, roles.ankles, roles.heels, roles.big_toes) if one]
+        columns = [joint for pair in pairs for joint in pair]
+        side = np.array([1.0, -1.0] * len(pairs))
+        use = inside[:, columns]
+        std = np.sqrt(np.where(use, views.slope_var[:, columns], 0.0))
+        alike = scene.settings.joint_correlation
+        covariance = alike * outer_products(std) + outer_products(apart_std[:, None] * side)
+        covariance = np.where(use[:, :, None] & use[:, None, :], covariance, 0.0)
+        diagonal = np.einsum("njj->nj", covariance)
+        diagonal += np.where(use, (1 - alike) * std**2 + TINY, 1.0)
+        share = np.linalg.solve(covariance, use[..., None].astype(np.float64))[..., 0]
+        total = share.sum(axis=1, keepdims=True)
+        share = np.where(use, share / np.where(total > 0, total, 1.0), 0.0)
+        weights = np.zeros(inside.shape)
+        weights[:, columns] = share
+        return weights, share @ side
+
+    @staticmethod
+    def _feet(scene: Scene) -> tuple[np.ndarray, ...]:
         """Return which joints are on the ground, bool ``[N, J]``.
 
-        With their height above it, its standard deviation, and that of their place against the
-        hips along the ray, m, ``[N]``.
+        With their height above it, its standard deviation, that of the place of their middle
+        against the hips along the ray, and of one of them against the middle, m, ``[N]``.
         """
         views, stance, roles = scene.views, scene.stance, scene.roles
         feet = list(roles.heels + roles.big_toes)
@@ -85,16 +122,15 @@ class GroundContact(Cue):
             (list(roles.ankles), ~on_feet & ~stance.lying),
         ):
             found[:, joints] |= who[:, None]
-        both = (found & views.inside).sum(axis=1) > 1
         height = np.where(on_feet, FOOT_HEIGHT, ANKLE_HEIGHT)
         height_std = np.where(on_feet, FOOT_HEIGHT_STD, ANKLE_HEIGHT_STD)
-        place_std = np.where(both, STANCE_STD, ONE_FOOT_STD)
-        place_std = np.where(stance.bent, BENT_STD, place_std)
+        place_std = np.where(stance.bent, BENT_STD, STANCE_STD)
         return (
             found,
             np.where(stance.lying, HIPS_HEIGHT, height),
             np.where(stance.lying, HIPS_HEIGHT_STD, height_std),
             np.where(stance.lying, LYING_STD, place_std),
+            np.where(stance.lying, HIP_STD, FOOT_STD),
         )
 
     @staticmethod

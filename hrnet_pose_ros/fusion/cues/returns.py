@@ -17,6 +17,8 @@ from hrnet_pose_ros.fusion.cues.cue import Scene
 # with the range by this many standard deviations of the sensor's tilt: the ground looks higher.
 LOWEST, HIGHEST = 0.05, 2.4
 GROUND_STDS = 2.5
+# Heights are compared in float32 with this slack, m.
+ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def towards_people(points: np.ndarray, scene: Scene, margin: float = 0.0) -> np.
     """Return the indices of the points ``[M, 3]`` of the levelled base frame that may be people's.
 
     They lie between the directions of the leftmost and the rightmost person, with a ``margin``,
-    rad, and are not higher than a person. Points that are not finite are left out.
+    rad, above the ground, and are not higher than a person. Points that are not finite are left
+    out.
     """
     camera, box = scene.views.camera_position, scene.views.box
     c, s = np.float32(np.cos(scene.views.heading)), np.float32(np.sin(scene.views.heading))
@@ -61,6 +64,7 @@ def towards_people(points: np.ndarray, scene: Scene, margin: float = 0.0) -> np.
     high = float(box[:, :2].max()) + wide if len(box) else 0.0
     with np.errstate(invalid="ignore"):
         inside = points[:, 2] < np.float32(scene.ground + HIGHEST)
+        inside &= points[:, 2] > np.float32(scene.ground + LOWEST - ROUNDING)
         if min(low, -high) <= -np.pi / 2 + 0.05:  # a fisheye camera
             return np.flatnonzero(inside & np.isfinite(ahead + aside))
         inside &= ahead > 0

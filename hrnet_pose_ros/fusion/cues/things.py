@@ -17,7 +17,7 @@ from hrnet_pose_ros.fusion.cues.segments import Segments
 
 # A thing is followed so far to either side, m, over gaps that are no wider than the second figure,
 # m. Not further: something at the same distance stands beside many people (KITTI). So `OVERHANG` of
-# `hrnet_pose_ros.fusion.cues.returns_cue` is for what begins at the side of the person's box.
+# `hrnet_pose_ros.fusion.cues.cluster_judge` is for what begins at the side of the person's box.
 BESIDE, BESIDE_GAP = 1.1, 0.3
 # A gap at the person's direction is the person's shadow, up to this width, m: dark clothes may send
 # nothing back, and what is behind them goes on.

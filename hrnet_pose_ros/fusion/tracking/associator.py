@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hrnet_pose_ros.fusion.tracking.track import PLACE, Track, bearing_ranges, states_of
+from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, States, Track
 from hrnet_pose_ros.fusion.transforms import wrap
 
 # Chi-square with 2 degrees of freedom: 99.9 % of consistent sightings.
@@ -42,36 +42,84 @@ class Spotted:
     ids: Sequence[str]
 
 
-def associate(tracks: list[Track], spotted: Spotted, camera: np.ndarray) -> dict[int, int]:
-    """Return the index of the track for each person that has one.
+@dataclass(frozen=True)
+class Association:
+    """Which of the N persons of an image have a track, and what the tracks predict of them.
+
+    Attributes
+    ----------
+    persons
+        N.
+    tracks
+        By index of the person.
+    states
+        Predicted, of ``tracks`` in their order.
+    """
+
+    persons: int
+    tracks: dict[int, Track]
+    states: States
+
+    def expected_ranges(self) -> np.ndarray:
+        """Return inverse range and variance predicted for each person, ``[N, 2]``; NaN: none."""
+        result = np.full((self.persons, 2), np.nan)
+        if self.tracks:
+            states, rows = self.states, list(self.tracks)
+            slope = states.slopes[:, 1:]
+            variance = slope @ states.covariances[:, PLACE, PLACE] @ slope.swapaxes(1, 2)
+            result[rows, 0], result[rows, 1] = states.seen[:, 1], variance[:, 0, 0]
+        return result
+
+    def speeds(self) -> np.ndarray:
+        """Return how fast persons go away from the camera, ``[N, 2]``: m/s, and variance.
+
+        NaN for persons without a track.
+        """
+        result = np.full((self.persons, 2), np.nan)
+        if self.tracks:
+            states, rows = self.states, list(self.tracks)
+            azimuth = states.seen[:, 0]
+            towards = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
+            spread = states.covariances[:, VELOCITY, VELOCITY]
+            result[rows, 0] = (states.means[:, VELOCITY] * towards).sum(axis=1)
+            result[rows, 1] = np.einsum("ni,nij,nj->n", towards, spread, towards)
+        return result
+
+
+def associate(tracks: list[Track], states: States, spotted: Spotted) -> Association:
+    """Assign the persons of an image to tracks with predicted ``states``.
 
     The cost is the squared Mahalanobis distance in azimuth and inverse range plus the logarithm of
     the determinant of its covariance, so that an uncertain track does not attract everybody.
     """
-    if not tracks or not len(spotted.azimuth):
-        return {}
-    means, covariances = states_of(tracks)
-    expected, slopes = bearing_ranges(means, camera)  # [T, 2], [T, 2, 2]
-    spread = slopes @ covariances[:, PLACE, PLACE] @ slopes.swapaxes(1, 2)
+    persons = len(spotted.azimuth)
+    if not tracks or not persons:
+        return Association(persons, {}, states.select([]))
+    expected, slopes = states.seen, states.slopes  # [T, 2], [T, 2, 2]
+    spread = slopes @ states.covariances[:, PLACE, PLACE] @ slopes.swapaxes(1, 2)
     ranged = np.isfinite(spotted.value)
-    own = np.zeros((len(spotted.azimuth), 2, 2))
-    own[:, 0, 0] = spotted.azimuth_var
     # Without a range, everything fits: a variance larger than any inverse range.
-    own[:, 1, 1] = np.where(ranged, spotted.variance, 100.0)
-    residual = np.zeros((len(tracks), len(spotted.azimuth), 2))
-    residual[..., 0] = wrap(spotted.azimuth - expected[:, :1])
-    residual[..., 1] = np.where(ranged, np.nan_to_num(spotted.value) - expected[:, 1:], 0.0)
-    total = spread[:, None] + own[None]
-    weighted = np.linalg.solve(total, residual[..., None])[..., 0]
-    distance = (residual * weighted).sum(axis=-1)  # [T, N]
+    range_var = np.where(ranged, spotted.variance, 100.0)
+    aside = wrap(spotted.azimuth - expected[:, :1])  # [T, N]
+    along = np.where(ranged, np.where(ranged, spotted.value, 0.0) - expected[:, 1:], 0.0)
+    # The covariance of the two, a symmetric 2x2 matrix of tracks and persons.
+    first = spread[:, :1, 0] + spotted.azimuth_var
+    second = spread[:, 1:, 1] + range_var
+    both = spread[:, :1, 1]
+    determinant = first * second - both * both
+    distance = second * aside * aside - 2 * both * aside * along + first * along * along
+    distance /= determinant
     track_ids = np.array([track.detection_id for track in tracks])[:, None]
     ids = np.array(list(spotted.ids))[None]
     known = (track_ids != "") & (ids != "")
     same = known & (track_ids == ids)
     possible = distance < np.where(same, GATE_SAME_ID, GATE)
     # Comparable for one person over the tracks: only the track's part of the determinant differs.
-    cost = distance + np.log(np.linalg.det(total) / np.linalg.det(own)[None])
+    cost = distance + np.log(determinant / (spotted.azimuth_var * range_var))
     cost = cost + np.where(same, -SAME_ID, np.where(known, SAME_ID, 0.0))
     blocked = 1e6
     rows, columns = linear_sum_assignment(np.where(possible, cost, blocked))
-    return {int(n): int(t) for t, n in zip(rows, columns, strict=True) if possible[t, n]}
+    kept = possible[rows, columns]
+    rows, columns = rows[kept], columns[kept]
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return Association(persons, {n: tracks[t] for t, n in pairs}, states.select(rows))

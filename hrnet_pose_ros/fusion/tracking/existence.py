@@ -7,9 +7,8 @@ The probability follows Bayes' rule as in the integrated probabilistic data asso
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.settings import FusionSettings
@@ -31,23 +30,24 @@ class Existence:
     def __init__(self, settings: FusionSettings) -> None:
         self._settings = settings
 
-    def begin(self, score: float) -> float:
-        """Return the probability of a new track: the detector's score, 0 to 1."""
-        return 0.5 if math.isnan(score) else min(max(score, 0.05), 0.95)
+    def begin(self, scores: ArrayLike) -> np.ndarray:
+        """Return the probabilities ``[...]`` of new tracks: the detector's scores, 0 to 1."""
+        return np.where(np.isnan(scores), 0.5, np.clip(scores, 0.05, 0.95))
 
     def predicted(self, existence: float, dt: float) -> float:
         """Return the probability ``dt`` seconds later, before anything is seen."""
         return existence * SURVIVAL ** max(dt, 0.0)
 
-    def seen(self, existence: float, score: float) -> float:
-        """Return the probability after a skeleton with a detector's score, 0 to 1.
+    def seen(self, existence: ArrayLike, scores: ArrayLike) -> np.ndarray:
+        """Return the probabilities ``[...]`` after skeletons with a detector's scores, 0 to 1.
 
         The score's odds are the ratio of true to false detections; a false one is as probable at
         the track's place as anywhere, hence the factor of 2.
         """
-        s = self.begin(score)
-        odds = existence / (1 - existence) * 2 * s / (1 - s)
-        return min(max(odds / (1 + odds), LIMITS[0]), LIMITS[1])
+        s = self.begin(scores)
+        before = np.asarray(existence, np.float64)
+        odds = before / (1 - before) * 2 * s / (1 - s)
+        return np.clip(odds / (1 + odds), *LIMITS)
 
     def missed(self, existence: float, detection: float) -> float:
         """Return the probability after an image without a skeleton, which was expected so much."""

@@ -13,8 +13,8 @@ from hrnet_pose_ros.fusion.tracking.track import (
     PLACE,
     STATES,
     VELOCITY,
+    States,
     Track,
-    states_of,
 )
 from hrnet_pose_ros.fusion.transforms import wrap
 
@@ -31,14 +31,23 @@ class Predictor:
     def __init__(self, settings: FusionSettings) -> None:
         self._density = settings.acceleration_density
 
-    def predict(self, tracks: list[Track], stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
-        """Move tracks to a stamp (ns) and into the base frame of that time.
+    def predict(
+        self,
+        tracks: list[Track],
+        stamp: int,
+        ego: EgoMotion,
+        lasting: np.ndarray,
+        camera: np.ndarray,
+    ) -> States:
+        """Move tracks to a stamp (ns) and into the base frame of that time; return their states.
 
-        ``lasting`` are the standard deviations of the errors that stay, ``[4]``. All tracks have
-        the same stamp, that of the image before.
+        ``lasting`` are the standard deviations of the errors that stay, ``[4]``, and ``camera`` is
+        the place of the camera at that time. All tracks have the same stamp, that of the image
+        before.
         """
+        states = States.of(tracks, camera)
         if not tracks:
-            return
+            return states
         before = tracks[0].stamp
         motion = ego.between(before, stamp)
         dt = max((stamp - before) / NS, 0.0)
@@ -47,16 +56,16 @@ class Predictor:
         step[PLACE, PLACE] = step[VELOCITY, VELOCITY] = motion.rotation
         step[PLACE, VELOCITY] = dt * motion.rotation
         step[LASTING, LASTING] *= keep
-        means, covariances = states_of(tracks)
-        means = means @ step.T
+        means = states.means @ step.T
         means[:, PLACE] += motion.shift
         noise = np.zeros((STATES, STATES))
         one, q = np.eye(2), self._density
         noise[PLACE, PLACE], noise[VELOCITY, VELOCITY] = q * dt**3 / 3 * one, q * dt * one
         noise[PLACE, VELOCITY] = noise[VELOCITY, PLACE] = q * dt**2 / 2 * one
         noise[LASTING, LASTING] = np.diag((1 - keep**2) * lasting**2)
-        covariances = step @ covariances @ step.T + noise
+        covariances = step @ states.covariances @ step.T + noise
         for track, mean, covariance in zip(tracks, means, covariances, strict=True):
             track.mean, track.covariance, track.stamp = mean, covariance, stamp
             track.heading = wrap(track.heading + motion.yaw)
             track.heading_var += TURNING * dt
+        return States(means, covariances, camera)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -103,17 +104,18 @@ class Track:
 
     def ranged(self, used: Collection[str], refused: Collection[str], stamp: int) -> None:
         """Note which cues ranged this person at a stamp; forget those of long ago."""
-        self.witnesses.update(dict.fromkeys(used, stamp))
-        sensed = set(used) - CAMERA_CUES
-        if sensed:
+        for name in used:
+            self.witnesses[name] = stamp
+        if not CAMERA_CUES.issuperset(used):
             self.contradicted = 0
-        elif set(refused) - CAMERA_CUES:
+        elif not CAMERA_CUES.issuperset(refused):
             self.contradicted += 1
         oldest = stamp - WITNESS_NS
-        self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
-        if set(used) >= CAMERA_CUES:
+        if len(self.witnesses) > len(used):
+            self.witnesses = {n: s for n, s in self.witnesses.items() if s >= oldest}
+        if CAMERA_CUES.issubset(used):
             self.agreement = min(self.agreement + 1, MOST_AGREED)
-        elif CAMERA_CUES & set(refused):
+        elif refused and not CAMERA_CUES.isdisjoint(refused):
             self.agreement = max(self.agreement - 1, 0)
 
     def distrust(self) -> None:
@@ -138,11 +140,61 @@ def bearing_ranges(means: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, n
     """
     x, y = means[:, 0] - camera[0], means[:, 1] - camera[1]
     r = np.maximum(np.hypot(x, y), 0.2)
-    slopes = np.stack([-y / r**2, x / r**2, -x / r**3, -y / r**3], axis=1).reshape(-1, 2, 2)
-    return np.stack([np.arctan2(y, x), 1 / r], axis=1), slopes
+    seen, slopes = np.empty((len(r), 2)), np.empty((len(r), 2, 2))
+    seen[:, 0], seen[:, 1] = np.arctan2(y, x), 1 / r
+    slopes[:, 0, 0], slopes[:, 0, 1] = -y / r**2, x / r**2
+    slopes[:, 1, 0], slopes[:, 1, 1] = -x / r**3, -y / r**3
+    return seen, slopes
 
 
-def states_of(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
-    """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of tracks."""
-    means = np.array([track.mean for track in tracks]).reshape(-1, STATES)
-    return means, np.array([t.covariance for t in tracks]).reshape(-1, STATES, STATES)
+@dataclass(frozen=True)
+class States:
+    """The states of N tracks at one time as arrays; stacked once, then handed on.
+
+    Attributes
+    ----------
+    means, covariances
+        float64 ``[N, 8]`` and ``[N, 8, 8]``; see `Track`.
+    camera
+        float64 ``[>= 2]``: x and y of the camera in the levelled base frame.
+    """
+
+    means: np.ndarray
+    covariances: np.ndarray
+    camera: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @classmethod
+    def of(cls, tracks: Sequence[Track], camera: np.ndarray) -> States:
+        """Return those of some tracks."""
+        means = np.array([track.mean for track in tracks]).reshape(-1, STATES)
+        covariances = np.array([t.covariance for t in tracks]).reshape(-1, STATES, STATES)
+        return cls(means, covariances, camera)
+
+    @cached_property
+    def _bearing_ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        return bearing_ranges(self.means, self.camera)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Azimuths and inverse ranges from the camera, float64 ``[N, 2]``, rad and 1/m."""
+        return self._bearing_ranges[0]
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """Their derivatives by the places, float64 ``[N, 2, 2]``."""
+        return self._bearing_ranges[1]
+
+    def select(self, rows: np.ndarray | list[int]) -> States:
+        """Return those of some rows."""
+        return States(self.means[rows], self.covariances[rows], self.camera)
+
+    def and_those(self, other: States) -> States:
+        """Return these, then the other ones."""
+        if not len(other):
+            return self
+        means = np.concatenate([self.means, other.means])
+        covariances = np.concatenate([self.covariances, other.covariances])
+        return States(means, covariances, self.camera)

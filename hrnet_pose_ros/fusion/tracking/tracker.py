@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.settings import FusionSettings
-from hrnet_pose_ros.fusion.tracking.associator import Spotted, associate
+from hrnet_pose_ros.fusion.tracking.associator import Association, Spotted, associate
 from hrnet_pose_ros.fusion.tracking.existence import Existence
 from hrnet_pose_ros.fusion.tracking.predictor import Predictor
 from hrnet_pose_ros.fusion.tracking.track import (
@@ -18,15 +19,15 @@ from hrnet_pose_ros.fusion.tracking.track import (
     PLACE,
     STATES,
     VELOCITY,
+    States,
     Track,
-    bearing_ranges,
-    states_of,
 )
 from hrnet_pose_ros.fusion.tracking.updater import Sightings, update
 
-# Standard deviation of the velocity of a new track on each axis, m/s: people over ground, and
-# people relative to a vehicle of which the motion is not known.
-FIRST_SPEED, FIRST_RELATIVE_SPEED = 1.2, 3.0
+# Standard deviation of the velocity of a new track on each axis, m/s. Over ground: pedestrians walk
+# at 1.34 m/s ± 0.26 (Weidmann, Transporttechnik der Fußgänger, 1993) in any direction, so each axis
+# has half of the mean square. And relative to a vehicle of which the motion is not known.
+FIRST_SPEED, FIRST_RELATIVE_SPEED = 0.97, 3.0
 # A pitch that is another for longer than this, s, is the new one: the mount was moved.
 JUMP_LASTS = 3.0
 # Nearer than this nobody is placed, m: the body would touch the camera.
@@ -38,6 +39,7 @@ class Tracker:
 
     def __init__(self, settings: FusionSettings) -> None:
         self.tracks: list[Track] = []
+        self._predicted = States.of([], np.zeros(2))  # of the tracks, at the last image
         self._ids = count(1)
         self._jumped: int | None = None  # since when the camera's pitch is another
         self.apply(settings)
@@ -60,70 +62,45 @@ class Tracker:
             self._jumped = stamp
         return stamp - self._jumped <= JUMP_LASTS * NS
 
-    def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray) -> None:
-        """Bring all tracks to the stamp of an image, ns; delete those not seen for too long."""
+    def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray, camera: np.ndarray) -> None:
+        """Bring all tracks to the stamp of an image, ns; delete those not seen for too long.
+
+        ``lasting`` are the standard deviations of the errors that stay, and ``camera`` is the place
+        of the camera in the levelled base frame.
+        """
         limit = self._settings.max_coast
         self.tracks = [t for t in self.tracks if (stamp - t.seen) / NS <= limit]
         for track in self.tracks:
             dt = (stamp - track.stamp) / NS
             track.existence = self._existence.predicted(track.existence, dt)
-        self._predictor.predict(self.tracks, stamp, ego, lasting)
+        self._predicted = self._predictor.predict(self.tracks, stamp, ego, lasting, camera)
 
-    def associate(self, spotted: Spotted, camera: np.ndarray) -> dict[int, Track]:
-        """Return the track of each person that has one."""
-        found = associate(self.tracks, spotted, camera)
-        return {person: self.tracks[t] for person, t in found.items()}
-
-    def expected_ranges(
-        self, tracks: dict[int, Track], persons: int, camera: np.ndarray
-    ) -> np.ndarray:
-        """Return inverse range and variance predicted for each person, ``[N, 2]``; NaN: none."""
-        result = np.full((persons, 2), np.nan)
-        if tracks:
-            means, covariances = states_of(list(tracks.values()))
-            seen, slopes = bearing_ranges(means, camera)
-            slope = slopes[:, 1:]
-            variance = slope @ covariances[:, PLACE, PLACE] @ slope.swapaxes(1, 2)
-            result[list(tracks)] = np.stack([seen[:, 1], variance[:, 0, 0]], axis=1)
-        return result
-
-    def speeds(self, tracks: dict[int, Track], persons: int, camera: np.ndarray) -> np.ndarray:
-        """Return how fast persons go away from the camera, ``[N, 2]``: m/s, and variance.
-
-        NaN for persons without a track.
-        """
-        result = np.full((persons, 2), np.nan)
-        if tracks:
-            means, covariances = states_of(list(tracks.values()))
-            seen, _ = bearing_ranges(means, camera)
-            towards = np.stack([np.cos(seen[:, 0]), np.sin(seen[:, 0])], axis=1)
-            speed = (means[:, VELOCITY] * towards).sum(axis=1)
-            spread = covariances[:, VELOCITY, VELOCITY]
-            variance = np.einsum("ni,nij,nj->n", towards, spread, towards)
-            result[list(tracks)] = np.stack([speed, variance], axis=1)
-        return result
+    def associate(self, spotted: Spotted) -> Association:
+        """Return the tracks of the persons, as predicted."""
+        return associate(self.tracks, self._predicted, spotted)
 
     def update(
         self,
         stamp: int,
-        tracks: dict[int, Track],
+        association: Association,
         sightings: Sightings,
         priors: np.ndarray,
         anew: np.ndarray,
-        camera: np.ndarray,
         lasting: np.ndarray,
         scores: np.ndarray,
         *,
         over_ground: bool,
-    ) -> list[Track]:
+    ) -> tuple[list[Track], States]:
         """Update the tracks of N persons with an image, begin those that are missing.
+
+        Returns the tracks and their states, in the order of the persons.
 
         Parameters
         ----------
         stamp
             Of the image, ns.
-        tracks
-            By index of the person; persons without one get a new track.
+        association
+            Persons without a track get a new one.
         sightings
             What the image says.
         priors
@@ -131,59 +108,85 @@ class Tracker:
         anew
             bool ``[N]``: the ranges agree that the person is elsewhere; the track is placed anew,
             and keeps its id.
-        camera, lasting
-            The place of the camera, and the standard deviations of the errors that stay.
+        lasting
+            Standard deviations of the errors that stay.
         scores
             float64 ``[N]``: the detector's, 0 to 1.
         over_ground
             Whether velocities are over ground.
         """
         speed = FIRST_SPEED if over_ground else FIRST_RELATIVE_SPEED
-        means, covariances = begin_states(sightings, priors, camera, lasting, speed)
+        camera, known, count = self._predicted.camera, association.tracks, len(scores)
+        means, covariances = np.empty((count, STATES)), np.empty((count, STATES, STATES))
+        persons = np.array(list(known), np.int64)
+        means[persons] = association.states.means
+        covariances[persons] = association.states.covariances
+        begins = np.ones(count, bool)
+        begins[persons] = anew[persons]
+        if begins.any():
+            means[begins], covariances[begins] = begin_states(
+                sightings.azimuth[begins], priors[begins], camera, lasting, speed
+            )
+        states = States(*update(means, covariances, sightings, camera), camera)
+        begun = self._existence.begin(scores).tolist() if len(known) < count else []
         result = []
-        for n, score in enumerate(scores):
-            track = tracks.get(n)
+        for n, (mean, covariance) in enumerate(zip(states.means, states.covariances, strict=True)):
+            track = known.get(n)
             if track is None:
-                existence = self._existence.begin(float(score))
-                track = Track(
-                    str(next(self._ids)), stamp, means[n], covariances[n], existence, stamp
-                )
+                track = Track(str(next(self._ids)), stamp, mean, covariance, begun[n], stamp)
                 self.tracks.append(track)
-            elif not anew[n]:
-                means[n], covariances[n] = track.mean, track.covariance
-            result.append(track)
-        means, covariances = update(means, covariances, sightings, camera)
-        for track, mean, covariance in zip(result, means, covariances, strict=True):
             track.mean, track.covariance = mean, covariance
-        return result
+            result.append(track)
+        return result, states
 
-    def confirm(self, track: Track, stamp: int, score: float, detection_id: str) -> float:
-        """Note that a track has a skeleton at a stamp; return the seconds since the last one."""
-        since = (stamp - track.seen) / NS
-        if since > 0:  # a new track has its probability already
-            track.existence = self._existence.seen(track.existence, score)
-        track.seen = stamp
-        track.detection_id = detection_id or track.detection_id
-        return since
+    def confirm(
+        self, tracks: list[Track], stamp: int, scores: np.ndarray, detection_ids: Sequence[str]
+    ) -> list[float]:
+        """Note that tracks have skeletons at a stamp; return the seconds since the last ones."""
+        existence = self._existence.seen(np.array([t.existence for t in tracks]), scores)
+        passed = []
+        for track, chance, name in zip(tracks, existence.tolist(), detection_ids, strict=True):
+            since = (stamp - track.seen) / NS
+            passed.append(since)
+            if since > 0:  # a new track has its probability already
+                track.existence = chance
+            track.seen = stamp
+            track.detection_id = name or track.detection_id
+        return passed
 
-    def coast(self, stamp: int, camera: np.ndarray, in_view: dict[str, bool]) -> list[Track]:
+    def coast(
+        self, stamp: int, updated: States, in_view: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[list[Track], States]:
         """Doubt the tracks without a skeleton at this stamp, delete some; return the others.
 
-        ``in_view`` says by id whether a track's place is in the camera's view.
+        Parameters
+        ----------
+        stamp
+            Of the image, ns.
+        updated
+            The states of the tracks with a skeleton.
+        in_view
+            Returns which azimuths ``[M]`` are in the camera's view, bool ``[M]``.
         """
-        seen, _ = bearing_ranges(states_of(self.tracks)[0], camera)
-        with_skeleton = np.array([t.seen == stamp for t in self.tracks], bool)
-        coasting = []
-        for track, at, found in zip(self.tracks, seen, with_skeleton, strict=True):
-            if found:
-                continue
-            visible = in_view.get(track.id, False)
-            expected = self._existence.expected(at, seen[with_skeleton], in_view=visible)
+        # New tracks come after those that were predicted, and have a skeleton.
+        rows = [row for row, track in enumerate(self.tracks) if track.seen != stamp]
+        if not rows:
+            return [], self._predicted.select([])
+        states = self._predicted.select(rows)
+        coasting, left, gone = [], [], set()
+        visible = in_view(states.seen[:, 0]).tolist()
+        for place, row in enumerate(rows):
+            track, at = self.tracks[row], states.seen[place]
+            expected = self._existence.expected(at, updated.seen, in_view=visible[place])
             track.existence = self._existence.missed(track.existence, expected)
-            if not self._existence.over(track, stamp):
+            if self._existence.over(track, stamp):
+                gone.add(track.id)
+            else:
                 coasting.append(track)
-        self.tracks = [t for t in self.tracks if t.seen == stamp or t in coasting]
-        return coasting
+                left.append(place)
+        if gone:
+            self.tracks = [t for t in self.tracks if t.id not in gone]
+        return coasting, states.select(left)
 
     def clear(self) -> None:
         """Delete all tracks. Ids are never used again."""
@@ -191,14 +194,14 @@ class Tracker:
 
 
 def begin_states(
-    sightings: Sightings, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
+    azimuth: np.ndarray, priors: np.ndarray, camera: np.ndarray, lasting: np.ndarray, speed: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return means ``[N, 8]`` and covariances ``[N, 8, 8]`` of persons before their first update.
 
-    They are at ``priors`` along the bearing.
+    They are at ``priors`` along the azimuths ``[N]``.
     """
     n = len(priors)
-    towards = np.stack([np.cos(sightings.azimuth), np.sin(sightings.azimuth)], axis=1)
+    towards = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
     beside = np.stack([-towards[:, 1], towards[:, 0]], axis=1)
     r = np.maximum(priors[:, 0], NEAREST)
     means, covariances = np.zeros((n, STATES)), np.zeros((n, STATES, STATES))

@@ -70,7 +70,7 @@ def update(
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
     at, h = mean.copy(), np.zeros((n, k + 1, STATES))
-    known = np.flatnonzero(fused.sure)  # the iteration begins at a range that is one
+    known = np.flatnonzero(_begins_at_range(mean, covariance, fused, camera))
     towards = sightings.azimuth[known]
     ahead = np.stack([np.cos(towards), np.sin(towards)], axis=1) / fused.value[known, None]
     at[known, :2] = camera[:2] + ahead
@@ -90,3 +90,22 @@ def update(
     rest = np.eye(STATES) - gain @ h
     after = rest @ covariance @ rest.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2)
     return at, (after + after.swapaxes(1, 2)) / 2
+
+
+def _begins_at_range(
+    mean: np.ndarray, covariance: np.ndarray, fused: FusedRanges, camera: np.ndarray
+) -> np.ndarray:
+    """Return for whom the iteration begins at the fused range, not at the state, bool ``[N]``.
+
+    At a range that is sure. And at one that is not, if it is more probable by what the state says
+    than the state is by the range: from a place that is only known to be nearer than 60 m, the
+    slope of the inverse range leads the first step behind the camera.
+    """
+    away = mean[:, :2] - camera[:2]
+    r = np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-6)
+    along = away / r[:, None]
+    spread = (along[:, None] @ covariance[:, :2, :2] @ along[..., None])[:, 0, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_state = (fused.value - 1 / r) ** 2 / fused.variance
+        of_range = (1 / fused.value - r) ** 2 / spread
+        return np.asarray(fused.sure | ((fused.value > 0) & (of_range < of_state)))
