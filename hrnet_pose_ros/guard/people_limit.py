@@ -91,12 +91,13 @@ class PeopleLimit:
         sigmas = settings.uncertainty_sigmas
         uncertainty = sigmas * _deviation(np.array([one.covariance[:2, :2] for one in people]))
         coasting = np.array([one.coasting for one in people])
+        only = np.array([one.possible_only for one in people])
         # Who is coasting, or is seen but hardly placed (only a part of the body tells no range),
         # comes twice: wherever they may be, and where they probably are. Wherever they may be slows
         # the vehicle down to the speed at which it drives where nobody is seen; only what is
-        # probable makes it stand.
-        doubtful = coasting | (uncertainty.max(axis=1) > settings.stop_uncertainty)
-        rows = np.concatenate([np.arange(len(people)), np.flatnonzero(doubtful)])
+        # probable makes it stand. Who is only possible comes once.
+        doubtful = coasting | only | (uncertainty.max(axis=1) > settings.stop_uncertainty)
+        rows = np.concatenate([np.arange(len(people)), np.flatnonzero(doubtful & ~only)])
         again = np.arange(len(rows)) >= len(people)
         self._floor = np.where(doubtful[rows] & ~again, settings.blind_speed, 0.0)
         people, coasting = [people[row] for row in rows.tolist()], coasting[rows]
