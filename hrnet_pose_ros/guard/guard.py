@@ -55,6 +55,8 @@ class Decision:
         Whose; empty without people.
     distance
         From the vehicle to that person's cylinder, m; NaN without people.
+    place
+        Of that person, x and y in the base frame of now, m; NaN without people.
     people_age
         Seconds since the image; NaN without people's message.
     remembered
@@ -70,6 +72,7 @@ class Decision:
     terms: Separation | None = None
     person_id: str = ""
     distance: float = math.nan
+    place: tuple[float, float] = (math.nan, math.nan)
     people_age: float = math.nan
     remembered: int = 0
 
@@ -195,7 +198,7 @@ class Guard:
         twist = command.on_ground
         speed = self.settings.footprint.largest_speed(twist)
         self._by_inputs = self._input_limits(now)
-        limits, person = self._limits_ahead(twist, now, self._holding)
+        limits, people = self._limits_ahead(twist, now, self._holding)
         # The delay runs from when the cause has gone, the margin must be there when it ends.
         without_margin = limits
         if self._holding:
@@ -203,8 +206,12 @@ class Guard:
         self._remember_limit(without_margin + self._by_inputs)
         limits += self._by_inputs
         limits += self._release(limits, speed)
+        person = min(people, key=lambda one: one.factor, default=None)
         decision = self._decision(command, speed, limits, person)
-        self._hold(decision, person)
+        # While it stands, everybody for whom it had to must be further away before it starts.
+        stands = decision.factor <= 0
+        stopping = frozenset().union(*(one.stopping for one in people))
+        self._holding = self._holding | stopping if stands else frozenset()
         self._motion.add(decision.twist.on_ground, now)
         self._least_motion.add(decision.twist.on_ground, now)
         self.counts.update(decision.reasons)
@@ -215,15 +222,15 @@ class Guard:
 
     def _limits_ahead(
         self, twist: np.ndarray, now: int, holding: frozenset[str]
-    ) -> tuple[list[_Limit], PersonLimit | None]:
-        """The limits by view and people on the way of a planar twist, and who decides.
+    ) -> tuple[list[_Limit], list[PersonLimit]]:
+        """The limits by view and people on the way of a planar twist, and those by people.
 
         ``holding``: for whom the vehicle stands.
         """
         settings = self.settings
         speed = settings.footprint.largest_speed(twist)
         if speed <= STILL:
-            return [], None
+            return [], []
         stopping = reaction_distance(speed, settings) + braking_distance(speed, settings)
         path = CommandedPath(
             twist, settings.footprint, max(stopping, settings.horizon * speed) + settings.intrusion
@@ -234,9 +241,7 @@ class Guard:
         if absent is not None and absent.factor < 1:
             slow = absent.factor * speed
             limits.append(_Limit(slow, GuardAction.APPROACH, GuardReason.PERSON_REMEMBERED))
-            if person is None or absent.factor < person.factor:
-                person = absent
-        return limits, person
+        return limits, [one for one in (person, absent) if one is not None]
 
     def _decision(
         self,
@@ -269,6 +274,7 @@ class Guard:
             terms=None if person is None else person.terms,
             person_id="" if person is None else person.id,
             distance=math.nan if person is None else person.distance,
+            place=(math.nan, math.nan) if person is None else person.place,
         )
 
     def _input_limits(self, now: int) -> list[_Limit]:
@@ -303,7 +309,7 @@ class Guard:
         rest = settings.view / 2 - off * math.copysign(1.0, turn)  # to the border of the view
         speed = settings.blind_speed
         if abs(off) <= settings.view / 2:  # so not for NaN, a turn on the spot
-            if not turn:
+            if abs(turn) < STILL:
                 return []
             length = np.array([rest / abs(turn)])
             speed = max(speed, float(stopping_speeds(length, settings)[0]))
@@ -360,11 +366,3 @@ class Guard:
         if before.reason in {one.reason for one in limits if one.speed < speed}:
             return [before]
         return [_Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]
-
-    def _hold(self, decision: Decision, person: PersonLimit | None) -> None:
-        """Remember for whom the vehicle stands."""
-        if decision.of_person:
-            stands = decision.action is GuardAction.STOP and person is not None
-            self._holding = frozenset({decision.person_id}) if stands else frozenset()
-        elif decision.factor > 0:
-            self._holding = frozenset()

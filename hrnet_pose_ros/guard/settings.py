@@ -118,7 +118,7 @@ class GuardSettings:
     stop_uncertainty: float = 0.6
     coasting_uncertainty: float = 0.3
     memory: float = 10.0
-    memory_stop: float = 1.0
+    memory_stop: float = 3.0
     child_margin: float = 0.4
     person_radius: float = 0.30
     min_existence: float = 0.1
