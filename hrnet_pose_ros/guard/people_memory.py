@@ -28,8 +28,9 @@ from hrnet_pose_ros.guard.settings import GuardSettings
 NS = 1e9
 # A place that has been in view without the person for so long is empty, s.
 SEEN_EMPTY = 0.5
-# Nobody knows for how long somebody who is not seen walks on: the velocity fades with this, s.
-WALKING_ON = 1.0
+# Somebody walks whose squared velocity, in parts of its covariance as it was last seen, is more
+# than its mean if they stand. Nobody knows for how long: the velocity fades with this time, s.
+WALKING, WALKING_ON = 2.0, 3.0
 # People are forgotten if they are further from the stopping distance than this, m.
 FAR = 3.0
 # No more people are remembered than this: the furthest are forgotten first.
@@ -43,11 +44,13 @@ class _Known:
     """Somebody who is or was reported, in the base frame of the memory's time.
 
     ``places`` has two reports: after the most and after the least that the vehicle may have moved.
-    ``empty``: for how long the place has been in view without them, s; None: it is not in view.
+    ``walking``: whether they did when they were last seen. ``empty``: for how long the place has
+    been in view without them, s; None: it is not in view.
     """
 
     places: tuple[PersonReport, PersonReport]
     named: int  # stamp of the last report with them, ns
+    walking: bool = False
     empty: float | None = None
     present: bool = True  # in the last report
 
@@ -97,9 +100,10 @@ class PeopleMemory:
             if one.places[0].id not in named:
                 self._look(one, counted, since if fresh else 0.0)
         for person in counted:
-            known = _Known((person, person), report.stamp)
+            known = _Known((person, person), report.stamp, _walks(person))
             if person.coasting:
                 before = self._known.get(person.id)
+                known.walking = before.walking if before else False
                 known.empty = before.empty if before else None
                 self._look(known, counted, since if fresh else 0.0)
             self._known[person.id] = known
@@ -113,7 +117,7 @@ class PeopleMemory:
                 del self._known[name]
             elif one.present:
                 one.present = False
-                one.places = (self._absent(one.places[0]), self._absent(one.places[1]))
+                one.places = (self._absent(one, 0), self._absent(one, 1))
         self._bound()
 
     def people(self, now: int) -> list[PersonReport]:
@@ -130,7 +134,8 @@ class PeopleMemory:
             age = (now - one.named) / NS
             if one.present or age > settings.memory:
                 continue
-            stops = age <= settings.memory_stop
+            # Where somebody who walked is after seconds, nothing makes probable.
+            stops = age <= settings.memory_stop and not one.walking
             both = [
                 replace(_later(person, motion, self._at, now), possible_only=not stops)
                 for person, motion in zip(one.places, self._motions, strict=True)
@@ -189,9 +194,12 @@ class PeopleMemory:
                 return True
         return all(_distance(place, settings) > _zone(speed, settings) for place in one.places)
 
-    def _absent(self, person: PersonReport) -> PersonReport:
-        """Somebody as they are remembered: coasting, and not more widely possible than Z is."""
-        settings = self._settings
+    def _absent(self, known: _Known, which: int) -> PersonReport:
+        """Somebody as they are remembered: coasting, and not more widely possible than Z is.
+
+        A velocity that is only noise would carry somebody who stands into the way.
+        """
+        settings, person = self._settings, known.places[which]
         covariance = np.array(person.covariance)
         values, axes = np.linalg.eigh(covariance[:2, :2])
         if settings.uncertainty_sigmas:
@@ -199,6 +207,7 @@ class PeopleMemory:
             covariance[:2, :2] = axes @ np.diag(np.clip(values, 0.0, most)) @ axes.T
         if person.velocity_known:
             covariance[:2, 2:] = covariance[2:, :] = 0.0
+            person = replace(person, velocity=person.velocity * known.walking)
         return replace(person, covariance=covariance, coasting=True)
 
     def _bound(self) -> None:
@@ -264,6 +273,14 @@ def _later(person: PersonReport, motion: BelievedMotion, before: int, now: int) 
         position=here.position + WALKING_ON * (1 - fading) * here.velocity,
         velocity=fading * here.velocity,
     )
+
+
+def _walks(person: PersonReport) -> bool:
+    """Whether a velocity is more than its own noise."""
+    if not person.velocity_known:
+        return False
+    velocity, covariance = person.velocity, person.covariance[2:, 2:] + 1e-9 * np.eye(2)
+    return float(velocity @ np.linalg.solve(covariance, velocity)) > WALKING
 
 
 def _radius(person: PersonReport, settings: GuardSettings) -> float:

@@ -204,12 +204,31 @@ def test_the_memory_moves_with_the_vehicle() -> None:
     assert most.position[0] <= last.position[0] <= 1.0 + 1.0
 
 
-def test_who_walks_out_of_view_walks_on_for_a_while() -> None:
-    drive = Drive(GuardSettings(memory=20.0)).lose(person(*BESIDE, 0.0, 0.8))
-    drive.run(8000)
+def walked(speed: float, speed_deviation: float, milliseconds: int) -> PersonReport:
+    """Seen once with a velocity to the left, then lost; after a time."""
+    drive = Drive(GuardSettings(memory=30.0))
+    drive.who = (person(*BESIDE, 0.0, speed, speed_deviation=speed_deviation),)
+    drive.run(100)
+    drive.lose(*drive.who).run(milliseconds)
     [one] = drive.guard._memory.people(drive.now)
-    assert one.position == pytest.approx([BESIDE[0], BESIDE[1] + 0.8], abs=0.1)
-    assert np.hypot(*one.velocity) < 0.01
+    return one
+
+
+def test_who_walks_out_of_view_walks_on_for_a_while() -> None:
+    """And is nowhere probable: it does not stop the vehicle."""
+    assert walked(0.8, 0.2, 1000).position[1] == pytest.approx(BESIDE[1] + 0.75, abs=0.15)
+    late = walked(0.3, 0.1, 20000)
+    assert late.position == pytest.approx([BESIDE[0], BESIDE[1] + 0.9], abs=0.1)
+    assert np.hypot(*late.velocity) < 0.01
+    assert late.possible_only
+
+
+def test_a_velocity_that_is_noise_moves_nobody() -> None:
+    one = walked(-0.3, 0.4, 2000)
+    assert one.position == pytest.approx(BESIDE, abs=0.05)
+    assert one.velocity.tolist() == [0.0, 0.0]
+    assert not one.possible_only
+    assert walked(-0.3, 0.4, 4000).possible_only, "after memory_stop"
 
 
 def test_an_unknown_velocity_stays_unknown() -> None:
