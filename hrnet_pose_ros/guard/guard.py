@@ -29,7 +29,7 @@ from hrnet_pose_ros.guard.separation import (
     stopping_speeds,
 )
 from hrnet_pose_ros.guard.settings import GuardSettings
-from hrnet_pose_ros.guard.watchdog import NS, Watchdog
+from hrnet_pose_ros.guard.watchdog import NS, TOLERANCE, Watchdog
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,9 @@ class Guard:
             return False
         self._people = report
         self._person_invalid = not all(one.placed for one in report.people)
-        twist = (self._command or VelocityCommand()).on_ground
-        self._memory.observe(report, self.settings.footprint.largest_speed(twist))
+        if report.stamp <= now + TOLERANCE * NS:  # else it is a fault, and shows nothing
+            twist = (self._command or VelocityCommand()).on_ground
+            self._memory.observe(report, self.settings.footprint.largest_speed(twist))
         return True
 
     def command(self, command: VelocityCommand, now: int, stamp: int | None = None) -> Decision:

@@ -182,11 +182,11 @@ class PeopleMemory:
         assert self._at is not None
         if (self._at - one.named) / NS > settings.memory or not settings.memory:
             return True
-        if one.empty is not None:
-            # Who was seen a moment ago, in clear view, did not vanish where nobody could see it.
-            gone_in_view = one.present and not one.places[0].coasting
-            if gone_in_view or one.empty >= SEEN_EMPTY:
-                return True
+        if one.empty is not None and one.empty >= SEEN_EMPTY:
+            return True
+        # Who was seen a moment ago, in view, did not vanish where nobody could see it.
+        if one.present and not one.places[0].coasting and in_view(one.places[0], settings):
+            return True
         radii = _radius(one.places[0], settings) + settings.coasting_uncertainty
         for other in seen:
             gate = radii + _radius(other, settings)
@@ -217,23 +217,20 @@ class PeopleMemory:
             del self._known[name]
 
 
-def in_clear_view(person: PersonReport, settings: GuardSettings) -> bool:
-    """Whether somebody would be seen at their place, wherever on the vehicle the camera is.
+def in_view(person: PersonReport, settings: GuardSettings, margin: float = 0.0) -> bool:
+    """Whether a place is in the angle of the view, wherever on the vehicle the camera is.
 
-    The whole body and its probable place are within the angle of the view, as seen from the base
-    frame's origin and from the front of the footprint.
+    It is at least ``margin`` (m) from the border of the view, as seen from the base frame's origin
+    and from the front of the footprint.
 
     >>> from hrnet_pose_ros.guard.inputs import PersonReport
     >>> def at(x, y):
     ...     return PersonReport("7", np.array([x, y]), np.zeros(2), np.zeros((4, 4)), radius=0.3)
-    >>> [in_clear_view(at(*place), GuardSettings()) for place in ((3, 0), (3, 1.8), (-2, 0))]
+    >>> [in_view(at(*place), GuardSettings()) for place in ((3, 0), (3, 1.8), (-2, 0))]
     [True, False, False]
     """
     if settings.view >= 2 * math.pi:
         return True
-    margin = _radius(person, settings) + min(
-        _spread(person, settings), settings.coasting_uncertainty
-    )
     direction, half = settings.view_direction, settings.view / 2
     cos, sin = math.cos(direction), math.sin(direction)
     x, y = person.position.tolist()
@@ -243,6 +240,12 @@ def in_clear_view(person: PersonReport, settings: GuardSettings) -> bool:
         (along - camera) * math.sin(half) - across * math.cos(half) >= margin
         for camera in (0.0, front)
     )
+
+
+def in_clear_view(person: PersonReport, settings: GuardSettings) -> bool:
+    """Whether somebody would be seen: the whole body and its probable place are in the view."""
+    margin = min(_spread(person, settings), settings.coasting_uncertainty)
+    return in_view(person, settings, margin + _radius(person, settings))
 
 
 def _hidden(person: PersonReport, others: Sequence[PersonReport], settings: GuardSettings) -> bool:

@@ -257,7 +257,7 @@ def test_people_out_of_order_are_not_used() -> None:
 
 def test_back_after_the_delay_and_not_before() -> None:
     drive = Drive().settled()
-    drive.who = (person(2.2, 0.0, -3.0, 0.0),)
+    drive.who = (person(1.1, 0.0),)
     assert drive.run(200)[-1].action is GuardAction.STOP
     drive.who = ()
     decisions = drive.run(1000)

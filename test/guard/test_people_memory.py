@@ -125,6 +125,16 @@ def test_who_vanishes_in_view_while_coasting_is_forgotten_within_half_a_second()
     assert drive.run(300)[-1].remembered == 0
 
 
+def test_who_was_seen_in_view_and_is_reported_no_more_is_gone() -> None:
+    """Also close to the vehicle, where the whole body is not in the view."""
+    for place, count in (((1.0, 0.0), 0), ((3.0, 1.8), 1)):
+        drive = Drive()
+        drive.who = (person(*place),)
+        drive.run(500)
+        drive.who = ()
+        assert drive.run(100)[-1].remembered == count
+
+
 def test_who_is_hidden_by_somebody_is_not_taken_for_gone() -> None:
     drive = Drive()
     near, far = person(2.5, 0.0, id="near"), person(4.0, 0.1, id="far")
@@ -167,6 +177,16 @@ def test_an_error_says_nothing_about_anybody() -> None:
     assert drive.run(500)[-1].remembered == 0, "nobody is reported, nobody has vanished"
     drive.status = PeopleStatus.OK
     assert drive.run(200)[-1].remembered == 1
+
+
+def test_a_report_from_the_future_shows_nothing() -> None:
+    drive = Drive()
+    drive.who = (person(*BESIDE, coasting=True),)
+    drive.run(500)
+    drive.guard.people(PeopleReport(drive.now + 3_600_000 * MS), drive.now)
+    drive.who = ()
+    assert drive.run(500)[-1].remembered == 1
+    assert drive.run(10_500)[-1].remembered == 0
 
 
 def test_who_hardly_exists_is_not_remembered() -> None:
