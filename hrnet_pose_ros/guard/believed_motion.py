@@ -43,7 +43,8 @@ class BelievedMotion:
         begin, before = self._parts[-1] if self._parts else (now, np.zeros(3))
         speed, passed = footprint.largest_speed(before), (now - begin) / NS
         braked = speed - self._settings.braking_deceleration * passed
-        risen = speed + LEAST_ACCELERATION * self._settings.braking_deceleration * passed
+        risen = speed if before @ twist > 0 else 0.0  # from 0 into another direction
+        risen += LEAST_ACCELERATION * self._settings.braking_deceleration * passed
         believed = np.array(twist, np.float64)
         if self._least and wanted > risen:
             believed *= risen / wanted

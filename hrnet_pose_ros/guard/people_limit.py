@@ -162,7 +162,8 @@ class PeopleLimit:
             who, at = np.unravel_index(int(speeds.argmin()), speeds.shape)
             if speeds[who, at] < speed:
                 critical, reached, allowed = int(rows[who]), int(at), float(speeds[who, at])
-            stops = rows[speeds.min(axis=1) < settings.stop_speed].tolist()
+            slowest = speeds.min(axis=1)
+            stops = rows[(slowest < settings.stop_speed) | (slowest <= 0)].tolist()
             stopping = frozenset(self._people[row].id for row in stops)
             counted = ~away & (path.places <= settings.horizon * speed)
             deepest = np.where(counted, self._distances(zone[rows]), np.inf).min(axis=1)

@@ -296,9 +296,10 @@ def test_delay_and_margin_of_a_release_run_together() -> None:
     )
 
 
-def test_a_place_that_flickers_does_not_make_the_vehicle_start() -> None:
+@pytest.mark.parametrize("stop_speed", [0.05, 0.0])
+def test_a_place_that_flickers_does_not_make_the_vehicle_start(stop_speed: float) -> None:
     """The border of the zone of standing, give or take 4 cm in each image."""
-    drive = Drive(GuardSettings(slowdown_ratio=1.0))
+    drive = Drive(GuardSettings(slowdown_ratio=1.0, stop_speed=stop_speed))
     drive.run(500)
     far = 2.0
     while True:  # towards the place at which the vehicle just stands

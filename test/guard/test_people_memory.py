@@ -319,6 +319,15 @@ def test_the_least_motion_lags_and_the_most_motion_leads() -> None:
     assert ways[1] == pytest.approx(0.3, abs=0.06)
 
 
+def test_the_least_motion_reverses_from_standing() -> None:
+    least = BelievedMotion(GuardSettings(), least=True)
+    for step in range(60):
+        twist = AHEAD if step < 40 else VelocityCommand.planar(-1.0)
+        least.add(twist.on_ground, START + step * 50 * MS)
+    reversed_way = least.since(START + 2000 * MS, START + 3000 * MS)[1][0]
+    assert reversed_way == pytest.approx(-0.3, abs=0.06)
+
+
 walkers = st.builds(
     lambda x, y, vx, vy, name, coasting, deviation: person(
         x, y, vx, vy, id=name, coasting=coasting, deviation=deviation, existence=0.7
