@@ -3,7 +3,9 @@
 
 People are reported where they were at the image's stamp, in the base frame of that time. The
 vehicle follows an answer that raises its speed at once, and one that lowers it with the braking
-deceleration: so it is believed further along rather than less.
+deceleration: so it is believed further along rather than less. For those who are remembered for
+seconds that would not do: who is believed to be behind the vehicle may be beside it. So there is a
+second belief of the least motion, which accelerates slowly and brakes at once.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from hrnet_pose_ros.guard.settings import GuardSettings
 
 MEMORY = 3.0  # s
 NS = 1e9
+# A vehicle accelerates with at least so much of its braking deceleration.
+LEAST_ACCELERATION = 0.5
 
 
 class BelievedMotion:
-    """Keeps the twists of the last seconds."""
+    """Keeps the twists of the last seconds; ``least``: those of the least motion."""
 
-    def __init__(self, settings: GuardSettings) -> None:
+    def __init__(self, settings: GuardSettings, *, least: bool = False) -> None:
         self._settings = settings
+        self._least = least
         self._parts: deque[tuple[int, np.ndarray]] = deque()  # begin in ns, twist from then on
 
     def apply(self, settings: GuardSettings) -> None:
@@ -33,14 +38,18 @@ class BelievedMotion:
 
     def add(self, twist: np.ndarray, now: int) -> None:
         """The vehicle was told a planar twist at a time in ns."""
+        footprint = self._settings.footprint
+        wanted = footprint.largest_speed(twist)
+        begin, before = self._parts[-1] if self._parts else (now, np.zeros(3))
+        speed, passed = footprint.largest_speed(before), (now - begin) / NS
+        braked = speed - self._settings.braking_deceleration * passed
+        risen = speed if before @ twist > 0 else 0.0  # from 0 into another direction
+        risen += LEAST_ACCELERATION * self._settings.braking_deceleration * passed
         believed = np.array(twist, np.float64)
-        if self._parts:
-            begin, before = self._parts[-1]
-            footprint = self._settings.footprint
-            speed = footprint.largest_speed(before)
-            slowest = speed - self._settings.braking_deceleration * (now - begin) / NS
-            if footprint.largest_speed(twist) < slowest and speed > STILL:
-                believed = before * (slowest / speed)
+        if self._least and wanted > risen:
+            believed *= risen / wanted
+        elif not self._least and wanted < braked and speed > STILL:
+            believed = before * (braked / speed)
         self._parts.append((now, believed))
         while len(self._parts) > 1 and self._parts[1][0] < now - MEMORY * NS:
             self._parts.popleft()

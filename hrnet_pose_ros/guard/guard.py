@@ -14,9 +14,11 @@ from hrnet_pose_ros.guard.believed_motion import BelievedMotion
 from hrnet_pose_ros.guard.commanded_path import STILL, CommandedPath
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.people_limit import PeopleLimit, PersonLimit
+from hrnet_pose_ros.guard.people_memory import PeopleMemory
 from hrnet_pose_ros.guard.reasons import (
     COMMAND_FAULTS,
     INPUT_FAULTS,
+    OF_PERSON,
     GuardAction,
     GuardReason,
 )
@@ -27,7 +29,7 @@ from hrnet_pose_ros.guard.separation import (
     stopping_speeds,
 )
 from hrnet_pose_ros.guard.settings import GuardSettings
-from hrnet_pose_ros.guard.watchdog import NS, Watchdog
+from hrnet_pose_ros.guard.watchdog import NS, TOLERANCE, Watchdog
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ class Decision:
         Whose; empty without people.
     distance
         From the vehicle to that person's cylinder, m; NaN without people.
+    place
+        Of that person, x and y in the base frame of now, m; NaN without people.
     people_age
         Seconds since the image; NaN without people's message.
+    remembered
+        How many people are remembered who are not reported any more.
     """
 
     twist: VelocityCommand
@@ -66,12 +72,14 @@ class Decision:
     terms: Separation | None = None
     person_id: str = ""
     distance: float = math.nan
+    place: tuple[float, float] = (math.nan, math.nan)
     people_age: float = math.nan
+    remembered: int = 0
 
     @property
     def of_person(self) -> bool:
         """Whether the separation distance to the person `person_id` decides."""
-        return self.reason in (GuardReason.PERSON_IN_STOP_ZONE, GuardReason.SEPARATION)
+        return self.reason in OF_PERSON
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,8 @@ class Guard:
         self.counts: Counter[GuardReason] = Counter()
         self._watchdog = Watchdog(settings)
         self._motion = BelievedMotion(settings)
+        self._least_motion = BelievedMotion(settings, least=True)
+        self._memory = PeopleMemory(settings, self._motion, self._least_motion)
         self._people: PeopleReport | None = None
         self._person_invalid = False
         self._command: VelocityCommand | None = None
@@ -128,6 +138,8 @@ class Guard:
         self.settings = settings
         self._watchdog.apply(settings)
         self._motion.apply(settings)
+        self._least_motion.apply(settings)
+        self._memory.apply(settings)
 
     def people(self, report: PeopleReport, now: int) -> bool:
         """Take the people of an image; False: they are older than the last, and not used."""
@@ -136,6 +148,9 @@ class Guard:
             return False
         self._people = report
         self._person_invalid = not all(one.placed for one in report.people)
+        if report.stamp <= now + TOLERANCE * NS:  # else it is a fault, and shows nothing
+            twist = (self._command or VelocityCommand()).on_ground
+            self._memory.observe(report, self.settings.footprint.largest_speed(twist))
         return True
 
     def command(self, command: VelocityCommand, now: int, stamp: int | None = None) -> Decision:
@@ -165,7 +180,7 @@ class Guard:
         twist = (self._command or VelocityCommand()).on_ground
         fastest = self.settings.footprint.largest_speed(twist)
         twist = twist * (speed / fastest) if fastest > STILL else np.array([speed, 0.0, 0.0])
-        limits, _ = self._limits_ahead(twist, now)
+        limits, _ = self._limits_ahead(twist, now, self._holding)
         limits += [one for one in self._by_inputs if one.reason not in COMMAND_FAULTS]
         return min([speed, *(one.speed for one in limits)])
 
@@ -174,6 +189,8 @@ class Guard:
         if event in (GuardReason.CLOCK_JUMPED_BACK, GuardReason.CLOCK_JUMPED_FORWARDS):
             self._people, self._person_invalid = None, False
             self._motion.clear()
+            self._least_motion.clear()
+            self._memory.clear()
             if self._command_stamp is not None:
                 self._command_stamp = now  # its age is not known any more, and counts from now
 
@@ -182,29 +199,50 @@ class Guard:
         twist = command.on_ground
         speed = self.settings.footprint.largest_speed(twist)
         self._by_inputs = self._input_limits(now)
-        limits, person = self._limits_ahead(twist, now)
+        limits, people = self._limits_ahead(twist, now, self._holding)
+        # The delay runs from when the cause has gone, the margin must be there when it ends.
+        without_margin = limits
+        if self._holding:
+            without_margin, _ = self._limits_ahead(twist, now, frozenset())
+        self._remember_limit(without_margin + self._by_inputs)
         limits += self._by_inputs
         limits += self._release(limits, speed)
+        person = min(people, key=lambda one: one.factor, default=None)
         decision = self._decision(command, speed, limits, person)
-        self._hold(decision, person)
+        # While it stands, everybody for whom it had to must be further away before it starts.
+        stands = decision.factor <= 0
+        stopping = frozenset().union(*(one.stopping for one in people))
+        self._holding = self._holding | stopping if stands else frozenset()
         self._motion.add(decision.twist.on_ground, now)
+        self._least_motion.add(decision.twist.on_ground, now)
         self.counts.update(decision.reasons)
+        decision = replace(decision, remembered=self._memory.count(now))
         if self._people is None:
             return decision
         return replace(decision, people_age=(now - self._people.stamp) / NS)
 
-    def _limits_ahead(self, twist: np.ndarray, now: int) -> tuple[list[_Limit], PersonLimit | None]:
-        """The limits by view and people on the way of a planar twist, and who decides."""
+    def _limits_ahead(
+        self, twist: np.ndarray, now: int, holding: frozenset[str]
+    ) -> tuple[list[_Limit], list[PersonLimit]]:
+        """The limits by view and people on the way of a planar twist, and those by people.
+
+        ``holding``: for whom the vehicle stands.
+        """
         settings = self.settings
         speed = settings.footprint.largest_speed(twist)
         if speed <= STILL:
-            return [], None
+            return [], []
         stopping = reaction_distance(speed, settings) + braking_distance(speed, settings)
         path = CommandedPath(
             twist, settings.footprint, max(stopping, settings.horizon * speed) + settings.intrusion
         )
-        person = self._person_limit(path, now)
-        return self._view_limit(path) + self._people_limits(person, speed), person
+        person = self._person_limit(path, self._reported(now), now, holding)
+        limits = self._view_limit(path) + self._people_limits(person, speed)
+        absent = self._person_limit(path, self._memory.people(now), now, holding)
+        if absent is not None and absent.factor < 1:
+            slow = absent.factor * speed
+            limits.append(_Limit(slow, GuardAction.APPROACH, GuardReason.PERSON_REMEMBERED))
+        return limits, [one for one in (person, absent) if one is not None]
 
     def _decision(
         self,
@@ -237,6 +275,7 @@ class Guard:
             terms=None if person is None else person.terms,
             person_id="" if person is None else person.id,
             distance=math.nan if person is None else person.distance,
+            place=(math.nan, math.nan) if person is None else person.place,
         )
 
     def _input_limits(self, now: int) -> list[_Limit]:
@@ -271,26 +310,30 @@ class Guard:
         rest = settings.view / 2 - off * math.copysign(1.0, turn)  # to the border of the view
         speed = settings.blind_speed
         if abs(off) <= settings.view / 2:  # so not for NaN, a turn on the spot
-            if not turn:
+            if abs(turn) < STILL:
                 return []
             length = np.array([rest / abs(turn)])
             speed = max(speed, float(stopping_speeds(length, settings)[0]))
         return [_Limit(speed, GuardAction.LIMIT, GuardReason.OUT_OF_VIEW)]
 
-    def _person_limit(self, path: CommandedPath, now: int) -> PersonLimit | None:
+    def _reported(self, now: int) -> list[PersonReport]:
+        """Those of the last people who count, in the base frame of now."""
         if self._people is None:
-            return None
-        counted = [
-            one
+            return []
+        turn, place = self._motion.since(self._people.stamp, now)
+        return [
+            one.moved(turn, place)
             for one in self._people.people
             if one.placed and not one.existence < self.settings.min_existence
         ]
-        if not counted:
+
+    def _person_limit(
+        self, path: CommandedPath, people: list[PersonReport], now: int, holding: frozenset[str]
+    ) -> PersonLimit | None:
+        if not people or self._people is None:
             return None
-        turn, place = self._motion.since(self._people.stamp, now)
-        moved = [_moved(one, turn, place) for one in counted]
         age = max((now - self._people.stamp) / NS, 0.0)
-        return PeopleLimit(self.settings, moved, age, path, self._holding).limit()
+        return PeopleLimit(self.settings, people, age, path, holding).limit()
 
     def _people_limits(self, person: PersonLimit | None, speed: float) -> list[_Limit]:
         limits = []
@@ -304,46 +347,23 @@ class Guard:
             limits.append(_Limit(slow, GuardAction.SLOWDOWN, GuardReason.PERSON_IN_SLOWDOWN_ZONE))
         return limits
 
-    def _release(self, limits: list[_Limit], speed: float) -> list[_Limit]:
-        """The lowest limit within ``release_delay``, if it is lower than those that there are now.
-
-        Under its own reason if that still limits the commanded speed, and as RELEASING if not.
-        """
+    def _remember_limit(self, limits: list[_Limit]) -> None:
+        """Keep the lowest limit of now for ``release_delay``."""
         now = self._watchdog.elapsed
         lowest = min(limits, key=lambda one: one.speed, default=_NO_LIMIT)
         self._history.append((now, lowest))
         while self._history[0][0] < now - round(self.settings.release_delay * NS):
             self._history.popleft()
+
+    def _release(self, limits: list[_Limit], speed: float) -> list[_Limit]:
+        """The lowest limit within ``release_delay``, if it is lower than those that there are now.
+
+        Under its own reason if that still limits the commanded speed, and as RELEASING if not.
+        """
+        lowest = min((one.speed for one in limits), default=math.inf)
         before = min((one for _, one in self._history), key=lambda one: one.speed)
-        if before.speed >= lowest.speed:
+        if before.speed >= lowest:
             return []
         if before.reason in {one.reason for one in limits if one.speed < speed}:
             return [before]
         return [_Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]
-
-    def _hold(self, decision: Decision, person: PersonLimit | None) -> None:
-        """Remember for whom the vehicle stands."""
-        if decision.of_person:
-            stands = decision.action is GuardAction.STOP and person is not None
-            self._holding = frozenset({decision.person_id}) if stands else frozenset()
-        elif decision.factor > 0:
-            self._holding = frozenset()
-
-
-def _moved(one: PersonReport, turn: float, place: np.ndarray) -> PersonReport:
-    """A person in the base frame after it has moved."""
-    cos, sin = math.cos(turn), math.sin(turn)
-    back = np.array([[cos, sin], [-sin, cos]])
-    both = np.zeros((4, 4))
-    both[:2, :2] = both[2:, 2:] = back
-    # A velocity that is not known is NaN, and so is its part of the covariance.
-    covariance = np.full((4, 4), np.nan)
-    covariance[:2, :2] = back @ one.covariance[:2, :2] @ back.T
-    if one.velocity_known:
-        covariance = both @ one.covariance @ both.T
-    return replace(
-        one,
-        position=back @ (one.position - place),
-        velocity=back @ one.velocity,
-        covariance=covariance,
-    )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,8 @@ class PersonReport:
         0 to 1; NaN where they are unknown.
     coasting
         Without a skeleton in this image: a prediction.
+    possible_only
+        Nothing says that they are still there: they slow the vehicle down, and never stop it.
     """
 
     id: str
@@ -88,6 +90,7 @@ class PersonReport:
     existence: float = 1.0
     child_probability: float = math.nan
     coasting: bool = False
+    possible_only: bool = False
 
     @property
     def placed(self) -> bool:
@@ -98,6 +101,29 @@ class PersonReport:
     def velocity_known(self) -> bool:
         """Whether velocity and its covariance are finite, and the covariance is one."""
         return _finite(self.velocity) and _is_covariance(self.covariance[2:, 2:])
+
+    def moved(self, turn: float, place: np.ndarray) -> PersonReport:
+        """The person in the base frame after that has turned (rad) and is at a place ``[2]`` (m).
+
+        >>> one = PersonReport("7", np.array([2.0, 0.0]), np.zeros(2), np.zeros((4, 4)))
+        >>> one.moved(math.pi / 2, np.array([1.0, 0.0])).position.round(6).tolist()
+        [0.0, -1.0]
+        """
+        cos, sin = math.cos(turn), math.sin(turn)
+        back = np.array([[cos, sin], [-sin, cos]])
+        both = np.zeros((4, 4))
+        both[:2, :2] = both[2:, 2:] = back
+        # A velocity that is not known is NaN, and so is its part of the covariance.
+        covariance = np.full((4, 4), np.nan)
+        covariance[:2, :2] = back @ self.covariance[:2, :2] @ back.T
+        if self.velocity_known:
+            covariance = both @ self.covariance @ both.T
+        return replace(
+            self,
+            position=back @ (self.position - place),
+            velocity=back @ self.velocity,
+            covariance=covariance,
+        )
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,12 @@ class PersonLimit:
         The separation distance to that person at this factor.
     distance
         Between the vehicle as it stands and the cylinder of that person, m.
+    place
+        Of that person, x and y in the base frame of now, m.
     inside
         Whether that person is within C + Z (and the margin for a child) of the vehicle already.
+    stopping
+        All for whom the vehicle has to stand.
     slowdown_id
         Who is in the slowdown zone; empty if nobody is.
     """
@@ -59,7 +63,9 @@ class PersonLimit:
     id: str
     terms: Separation
     distance: float
+    place: tuple[float, float]
     inside: bool
+    stopping: frozenset[str]
     slowdown_id: str
 
 
@@ -91,12 +97,13 @@ class PeopleLimit:
         sigmas = settings.uncertainty_sigmas
         uncertainty = sigmas * _deviation(np.array([one.covariance[:2, :2] for one in people]))
         coasting = np.array([one.coasting for one in people])
+        only = np.array([one.possible_only for one in people])
         # Who is coasting, or is seen but hardly placed (only a part of the body tells no range),
         # comes twice: wherever they may be, and where they probably are. Wherever they may be slows
         # the vehicle down to the speed at which it drives where nobody is seen; only what is
-        # probable makes it stand.
-        doubtful = coasting | (uncertainty.max(axis=1) > settings.stop_uncertainty)
-        rows = np.concatenate([np.arange(len(people)), np.flatnonzero(doubtful)])
+        # probable makes it stand. Who is only possible comes once.
+        doubtful = coasting | only | (uncertainty.max(axis=1) > settings.stop_uncertainty)
+        rows = np.concatenate([np.arange(len(people)), np.flatnonzero(doubtful & ~only)])
         again = np.arange(len(rows)) >= len(people)
         self._floor = np.where(doubtful[rows] & ~again, settings.blind_speed, 0.0)
         people, coasting = [people[row] for row in rows.tolist()], coasting[rows]
@@ -145,8 +152,8 @@ class PeopleLimit:
         reaching = (sets - self._hull).max(axis=1)
         zone = self._bodies - settings.slowdown_margin - self._uncertainty
         zoned = (zone - self._hull).max(axis=1)
-        critical, place, allowed = int(reaching.argmin()), -1, speed
-        slow = -1
+        critical, reached, allowed = int(reaching.argmin()), -1, speed
+        slow, stopping = -1, frozenset[str]()
         rows = np.flatnonzero((reaching < path.step) | (zoned < path.step))
         if rows.size:
             away = self._leads_away(rows)
@@ -154,7 +161,10 @@ class PeopleLimit:
             speeds = np.where(away, np.inf, speeds)
             who, at = np.unravel_index(int(speeds.argmin()), speeds.shape)
             if speeds[who, at] < speed:
-                critical, place, allowed = int(rows[who]), int(at), float(speeds[who, at])
+                critical, reached, allowed = int(rows[who]), int(at), float(speeds[who, at])
+            slowest = speeds.min(axis=1)
+            stops = rows[(slowest < settings.stop_speed) | (slowest <= 0)].tolist()
+            stopping = frozenset(self._people[row].id for row in stops)
             counted = ~away & (path.places <= settings.horizon * speed)
             deepest = np.where(counted, self._distances(zone[rows]), np.inf).min(axis=1)
             if deepest.min() < 0:
@@ -162,9 +172,11 @@ class PeopleLimit:
         return PersonLimit(
             factor=allowed / speed,
             id=self._people[critical].id,
-            terms=self._terms(critical, place, allowed),
+            terms=self._terms(critical, reached, allowed),
             distance=float((self._bodies[critical] - path.supports[0]).max()),
+            place=_pair(self._people[critical].position),
             inside=bool((self._near[critical] - path.supports[0]).max() < 0),
+            stopping=stopping,
             slowdown_id=self._people[slow].id if slow >= 0 else "",
         )
 
@@ -223,6 +235,10 @@ class PeopleLimit:
             uncertainty=float(self._uncertainty[who, towards]),
             child=float(self._child[who]),
         )
+
+
+def _pair(values: np.ndarray) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
 
 
 def _deviation(covariances: np.ndarray) -> np.ndarray:

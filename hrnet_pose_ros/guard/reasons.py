@@ -39,6 +39,7 @@ class GuardReason(str, Enum):
     # of the people
     PERSON_IN_STOP_ZONE = "person_in_stop_zone"
     SEPARATION = "separation"  # the separation distance to a person would not hold
+    PERSON_REMEMBERED = "person_remembered"  # the same, of somebody who is not reported any more
     PERSON_IN_SLOWDOWN_ZONE = "person_in_slowdown_zone"
     # of the situation
     PEOPLE_DEGRADED = "people_degraded"  # status DEGRADED, and `degraded_speed` is set
@@ -48,4 +49,10 @@ class GuardReason(str, Enum):
 
 
 INPUT_FAULTS = tuple(GuardReason)[: tuple(GuardReason).index(GuardReason.PERSON_IN_STOP_ZONE)]
+# The separation distance to somebody decides.
+OF_PERSON = (
+    GuardReason.PERSON_IN_STOP_ZONE,
+    GuardReason.SEPARATION,
+    GuardReason.PERSON_REMEMBERED,
+)
 COMMAND_FAULTS = tuple(one for one in INPUT_FAULTS if "command" in one.value)

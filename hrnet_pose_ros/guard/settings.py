@@ -18,6 +18,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "uncertainty_sigmas": (0.0, 10.0),
     "stop_uncertainty": (0.0, 50.0),
     "coasting_uncertainty": (0.0, 5.0),
+    "memory": (0.0, 60.0),
+    "memory_stop": (0.0, 60.0),
     "child_margin": (0.0, 5.0),
     "person_radius": (0.05, 1.0),
     "min_existence": (0.0, 0.99),
@@ -66,6 +68,11 @@ class GuardSettings:
         slows down to ``blind_speed``, as where nobody would be seen.
     coasting_uncertainty
         The same for somebody who is coasting (without a skeleton), m.
+    memory
+        Who has vanished from the people messages where nobody could see it is remembered for this
+        time, s, as somebody who may be there; 0: nobody is.
+    memory_stop
+        In the beginning of it the probable place stops the vehicle, s; then it slows down.
     child_margin
         For a child, m; for a person who is a child with probability p, p times as much.
     person_radius
@@ -110,6 +117,8 @@ class GuardSettings:
     uncertainty_sigmas: float = 2.0
     stop_uncertainty: float = 0.6
     coasting_uncertainty: float = 0.3
+    memory: float = 10.0
+    memory_stop: float = 3.0
     child_margin: float = 0.4
     person_radius: float = 0.30
     min_existence: float = 0.1

@@ -159,7 +159,8 @@ class _GuardedDrive:
         self._ride, self._settings = ride, settings
         self._vehicle, self._world, self._planner = _begin(ride, settings)
         self._source = source(self._world, self._vehicle)
-        self._guard, self._shadow = Guard(settings), Guard(settings)
+        # Who was found long ago is known to nobody: the reference has no memory of its own.
+        self._guard, self._shadow = Guard(settings), Guard(replace(settings, memory=0.0))
         self._ideal = IdealBrake(self._world, self._vehicle, self._source) if beside else None
         self._told = np.zeros(3)
         self._random = generator_of(ride.scenario.seed, "dropouts")

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
+from hrnet_pose_ros.guard.reasons import OF_PERSON
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.closed_loop import (
     DriveOutcome,
@@ -120,7 +121,7 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
             outcome = "unavoidable"
         elif beside > HARMLESS:
             outcome = "unseen"
-    people = ("separation", "person_in_stop_zone")
+    people = {one.value for one in OF_PERSON}
     stopped = any(one.action == "stop" and one.reason in people for one in drive.trace)
     result = RideResult(
         number=number,

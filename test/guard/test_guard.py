@@ -269,9 +269,37 @@ def test_back_after_the_delay_and_not_before() -> None:
     assert drive.guard.counts[GuardReason.RELEASING] > 0
 
 
-def test_a_place_that_flickers_does_not_make_the_vehicle_start() -> None:
+def test_delay_and_margin_of_a_release_run_together() -> None:
+    """Somebody walks away: the margin is there before the delay has ended, and adds nothing."""
+
+    def starts(settings: GuardSettings) -> int:
+        drive = Drive(settings)
+        far = 1.1
+
+        def walk_away() -> None:
+            nonlocal far
+            far += 0.5 * PERIOD / 1000
+            drive.who = (person(far, 0.0, 0.5, 0.0),)
+
+        drive.who = (person(far, 0.0),)
+        assert drive.run(500)[-1].action is GuardAction.STOP
+        decisions = drive.run(3000, walk_away)
+        return next(n for n, one in enumerate(decisions) if one.factor > 0)
+
+    settings = GuardSettings(slowdown_ratio=1.0)
+    at_once = starts(replace(settings, release_delay=0.0, release_margin=0.0))
+    both = starts(settings)
+    assert both - at_once <= settings.release_delay * 1000 / PERIOD + 1
+    assert both == max(
+        starts(replace(settings, release_margin=0.0)),
+        starts(replace(settings, release_delay=0.0)),
+    )
+
+
+@pytest.mark.parametrize("stop_speed", [0.05, 0.0])
+def test_a_place_that_flickers_does_not_make_the_vehicle_start(stop_speed: float) -> None:
     """The border of the zone of standing, give or take 4 cm in each image."""
-    drive = Drive(GuardSettings(slowdown_ratio=1.0))
+    drive = Drive(GuardSettings(slowdown_ratio=1.0, stop_speed=stop_speed))
     drive.run(500)
     far = 2.0
     while True:  # towards the place at which the vehicle just stands

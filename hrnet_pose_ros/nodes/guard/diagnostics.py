@@ -170,6 +170,7 @@ def decision_values(decision: Decision, commanded: float) -> dict[str, str]:
         "limit_m_s": f"{decision.limit:.3f}",
         "person_id": decision.person_id,
         "distance_m": f"{decision.distance:.2f}",
+        "remembered": str(decision.remembered),
     }
     for term in TERMS if decision.terms is not None else ():
         values[f"separation.{term}_m"] = f"{getattr(decision.terms, term):.3f}"

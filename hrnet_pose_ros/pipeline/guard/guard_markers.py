@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def guard_markers(
 ) -> Any:
     """Return the MarkerArray of a situation: it deletes what was shown before.
 
-    Zones are those of the last command. The deciding person is where the message said.
+    Zones are those of the last command. The line leads to where the deciding person is now.
     """
     header = types["std_msgs/msg/Header"](
         stamp=types["builtin_interfaces/msg/Time"](**time_fields(stamp)), frame_id=frame
@@ -57,7 +56,7 @@ def guard_markers(
         for (name, rgb), outline in zip(ZONE_COLOURS.items(), outlines, strict=True):
             if len(outline):
                 markers.append(_line(maker, name, np.vstack([outline, outline[:1]]), rgb))
-        place = _place_of(decision, situation)
+        place = _place_of(decision)
         if place is not None:
             markers.append(_line(maker, PERSON, np.stack([np.zeros(2), place]), (1.0, 0.3, 0.25)))
         markers.append(
@@ -104,10 +103,7 @@ def _line(
     )
 
 
-def _place_of(decision: Decision, situation: GuardSituation) -> np.ndarray | None:
+def _place_of(decision: Decision) -> np.ndarray | None:
     """Where the person is for whom the vehicle is limited, ``[2]`` m; None without one."""
-    if not decision.of_person or situation.people is None:
-        return None
-    found = (one.position for one in situation.people.people if one.id == decision.person_id)
-    place = next(found, None)
-    return place if place is not None and all(map(math.isfinite, place)) else None
+    place = np.array(decision.place)
+    return place if decision.of_person and bool(np.isfinite(place).all()) else None

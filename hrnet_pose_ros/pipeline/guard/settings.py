@@ -117,6 +117,17 @@ class PedestrianGuardSettings(ParameterSet):
         "coasting_uncertainty",
         "The same for somebody without a skeleton in this image, m.",
     )
+    memory_ms: float = _number(
+        "memory_ms",
+        "Somebody who has vanished from `people` outside of the view is remembered for this time "
+        "as somebody who may be there, ms: the vehicle slows down to `blind_speed` before their "
+        "place. 0: nobody is remembered.",
+    )
+    memory_stop_ms: float = _number(
+        "memory_stop_ms",
+        "In the beginning of `memory_ms`, the probable place of somebody who is remembered stops "
+        "the vehicle as a prediction does, ms.",
+    )
     child_margin: float = _number(
         "child_margin",
         "Added to the separation distance for a child, m; for a person who is a child with "
