@@ -11,7 +11,7 @@ import pytest
 from hrnet_pose_ros.engines.tensorrt.cuda_runtime import why_no_device
 from hrnet_pose_ros.engines.tensorrt.engine import why_no_tensorrt
 
-WITHOUT_TENSORRT = "test_cuda_runtime.py"
+WITHOUT_TENSORRT = "test_cuda_device.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
