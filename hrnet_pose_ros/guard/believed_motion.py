@@ -17,9 +17,9 @@ import numpy as np
 
 from hrnet_pose_ros.guard.commanded_path import STILL
 from hrnet_pose_ros.guard.settings import GuardSettings
+from hrnet_pose_ros.guard.watchdog import NS
 
 MEMORY = 3.0  # s
-NS = 1e9
 # A vehicle accelerates with at least so much of its braking deceleration.
 LEAST_ACCELERATION = 0.5
 

@@ -24,8 +24,8 @@ from hrnet_pose_ros.guard.believed_motion import BelievedMotion
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport
 from hrnet_pose_ros.guard.separation import braking_distance, reaction_distance, stopping_time
 from hrnet_pose_ros.guard.settings import GuardSettings
+from hrnet_pose_ros.guard.watchdog import NS
 
-NS = 1e9
 # A place that has been in view without the person for so long is empty, s.
 SEEN_EMPTY = 0.5
 # Somebody walks whose squared velocity, in parts of its covariance as it was last seen, is more
@@ -37,6 +37,15 @@ FAR = 3.0
 MOST = 32
 # Between two reports the memory is moved at least so often, s: the motion itself is kept for 3 s.
 OFTEN = 1.0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Some time, and how the base frame turns (rad) and moves ``[2]`` (m) in it."""
+
+    seconds: float
+    turn: float
+    place: np.ndarray
 
 
 @dataclass
@@ -129,6 +138,7 @@ class PeopleMemory:
             return []
         self._advance(now - round(OFTEN * NS))
         settings = self._settings
+        steps = self._steps(now)
         found = []
         for one in self._known.values():
             age = (now - one.named) / NS
@@ -137,8 +147,8 @@ class PeopleMemory:
             # Where somebody who walked is after seconds, nothing makes probable.
             stops = age <= settings.memory_stop and not one.walking
             both = [
-                replace(_later(person, motion, self._at, now), possible_only=not stops)
-                for person, motion in zip(one.places, self._motions, strict=True)
+                replace(_later(person, step), possible_only=not stops)
+                for person, step in zip(one.places, steps, strict=True)
             ]
             apart = float(np.hypot(*(both[0].position - both[1].position)))
             found += both[: 1 + (apart > 0.02)]
@@ -157,13 +167,17 @@ class PeopleMemory:
             self._at = to
         if to <= self._at:
             return
+        most, least = self._steps(to)
         for one in self._known.values():
-            most, least = (
-                _later(person, motion, self._at, to)
-                for person, motion in zip(one.places, self._motions, strict=True)
-            )
-            one.places = (most, least)
+            one.places = (_later(one.places[0], most), _later(one.places[1], least))
         self._at = to
+
+    def _steps(self, to: int) -> tuple[_Step, _Step]:
+        """The most and the least that the vehicle moves up to a later time (ns), for everybody."""
+        assert self._at is not None
+        most, least = (motion.since(self._at, to) for motion in self._motions)
+        seconds = (to - self._at) / NS
+        return _Step(seconds, *most), _Step(seconds, *least)
 
     def _look(self, one: _Known, others: Sequence[PersonReport], since: float) -> None:
         """Count for how long the place has been seen empty, up to the report of now."""
@@ -264,13 +278,12 @@ def _hidden(person: PersonReport, others: Sequence[PersonReport], settings: Guar
     return False
 
 
-def _later(person: PersonReport, motion: BelievedMotion, before: int, now: int) -> PersonReport:
-    """A person some time later, in the base frame of then; who walks does so less and less."""
-    turn, place = motion.since(before, now)
-    here = person.moved(turn, place)
+def _later(person: PersonReport, step: _Step) -> PersonReport:
+    """A person after a step, in the base frame of then; who walks does so less and less."""
+    here = person.moved(step.turn, step.place)
     if not person.velocity_known:
         return here
-    fading = math.exp(-(now - before) / NS / WALKING_ON)
+    fading = math.exp(-step.seconds / WALKING_ON)
     return replace(
         here,
         position=here.position + WALKING_ON * (1 - fading) * here.velocity,
