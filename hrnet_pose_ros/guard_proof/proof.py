@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 
 from hrnet_pose_ros.guard.reasons import OF_PERSON
@@ -28,7 +29,7 @@ from hrnet_pose_ros.guard_proof.people_model import (
     PeopleErrors,
 )
 from hrnet_pose_ros.guard_proof.ride_times import RideTimes, times_of
-from hrnet_pose_ros.guard_proof.rides import Ride, draw_ride
+from hrnet_pose_ros.guard_proof.rides import Ride, RideKind, draw_ride
 from hrnet_pose_ros.guard_proof.world import RideWorld
 from hrnet_pose_ros.simulation.residuals import KeypointResiduals
 from hrnet_pose_ros.simulation.sensor import generator_of
@@ -144,16 +145,29 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
     return result
 
 
+def rides_of(seed: int, count: int, kinds: Collection[RideKind] = ()) -> list[int]:
+    """Numbers of the first ``count`` rides of these kinds; empty: of all kinds.
+
+    >>> rides_of(1, 3)
+    [0, 1, 2]
+    """
+    if not kinds:
+        return list(range(count))
+    return list(islice((n for n in itertools.count() if draw_ride(seed, n).kind in kinds), count))
+
+
 def run_rides(
-    rides: int, seed: int, jobs: int, fused_every: int, settings: GuardSettings
+    numbers: Sequence[int], seed: int, jobs: int, fused_every: int, settings: GuardSettings
 ) -> Iterator[RideResult]:
-    """The rides in their order; every ``fused_every``-th runs the real fusion, with 0 none."""
-    real = [bool(fused_every) and number % fused_every == 0 for number in range(rides)]
+    """The rides in their order; numbers that ``fused_every`` divides have the real fusion, with 0
+    none.
+    """
+    real = [bool(fused_every) and number % fused_every == 0 for number in numbers]
     if jobs == 1:
-        yield from map(run_ride, repeat(seed), repeat(settings), range(rides), real)
+        yield from map(run_ride, repeat(seed), repeat(settings), numbers, real)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(run_ride, repeat(seed), repeat(settings), range(rides), real)
+        yield from pool.map(run_ride, repeat(seed), repeat(settings), numbers, real)
 
 
 def _fused(ride: Ride, _: RideWorld, vehicle: DrivenVehicle) -> PeopleSource:

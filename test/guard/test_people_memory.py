@@ -357,8 +357,8 @@ def test_the_memory_never_makes_the_vehicle_faster(
     scene: list[tuple[list[PersonReport], int, VelocityCommand]],
 ) -> None:
     """Beside the same guard without it, whatever is reported; and it ends in its time."""
-    forgetful = replace(GuardSettings(), memory=0.0)
-    with_memory, without = Drive(), Drive(forgetful)
+    brief = replace(GuardSettings(), memory=2.0)  # the default takes 10 s of driving to end
+    with_memory, without = Drive(brief), Drive(replace(brief, memory=0.0))
     for who, status, command in scene:
         for drive in (with_memory, without):
             drive.who, drive.status, drive.command = tuple(who), status, command
@@ -371,7 +371,7 @@ def test_the_memory_never_makes_the_vehicle_faster(
             assert other.remembered == 0
     for drive in (with_memory, without):
         drive.who, drive.status = (), PeopleStatus.OK
-    seconds = GuardSettings().memory + GuardSettings().release_delay
+    seconds = brief.memory + brief.release_delay
     last = with_memory.run(round(seconds * 1000) + 500)[-1]
     assert last.remembered == 0
     assert not slowed([last])

@@ -144,11 +144,15 @@ def test_the_detections_of_both_sources() -> None:
         assert last == pytest.approx(vehicle.time, abs=0.25)
 
 
-def test_what_is_claimed_for_the_modelled_people_contains_what_stays() -> None:
+@pytest.mark.parametrize(("hardly_placed", "larger"), [(0.0, 1.0), (1.0, CAMERA_ERRORS.larger)])
+def test_what_is_claimed_for_the_modelled_people_contains_what_stays(
+    hardly_placed: float, larger: float
+) -> None:
     """However many images there are of somebody who stands."""
     ride = ride_with(STANDING, duration=6.0)
     vehicle = DrivenVehicle(settings().footprint, Drivetrain(), generator_of(1, "vehicle"))
-    people = modelled(RideWorld(ride, vehicle), vehicle)
+    errors = replace(CAMERA_ERRORS, hardly_placed=hardly_placed)
+    people = ModelledPeople(RideWorld(ride, vehicle), errors, generator_of(3, "errors"))
     reports = []
     for _ in range(600):
         reports += [report for _, report in people.advance(vehicle.time)]
@@ -157,7 +161,8 @@ def test_what_is_claimed_for_the_modelled_people_contains_what_stays() -> None:
     distance = float(np.hypot(*one.position))
     along = one.position / distance
     claimed = math.sqrt(along @ one.covariance[:2, :2] @ along) / distance
-    assert CAMERA_ERRORS.range_constant < claimed < 2 * CAMERA_ERRORS.range_constant
+    stays = larger * CAMERA_ERRORS.range_constant
+    assert stays < claimed < 2 * stays
 
 
 def test_all_kinds_are_drawn() -> None:

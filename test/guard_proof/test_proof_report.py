@@ -12,9 +12,10 @@ import pytest
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.closed_loop import DriveOutcome, DriveSample
-from hrnet_pose_ros.guard_proof.proof import RideResult, run_rides
+from hrnet_pose_ros.guard_proof.proof import RideResult, rides_of, run_rides
 from hrnet_pose_ros.guard_proof.proof_report import write_proof
 from hrnet_pose_ros.guard_proof.ride_times import RideTimes
+from hrnet_pose_ros.guard_proof.rides import draw_ride
 from hrnet_pose_ros.guard_proof.summary import Summary
 from hrnet_pose_ros.guard_proof.world import Contact
 
@@ -110,7 +111,17 @@ def test_numbers_out_of_range(
     assert words[0] in capsys.readouterr().err
 
 
+def test_rides_of_some_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are those that a proof of all kinds has, so that its report can be gone into."""
+    everything = [draw_ride(4, number).kind for number in range(60)]
+    numbers = rides_of(4, 5, ["free", "turn"])
+    assert numbers == [n for n, kind in enumerate(everything) if kind in ("free", "turn")][:5]
+    assert main(["guard-proof", "-o", str(tmp_path), "--kind", "free", "fre"]) == 2
+    said = capsys.readouterr().err
+    assert "--kind must be one of crossing," in said and "got 'fre'" in said
+
+
 def test_jobs_do_not_change_the_rides() -> None:
     """Times of the computation apart."""
-    runs = [list(run_rides(2, 4, jobs, 0, GuardSettings())) for jobs in (1, 2)]
+    runs = [list(run_rides(range(2), 4, jobs, 0, GuardSettings())) for jobs in (1, 2)]
     assert [one.line() for one in runs[0]] == [one.line() for one in runs[1]]
