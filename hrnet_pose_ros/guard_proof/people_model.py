@@ -83,8 +83,8 @@ class PeopleErrors:
 # people in fused rides (every 23rd of the first 2000 with seed 1): percentiles 2.5 to 97.5 of the
 # errors and the median of what was claimed, of those for whom more than 8 % (LIDAR: 5 %) of the
 # distance was claimed, and of the others.
-CAMERA_ERRORS = PeopleErrors(0.027, 0.029, 0.012, 0.012, 0.22, 3.3, 0.45, 1.1)
-LIDAR_ERRORS = PeopleErrors(0.009, 0.010, 0.012, 0.012, 0.2, 7.0, 0.5, 1.2)
+CAMERA_ERRORS = PeopleErrors(0.023, 0.025, 0.012, 0.012, 0.2, 3.0, 0.45, 1.1)
+LIDAR_ERRORS = PeopleErrors(0.0055, 0.006, 0.012, 0.012, 0.13, 8.5, 0.5, 1.2)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,7 +29,7 @@ from hrnet_pose_ros.guard_proof.people_model import (
     PeopleErrors,
 )
 from hrnet_pose_ros.guard_proof.ride_times import RideTimes, times_of
-from hrnet_pose_ros.guard_proof.rides import Ride, RideKind, draw_ride
+from hrnet_pose_ros.guard_proof.rides import Ride, draw_ride
 from hrnet_pose_ros.guard_proof.world import RideWorld
 from hrnet_pose_ros.simulation.residuals import KeypointResiduals
 from hrnet_pose_ros.simulation.sensor import generator_of
@@ -145,15 +145,21 @@ def run_ride(seed: int, settings: GuardSettings, number: int, fused: bool) -> Ri
     return result
 
 
-def rides_of(seed: int, count: int, kinds: Collection[RideKind] = ()) -> list[int]:
-    """Numbers of the first ``count`` rides of these kinds; empty: of all kinds.
+def rides_of(seed: int, rides: int, free_rides: int) -> list[int]:
+    """Numbers of the first rides, and of so many free ones without a dropout that come after them.
 
-    >>> rides_of(1, 3)
+    Among the first rides are too few of these to say how rare false stops are.
+
+    >>> rides_of(1, 3, 0)
     [0, 1, 2]
     """
-    if not kinds:
-        return list(range(count))
-    return list(islice((n for n in itertools.count() if draw_ride(seed, n).kind in kinds), count))
+    free = (number for number in itertools.count(rides) if _is_free(seed, number))
+    return [*range(rides), *islice(free, free_rides)]
+
+
+def _is_free(seed: int, number: int) -> bool:
+    ride = draw_ride(seed, number)
+    return ride.kind == "free" and ride.dropout.kind == "none"
 
 
 def run_rides(

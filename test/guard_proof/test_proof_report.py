@@ -94,7 +94,7 @@ def test_the_files(tmp_path: Path) -> None:
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["guard-proof", "-o", str(tmp_path / "new"), "--rides", "2", "--fused-every", "0"]
-    code = main([*words, "--seed", "1"])
+    code = main([*words, "--free-rides", "0", "--seed", "1"])
     content = json.loads((tmp_path / "new" / "report.json").read_text())
     assert code == (0 if content["holds"] else 1)
     assert [one["kind"] for one in content["rides"]] == ["turning_on_the_spot", "crossing"]
@@ -102,7 +102,11 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--rides", "0"], ["--jobs", "0"], ["--seed", "-1"], ["--fused-every", "-1"]]
+    "words",
+    [
+        *(["--rides", "0"], ["--free-rides", "-1"], ["--jobs", "0"], ["--seed", "-1"]),
+        ["--fused-every", "-1"],
+    ],
 )
 def test_numbers_out_of_range(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -111,14 +115,12 @@ def test_numbers_out_of_range(
     assert words[0] in capsys.readouterr().err
 
 
-def test_rides_of_some_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are those that a proof of all kinds has, so that its report can be gone into."""
-    everything = [draw_ride(4, number).kind for number in range(60)]
-    numbers = rides_of(4, 5, ["free", "turn"])
-    assert numbers == [n for n, kind in enumerate(everything) if kind in ("free", "turn")][:5]
-    assert main(["guard-proof", "-o", str(tmp_path), "--kind", "free", "fre"]) == 2
-    said = capsys.readouterr().err
-    assert "--kind must be one of crossing," in said and "got 'fre'" in said
+def test_more_free_rides_come_after_the_others() -> None:
+    numbers = rides_of(4, 10, 3)
+    assert numbers[:10] == list(range(10))
+    drawn = {number: draw_ride(4, number) for number in range(10, numbers[-1] + 1)}
+    free = [n for n, one in drawn.items() if (one.kind, one.dropout.kind) == ("free", "none")]
+    assert numbers[10:] == free
 
 
 def test_jobs_do_not_change_the_rides() -> None:
