@@ -136,6 +136,8 @@ class RangeTable:
         float64 ``[N, K]``: probability that a range is something else's, as its cue says.
     covariance
         float64 ``[N, K, K]``: of the values with everything in it.
+    tilt
+        float64 ``[N]``: the error of the camera's tilt that the values are without, rad.
     """
 
     names: tuple[str, ...]
@@ -147,6 +149,7 @@ class RangeTable:
     stature: np.ndarray
     doubt: np.ndarray
     covariance: np.ndarray
+    tilt: np.ndarray
 
     @classmethod
     def of(
@@ -155,6 +158,7 @@ class RangeTable:
         answers: Mapping[str, CueAnswers],
         slope_var: np.ndarray,
         model: ErrorModel,
+        tilts: np.ndarray | None = None,
     ) -> RangeTable:
         """Return the table of the answers that are ranges with a finite variance.
 
@@ -168,6 +172,9 @@ class RangeTable:
             float64 ``[N, J]``: variances of the joints' slopes; NaN for joints without.
         model
             The errors that cues share.
+        tilts
+            None, or float64 ``[N, 2]``: what is known of the error of the camera's tilt, rad, and
+            its variance, for each person. The values are those without this error.
         """
         n, k = len(slope_var), len(names)
         given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
@@ -188,9 +195,14 @@ class RangeTable:
             if one.joints is not None:
                 weights[:, column] = np.where(some[:, None], one.joints, 0.0)
         shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
-        stature = np.full(n, model.assumed)
+        stature, lasting = np.full(n, model.assumed), np.tile(model.lasting, (n, 1))
+        tilt: np.ndarray = np.zeros(n)
+        if tilts is not None:
+            tilt, lasting[:, 1] = tilts[:, 0], np.sqrt(tilts[:, 1])
+            values -= shared[..., 1] * tilt[:, None]
         if BODY in names:
-            stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
+            column = names.index(BODY)
+            stature = _with_ages(column, given, values, variance, shared, lasting, model)
             weights[:, names.index(BODY)] *= (model.assumed / stature)[:, None]
         weights *= np.sqrt(np.where(np.isfinite(slope_var), slope_var, 0.0))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
@@ -199,14 +211,20 @@ class RangeTable:
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
         noise = model.height**2 * outer_products(shared[..., 4])
         noise[:, axes, axes] += variance
-        scaled = shared[..., :4] * model.lasting
+        scaled = shared[..., :4] * lasting[:, None]
         whole = noise + joints + scaled @ scaled.swapaxes(1, 2)
-        return cls(names, given, values, noise, joints, shared[..., :4], stature, doubt, whole)
+        own = shared[..., :4]
+        return cls(names, given, values, noise, joints, own, stature, doubt, whole, tilt)
 
     @property
     def variance(self) -> np.ndarray:
         """The variances of the values with everything in them, float64 ``[N, K]``."""
         return np.diagonal(self.covariance, axis1=1, axis2=2)
+
+    @property
+    def measured(self) -> np.ndarray:
+        """The values with the error of the tilt that they are without, float64 ``[N, K]``."""
+        return self.values + self.lasting[..., 1] * self.tilt[:, None]
 
     def noise(self, growth: np.ndarray) -> np.ndarray:
         """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
@@ -231,6 +249,7 @@ def _with_ages(
     values: np.ndarray,
     variance: np.ndarray,
     shared: np.ndarray,
+    lasting: np.ndarray,
     model: ErrorModel,
 ) -> np.ndarray:
     """Let each person be an adult or a child; return the statures that are assumed, ``[N]`` m.
@@ -239,7 +258,7 @@ def _with_ages(
     cues say makes one of them more probable; the mean and the variance of the mixture replace those
     of adults, in place: the ``column`` of the body in the other arguments of `RangeTable.of`.
     """
-    own = variance + ((shared[..., :4] * model.lasting) ** 2).sum(axis=-1)
+    own = variance + ((shared[..., :4] * lasting[:, None]) ** 2).sum(axis=-1)
     own += (model.tilt_jitter * shared[..., 1]) ** 2
     others = given.copy()
     others[:, column] = False

@@ -69,6 +69,7 @@ def update(
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
+    values = table.measured
     at, h = mean.copy(), np.zeros((n, k + 1, STATES))
     known = np.flatnonzero(_begins_at_range(mean, covariance, fused, camera))
     towards = sightings.azimuth[known]
@@ -82,7 +83,7 @@ def update(
         h[:, 1:, :2] = np.where(used[..., None], slopes[:, 1:], 0.0)
         residual[:, 0] = wrap(sightings.azimuth - seen[:, 0] - at[:, YAW])
         expected = seen[:, 1:] + (lasting @ at[:, LASTING, None])[..., 0]
-        residual[:, 1:] = np.where(used, table.values - expected, 0.0)
+        residual[:, 1:] = np.where(used, values - expected, 0.0)
         crossed = covariance @ h.swapaxes(1, 2)
         gain = np.linalg.solve(h @ crossed + noise, crossed.swapaxes(1, 2)).swapaxes(1, 2)
         linear = residual - (h @ (mean - at)[..., None])[..., 0]
