@@ -50,7 +50,7 @@ def pitch_jumped(
     by_tilt = table.lasting[persons, column, TILT - LASTING.start]
     learned = association.states.means[rows, TILT]
     apart = table.measured[persons, column] - expected[persons, 0] - by_tilt * learned
-    noise = table.own[persons, column, column] + table.joints[persons, column, column]
+    noise = (table.own + table.joints + table.posture)[persons, column, column]
     noise = noise - (model.tilt_jitter * by_tilt) ** 2 + expected[persons, 1]
     angle, variance = apart / by_tilt, noise / by_tilt**2
     total = model.tilt_jitter**2 + MEDIAN / float((1 / variance).sum())

@@ -30,7 +30,7 @@ from hrnet_pose_ros.fusion.tracking.track import PLACE, STATES, TILT, States, be
 # that are 1 % of the stature off, or statures of 2 %, for somebody 7 m away. And that of pitching,
 # as a part of the deviation in one image: it is averaged over the images, but not over persons.
 COMMON_STD = float(np.deg2rad(0.25))
-COMMON_JITTER = 0.5
+COMMON_JITTER = 1.0
 # Degrees of freedom of the evidence, and how often the weights that follow are computed.
 FREEDOM, ROUNDS = 4.0, 3
 # Less information than this part of the prior's tells nothing.
