@@ -19,10 +19,11 @@ counts less, as in an estimate with Student's t distribution.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from hrnet_pose_ros.fusion.range_table import ErrorModel, outer_products
+from hrnet_pose_ros.fusion.range_table import ErrorModel
 from hrnet_pose_ros.fusion.tracking.associator import Association
 from hrnet_pose_ros.fusion.tracking.track import PLACE, STATES, TILT, States, bearing_ranges
 
@@ -32,7 +33,7 @@ from hrnet_pose_ros.fusion.tracking.track import PLACE, STATES, TILT, States, be
 COMMON_STD = float(np.deg2rad(0.25))
 COMMON_JITTER = 1.0
 # Degrees of freedom of the evidence, and how often the weights that follow are computed.
-FREEDOM, ROUNDS = 4.0, 3
+FREEDOM, ROUNDS = 4.0, 2
 # Less information than this part of the prior's tells nothing.
 LEAST = 1e-3
 # A range is not moved by more than this factor, and nobody who is nearer than this, m.
@@ -91,15 +92,13 @@ class SharedTilt:
 
         ``towards`` are unit vectors, ``[M, 2]``.
         """
-        return self._tilts(towards, *self._sums())
+        return self._tilts(towards, self._told_by.sum(axis=0))
 
-    @property
+    @cached_property
     def by_others(self) -> np.ndarray:
         """The tilt of each track and its variance, ``[T, 2]``, by all tracks but this one."""
-        sums, matrices = self._sums()
-        sums = sums - self.towards * (self.information * self.value)[:, None]
-        matrices = matrices - outer_products(self.towards) * self.information[:, None, None]
-        return self._tilts(self.towards, sums, matrices)
+        told_by = self._told_by
+        return self._tilts(self.towards, told_by.sum(axis=0) - told_by)
 
     def of_persons(self, azimuth: np.ndarray, association: Association) -> np.ndarray | None:
         """Return the tilt towards N persons and its variance, ``[N, 2]``, for each by the others.
@@ -112,21 +111,29 @@ class SharedTilt:
         tilts[list(association.tracks)] = self.by_others[association.rows]
         return tilts
 
-    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sums of all evidence: ``[2]``, and the information matrix, ``[2, 2]``."""
-        weighted = self.towards * self.information[:, None]
-        return self.value @ weighted, self.towards.T @ weighted
+    @cached_property
+    def _told_by(self) -> np.ndarray:
+        """What each track tells of pitch and roll, ``[T, 5]``: the evidence, and its information.
 
-    def _tilts(self, towards: np.ndarray, sums: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-        covariances = np.linalg.inv(matrices + np.eye(2) / self.prior)
-        both = (covariances @ sums[..., None])[..., 0]
-        own = (towards[:, None] @ covariances @ towards[..., None])[:, 0, 0]
-        value = (towards * both).sum(axis=1)
+        That is its matrix's elements xx, xy and yy.
+        """
+        (x, y), v, i = self.towards.T, self.value, self.information
+        return np.stack([i * v * x, i * v * y, i * x * x, i * x * y, i * y * y], axis=1)
+
+    def _tilts(self, towards: np.ndarray, told_by: np.ndarray) -> np.ndarray:
+        """Return tilts and variances ``[M, 2]`` by the sums of what some tracks tell."""
+        first, second, xx, xy, yy = told_by.T
+        xx, yy = xx + 1 / self.prior, yy + 1 / self.prior
+        x, y = towards.T
+        determinant = xx * yy - xy * xy
+        # The covariance of pitch and roll is the inverse of the information matrix.
+        along, across = (yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant
+        value, own = along * first + across * second, along * x + across * y
         # What is common adds to the variance of the evidence, which is what exceeds the prior.
         exceeds = np.maximum(1 / own - 1 / self.prior, 1e-12)
         shrunk = 1 / (1 / exceeds + self.common)
         variance = 1 / (1 / self.prior + shrunk)
-        return np.stack([value / (own * exceeds) * shrunk * variance, variance], axis=1)
+        return np.stack([value / (own * exceeds) * shrunk * variance, variance], axis=-1)
 
 
 def told(states: States, shared: SharedTilt) -> States:
