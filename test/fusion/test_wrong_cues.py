@@ -132,3 +132,29 @@ def test_a_pitch_that_stays_is_no_jump() -> None:
     assert goes_on == [True] * 31 + [False] * 9
     assert not tracker.jump_goes_on(START + 40 * FRAME, jumps=False)
     assert tracker.jump_goes_on(START + 41 * FRAME, jumps=True)  # a new one
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_returns_in_the_silhouette_of_somebody_nearer_are_not_those_of_who_is_behind(
+    hidden: bool,
+) -> None:
+    """The camera looks 0.8° lower than it says, so the person at 14 m seems to be at the place of
+    the one at 12 m. The LIDAR sees both beside each other, or the nearer one alone."""
+    places = [(12.0, 0.0), (14.0, 0.25)]
+    core, rng = fusion(), np.random.default_rng(5)
+    seen = np.array(places[:1] if hidden else places)
+    used = []
+    for k in range(8):
+        stamp = START + k * FRAME
+        core.receive(cloud(seen, stamp, rng), stamp)
+        people = fuse(core, [figure(at) for at in places], stamp, std=2.0, pitch=np.deg2rad(0.8))
+        used.append([one.outcomes["lidar"] is None for one in people])
+        behind = people[1]
+        if behind.outcomes["lidar"] is None:
+            assert 1 / behind.ranges["lidar"][0] == pytest.approx(14.0, abs=0.3)
+    first, second = np.array(used).T
+    if hidden:
+        assert first.all()
+        assert not second.any()
+    else:
+        assert second.sum() >= 4

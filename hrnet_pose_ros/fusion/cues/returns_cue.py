@@ -111,7 +111,8 @@ class ReturnsCue(SensorCue[M]):
         judged = judge.judged(clusters, value, variance, priors)
         chosen, clear = judge.chosen(clusters, judged, answers)
         if self.opaque:
-            for person in judge.in_front_of(chosen, judged, last_known(priors)[:, 0]):
+            known = last_known(priors)[:, 0]
+            for person in judge.in_front_of(chosen, clusters, judged, known):
                 answers.refuse_one(person, Refusal.OTHER_PERSON)
                 del chosen[person]
         self._take(clusters, judged, chosen, answers)
