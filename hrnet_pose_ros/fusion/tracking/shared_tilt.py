@@ -28,7 +28,7 @@ from hrnet_pose_ros.fusion.tracking.associator import Association
 from hrnet_pose_ros.fusion.tracking.track import PLACE, STATES, TILT, States, bearing_ranges
 
 # Standard deviation of what is common to the evidence of all persons, rad: statures that are 2 %
-# off, or ankles that are 3 cm off, for somebody 7 m away. And that of pitching, as a multiple of the
+# off, or ankles that are 3 cm off, for somebody 7 m away. And that of pitching, in multiples of the
 # deviation in one image: it is averaged over the images, but not over persons.
 COMMON_STD = float(np.deg2rad(0.25))
 COMMON_JITTER = 1.0
