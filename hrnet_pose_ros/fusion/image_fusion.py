@@ -94,33 +94,36 @@ class ImageFusion:
         azimuth = bearings.azimuth + scene.views.heading
         nothing: Priors = [()] * count
         answers = {cue.name: cue.measure(scene, nothing) for cue in self.camera_cues}
-        table = self._table(answers)
+        table = self._table(answers, None)
         least = least_inverse_ranges(scene.views)
         by_camera = fuse(table, settings.outlier, settings.gate, least=least)
-        self.tracker.predict(scene.stamp, scene.ego, model.lasting, camera)
+        shared = self.tracker.predict(scene.stamp, scene.ego, model, camera)
         ids = self.skeletons.ids
         spotted = Spotted(azimuth, bearings.variance, by_camera.value, by_camera.variance, ids)
         association = self.tracker.associate(spotted)
         tracks, expected = association.tracks, association.expected_ranges()
+        tilts = shared.of_persons(azimuth, association)
         jumped: list[dict[str, tuple[float, float]]] = []
         if self.tracker.jump_goes_on(
-            scene.stamp, jumps=pitch_jumped(table, tracks, expected, model)
+            scene.stamp, jumps=pitch_jumped(table, association, expected, model)
         ):
             jumped = _ranges(table, (GROUND,))
             answers[GROUND].refuse(True, Refusal.DISAGREES)
-            table = self._table(answers)
-            by_camera = fuse(table, settings.outlier, settings.gate, least=least)
+        if tilts is not None or jumped:
+            table = self._table(answers, tilts)
         if self.sensor_cues:
+            if tilts is not None or jumped:
+                by_camera = fuse(table, settings.outlier, settings.gate, least=least)
             priors = _priors(by_camera, expected)
             speeds = association.speeds()
             for sensor in self.sensor_cues:
                 answers[sensor.name] = sensor.measure(scene, priors, speeds)
-            table = self._table(answers)
+            table = self._table(answers, tilts)
         votes = _votes(tracks, table, expected)
         fused = fuse(table, settings.outlier, settings.gate, votes, least)
         fused = fused.against(expected, settings.gate)
         if self.ultrasonic:
-            table, fused = self._bound(table, fused, expected, answers)
+            table, fused = self._bound(table, fused, expected, answers, tilts)
         since = self._since(tracks, fused)
         found, states = self.tracker.update(
             scene.stamp,
@@ -135,7 +138,7 @@ class ImageFusion:
             ),
             self._range_priors(fused),
             fused.track_refused,
-            model.lasting,
+            model,
             self.skeletons.detection_scores,
             over_ground=self.over_ground,
         )
@@ -193,9 +196,9 @@ class ImageFusion:
         reporter = PersonReporter(scene, self.model, self.depth, over_ground=self.over_ground)
         return reporter.people(seen, coasting, unseen)
 
-    def _table(self, answers: dict[str, CueAnswers]) -> RangeTable:
+    def _table(self, answers: dict[str, CueAnswers], tilts: np.ndarray | None) -> RangeTable:
         names = [cue.name for cue in (*self.camera_cues, *self.sensor_cues, *self.ultrasonic[:1])]
-        return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model)
+        return RangeTable.of(tuple(names), answers, self.scene.views.slope_var, self.model, tilts)
 
     def _bound(
         self,
@@ -203,6 +206,7 @@ class ImageFusion:
         fused: FusedRanges,
         expected: np.ndarray,
         answers: dict[str, CueAnswers],
+        tilts: np.ndarray | None,
     ) -> tuple[RangeTable, FusedRanges]:
         """Add the bounds of ultrasonic sensors: of each person, the first that tells something."""
         ranged = np.isfinite(fused.value)
@@ -217,7 +221,7 @@ class ImageFusion:
         for other in others:
             bounds.take_over(_silent(bounds) & ~_silent(other), other)
         answers[name] = bounds
-        table = self._table(answers)
+        table = self._table(answers, tilts)
         used = fused.used.copy()
         column = table.names.index(name)
         used[:, column] = bounds.open

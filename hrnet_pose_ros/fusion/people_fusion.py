@@ -162,7 +162,7 @@ class PeopleFusion:
         step = ImageFusion(
             skeletons=skeletons,
             scene=scene,
-            model=ErrorModel.of(settings, imu=tilt is not None),
+            model=ErrorModel.of(settings, imu=tilt is not None, roles=self.roles),
             camera_to_level=level,
             camera_cues=self._camera_cues,
             sensor_cues=[one for one in self._sensor_cues if one.buffer.tally.received],

@@ -16,6 +16,7 @@ from hrnet_pose_ros.fusion.body import (
     SURFACE_TO_AXIS_STD,
 )
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
+from hrnet_pose_ros.fusion.joint_roles import JointRoles
 from hrnet_pose_ros.fusion.settings import FusionSettings
 
 # The time between two images for which the correlation of key points is given, s.
@@ -48,8 +49,9 @@ class ErrorModel:
         Of the relative stature of persons of whom only the body's length tells the range.
     tilt_jitter, height
         What changes from image to image: of the tilt in rad, of the camera's height in m.
-    joint_correlation
-        Of the errors of two joints of a person.
+    joint_correlation, pairs
+        Of the errors of two joints of a person; and those of pairs, as in
+        `hrnet_pose_ros.fusion.joint_roles.JointRoles.pairs`.
     keypoint_correlation
         Of a joint's errors 0.1 s apart.
     """
@@ -64,10 +66,16 @@ class ErrorModel:
     yaw: float
     joint_correlation: float
     keypoint_correlation: float
+    pairs: tuple[tuple[int, int, float], ...] = ()
 
     @classmethod
-    def of(cls, settings: FusionSettings, *, imu: bool) -> ErrorModel:
-        """Return the model of some settings, with or without an IMU."""
+    def of(
+        cls, settings: FusionSettings, *, imu: bool, roles: JointRoles | None = None
+    ) -> ErrorModel:
+        """Return the model of some settings, with or without an IMU, for joints with these roles.
+
+        Without roles, all joints are alike.
+        """
         jitter = settings.tilt_jitter_std_imu if imu else settings.tilt_jitter_std
         if settings.fixed_base:  # nothing pitches it
             jitter = min(jitter, settings.tilt_jitter_std_imu)
@@ -82,6 +90,7 @@ class ErrorModel:
             yaw=settings.yaw_std,
             joint_correlation=settings.joint_correlation,
             keypoint_correlation=settings.keypoint_correlation,
+            pairs=() if roles is None else roles.pairs,
         )
 
     @property
@@ -124,9 +133,11 @@ class RangeTable:
         and it has nothing in common with others.
     values
         float64 ``[N, K]``, 1/m.
-    own, joints
-        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues; and
-        from the key points and the tilt, which change more slowly.
+    own, joints, posture
+        float64 ``[N, K, K]``: covariances of what changes from image to image, of the cues; from
+        the key points and the tilt, which change more slowly; and from proportions, stance and gait
+        of the person and the camera's height, which the cues that use key points depend on, and
+        which last longest.
     lasting
         float64 ``[N, K, 4]``: derivatives by the errors that stay: stature, tilt, axis, and yaw,
         of which no range depends.
@@ -136,6 +147,8 @@ class RangeTable:
         float64 ``[N, K]``: probability that a range is something else's, as its cue says.
     covariance
         float64 ``[N, K, K]``: of the values with everything in it.
+    tilt
+        float64 ``[N]``: the error of the camera's tilt that the values are without, rad.
     """
 
     names: tuple[str, ...]
@@ -143,10 +156,12 @@ class RangeTable:
     values: np.ndarray
     own: np.ndarray
     joints: np.ndarray
+    posture: np.ndarray
     lasting: np.ndarray
     stature: np.ndarray
     doubt: np.ndarray
     covariance: np.ndarray
+    tilt: np.ndarray
 
     @classmethod
     def of(
@@ -155,6 +170,7 @@ class RangeTable:
         answers: Mapping[str, CueAnswers],
         slope_var: np.ndarray,
         model: ErrorModel,
+        tilts: np.ndarray | None = None,
     ) -> RangeTable:
         """Return the table of the answers that are ranges with a finite variance.
 
@@ -168,11 +184,14 @@ class RangeTable:
             float64 ``[N, J]``: variances of the joints' slopes; NaN for joints without.
         model
             The errors that cues share.
+        tilts
+            None, or float64 ``[N, 2]``: what is known of the error of the camera's tilt, rad, and
+            its variance, for each person. The values are those without this error.
         """
         n, k = len(slope_var), len(names)
         given, values, variance = np.zeros((n, k), bool), np.zeros((n, k)), np.ones((n, k))
         weights, shared = np.zeros((n, k, slope_var.shape[1])), np.zeros((n, k, 5))
-        doubt = np.zeros((n, k))
+        doubt, of_joints = np.zeros((n, k)), np.zeros(k, bool)
         for column, name in enumerate(names):
             if name not in answers:
                 continue
@@ -187,30 +206,50 @@ class RangeTable:
             shared[:, column, 2], shared[:, column, 4] = by_axis, by_height
             if one.joints is not None:
                 weights[:, column] = np.where(some[:, None], one.joints, 0.0)
+                of_joints[column] = True
         shared[..., 2] *= _at_common_range(values, shared[..., 2] != 0)
-        stature = np.full(n, model.assumed)
+        stature, lasting = np.full(n, model.assumed), np.tile(model.lasting, (n, 1))
+        tilt: np.ndarray = np.zeros(n)
+        if tilts is not None:
+            tilt, lasting[:, 1] = tilts[:, 0], np.sqrt(tilts[:, 1])
+            values -= shared[..., 1] * tilt[:, None]
         if BODY in names:
-            stature = _with_ages(names.index(BODY), given, values, variance, shared, model)
+            column = names.index(BODY)
+            stature = _with_ages(column, given, values, variance, shared, lasting, model)
             weights[:, names.index(BODY)] *= (model.assumed / stature)[:, None]
         weights *= np.sqrt(np.where(np.isfinite(slope_var), slope_var, 0.0))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)
+        if model.pairs:
+            left, right, alike = zip(*model.pairs, strict=True)
+            more = np.sqrt(np.maximum(np.array(alike) - c, 0.0))
+            both = (weights[..., left] * more) @ (weights[..., right] * more).swapaxes(1, 2)
+            joints += both + both.swapaxes(1, 2)
         axes = np.arange(k)
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
-        noise = model.height**2 * outer_products(shared[..., 4])
-        noise[:, axes, axes] += variance
-        scaled = shared[..., :4] * model.lasting
-        whole = noise + joints + scaled @ scaled.swapaxes(1, 2)
-        return cls(names, given, values, noise, joints, shared[..., :4], stature, doubt, whole)
+        posture = model.height**2 * outer_products(shared[..., 4])
+        posture[:, axes, axes] += np.where(of_joints & given, variance, 0.0)
+        noise = np.zeros((n, k, k))
+        noise[:, axes, axes] = np.where(of_joints & given, 0.0, variance)
+        scaled = shared[..., :4] * lasting[:, None]
+        whole = noise + joints + posture + scaled @ scaled.swapaxes(1, 2)
+        own = shared[..., :4]
+        return cls(names, given, values, noise, joints, posture, own, stature, doubt, whole, tilt)
 
     @property
     def variance(self) -> np.ndarray:
         """The variances of the values with everything in them, float64 ``[N, K]``."""
         return np.diagonal(self.covariance, axis1=1, axis2=2)
 
-    def noise(self, growth: np.ndarray) -> np.ndarray:
+    @property
+    def measured(self) -> np.ndarray:
+        """The values with the error of the tilt that they are without, float64 ``[N, K]``."""
+        return self.values + self.lasting[..., 1] * self.tilt[:, None]
+
+    def noise(self, growth: np.ndarray, posture_growth: np.ndarray) -> np.ndarray:
         """Return the covariance of what changes, ``[N, K, K]``, what is slow grown by ``[N]``."""
-        return self.own + growth[:, None, None] * self.joints
+        slow = growth[:, None, None] * self.joints + posture_growth[:, None, None] * self.posture
+        return self.own + slow
 
 
 def _at_common_range(values: np.ndarray, some: np.ndarray) -> np.ndarray:
@@ -231,6 +270,7 @@ def _with_ages(
     values: np.ndarray,
     variance: np.ndarray,
     shared: np.ndarray,
+    lasting: np.ndarray,
     model: ErrorModel,
 ) -> np.ndarray:
     """Let each person be an adult or a child; return the statures that are assumed, ``[N]`` m.
@@ -239,7 +279,7 @@ def _with_ages(
     cues say makes one of them more probable; the mean and the variance of the mixture replace those
     of adults, in place: the ``column`` of the body in the other arguments of `RangeTable.of`.
     """
-    own = variance + ((shared[..., :4] * model.lasting) ** 2).sum(axis=-1)
+    own = variance + ((shared[..., :4] * lasting[:, None]) ** 2).sum(axis=-1)
     own += (model.tilt_jitter * shared[..., 1]) ** 2
     others = given.copy()
     others[:, column] = False

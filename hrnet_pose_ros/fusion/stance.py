@@ -82,9 +82,7 @@ class Stance:
 def stance_of(views: PersonViews, roles: JointRoles, correlation: float) -> Stance:
     """Return the stance of N persons; ``correlation`` is that of a person's joints' errors."""
 
-    shoulders, hips, knees, ankles = _middles(
-        views, (roles.shoulders, roles.hips, roles.knees, roles.ankles), correlation
-    )
+    shoulders, hips, knees, ankles = _middles(views, roles, correlation)
     torso = shoulders.slope - hips.slope
     torso_std = np.sqrt(shoulders.slope_var + hips.slope_var)
     long = np.hypot(torso, shoulders.azimuth - hips.azimuth)
@@ -112,10 +110,11 @@ def stance_of(views: PersonViews, roles: JointRoles, correlation: float) -> Stan
     )
 
 
-def _middles(
-    views: PersonViews, groups: tuple[tuple[int, ...], ...], correlation: float
-) -> list[Middles]:
-    """Return the middles of G groups of joints."""
+def _middles(views: PersonViews, roles: JointRoles, correlation: float) -> list[Middles]:
+    """Return the middles of shoulders, hips, knees and ankles."""
+    groups = (roles.shoulders, roles.hips, roles.knees, roles.ankles)
+    alike = {left: pair for left, _, pair in roles.pairs}
+    correlations = [max(alike.get(one[0], 0.0), correlation) if one else 0.0 for one in groups]
     joints = [joint for group in groups for joint in group]
     part = [place for place, group in enumerate(groups) for _ in group]
     member = np.zeros((len(joints), len(groups)))  # sums over groups are products with this
@@ -127,7 +126,7 @@ def _middles(
     slope = np.where(seen, views.slope[:, joints], 0.0) @ member / share
     spread = views.slope_var[:, joints]
     spread = np.where(np.isfinite(spread), spread, 0.0)
-    alike = (np.sqrt(spread) @ member) ** 2
-    slope_var = ((1 - correlation) * (spread @ member) + correlation * alike) / share**2
+    together, c = (np.sqrt(spread) @ member) ** 2, np.array(correlations)
+    slope_var = ((1 - c) * (spread @ member) + c * together) / share**2
     rows = (one.T for one in (azimuth, slope, slope_var, count))
     return [Middles(*row) for row in zip(*rows, strict=True)]

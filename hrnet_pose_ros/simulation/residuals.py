@@ -112,22 +112,33 @@ class KeypointResiduals:
     def joint_correlation(self, least_score: float = 0.3) -> tuple[float, float]:
         """The mean correlation of two joints' errors of a person, in x and in y.
 
-        Of all pairs of labelled joints whose scores are at least ``least_score``; errors are in
-        their own standard deviations, up to 3: the tails would tell of single persons. It is
-        ``joint_correlation`` of `hrnet_pose_ros.fusion.settings.FusionSettings`.
+        Of all pairs of joints, as in `correlations`. It is ``joint_correlation`` of
+        `hrnet_pose_ros.fusion.settings.FusionSettings`.
+        """
+        found = self.correlations(least_score)
+        pairs = ~np.eye(JOINTS, dtype=bool)
+        x, y = (float(np.nanmean(one[pairs])) for one in found)
+        return x, y
+
+    def correlations(self, least_score: float = 0.3) -> np.ndarray:
+        """The correlations of two joints' errors of a person, in x and in y: ``[2, 17, 17]``.
+
+        Of labelled joints whose scores are at least ``least_score``; errors are in their own
+        standard deviations, up to 3: the tails would tell of single persons. NaN where no two
+        persons have both joints. Those in y of the joints of a pair are the figures of
+        `hrnet_pose_ros.fusion.joint_roles`.
         """
         labelled = (self.visibility == HIDDEN) | (self.visibility == VISIBLE)
         use = labelled & (self.scores >= least_score)
         errors = self.errors.astype(np.float64) / self.spreads[..., :2].astype(np.float64)
         errors = np.where(use[..., None], np.clip(errors, -3, 3), 0.0)
         both = use.astype(np.float64).T @ use  # [17, 17]: how many persons have both
-        pairs = ~np.eye(JOINTS, dtype=bool) & (both > 1)
         found = []
         for one in (errors[..., 0], errors[..., 1]):
             squares = (one**2).T @ use  # of the first joint, where both are known
             with np.errstate(invalid="ignore", divide="ignore"):
-                found.append(float((one.T @ one / np.sqrt(squares * squares.T))[pairs].mean()))
-        return found[0], found[1]
+                found.append(np.where(both > 1, one.T @ one / np.sqrt(squares * squares.T), np.nan))
+        return np.array(found)
 
     @cached_property
     def log_sizes(self) -> np.ndarray:

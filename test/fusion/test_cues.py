@@ -12,6 +12,7 @@ from fusion_scene import (
     CAMERA,
     EXTRINSICS,
     HEIGHT,
+    PLACE,
     SCAN_PLACE,
     START,
     cloud,
@@ -42,7 +43,7 @@ from hrnet_pose_ros.fusion.ego_motion import EgoMotion
 from hrnet_pose_ros.fusion.gravity import GravityAlignment
 from hrnet_pose_ros.fusion.inputs import LaserScan, PointCloud, Skeletons, UltrasonicRange
 from hrnet_pose_ros.fusion.joint_roles import JointRoles
-from hrnet_pose_ros.fusion.person_view import mean_variance, views_of
+from hrnet_pose_ros.fusion.person_view import HIDDEN_VARIANCE, PersonViews, mean_variance, views_of
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import stance_of
@@ -601,3 +602,17 @@ def test_cutting_off_gives_the_moments_of_the_truncated_normal(
     expected, variance = truncnorm.stats(-np.inf, alpha, loc=value, scale=std)
     assert mean == pytest.approx(float(expected), rel=1e-6, abs=1e-6 * std)
     assert 1 / information == pytest.approx(float(variance), rel=1e-5)
+
+
+def test_joints_that_somebody_nearer_may_hide_are_less_certain() -> None:
+    """Joints of the second person in the box of the first one, who stands lower in the image."""
+
+    def seen(figures: list[np.ndarray]) -> PersonViews:
+        return views_of(skeletons(figures), PLACE, 0.0, SETTINGS.min_score)
+
+    alone = seen([figure((9.0, 0.1))])
+    for aside, factors in ((0.1, {HIDDEN_VARIANCE}), (0.4, {1.0, HIDDEN_VARIANCE}), (2.0, {1.0})):
+        both = seen([figure((5.0, aside)), figure((9.0, 0.1))])
+        ratio = both.slope_var[1] / alone.slope_var[0]
+        assert set(np.round(ratio, 6).tolist()) == factors
+        np.testing.assert_allclose(both.slope_var[0], seen([figure((5.0, aside))]).slope_var[0])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
 from hrnet_pose_ros.fusion.image_fusion import _side_rays
-from hrnet_pose_ros.fusion.joint_roles import JointRoles
+from hrnet_pose_ros.fusion.joint_roles import HIPS_ALIKE, JointRoles
 from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.person import People
 from hrnet_pose_ros.fusion.person_view import PersonViews
@@ -22,7 +22,7 @@ from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import Stance, stance_of
 from hrnet_pose_ros.fusion.tracking.associator import Spotted, associate
 from hrnet_pose_ros.fusion.tracking.existence import Existence
-from hrnet_pose_ros.fusion.tracking.track import STATES, States, Track
+from hrnet_pose_ros.fusion.tracking.track import STATES, YAW, States, Track
 from hrnet_pose_ros.fusion.tracking.tracker import begin_states
 from hrnet_pose_ros.fusion.tracking.updater import Sightings, update
 from hrnet_pose_ros.pose.camera import Camera
@@ -140,7 +140,7 @@ def test_the_middle_of_a_pair_is_the_mean_of_those_that_are_seen(
     assert np.isnan(stance.ankles.slope[1])
     assert stance.knees.count.tolist() == [2, 1]
     # Two errors of variance v that are correlated by c: the mean has v (1 + c) / 2.
-    v, c = views.slope_var[0, hips], core.settings.joint_correlation
+    v, c = views.slope_var[0, hips], HIPS_ALIKE
     mean = ((1 - c) * v.sum() + c * np.sqrt(v).sum() ** 2) / 4
     np.testing.assert_allclose(stance.hips.slope_var[0], mean, rtol=1e-12)
 
@@ -180,3 +180,20 @@ def test_a_track_that_is_known_well_is_not_left_for_a_range_that_is_not(far: flo
     known = track("1", (10.3, 0.0), 0.3)
     means, _ = update(known.mean[None], known.covariance[None], sightings, camera)
     assert np.hypot(*(means[0, :2] - camera[:2])) == pytest.approx(10.0, abs=0.3)
+
+
+def test_a_bearing_alone_turns_a_person_of_unknown_range_about_the_camera() -> None:
+    """The hips jump by 0.11 rad; the line of the state and the new ray meet at the camera."""
+    answers = CueAnswers(1)
+    answers.refuse(True, Refusal.NOT_UPRIGHT)
+    model = ErrorModel.of(FusionSettings(), imu=False)
+    table = RangeTable.of(("ground",), {"ground": answers}, np.full((1, 17), np.nan), model)
+    fused = fuse(table, {"ground": 0.05}, 0.997)
+    somebody = track("1", (8.5, 0.0), 0.35)
+    somebody.covariance[0, 0], somebody.covariance[YAW, YAW] = 9.3**2, 0.01**2
+    sightings = Sightings(np.array([0.11]), np.array([0.02**2]), table, fused, *np.ones((2, 1)))
+    means, covariances = update(somebody.mean[None], somebody.covariance[None], sightings, CAMERA)
+    away = means[0, :2] - CAMERA[:2]
+    assert np.hypot(*away) == pytest.approx(8.2, rel=0.05)
+    assert 0.03 < np.arctan2(away[1], away[0]) < 0.11
+    assert np.sqrt(np.linalg.eigvalsh(covariances[0, :2, :2])[-1]) == pytest.approx(9.3, rel=0.05)

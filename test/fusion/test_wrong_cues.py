@@ -132,3 +132,28 @@ def test_a_pitch_that_stays_is_no_jump() -> None:
     assert goes_on == [True] * 31 + [False] * 9
     assert not tracker.jump_goes_on(START + 40 * FRAME, jumps=False)
     assert tracker.jump_goes_on(START + 41 * FRAME, jumps=True)  # a new one
+
+
+@pytest.mark.parametrize(("pitch", "hidden"), [(-1.2, True), (0.8, False)])
+def test_returns_in_the_silhouette_of_somebody_nearer_are_not_those_of_who_is_behind(
+    pitch: float, hidden: bool
+) -> None:
+    """By the camera's tilt, the person at 14 m seems to be at the place of the one at 12 m, whom
+    the LIDAR sees alone; or both seem to be further away, and the LIDAR sees both."""
+    places = [(12.0, 0.0), (14.0, 0.25)]
+    core, rng = fusion(), np.random.default_rng(5)
+    seen, used = np.array(places[:1] if hidden else places), []
+    figures = [figure(at) for at in places]
+    for k in range(8):
+        stamp = START + k * FRAME
+        core.receive(cloud(seen, stamp, rng), stamp)
+        people = fuse(core, figures, stamp, std=2.0, pitch=np.deg2rad(pitch))
+        used.append([one.outcomes["lidar"] is None for one in people])
+        if used[-1][1]:
+            assert 1 / people[1].ranges["lidar"][0] == pytest.approx(14.0, abs=0.3)
+    first, second = np.array(used).T
+    if hidden:
+        assert first.all()
+        assert not second.any()
+    else:
+        assert second.sum() >= 4

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hrnet_pose_ros.fusion.joint_roles import JointRoles
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.simulation.residuals import (
     ABSENT,
@@ -18,6 +19,7 @@ from hrnet_pose_ros.simulation.residuals import (
     ResidualSampler,
     person_size,
 )
+from hrnet_pose_ros.skeleton import COCO17
 
 SEEN = np.full(17, VISIBLE, np.uint8)
 
@@ -119,6 +121,12 @@ def test_whole_persons_get_the_errors_of_whole_persons(table: KeypointResiduals)
 def test_joints_of_a_person_are_correlated_as_the_fusion_assumes(table: KeypointResiduals) -> None:
     x, y = table.joint_correlation()
     assert (x + y) / 2 == pytest.approx(FusionSettings().joint_correlation, abs=0.06)
+
+
+def test_joints_of_a_pair_are_correlated_as_the_fusion_assumes(table: KeypointResiduals) -> None:
+    vertical = table.correlations()[1]
+    for left, right, alike in JointRoles.of(COCO17).pairs:
+        assert vertical[left, right] == pytest.approx(alike, abs=0.15)
 
 
 def test_the_correlation_of_joints_is_that_of_the_errors(table: KeypointResiduals) -> None:

@@ -46,7 +46,7 @@ def measured_statures(table: RangeTable, used: np.ndarray) -> np.ndarray:
     value, given = table.values[:, column], table.given[:, column]
     with np.errstate(divide="ignore", invalid="ignore"):
         stature = np.where(given & (apart.mean > 0), table.stature * value / apart.mean, np.nan)
-        noise = table.own[:, column, column] + table.joints[:, column, column]
+        noise = (table.own + table.joints + table.posture)[:, column, column]
         relative = noise / value**2 + apart.variance / apart.mean**2
     return np.stack([stature, stature**2 * relative], axis=1)
 

@@ -257,6 +257,33 @@ class ClusterJudge:
         best_first = dict(sorted(chosen.items(), key=lambda one: -score[one[1]]))
         return best_first, [clear[person] for person in sorted(clear)]
 
+    def in_front_of(
+        self, chosen: dict[int, int], clusters: Clusters, judged: Judged, known: np.ndarray
+    ) -> list[int]:
+        """Return the persons whose cluster is rather that of somebody nearer.
+
+        A body is opaque: in the silhouette of somebody nearer, nothing is seen but that person,
+        unless it is beside the person in the same box; then the person has returns in front of it.
+        Who is nearer tells the image, by the lower sides of the boxes, and what is ``known`` of the
+        inverse ranges ``[N]``: errors of the camera's tilt move both persons alike.
+        """
+        persons, best = np.array(list(chosen), int), np.array(list(chosen.values()), int)
+        views, sides = self.scene.views, self.box_sides
+        if len(views) < 2 or not len(persons):
+            return []
+        lower = views.box[:, 2] + BOX_ERROR * (views.box[:, 3] - views.box[:, 2])
+        with np.errstate(invalid="ignore"):
+            nearer = (lower[None] < views.box[persons, 2][:, None]) & (known > known[persons, None])
+        nearer[np.arange(len(persons)), persons] = False
+        at = self.azimuth[persons] + judged.off[best] - self.alignment.azimuth
+        margin = math.sqrt(self.alignment.variance)
+        within = (sides[:, 0] - margin < at[:, None]) & (at[:, None] < sides[:, 1] + margin)
+        # The nearest that may be each of them.
+        nearest, plausible = np.full(len(views), np.inf), judged.weight > LEAST_WEIGHT
+        np.minimum.at(nearest, clusters.person[plausible], 1 / judged.value[plausible])
+        seen_past = nearest[None] < 1 / judged.value[best, None] - self.gap
+        return persons[(nearer & within & ~seen_past).any(axis=1)].tolist()
+
     def _things(self, members: np.ndarray, of: Segments, person: np.ndarray) -> Things:
         """Return the things that some clusters in the regions of persons are a part of."""
         middle = self.azimuth[person] + self.alignment.azimuth

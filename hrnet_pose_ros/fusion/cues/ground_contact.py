@@ -94,7 +94,13 @@ class GroundContact(Cue):
         use = inside[:, columns]
         std = np.sqrt(np.where(use, views.slope_var[:, columns], 0.0))
         alike = scene.settings.joint_correlation
-        covariance = alike * outer_products(std) + outer_products(apart_std[:, None] * side)
+        correlations = np.full((len(columns), len(columns)), alike)
+        for left, right, pair in roles.pairs:
+            if left in columns:
+                two = [columns.index(left), columns.index(right)]
+                correlations[two, two[::-1]] = max(pair, alike)
+        covariance = correlations * outer_products(std)
+        covariance += outer_products(apart_std[:, None] * side)
         covariance = np.where(use[:, :, None] & use[:, None, :], covariance, 0.0)
         diagonal = np.einsum("njj->nj", covariance)
         diagonal += np.where(use, (1 - alike) * std**2 + TINY, 1.0)

@@ -31,6 +31,7 @@ class LaserScanCue(ReturnsCue[LaserScan]):
     gap = 0.6  # a stride: both legs are one cluster
     thinnest = 0.2  # one leg is as thin as a pole: only both, or a torso, are a person
     thin_rivals = True
+    opaque = False
     band = np.inf  # there is one beam
 
     def _sound(self, measurement: LaserScan) -> bool:

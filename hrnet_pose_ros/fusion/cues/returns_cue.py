@@ -63,6 +63,8 @@ class ReturnsCue(SensorCue[M]):
     thinnest: float = 0.16
     # Whether what is too thin may be the person nevertheless: then it makes others doubtful.
     thin_rivals: bool = False
+    # Whether nothing is seen through a person's silhouette; between two legs, much is.
+    opaque: bool = True
     # Returns of one beam of a LIDAR have slopes that differ by this much with the distance: the
     # camera sits lower or higher.
     band: float = 0.04
@@ -108,6 +110,11 @@ class ReturnsCue(SensorCue[M]):
         value, variance, axis = self._ranged(scene, clusters)
         judged = judge.judged(clusters, value, variance, priors)
         chosen, clear = judge.chosen(clusters, judged, answers)
+        if self.opaque:
+            known = last_known(priors)[:, 0]
+            for person in judge.in_front_of(chosen, clusters, judged, known):
+                answers.refuse_one(person, Refusal.OTHER_PERSON)
+                del chosen[person]
         self._take(clusters, judged, chosen, answers)
         persons, best = list(chosen), list(chosen.values())
         answers.value[persons], answers.variance[persons] = value[best], variance[best]

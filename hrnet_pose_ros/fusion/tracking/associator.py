@@ -54,11 +54,14 @@ class Association:
         By index of the person.
     states
         Predicted, of ``tracks`` in their order.
+    rows
+        int64: the places of ``tracks`` among all tracks.
     """
 
     persons: int
     tracks: dict[int, Track]
     states: States
+    rows: np.ndarray
 
     def expected_ranges(self) -> np.ndarray:
         """Return inverse range and variance predicted for each person, ``[N, 2]``; NaN: none."""
@@ -94,7 +97,7 @@ def associate(tracks: list[Track], states: States, spotted: Spotted) -> Associat
     """
     persons = len(spotted.azimuth)
     if not tracks or not persons:
-        return Association(persons, {}, states.select([]))
+        return Association(persons, {}, states.select([]), np.zeros(0, np.int64))
     expected, slopes = states.seen, states.slopes  # [T, 2], [T, 2, 2]
     spread = slopes @ states.covariances[:, PLACE, PLACE] @ slopes.swapaxes(1, 2)
     ranged = np.isfinite(spotted.value)
@@ -122,4 +125,4 @@ def associate(tracks: list[Track], states: States, spotted: Spotted) -> Associat
     kept = possible[rows, columns]
     rows, columns = rows[kept], columns[kept]
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return Association(persons, {n: tracks[t] for t, n in pairs}, states.select(rows))
+    return Association(persons, {n: tracks[t] for t, n in pairs}, states.select(rows), rows)

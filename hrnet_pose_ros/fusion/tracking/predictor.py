@@ -12,6 +12,7 @@ from hrnet_pose_ros.fusion.tracking.track import (
     LASTING,
     PLACE,
     STATES,
+    TILT,
     VELOCITY,
     States,
     Track,
@@ -29,6 +30,11 @@ class Predictor:
     """Constant velocity with white-noise acceleration; see `hrnet_pose_ros.fusion.kalman`."""
 
     def __init__(self, settings: FusionSettings) -> None:
+        self._tilt: float | None = None  # its standard deviation at the last image, rad
+        self.apply(settings)
+
+    def apply(self, settings: FusionSettings) -> None:
+        """Use these settings from now on."""
         self._density = settings.acceleration_density
 
     def predict(
@@ -46,6 +52,7 @@ class Predictor:
         before.
         """
         states = States.of(tracks, camera)
+        tilt_before, self._tilt = self._tilt, float(lasting[TILT - LASTING.start])
         if not tracks:
             return states
         before = tracks[0].stamp
@@ -64,8 +71,23 @@ class Predictor:
         noise[PLACE, VELOCITY] = noise[VELOCITY, PLACE] = q * dt**2 / 2 * one
         noise[LASTING, LASTING] = np.diag((1 - keep**2) * lasting**2)
         covariances = step @ states.covariances @ step.T + noise
+        if tilt_before is not None and tilt_before != self._tilt:
+            _another_tilt(means, covariances, tilt_before, self._tilt)
         for track, mean, covariance in zip(tracks, means, covariances, strict=True):
             track.mean, track.covariance, track.stamp = mean, covariance, stamp
             track.heading = wrap(track.heading + motion.yaw)
             track.heading_var += TURNING * dt
         return States(means, covariances, camera)
+
+
+def _another_tilt(means: np.ndarray, covariances: np.ndarray, before: float, after: float) -> None:
+    """Change the states of tracks because the tilt has another standard deviation, rad.
+
+    An IMU that begins to level the base leaves a tilt of which nothing is known yet. One that falls
+    silent adds the tilt of the base to that of the mount.
+    """
+    if after > before:
+        covariances[:, TILT, TILT] += after**2 - before**2
+        return
+    means[:, TILT] = covariances[:, TILT] = covariances[:, :, TILT] = 0.0
+    covariances[:, TILT, TILT] = after**2

@@ -15,7 +15,7 @@ from hrnet_pose_ros.fusion.refusals import Source
 # of stature (relative), of the camera's tilt (rad), of surface to axis (m), and of the camera's
 # heading on the vehicle (rad).
 PLACE, VELOCITY, LASTING = slice(0, 2), slice(2, 4), slice(4, 8)
-YAW = 7
+TILT, YAW = 5, 7
 STATES = 8
 # A cue is a witness for this long after it was used.
 WITNESS_NS = 2_000_000_000

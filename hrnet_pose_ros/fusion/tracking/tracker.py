@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
+from hrnet_pose_ros.fusion.range_table import ErrorModel
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.tracking.associator import Association, Spotted, associate
 from hrnet_pose_ros.fusion.tracking.existence import Existence
 from hrnet_pose_ros.fusion.tracking.predictor import Predictor
+from hrnet_pose_ros.fusion.tracking.shared_tilt import SharedTilt, told
 from hrnet_pose_ros.fusion.tracking.track import (
     LASTING,
     PLACE,
@@ -39,15 +42,17 @@ class Tracker:
 
     def __init__(self, settings: FusionSettings) -> None:
         self.tracks: list[Track] = []
-        self._predicted = States.of([], np.zeros(2))  # of the tracks, at the last image
+        # Of the tracks, at the last image: what each one knows, and with what the others know.
+        self._predicted = self._told = States.of([], np.zeros(2))
         self._ids = count(1)
         self._jumped: int | None = None  # since when the camera's pitch is another
+        self._predictor = Predictor(settings)
         self.apply(settings)
 
     def apply(self, settings: FusionSettings) -> None:
         """Use these settings from now on; the tracks are kept."""
         self._settings = settings
-        self._predictor = Predictor(settings)
+        self._predictor.apply(settings)
         self._existence = Existence(settings)
 
     def jump_goes_on(self, stamp: int, *, jumps: bool) -> bool:
@@ -62,22 +67,32 @@ class Tracker:
             self._jumped = stamp
         return stamp - self._jumped <= JUMP_LASTS * NS
 
-    def predict(self, stamp: int, ego: EgoMotion, lasting: np.ndarray, camera: np.ndarray) -> None:
+    def predict(
+        self, stamp: int, ego: EgoMotion, model: ErrorModel, camera: np.ndarray
+    ) -> SharedTilt:
         """Bring all tracks to the stamp of an image, ns; delete those not seen for too long.
 
-        ``lasting`` are the standard deviations of the errors that stay, and ``camera`` is the place
-        of the camera in the levelled base frame.
+        ``model`` are the errors, and ``camera`` is the place of the camera in the levelled base
+        frame. Returns what the tracks know of the camera's tilt.
         """
         limit = self._settings.max_coast
         self.tracks = [t for t in self.tracks if (stamp - t.seen) / NS <= limit]
         for track in self.tracks:
             dt = (stamp - track.stamp) / NS
             track.existence = self._existence.predicted(track.existence, dt)
-        self._predicted = self._predictor.predict(self.tracks, stamp, ego, lasting, camera)
+        self._predicted = self._predictor.predict(self.tracks, stamp, ego, model.lasting, camera)
+        shared = SharedTilt.of(self._predicted, model)
+        self._told = told(self._predicted, shared)
+        return shared
 
     def associate(self, spotted: Spotted) -> Association:
-        """Return the tracks of the persons, as predicted."""
-        return associate(self.tracks, self._predicted, spotted)
+        """Return the tracks of the persons, as predicted, with what others know of the tilt.
+
+        They are found by what each one knows: a jump of the pitch, which what all know excludes,
+        must not make everybody a new person.
+        """
+        found = associate(self.tracks, self._predicted, spotted)
+        return replace(found, states=self._told.select(found.rows))
 
     def update(
         self,
@@ -86,14 +101,15 @@ class Tracker:
         sightings: Sightings,
         priors: np.ndarray,
         anew: np.ndarray,
-        lasting: np.ndarray,
+        model: ErrorModel,
         scores: np.ndarray,
         *,
         over_ground: bool,
     ) -> tuple[list[Track], States]:
         """Update the tracks of N persons with an image, begin those that are missing.
 
-        Returns the tracks and their states, in the order of the persons.
+        Returns the tracks and their states, in the order of the persons, with what they know
+        together of the camera's tilt. Each track remembers what it alone knows.
 
         Parameters
         ----------
@@ -108,8 +124,8 @@ class Tracker:
         anew
             bool ``[N]``: the ranges agree that the person is elsewhere; the track is placed anew,
             and keeps its id.
-        lasting
-            Standard deviations of the errors that stay.
+        model
+            The errors before anything is known.
         scores
             float64 ``[N]``: the detector's, 0 to 1.
         over_ground
@@ -118,14 +134,14 @@ class Tracker:
         speed = FIRST_SPEED if over_ground else FIRST_RELATIVE_SPEED
         camera, known, count = self._predicted.camera, association.tracks, len(scores)
         means, covariances = np.empty((count, STATES)), np.empty((count, STATES, STATES))
-        persons = np.array(list(known), np.int64)
-        means[persons] = association.states.means
-        covariances[persons] = association.states.covariances
+        persons, rows = np.array(list(known), np.int64), association.rows
+        means[persons] = self._predicted.means[rows]
+        covariances[persons] = self._predicted.covariances[rows]
         begins = np.ones(count, bool)
         begins[persons] = anew[persons]
         if begins.any():
             means[begins], covariances[begins] = begin_states(
-                sightings.azimuth[begins], priors[begins], camera, lasting, speed
+                sightings.azimuth[begins], priors[begins], camera, model.lasting, speed
             )
         states = States(*update(means, covariances, sightings, camera), camera)
         begun = self._existence.begin(scores).tolist() if len(known) < count else []
@@ -137,7 +153,10 @@ class Tracker:
                 self.tracks.append(track)
             track.mean, track.covariance = mean, covariance
             result.append(track)
-        return result, states
+        unseen = np.ones(len(self._predicted), bool)
+        unseen[rows] = False
+        everybody = states.and_those(self._predicted.select(unseen))
+        return result, told(states, SharedTilt.of(everybody, model))
 
     def confirm(
         self, tracks: list[Track], stamp: int, scores: np.ndarray, detection_ids: Sequence[str]
@@ -171,8 +190,8 @@ class Tracker:
         # New tracks come after those that were predicted, and have a skeleton.
         rows = [row for row, track in enumerate(self.tracks) if track.seen != stamp]
         if not rows:
-            return [], self._predicted.select([])
-        states = self._predicted.select(rows)
+            return [], self._told.select([])
+        states = self._told.select(rows)
         coasting, left, gone = [], [], set()
         visible = in_view(states.seen[:, 0]).tolist()
         for place, row in enumerate(rows):

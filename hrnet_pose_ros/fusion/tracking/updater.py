@@ -38,7 +38,8 @@ class Sightings:
         float64 ``[N]``: factor on the variances of key points, whose errors are alike in
         consecutive images.
     spread_growth
-        float64 ``[N]``: the same of the spread by other answers, which last longer.
+        float64 ``[N]``: the same of the spread by other answers, and of the person's proportions
+        and posture, which last longer.
     """
 
     azimuth: np.ndarray
@@ -64,11 +65,12 @@ def update(
     noise = np.zeros((n, k + 1, k + 1))
     noise[:, 0, 0] = sightings.growth * sightings.azimuth_var
     spread = sightings.spread_growth * fused.spread
-    ranges = table.noise(sightings.growth) + spread[:, None, None]
+    ranges = table.noise(sightings.growth, sightings.spread_growth) + spread[:, None, None]
     noise[:, 1:, 1:] = np.where(both, ranges, 0.0)
     # A range that is not used measures nothing: derivative 0, residual 0, variance 1.
     noise[:, axes, axes] += ~used
     lasting = np.where(used[..., None], table.lasting, 0.0)
+    values = table.measured
     at, h = mean.copy(), np.zeros((n, k + 1, STATES))
     known = np.flatnonzero(_begins_at_range(mean, covariance, fused, camera))
     towards = sightings.azimuth[known]
@@ -76,20 +78,25 @@ def update(
     at[known, :2] = camera[:2] + ahead
     h[:, 1:, LASTING], h[:, 0, YAW] = lasting, 1.0
     residual = np.empty((n, k + 1))
+    ranged = np.flatnonzero(used.any(axis=1))
     for _ in range(ITERATIONS):
         seen, slopes = bearing_ranges(at, camera)
         h[:, 0, :2] = slopes[:, 0]
         h[:, 1:, :2] = np.where(used[..., None], slopes[:, 1:], 0.0)
         residual[:, 0] = wrap(sightings.azimuth - seen[:, 0] - at[:, YAW])
         expected = seen[:, 1:] + (lasting @ at[:, LASTING, None])[..., 0]
-        residual[:, 1:] = np.where(used, table.values - expected, 0.0)
+        residual[:, 1:] = np.where(used, values - expected, 0.0)
         crossed = covariance @ h.swapaxes(1, 2)
         gain = np.linalg.solve(h @ crossed + noise, crossed.swapaxes(1, 2)).swapaxes(1, 2)
         linear = residual - (h @ (mean - at)[..., None])[..., 0]
-        at = mean + (gain @ linear[..., None])[..., 0]
+        after = mean + (gain @ linear[..., None])[..., 0]
+        # A bearing alone turns the person about the camera, at the range that the state has. The
+        # line along which the range is hardly known and the new ray meet at the camera: further
+        # iterations would lead there, or far away.
+        at[ranged] = after[ranged]
     rest = np.eye(STATES) - gain @ h
-    after = rest @ covariance @ rest.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2)
-    return at, (after + after.swapaxes(1, 2)) / 2
+    spread_after = rest @ covariance @ rest.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2)
+    return after, (spread_after + spread_after.swapaxes(1, 2)) / 2
 
 
 def _begins_at_range(
