@@ -451,19 +451,23 @@ def test_the_returns_of_somebody_in_front_are_not_of_who_is_behind() -> None:
 
 
 def test_returns_that_two_persons_claim_are_doubted() -> None:
-    """One is hidden behind the other, in the same direction; the returns fit both."""
+    """One is hidden behind the other, in the same direction; the returns fit both.
 
-    def front(prior: tuple[float, float]) -> InverseRange:
+    Unless the image tells which one is in front.
+    """
+
+    def front(distance: float, prior: tuple[float, float]) -> InverseRange:
         cue = LidarCloud(SETTINGS)
         cue.receive(PointCloud(START, "lidar", wall(5.9, 0.22)), START)
-        scene = scene_of(skeletons([figure((6.0, 0.0)), figure((6.5, 0.1))]))
+        scene = scene_of(skeletons([figure((6.0, 0.0)), figure((distance, 0.1))]))
         first, second = cue.measure(scene, [[(1 / 6, 1e-3)], [prior]])
         assert second is Refusal.OTHER_PERSON
         return ranged(first)
 
-    contested, alone = front((1 / 6.4, 1e-3)), front((1 / 9, 1e-6))
+    contested, alone = front(6.1, (1 / 6.2, 1e-3)), front(6.1, (1 / 9, 1e-6))
     assert 0.05 < contested.doubt < 0.5
     assert alone.doubt < contested.doubt / 2
+    assert front(6.5, (1 / 6.4, 1e-3)).doubt < contested.doubt / 2
 
 
 def test_a_thing_wider_than_a_person_alone_is_doubted() -> None:
