@@ -53,7 +53,10 @@ def _guard_proof(options: argparse.Namespace) -> int:
     every, free = options.fused_every, options.free_rides
     free = round(0.3 * rides) if free is None else free
     bounds = (
-        *(("rides", rides, 1), ("free-rides", free, 0), ("seed", seed, 0), ("jobs", jobs, 1)),
+        ("rides", rides, 1),
+        ("free-rides", free, 0),
+        ("seed", seed, 0),
+        ("jobs", jobs, 1),
         ("fused-every", every, 0),
     )
     for name, value, least in bounds:

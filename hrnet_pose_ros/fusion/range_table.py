@@ -216,7 +216,7 @@ class RangeTable:
         if BODY in names:
             column = names.index(BODY)
             stature = _with_ages(column, given, values, variance, shared, lasting, model)
-            weights[:, names.index(BODY)] *= (model.assumed / stature)[:, None]
+            weights[:, column] *= (model.assumed / stature)[:, None]
         weights *= np.sqrt(np.where(np.isfinite(slope_var), slope_var, 0.0))[:, None]
         common, c = weights.sum(axis=2), model.joint_correlation
         joints = (1 - c) * weights @ weights.swapaxes(1, 2) + c * outer_products(common)
@@ -229,12 +229,12 @@ class RangeTable:
         joints += model.tilt_jitter**2 * outer_products(shared[..., 1])
         posture = model.height**2 * outer_products(shared[..., 4])
         posture[:, axes, axes] += np.where(of_joints & given, variance, 0.0)
-        noise = np.zeros((n, k, k))
-        noise[:, axes, axes] = np.where(of_joints & given, 0.0, variance)
-        scaled = shared[..., :4] * lasting[:, None]
-        whole = noise + joints + posture + scaled @ scaled.swapaxes(1, 2)
-        own = shared[..., :4]
-        return cls(names, given, values, noise, joints, posture, own, stature, doubt, whole, tilt)
+        own = np.zeros((n, k, k))
+        own[:, axes, axes] = np.where(of_joints & given, 0.0, variance)
+        by = shared[..., :4]
+        scaled = by * lasting[:, None]
+        whole = own + joints + posture + scaled @ scaled.swapaxes(1, 2)
+        return cls(names, given, values, own, joints, posture, by, stature, doubt, whole, tilt)
 
     @property
     def variance(self) -> np.ndarray:
