@@ -62,7 +62,9 @@ class FusionSettings:
     stamp_limits
         Ages on arrival that are accepted.
     acceleration_density
-        Spectral density of people's acceleration, m²/s³.
+        Spectral density of people's acceleration, m²/s³. With 0.5, velocities claimed twice the
+        errors that they had; with 0.2, people who turn or start were outside of what was claimed
+        (docs/fusion.md).
     max_coast
         A track without a skeleton is deleted after this time, s.
     min_existence
@@ -100,7 +102,7 @@ class FusionSettings:
     sensor_tolerance: float = 0.06
     silent_after: float = 0.5
     stamp_limits: StampLimits = field(default_factory=StampLimits)
-    acceleration_density: float = 0.5
+    acceleration_density: float = 0.3
     max_coast: float = 2.0
     min_existence: float = 0.05
     outlier: dict[str, float] = field(

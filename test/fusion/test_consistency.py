@@ -48,7 +48,7 @@ def run(seed: int, sensor: str) -> np.ndarray:
     rng = np.random.default_rng(seed)
     # The scene has no errors of heading.
     exact = float(np.deg2rad(0.05))
-    core = fusion(acceleration_density=0.3, yaw_std=exact, sensor_mount_std=exact)
+    core = fusion(yaw_std=exact, sensor_mount_std=exact)
     walkers = Walkers(rng)
     pitch, radius = (
         rng.normal(0, np.deg2rad(0.5)),
