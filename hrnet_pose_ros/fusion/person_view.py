@@ -25,7 +25,7 @@ _STEP = 0.5
 # Key points nearer to the image's border than this fraction of the image's width are not used where
 # a cue needs the whole limb: joints outside of the image are drawn to the border.
 BORDER = 0.01
-# A detector's box ends this much too early, in heights of the box.
+# A detector's box ends this much too early, in heights (at the sides in widths) of the box.
 BOX_ERROR = 0.03
 # Key points of joints that somebody nearer hides: how much larger the variance is than the network
 # says. Squared errors of hidden joints over their variances, those above 9 counted as 9, are 1.6
@@ -62,6 +62,12 @@ class PersonViews:
         network puts their key points somewhere inside of the box.
     cut_above
         bool ``[N]``: the box reaches the image's upper border.
+    outward
+        float64 ``[N]``: 1 where the box reaches the image's left border, -1 where it reaches the
+        right one, 0 where it reaches neither or both: the sign of the azimuth towards what is
+        outside of the image.
+    at_side
+        bool ``[N, J]``: joints that lie at the image's left or right border.
     box
         float64 ``[N, 4]``: azimuth of the box's left and right side, slope of its lower and upper
         side.
@@ -82,6 +88,8 @@ class PersonViews:
     inside: np.ndarray
     cut_below: np.ndarray
     cut_above: np.ndarray
+    outward: np.ndarray
+    at_side: np.ndarray
     box: np.ndarray
     size_px: np.ndarray
     folded: np.ndarray
@@ -133,7 +141,11 @@ def views_of(
     width, height = skeletons.image_size
     margin = BORDER * width
     x, y = points[..., 0], points[..., 1]
-    inside = (x > margin) & (x < width - 1 - margin) & (y > margin) & (y < height - 1 - margin)
+    at_side = (x <= margin) | (x >= width - 1 - margin)
+    inside = ~at_side & (y > margin) & (y < height - 1 - margin)
+    ends_early = BOX_ERROR * boxes[:, 2]
+    cut_left = boxes[:, 0] - ends_early < margin
+    cut_right = boxes[:, 0] + boxes[:, 2] + ends_early > width - 1 - margin
     return PersonViews(
         camera_position=camera_to_level.translation,
         heading=heading,
@@ -146,6 +158,8 @@ def views_of(
         inside=seen & inside,
         cut_below=boxes[:, 1] + boxes[:, 3] * (1 + BOX_ERROR) > height - 1 - margin,
         cut_above=boxes[:, 1] - boxes[:, 3] * BOX_ERROR < margin,
+        outward=cut_left.astype(float) - cut_right,
+        at_side=at_side,
         box=box,
         size_px=boxes[:, 2:].max(axis=1),
         folded=folded,

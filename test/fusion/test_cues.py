@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fusion_scene import (
     HEIGHT,
     PLACE,
     SCAN_PLACE,
+    SIZE,
     START,
     cloud,
     depth_image,
@@ -277,6 +279,34 @@ def test_somebody_without_joints_has_the_bearing_of_the_box() -> None:
     assert found.azimuth[0] + scene.views.heading == pytest.approx(0.3, abs=0.02)
     with_joints = bearings_of(scene_of(skeletons([figure(at(10, 0.3))])))
     assert found.variance[0] > 4 * with_joints.variance[0]
+
+
+def in_image(image: Skeletons) -> Skeletons:
+    """The same persons without what is outside of the image."""
+    width, height = SIZE
+    points, boxes = image.poses.keypoints, image.boxes
+    low = np.maximum(boxes[:, :2], 0)
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], [width, height])
+    there = (points >= 0).all(axis=2) & (points < [width, height]).all(axis=2)
+    scores = np.where(there, image.poses.scores, np.float32(0.0))
+    poses = replace(image.poses, valid=image.poses.valid & there, scores=scores)
+    return replace(image, poses=poses, boxes=np.concatenate([low, high - low], axis=1))
+
+
+@QUICK
+@given(st.floats(3, 12), st.floats(-3.2, 3.2), st.sampled_from([-1.0, 1.0]), st.floats(-0.3, 0.15))
+def test_who_is_cut_off_by_a_side_of_the_image_is_further_out_than_what_is_seen(
+    r: float, heading: float, side: float, outside: float
+) -> None:
+    """From an arm inside of the image to an arm outside: the axis is where the bearing says."""
+    azimuth = side * (np.arctan(SIZE[0] / 2 / CAMERA.fx) + outside / r)
+    image = in_image(skeletons([figure(at(r, azimuth), 1.7, heading)]))
+    if image.boxes[0, 2] < 5:
+        return
+    found = bearings_of(scene_of(image))
+    error, std = found.azimuth[0] - azimuth, np.sqrt(found.variance[0])
+    assert abs(error) < 2.5 * std
+    assert std * r < 0.5  # it is known to half a metre that the person is there
 
 
 RNG = np.random.default_rng(5)
