@@ -39,8 +39,10 @@ def compared() -> Iterator[list[Contender]]:
         found = contenders(MODEL, skipped)
     assert "hrnetv2_w24_small, OpenVINO int8: not made here" in skipped
     assert "hrnetv2_w24_small, PyTorch float32: PyTorch cannot be imported" in skipped[-1]
-    # Each contender is in the table or among those left out.
-    assert len(found) + len(skipped) == 6
+    # Each contender is in the table or among those left out; which depends on the processor.
+    names = {contender.name for contender in found}
+    names |= {line.split(":")[0].removeprefix(f"{MODEL.name}, ") for line in skipped}
+    assert names >= {"OpenVINO float32", "OpenVINO bfloat16", "OpenVINO int8", BASELINE}
     yield found
     for contender in found:
         contender.engine.close()
