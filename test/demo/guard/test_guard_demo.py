@@ -24,7 +24,7 @@ from demo.guard.outputs import (
 from demo.guard.pictures import HEIGHT, SCENE, WIDTH, draw_guard_moment
 from hrnet_pose_ros.video import VideoReader
 
-SECONDS = 5.0  # until the first person is near
+SECONDS = 6.5  # until the first person is near
 
 
 @pytest.fixture(scope="module")
