@@ -31,7 +31,12 @@ from hrnet_pose_ros.fusion.person import Person
 from hrnet_pose_ros.fusion.person_report import PersonReporter, Seen
 from hrnet_pose_ros.fusion.person_view import PersonViews
 from hrnet_pose_ros.fusion.pitch_jump import GROUND, pitch_jumped
-from hrnet_pose_ros.fusion.range_fusion import FusedRanges, estimate, fuse
+from hrnet_pose_ros.fusion.range_fusion import (
+    FusedRanges,
+    distance_from_tracks,
+    estimate,
+    fuse,
+)
 from hrnet_pose_ros.fusion.range_table import ErrorModel, RangeTable
 from hrnet_pose_ros.fusion.refusals import Refusal, Source
 from hrnet_pose_ros.fusion.tracking.associator import Spotted
@@ -306,7 +311,7 @@ def _priors(camera: FusedRanges, expected: np.ndarray) -> Priors:
     priors = np.full((len(expected), 2, 2), np.nan)
     value, variance, (track, track_var) = camera.value, camera.variance, expected.T
     with np.errstate(invalid="ignore"):
-        agree = (value - track) ** 2 < AGREE**2 * (variance + track_var)
+        agree = distance_from_tracks(value, variance, track, track_var) < AGREE**2
         # Of the same errors, so together no more certain than the better one.
         information = 1 / variance + 1 / track_var
         both = (value / variance + track / track_var) / information

@@ -97,6 +97,42 @@ def test_association_gates_by_the_mahalanobis_distance(
     np.testing.assert_array_equal(found.states.means, states.means[rows])
 
 
+@given(st.floats(0.25, 2.0), st.floats(0.1, 0.6), st.floats(4, 30))
+def test_somebody_near_by_is_not_found_far_away(near: float, part: float, far: float) -> None:
+    """In inverse range, a track's error would reach to infinity; it is one in metres."""
+    std = part * near
+    if far - near < 6 * np.hypot(std, 0.08 * far):
+        return
+    tracks = [track("1", (CAMERA[0] + near, CAMERA[1]), std)]
+    spotted = Spotted(
+        azimuth=np.zeros(1),
+        azimuth_var=np.full(1, 1e-4),
+        value=np.array([1 / far]),
+        variance=np.array([(0.08 / far) ** 2]),
+        ids=[""],
+    )
+    assert not associate(tracks, States.of(tracks, CAMERA), spotted).tracks
+
+
+@pytest.mark.parametrize("name", ["", "7"])
+def test_who_comes_after_somebody_near_by_is_placed_where_they_are(name: str) -> None:
+    """Somebody passes the camera; later, somebody else is seen at the same bearing, far away.
+
+    With the same id of the detector as well, which then has mistaken one for the other.
+    """
+    core = PeopleFusion(FusionSettings(fixed_base=True), EXTRINSICS)
+    for k in range(12):
+        image = skeletons([figure((2.6 - 0.13 * k, 0.05))], START + k * FRAME, ids=(name,))
+        assert isinstance(core.fuse(image, image.stamp), People)
+    image = skeletons([figure((9.0, 0.0))], START + 20 * FRAME, ids=(name,))
+    people = core.fuse(image, image.stamp)
+    assert isinstance(people, People)
+    (person,) = [one for one in people.people if one.skeleton_index == 0]
+    assert person.position[0] == pytest.approx(9.0, abs=1.5)
+    deviation = np.sqrt(person.covariance[0, 0])
+    assert abs(person.position[0] - 9.0) < 2 * deviation < 3
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0, 1) | st.just(np.nan)), min_size=1))
 def test_existence_of_many_is_that_of_each(cases: list[tuple[float, float]]) -> None:
     existence = Existence(FusionSettings())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hrnet_pose_ros.fusion.range_fusion import distance_from_tracks
 from hrnet_pose_ros.fusion.tracking.track import PLACE, VELOCITY, States, Track
 from hrnet_pose_ros.fusion.transforms import wrap
 
@@ -93,7 +94,8 @@ def associate(tracks: list[Track], states: States, spotted: Spotted) -> Associat
     """Assign the persons of an image to tracks with predicted ``states``.
 
     The cost is the squared Mahalanobis distance in azimuth and inverse range plus the logarithm of
-    the determinant of its covariance, so that an uncertain track does not attract everybody.
+    the determinant of its covariance, so that an uncertain track does not attract everybody. The
+    distance is not less than that of the ranges alone, in which a track's error is one in metres.
     """
     persons = len(spotted.azimuth)
     if not tracks or not persons:
@@ -112,6 +114,10 @@ def associate(tracks: list[Track], states: States, spotted: Spotted) -> Associat
     determinant = first * second - both * both
     distance = second * aside * aside - 2 * both * aside * along + first * along * along
     distance /= determinant
+    by_range = distance_from_tracks(
+        spotted.value, spotted.variance, expected[:, 1:], spread[:, 1:, 1]
+    )
+    distance = np.fmax(distance, by_range)  # NaN: no range
     track_ids = np.array([track.detection_id for track in tracks])[:, None]
     ids = np.array(list(spotted.ids))[None]
     known = (track_ids != "") & (ids != "")
