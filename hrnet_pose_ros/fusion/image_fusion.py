@@ -18,6 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.attributes.posture import not_upright
 from hrnet_pose_ros.fusion.attributes.stature import measured_statures
 from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.cues.answers import CueAnswers
@@ -120,9 +121,10 @@ class ImageFusion:
             if tilts is not None or jumped:
                 by_camera = fuse(table, settings.outlier, settings.gate, least=least)
             priors = _priors(by_camera, expected)
-            speeds = association.speeds()
+            speeds, bent = association.speeds(), np.zeros(count, bool)
+            bent[list(tracks)] = not_upright(list(tracks.values()))
             for sensor in self.sensor_cues:
-                answers[sensor.name] = sensor.measure(scene, priors, speeds)
+                answers[sensor.name] = sensor.measure(scene, priors, speeds, bent)
             table = self._table(answers, tilts)
         votes = _votes(tracks, table, expected)
         fused = fuse(table, settings.outlier, settings.gate, votes, least)

@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import truncnorm
 
-from hrnet_pose_ros.fusion.body import ANKLE_HEIGHT, SURFACE_TO_AXIS
+from hrnet_pose_ros.fusion.body import ANKLE_HEIGHT, SURFACE_TO_AXIS, SURFACE_TO_AXIS_STD
 from hrnet_pose_ros.fusion.buffers import StampLimits
 from hrnet_pose_ros.fusion.cues.answers import InverseRange
 from hrnet_pose_ros.fusion.cues.bearing import bearings_of
@@ -39,6 +39,7 @@ from hrnet_pose_ros.fusion.cues.laser_scan import LaserScanCue
 from hrnet_pose_ros.fusion.cues.lidar_cloud import LidarCloud
 from hrnet_pose_ros.fusion.cues.regions import Clusters, Regions
 from hrnet_pose_ros.fusion.cues.returns import returns_of
+from hrnet_pose_ros.fusion.cues.returns_cue import BENT_AXIS_STD
 from hrnet_pose_ros.fusion.cues.segments import Segments
 from hrnet_pose_ros.fusion.cues.ultrasonic_cone import UltrasonicCone, cut_off
 from hrnet_pose_ros.fusion.ego_motion import EgoMotion
@@ -506,9 +507,11 @@ def test_a_thing_wider_than_a_person_alone_is_doubted() -> None:
     assert wide.doubt > 10 * alone.doubt
 
 
-def seen_by_scan(things: list[tuple[float, float, float]], known: float) -> object:
+def seen_by_scan(
+    things: list[tuple[float, float, float]], known: float, step: float = 0.0025
+) -> object:
     """The answer of a scan for a person ahead; ``things`` are x, y from, y to, m."""
-    angles = np.linspace(-0.5, 0.5, 401)
+    angles = -0.5 + step * np.arange(round(1 / step) + 1)
     ranges = np.full(len(angles), np.inf, np.float32)
     origin = SCAN_PLACE.translation
     for x, right, left in things:
@@ -516,7 +519,7 @@ def seen_by_scan(things: list[tuple[float, float, float]], known: float) -> obje
         y = origin[1] + r * np.sin(angles)
         ranges = np.where((y > right) & (y < left), np.minimum(ranges, r), ranges)
     cue = LaserScanCue(SETTINGS)
-    one = LaserScan(START, "laser", -0.5, 0.0025, ranges.astype(np.float32), 0.05, 30.0)
+    one = LaserScan(START, "laser", -0.5, step, ranges.astype(np.float32), 0.05, 30.0)
     assert cue.receive(one, START) is None
     (answer,) = cue.measure(scene_of(skeletons([figure((8.0, 0.0))])), [[(1 / known, 2e-4)]])
     return answer
@@ -532,6 +535,34 @@ def test_the_end_of_a_wall_is_not_taken_instead_of_one_leg() -> None:
     # A pole far from what is known is none.
     pole = (4.0, -0.03, 0.03)
     assert isinstance(seen_by_scan([pole, (7.9, -0.15, 0.15)], 8.0), InverseRange)
+
+
+def test_the_wall_that_a_scanner_sees_between_two_legs_does_not_make_them_a_table() -> None:
+    """To the camera, which is higher, the wall in the plane of the scan is above the legs."""
+    legs, wall_behind = [(7.9, -0.2, -0.1), (7.9, 0.1, 0.2)], (10.5, -0.5, 0.5)
+    found = ranged(seen_by_scan([*legs, wall_behind], 8.0))
+    assert 1 / found.value == pytest.approx(7.96, abs=0.1)
+
+
+def test_a_single_beam_before_a_wall_may_be_a_leg() -> None:
+    step = 0.00875  # 7 cm apart
+    leg, wall_behind = (7.9, 0.0, 0.06), (8.8, -0.5, 0.5)
+    assert isinstance(seen_by_scan([wall_behind], 8.4, step), InverseRange)
+    assert seen_by_scan([leg, wall_behind], 8.4, step) is Refusal.AMBIGUOUS
+    # A beam past the edge of the legs tells nothing.
+    legs, behind = [(7.9, -0.16, -0.06), (7.9, 0.06, 0.16)], (8.8, 0.2, 0.26)
+    assert isinstance(seen_by_scan([*legs, behind], 8.4, step), InverseRange)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_who_sat_in_the_images_before_has_a_less_certain_axis(bent: bool) -> None:
+    places = np.array([at(6.0, 0.1)])
+    cue = LidarCloud(SETTINGS)
+    cue.receive(cloud(places, START, RNG), START)
+    scene = scene_of(skeletons([figure((places[0, 0], places[0, 1]))]))
+    answers = cue.measure(scene, [[(1 / 6, 1e-4)]], bent=np.array([bent]))
+    wider = abs(answers.axis[0]) / answers.value[0] ** 2
+    assert wider == pytest.approx(BENT_AXIS_STD / SURFACE_TO_AXIS_STD if bent else 1.0, rel=1e-6)
 
 
 def test_a_scan_sees_that_something_nearer_hides_a_part() -> None:

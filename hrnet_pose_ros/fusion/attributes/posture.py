@@ -89,6 +89,13 @@ def standing(tracks: Sequence[Track]) -> np.ndarray:
     return np.array(beliefs, np.float64) > SURELY_UPRIGHT
 
 
+def not_upright(tracks: Sequence[Track]) -> np.ndarray:
+    """Return which tracks are probably not upright, bool ``[N]``."""
+    upright = POSTURES.index(Posture.UPRIGHT)
+    beliefs = [track.beliefs.get("posture", PRIOR)[upright] for track in tracks]
+    return np.array(beliefs, np.float64) < 0.5
+
+
 def postures_of(tracks: Sequence[Track]) -> list[tuple[Posture, float]]:
     """Return the tracks' postures, and probabilities; UNKNOWN and NaN if never visible."""
     if not tracks:

@@ -65,6 +65,9 @@ ABOVE_STDS, ONE_ABOVE = 2.0, 8
 POST, BEHIND = 0.3, 4.0
 # What the sensor looks over at something else, below the shoulders, keeps this weight.
 LOOKED_OVER = 0.05
+# What is higher than its returns by more than this slope, as the sensor sees it: those of one beam
+# differ by less.
+OVER = 0.01
 # A cluster with a smaller part of the weight that a person would have is something else.
 LEAST_WEIGHT = 0.01
 # A body's returns against the middle of the body, to the side, m.
@@ -123,6 +126,8 @@ class ClusterJudge:
         beside the camera's directions.
     gap, step, band, thinnest, thin_rivals
         Of the sensor: see `hrnet_pose_ros.fusion.cues.returns_cue.ReturnsCue`.
+    lower
+        How much lower than the camera the sensor sits, m.
     """
 
     scene: Scene
@@ -134,6 +139,7 @@ class ClusterJudge:
     band: float
     thinnest: float
     thin_rivals: bool
+    lower: float
 
     @property
     def azimuth(self) -> np.ndarray:
@@ -192,6 +198,8 @@ class ClusterJudge:
         weight[likely & self._looked_over(clusters)] *= LOOKED_OVER
         filled = np.minimum(clusters.of.sizes / clusters.body, 1.0)
         thin = likely & ~background & (width < self.thinnest)
+        if self.thin_rivals:
+            thin |= clusters.of.sizes == 1
         rival = np.where(thin & self.thin_rivals, filled * weight, 0.0)
         weight[background | thin] = 0.0
         return Judged(
@@ -219,7 +227,7 @@ class ClusterJudge:
         score, width = judged.score.tolist(), judged.width.tolist()
         thin, hit = judged.rival.tolist(), judged.hit.tolist()
         plausible = (judged.weight > LEAST_WEIGHT).tolist()
-        whose = clusters.person.tolist()
+        whose, sizes = clusters.person.tolist(), clusters.of.sizes.tolist()
         chosen: dict[int, int] = {}
         clear: dict[int, tuple[float, float]] = {}
         for person, group in groupby(range(len(whose)), key=whose.__getitem__):
@@ -243,6 +251,8 @@ class ClusterJudge:
                 apart = abs(value[other] - value[best])
                 if weight == 0 or apart < 3 * math.sqrt(variance[best] + variance[other]):
                     continue  # no person, or both say the same
+                if sizes[other] == 1 and value[other] < value[best]:
+                    continue  # a beam past the person's edge; before the person, one may be a leg
                 rival |= weight > RIVAL * score[best]
                 doubt += weight
             if rival or (width[best] < POST and self._body_behind(person, clusters, best, value)):
@@ -298,16 +308,23 @@ class ClusterJudge:
         return np.asarray(beyond > allowed)
 
     def _looked_over(self, clusters: Clusters) -> np.ndarray:
-        """Return over which clusters the sensor looks at something further, below the shoulders."""
-        returns, of = self.returns, clusters.of
+        """Return over which clusters the sensor looks at something further, below the shoulders.
+
+        In the camera's view and in that of the sensor: what one beam of a sensor below the camera
+        meets further away looks higher to the camera. So does the wall that a scanner near the
+        ground sees between two legs.
+        """
+        returns, of, members = self.returns, clusters.of, clusters.members
         beams, places = Segments.between(clusters.first, clusters.last)
         whose, indices = beams.group, clusters.around[places]
-        azimuth, slope = returns.azimuth[clusters.members], returns.slope[clusters.members]
-        highest = (of.max(slope) + np.float32(1e-3))[whose]
+        azimuth, slope = returns.azimuth[members], returns.slope
+        from_sensor = slope + np.float32(self.lower) / returns.range
+        highest = (of.max(slope[members]) + np.float32(1e-3))[whose]
+        of_beams = (of.max(from_sensor[members]) + np.float32(OVER))[whose]
         below = self.lines.top[clusters.person, 1][whose]
-        furthest = (of.max(returns.range[clusters.members]) + np.float32(self.gap))[whose]
-        over = (returns.slope[indices] > highest) & (returns.slope[indices] < below)
-        over &= returns.range[indices] > furthest
+        furthest = (of.max(returns.range[members]) + np.float32(self.gap))[whose]
+        over = (slope[indices] > highest) & (slope[indices] < below)
+        over &= (from_sensor[indices] > of_beams) & (returns.range[indices] > furthest)
         right, left = of.min(azimuth) - self.step / 2, of.max(azimuth) + self.step / 2
         over &= returns.azimuth[indices] > right[whose]
         over &= returns.azimuth[indices] < left[whose]

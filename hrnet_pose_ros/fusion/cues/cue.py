@@ -126,6 +126,7 @@ class SensorCue(Cue, Generic[M]):
     def __init__(self, settings: FusionSettings) -> None:
         self.buffer: StampBuffer[M] = StampBuffer(settings.stamp_limits, size=16)
         self.measured: M | None = None  # the measurement used for the scene
+        self.place = Transform.identity()  # of the sensor then, in the levelled base frame
 
     def receive(self, measurement: M, now: int) -> Refusal | None:
         """Keep a measurement; return why it was refused, or None. ``now`` is the clock's, ns."""
@@ -146,7 +147,8 @@ class SensorCue(Cue, Generic[M]):
         self.measured = self.buffer.take(scene.stamp, scene.settings.sensor_tolerance, check)
         if self.measured is None:
             return False
-        self._prepare(scene, self.measured, places[0])
+        self.place = places[0]
+        self._prepare(scene, self.measured, self.place)
         return True
 
     def _sound(self, measurement: M) -> bool:

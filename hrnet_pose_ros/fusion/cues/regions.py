@@ -178,7 +178,9 @@ class Clusters:
         return (low + values[self.element(self.of.sizes // 2)]) / 2
 
     @classmethod
-    def of_regions(cls, regions: Regions, ranges: np.ndarray, gap: float) -> Clusters:
+    def of_regions(
+        cls, regions: Regions, ranges: np.ndarray, gap: float, *, small: bool = False
+    ) -> Clusters:
         """Return the clusters of each region that are not too small.
 
         Parameters
@@ -187,6 +189,8 @@ class Clusters:
             float ``[M]``: of all returns, m.
         gap
             Ranges in order that differ by more are of different clusters, m.
+        small
+            Return those that are too small as well, of the regions that have a larger one.
 
         Examples
         --------
@@ -203,6 +207,8 @@ class Clusters:
         starts = np.flatnonzero(begins)
         sizes = np.diff(starts, append=len(own))
         large = sizes >= max(regions.least, 1)
+        if small:
+            large = np.isin(person[starts], person[starts[large]])
         kept = np.repeat(large, sizes)
         whose = person[starts[large]]
         first, count = regions.of.starts[whose], regions.of.sizes[whose]

@@ -61,7 +61,8 @@ class ReturnsCue(SensorCue[M]):
     gap: float = GAP
     # What is narrower than this, m, is no torso: a person is 0.2 m deep from the side.
     thinnest: float = 0.16
-    # Whether what is too thin may be the person nevertheless: then it makes others doubtful.
+    # Whether what is too thin may be the person nevertheless: then it makes others doubtful, and so
+    # does a single return before them.
     thin_rivals: bool = False
     # Whether nothing is seen through a person's silhouette; between two legs, much is.
     opaque: bool = True
@@ -77,13 +78,21 @@ class ReturnsCue(SensorCue[M]):
         self.step = 0.0
         self.returns = Returns.none()
 
-    def measure(self, scene: Scene, priors: Priors, speeds: np.ndarray | None = None) -> CueAnswers:
+    def measure(
+        self,
+        scene: Scene,
+        priors: Priors,
+        speeds: np.ndarray | None = None,
+        bent: np.ndarray | None = None,
+    ) -> CueAnswers:
         """Return the answer for each person; returns belong to one person at most.
 
         ``speeds`` ``[N, 2]`` are those at which the persons go away from the camera, m/s, and
-        variances; NaN where they are not known. They bring returns to the image's stamp.
+        variances; NaN where they are not known. They bring returns to the image's stamp. ``bent``
+        ``[N]`` are those who do not stand by the images before: this one alone may not tell.
         """
         count = len(scene.views)
+        self._bent = np.zeros(count, bool) if bent is None else bent
         self._speeds = np.full((count, 2), np.nan) if speeds is None else speeds
         self.returns = Returns.none()
         return super().measure(scene, priors)
@@ -102,6 +111,7 @@ class ReturnsCue(SensorCue[M]):
             band=self.band,
             thinnest=self.thinnest,
             thin_rivals=self.thin_rivals,
+            lower=float(scene.views.camera_position[2] - self.place.translation[2]),
         )
         answers.refuse(~self._in_view(scene), Refusal.OUT_OF_VIEW)
         clusters = self._clusters(scene, priors, answers, judge.box_sides)
@@ -139,7 +149,9 @@ class ReturnsCue(SensorCue[M]):
                 break
             regions = self._regions(scene, kind, pending)
             own = owners.keep(regions, self.returns)
-            clusters = Clusters.of_regions(own, self.returns.range, self.gap)
+            clusters = Clusters.of_regions(
+                own, self.returns.range, self.gap, small=self.thin_rivals
+            )
             pending = pending.copy()
             pending[clusters.person] = False
             taken = pending & (regions.of.sizes >= regions.least) & (own.of.sizes < regions.least)
@@ -163,7 +175,8 @@ class ReturnsCue(SensorCue[M]):
         height = (views.box[:, 3] - views.box[:, 2])[person] * middle
         height[(views.cut_below | views.cut_above)[person]] = np.inf
         lying = stance.lying[person] | (height < LYING_HEIGHT)
-        bent = ~lying & (stance.bent[person] | (height < BENT_HEIGHT))
+        bent = stance.bent[person] | self._bent[person] | (height < BENT_HEIGHT)
+        bent &= ~lying
         middle = middle + LYING_AXIS * lying + BENT_AXIS * bent
         axis = np.where(lying, LYING_AXIS_STD, np.where(bent, BENT_AXIS_STD, SURFACE_TO_AXIS_STD))
         # From the time of these returns to that of the image.
