@@ -16,7 +16,7 @@ from typing import Any
 
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
 from hrnet_pose_ros.guard.guard import Decision, Guard
-from hrnet_pose_ros.guard.inputs import PeopleReport, VelocityCommand
+from hrnet_pose_ros.guard.inputs import LARGEST, PeopleReport, VelocityCommand
 from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, GuardAction, GuardReason
 from hrnet_pose_ros.pipeline.guard.settings import PedestrianGuardSettings
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -170,7 +170,7 @@ class GuardRun:
                 f"a command is in frame '{header.frame_id}', which command_frames does not have"
             )
         elif not command.finite:
-            problem = f"a command has numbers that are not finite: {command}"
+            problem = f"a command has numbers that are not finite, or beyond {LARGEST:g}: {command}"
         if problem:
             self._refuse(GuardInput.COMMANDS, problem)
             command = _NAN
