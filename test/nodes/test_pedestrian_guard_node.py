@@ -226,6 +226,7 @@ def test_inactive_it_says_zero_and_then_nothing(robot: GuardRobot) -> None:
     robot.send_command()
     robot.send_people()
     robot.wait(lambda: "refused.cmd_vel_in.not_active" in robot.values(), what="the count")
+    robot.wait(lambda: robot.statuses()["input"].message == "not active", what="no old fault")
     assert len(robot.speeds) == count
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
     robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")
@@ -252,6 +253,12 @@ def test_stamped_commands(ros: None, nodes: Nodes) -> None:
         robot.command = None
         robot.advance_until(lambda: robot.speeds[-1] == 0.0, "stopped")
         assert robot.heard["cmd_vel"][-1].header.frame_id == "base_link"
+        # Stamps of another clock are not taken for a robot that is idle.
+        robot.reset()
+        robot.command_age = 3_600_000_000_000
+        robot.advance(5)
+        late = "command_too_old (stamped 3600"
+        robot.wait(lambda: late in robot.statuses()["input"].message, what="told")
         # On a shutdown by a lifecycle manager, zero comes as well.
         robot.reset()
         robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")

@@ -119,6 +119,14 @@ class GuardHealth:
                 for one in reasons
                 if one in seen
             ]
+        late = state.situation.late
+        if GuardReason.COMMAND_TOO_OLD in seen and math.isfinite(late):
+            # They come, and none is used: that is not a robot that is idle.
+            text = (
+                f"command_too_old (stamped {late:.1f} s before they come, and command_timeout_ms "
+                f"is {state.settings.command_timeout_ms:g}: do the clocks differ, or use_sim_time?)"
+            )
+            conditions.append(DiagnosticCondition("command_too_old", DiagnosticLevel.WARN, text))
         values: dict[str, str] = {}
         for what, tally in state.account.items():
             values |= tally_values(what.value, tally)
