@@ -186,6 +186,12 @@ def test_planners_are_told_what_is_allowed(robot: GuardRobot) -> None:
     robot.advance_until(lambda: last() == 0.0, "told that it is over")
 
 
+def test_people_of_a_second_node_are_told_of(robot: GuardRobot) -> None:
+    robot.people_age += 200_000_000
+    robot.send_people()
+    robot.wait(lambda: "older than the one" in robot.statuses()["input"].message, what="told")
+
+
 def test_every_message_is_accounted_for(robot: GuardRobot) -> None:
     values = report(robot)
     for name in ("people", "cmd_vel_in"):
