@@ -21,7 +21,7 @@ from hrnet_pose_ros.pipeline.people.people_detections import UNKNOWN_ANGLE
 from hrnet_pose_ros.pipeline.people.person_extent import height_of, radius_of
 
 ERROR = 2  # PersonArray.ERROR
-MOTION_UNKNOWN = 0  # Person.MOTION_UNKNOWN: the velocity may be relative to the vehicle
+MOTION_UNKNOWN, SOURCE_ODOMETRY = 0, 128  # of Person
 PEDESTRIAN = 7  # ObjectClassification
 UNAVAILABLE, AVAILABLE = 0, 2  # DetectedObjectKinematics.orientation_availability
 CYLINDER = 1  # Shape
@@ -67,7 +67,9 @@ def _object(person: Any) -> Any:
     kinematics.has_position_covariance = bool(np.isfinite(covariance).all())
     place.covariance = covariance.ravel()
 
-    if person.motion != MOTION_UNKNOWN:
+    # Else the velocity may be relative to the vehicle. A motion is told on a fixed base, too; with
+    # odometry it is not known while it may be standing or walking, and the velocity is.
+    if person.sources & SOURCE_ODOMETRY or person.motion != MOTION_UNKNOWN:
         # Into the axes of the object.
         cosine, sine = math.cos(heading), math.sin(heading)
         turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])

@@ -62,6 +62,7 @@ def _guard_proof(options: argparse.Namespace) -> int:
     for name, value, least in bounds:
         if value < least:
             raise ValueError(f"--{name} must be at least {least}, got {value}")
+    options.output.mkdir(parents=True, exist_ok=True)  # first: the rides take minutes
     results = []
     numbers = rides_of(seed, rides, free)
     with progress("guard-proof", "ride", len(numbers)) as bar:

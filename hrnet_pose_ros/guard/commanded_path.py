@@ -13,9 +13,10 @@ import numpy as np
 
 from hrnet_pose_ros.guard.footprint import Footprint
 
-# The footprint is placed along the way with this step, m, and with multiples of it by powers of 2
-# where the way would have more places than this.
-STEP, MOST_PLACES = 0.05, 96
+# The footprint is placed along the way with this step, m. After so many places the step doubles,
+# and again whenever the way has become twice as long: a long way has few places, but none of its
+# steps is long against the way before it, so that nobody near is between two places.
+STEP, FINE_PLACES = 0.05, 96
 # Convex shapes are compared in so many directions: distances are up to 0.2 % too small.
 DIRECTIONS = 48
 # Below this nothing moves, m/s.
@@ -56,10 +57,10 @@ class CommandedPath:
     ----------
     speed
         Of the fastest point, m/s.
-    step
-        Between two places, m.
     places
-        float64 ``[M]``, m: 0, step, …; the last is at the length or beyond.
+        float64 ``[M]``, m: 0, `STEP`, …; the last is at the length or beyond.
+    steps
+        float64 ``[M]``, m: the longer one of those before and after each place.
     supports
         float64 ``[M, DIRECTIONS]``, m: how far the footprint at each place reaches.
     """
@@ -68,19 +69,15 @@ class CommandedPath:
         self.twist = twist
         self.footprint = footprint
         self.speed = footprint.largest_speed(twist)
-        self.step = STEP
-        while length / self.step > MOST_PLACES:
-            self.step *= 2
         moving = self.speed > STILL
-        count = math.ceil(length / self.step) + 1 if moving else 1
-        self.places = self.step * np.arange(count)
+        self.places, self.steps = _places(length if moving else 0.0)
         turns, centres = pose_after(twist / self.speed if moving else twist, self.places)
         self._turns, self._centres = turns, centres
         self.supports = footprint.support(ANGLES - turns[:, None]) + centres @ NORMALS.T
 
     def outlines(self, length: float, margin: float = 0.0) -> np.ndarray:
         """float64 ``[K, P, 2]``: the footprint's outline at the places up to a length, grown."""
-        inside = self.places <= length + self.step
+        inside = self.places <= length + self.steps
         outline = self.footprint.outline(margin)
         cos, sin = np.cos(self._turns[inside]), np.sin(self._turns[inside])
         turns = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=-2)
@@ -92,3 +89,21 @@ class CommandedPath:
         if math.hypot(vx, vy) < 0.05 * abs(rate) * self.footprint.reach or self.speed <= STILL:
             return math.nan
         return math.atan2(vy, vx) + rate * length / 2
+
+
+def _places(length: float) -> tuple[np.ndarray, np.ndarray]:
+    """The places of a way of a length (m), and the steps at them.
+
+    >>> places, steps = _places(100.0)
+    >>> len(places), steps.max().item()
+    (303, 1.6)
+    """
+    step, count = STEP, FINE_PLACES
+    parts = [step * np.arange(min(count, math.ceil(length / step)) + 1)]
+    while parts[-1][-1] < length:
+        step, count = 2 * step, FINE_PLACES // 2
+        rest = math.ceil((length - parts[-1][-1]) / step)
+        parts.append(parts[-1][-1] + step * np.arange(1, min(count, rest) + 1))
+    places = np.concatenate(parts)
+    steps = np.diff(places, append=places[-1] + step)
+    return places, steps

@@ -127,6 +127,7 @@ class Guard:
         self._command: VelocityCommand | None = None
         self._command_stamp: int | None = None
         self._command_invalid = False
+        self._command_over = False  # it was too old once: only another one moves the vehicle
         self._history: deque[tuple[int, _Limit]] = deque()  # elapsed ns, the lowest limit
         self._holding: frozenset[str] = frozenset()
         # What was allowed when the present faults began, m/s; and the limits by inputs.
@@ -164,6 +165,7 @@ class Guard:
         if command.finite:
             self._command = command
             self._command_stamp = now if stamp is None else stamp
+            self._command_over = False
         return self._decide(now)
 
     def tick(self, now: int) -> Decision:
@@ -284,8 +286,10 @@ class Guard:
             self._command_stamp,
             now,
             command_invalid=self._command_invalid,
+            command_over=self._command_over,
             person_invalid=self._person_invalid,
         )
+        self._command_over = GuardReason.COMMAND_TOO_OLD in faults
         began = self._watchdog.faulty
         speed = self._watchdog.allowed_speed(faults)
         if faults and not began:

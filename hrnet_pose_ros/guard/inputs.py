@@ -13,6 +13,8 @@ from hrnet_pose_ros.fusion.person import People, PeopleStatus
 from hrnet_pose_ros.fusion.refusals import Source
 
 _FLAT = np.ix_([0, 1, 3, 4], [0, 1, 3, 4])
+# A command beyond this is garbage, m/s and rad/s: with its square nothing can be computed.
+LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class VelocityCommand:
 
     @property
     def finite(self) -> bool:
-        """Whether all six numbers are."""
-        return all(map(math.isfinite, (*self.linear, *self.angular)))
+        """Whether all six numbers are, and no larger than `LARGEST`."""
+        return all(abs(one) <= LARGEST for one in (*self.linear, *self.angular))  # not NaN
 
     @property
     def on_ground(self) -> np.ndarray:
@@ -174,11 +176,12 @@ def _is_covariance(values: np.ndarray) -> bool:
     (a, b), (c, d) = values.tolist()
     if not all(map(math.isfinite, (a, b, c, d))):
         return False
-    return min(a, d) >= 0 and a * d - b * c >= -1e-9 * (a + d) ** 2
+    return min(a, d) >= 0 and a * d - b * c >= -1e-9 * (a + d) * (a + d)  # ** would raise
 
 
 def _report(one: Any, *, position: Any, velocity: Any, covariance: np.ndarray) -> PersonReport:
     flat = np.array(covariance)[_FLAT]
+    radius = float(one.radius)
     speed = np.array(velocity, np.float64)
     if not int(one.sources) & Source.ODOMETRY:
         # Without odometry the velocity is relative to the vehicle: nothing that counts as known.
@@ -188,7 +191,7 @@ def _report(one: Any, *, position: Any, velocity: Any, covariance: np.ndarray) -
         position=np.array(position, np.float64),
         velocity=speed,
         covariance=flat,
-        radius=float(one.radius),
+        radius=radius if radius >= 0 else math.nan,  # nobody is smaller than nothing
         existence=float(one.existence),
         child_probability=float(one.child_probability),
         coasting=one.skeleton_index < 0,

@@ -154,7 +154,7 @@ class PeopleLimit:
         zoned = (zone - self._hull).max(axis=1)
         critical, reached, allowed = int(reaching.argmin()), -1, speed
         slow, stopping = -1, frozenset[str]()
-        rows = np.flatnonzero((reaching < path.step) | (zoned < path.step))
+        rows = np.flatnonzero((reaching < path.steps[-1]) | (zoned < path.steps[-1]))
         if rows.size:
             away = self._leads_away(rows)
             speeds = np.maximum(self._speeds(rows), self._floor[rows][:, None])
@@ -189,7 +189,7 @@ class PeopleLimit:
 
         Half a step smaller, for the places in between.
         """
-        return (sets[:, None] - self._path.supports[None]).max(axis=2) - self._path.step / 2
+        return (sets[:, None] - self._path.supports[None]).max(axis=2) - self._path.steps / 2
 
     def _leads_away(self, rows: np.ndarray) -> np.ndarray:
         """Which places are reached on a way that leads away from a person from here on, ``[N, M]``.
@@ -200,7 +200,7 @@ class PeopleLimit:
         """
         distances = self._distances(self._at[rows])
         further = distances >= distances[:, :1] + AWAY * self._path.places
-        further &= distances[:, :1] + self._path.step / 2 >= 0
+        further &= distances[:, :1] + self._path.steps[0] / 2 >= 0
         return np.logical_and.accumulate(further, axis=1)
 
     def _speeds(self, rows: np.ndarray) -> np.ndarray:
@@ -212,10 +212,11 @@ class PeopleLimit:
         of the directions.
         """
         settings, path = self._settings, self._path
-        margins = self._near[rows][:, None] - path.supports[None] - path.step / 2
+        margins = self._near[rows][:, None] - path.supports[None] - path.steps[:, None] / 2
         times = (margins / self._approach[rows][:, None]).max(axis=2)
         near = (times - self._duration(0.0)) * settings.braking_deceleration
-        return np.maximum(np.maximum(near, 0.0), stopping_speeds(path.places - path.step, settings))
+        there = stopping_speeds(path.places - path.steps, settings)
+        return np.maximum(np.maximum(near, 0.0), there)
 
     def _terms(self, who: int, place: int, speed: float) -> Separation:
         """The terms in the direction in which the two sets are nearest.

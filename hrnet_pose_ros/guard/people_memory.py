@@ -295,7 +295,9 @@ def _walks(person: PersonReport) -> bool:
     """Whether a velocity is more than its own noise."""
     if not person.velocity_known:
         return False
-    velocity, covariance = person.velocity, person.covariance[2:, 2:] + 1e-9 * np.eye(2)
+    velocity, covariance = person.velocity, np.array(person.covariance[2:, 2:])
+    # So that it can be inverted, also if one direction is known exactly.
+    covariance[[0, 1], [0, 1]] += 1e-9 * (1 + covariance.trace())
     return float(velocity @ np.linalg.solve(covariance, velocity)) > WALKING
 
 

@@ -27,7 +27,7 @@ class GuardReason(str, Enum):
     CLOCK_JUMPED_FORWARDS = "clock_jumped_forwards"
     OVERLOAD = "overload"  # the guard was not called in time, or commands waited for it
     NO_COMMAND = "no_command"  # none since the start
-    COMMAND_INVALID = "command_invalid"  # a number of the newest one is not finite
+    COMMAND_INVALID = "command_invalid"  # a number of the newest one is not finite, or huge
     COMMAND_TOO_OLD = "command_too_old"
     COMMAND_IN_FUTURE = "command_in_future"  # its stamp is ahead of the clock
     NO_PEOPLE = "no_people"  # no message since the start, or since the clock jumped

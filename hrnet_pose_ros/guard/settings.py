@@ -35,7 +35,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "crawl_time": (0.0, 10.0),
     "people_timeout": (0.05, 10.0),
     "command_timeout": (0.02, 10.0),
-    "overload_after": (0.02, 10.0),
+    "overload_after": (0.1, 10.0),  # two periods of the node's timer: else it always is overloaded
     "clock_jump": (0.1, 60.0),
     "release_delay": (0.0, 10.0),
     "release_margin": (0.0, 2.0),

@@ -64,9 +64,14 @@ class Watchdog:
         now: int,
         *,
         command_invalid: bool,
+        command_over: bool,
         person_invalid: bool,
     ) -> list[GuardReason]:
-        """The faults that there are now, in their order of precedence."""
+        """The faults that there are now, in their order of precedence.
+
+        ``command_over``: the command has been too old already. Neither a jump of the clock nor a
+        longer timeout makes it young again.
+        """
         found = []
         if self._event is not None and self.elapsed < self._event[1]:
             found.append(self._event[0])
@@ -74,7 +79,7 @@ class Watchdog:
             found.append(GuardReason.NO_COMMAND)
         else:
             age = (now - command_stamp) / NS
-            if age > self._settings.command_timeout:
+            if command_over or age > self._settings.command_timeout:
                 found.append(GuardReason.COMMAND_TOO_OLD)
             if age < -TOLERANCE:
                 found.append(GuardReason.COMMAND_IN_FUTURE)

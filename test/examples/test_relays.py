@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from hrnet_pose_ros.fusion.person import MotionState, PeopleStatus, Posture
+from hrnet_pose_ros.fusion.refusals import Source
 from hrnet_pose_ros.pipeline.detections import persons_of
 from hrnet_pose_ros.pipeline.people.person_messages import person_array
 from hrnet_pose_ros.pipeline.settings import Settings
@@ -147,10 +148,11 @@ def test_people_to_autoware(root: Path) -> None:
         motion=MotionState.WALKING,
     )
     unknown = person(height=math.nan, radius=math.nan, velocity=np.array([-9.0, 0, 0]))
-    people = person_array(TYPES, output(walking, unknown, person(posture=Posture.LYING)))
+    slow = person(velocity=np.array([0.5, 0.0, 0.0]), sources=Source.ODOMETRY)
+    people = person_array(TYPES, output(walking, unknown, person(posture=Posture.LYING), slow))
     relayed = read_back(convert(people))
     assert isinstance(relayed, autoware.DetectedObjects) and relayed.header == people.header
-    first, second, lying = relayed.objects
+    first, second, lying, fourth = relayed.objects
     assert first.existence_probability == pytest.approx(0.9)
     [kind] = first.classification
     assert kind.label == autoware.ObjectClassification.PEDESTRIAN and kind.probability == 1.0
@@ -170,6 +172,9 @@ def test_people_to_autoware(root: Path) -> None:
     assert (twist.covariance[0], twist.covariance[7]) == pytest.approx((0.16, 0.09))
     # Without odometry the velocity is relative to the vehicle: Autoware must not take it.
     assert not second.kinematics.has_twist
+    # With it, the velocity is known also of somebody who may be standing or walking.
+    assert fourth.kinematics.has_twist
+    assert fourth.kinematics.twist_with_covariance.twist.linear.x == pytest.approx(0.5)
     assert second.kinematics.orientation_availability == second.kinematics.UNAVAILABLE
     size = second.shape.dimensions
     assert (size.x, size.z) == pytest.approx((0.6, 1.7))

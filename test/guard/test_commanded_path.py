@@ -44,7 +44,7 @@ def test_places_are_counted_on_the_fastest_point() -> None:
     assert on_the_spot.speed == pytest.approx(0.5)
     path = CommandedPath(np.array([-2.0, 0.0, 0.0]), RECTANGLE, 1.0)
     assert path.places[-1] >= 1.0
-    assert path.step == STEP
+    assert path.steps == pytest.approx(STEP)
     ahead, behind = path.supports[:, 0], path.supports[:, len(NORMALS) // 2]
     assert ahead == pytest.approx(0.6 - path.places)
     assert behind == pytest.approx(0.4 + path.places)
@@ -53,7 +53,10 @@ def test_places_are_counted_on_the_fastest_point() -> None:
 def test_a_long_way_has_larger_steps_and_few_places() -> None:
     path = CommandedPath(np.array([10.0, 0.0, 0.0]), RECTANGLE, 60.0)
     assert path.places[-1] >= 60.0
-    assert len(path.places) <= 98
+    assert len(path.places) <= 300
+    assert np.diff(path.places)[:96] == pytest.approx(STEP)
+    # Wherever somebody is: the step there is short against the way to them.
+    assert (np.diff(path.places) <= np.maximum(path.places[:-1] / 48, STEP) + 1e-9).all()
 
 
 def test_outlines_are_the_footprint_along_the_way() -> None:

@@ -164,6 +164,33 @@ def test_the_clock_jumps_and_people_do_not_come_back() -> None:
     assert_crawls_then_stands(drive, drive.run(2500), GuardReason.NO_PEOPLE)
 
 
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_jump_of_the_clock_revives_no_command(jump: int) -> None:
+    """Nobody has commanded for seconds: nothing moves by itself, whatever the clock shows."""
+    drive = Drive(replace(GuardSettings(), command_timeout=1.0)).settled()
+    drive.commands = False
+    assert drive.run(5000)[-1].factor == 0
+    drive.now += jump * MS
+    assert {one.factor for one in drive.run(3000)} == {0.0}
+    drive.commands = True
+    assert drive.run(1500)[-1].factor == 1
+
+
+def test_a_longer_timeout_revives_no_command() -> None:
+    drive = Drive().settled()
+    drive.commands = False
+    assert drive.run(3000)[-1].factor == 0
+    drive.guard.apply(replace(drive.settings, command_timeout=10.0))
+    assert {one.factor for one in drive.run(3000)} == {0.0}
+
+
+def test_a_huge_command_is_answered() -> None:
+    """Its square is beyond what floating point numbers can be."""
+    drive = Drive().settled()
+    drive.command = VelocityCommand.planar(1e200)
+    assert_crawls_then_stands(drive, drive.run(2500), GuardReason.COMMAND_INVALID)
+
+
 def test_a_fault_never_raises_the_speed() -> None:
     """Who stands for somebody does not begin to crawl when that person is forgotten."""
     drive = Drive().settled()

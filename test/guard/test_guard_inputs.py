@@ -84,6 +84,7 @@ def test_people_of_the_fusion_are_the_same() -> None:
         (np.diag([-0.1, 0.1]), False),
         (np.array([[0.1, 0.2], [0.2, 0.1]]), False),
         (np.array([[0.1, np.nan], [np.nan, 0.1]]), False),
+        (np.diag([1e155, 1e155]), True),  # nothing is known, and that is said with a large number
     ],
 )
 def test_a_covariance_is_one(covariance: np.ndarray, placed: bool) -> None:
@@ -95,6 +96,13 @@ def test_a_covariance_is_one(covariance: np.ndarray, placed: bool) -> None:
     assert one.placed is placed
 
 
+def test_a_radius_below_zero_is_not_known() -> None:
+    array = message()
+    array.people[0].radius = -0.5
+    [one] = PeopleReport.of_message(array).people
+    assert math.isnan(one.radius)
+
+
 def test_a_twist() -> None:
     twist = Twist()
     twist.linear.x, twist.linear.y, twist.angular.z = 1.0, 0.5, -0.25
@@ -102,3 +110,4 @@ def test_a_twist() -> None:
     assert command == VelocityCommand.planar(1.0, -0.25, 0.5)
     assert command.on_ground.tolist() == [1.0, 0.5, -0.25]
     assert not VelocityCommand(linear=(0.0, 0.0, math.nan)).finite
+    assert not VelocityCommand.planar(-1e155).finite

@@ -110,6 +110,15 @@ def test_a_faster_command_never_gives_a_larger_factor(
     assert factors[1] <= factors[0] + 1e-9
 
 
+@pytest.mark.parametrize("x", [1.5, 3.0, 10.0])
+@pytest.mark.parametrize("command", [50.0, 100.0, 1e4])
+def test_somebody_ahead_is_not_between_two_places_of_a_long_way(x: float, command: float) -> None:
+    """What may be driven towards a person depends on them, however fast the command is."""
+    usual = decide((person(x, 0.0),), VelocityCommand.planar(5.0), NO_ZONE).twist.linear[0]
+    fast = decide((person(x, 0.0),), VelocityCommand.planar(command), NO_ZONE).twist.linear[0]
+    assert 0 < fast <= usual + 1e-9
+
+
 @given(people(), people(), commands)
 def test_another_person_never_gives_a_larger_factor(
     one: PersonReport, other: PersonReport, command: VelocityCommand

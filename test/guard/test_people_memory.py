@@ -251,6 +251,15 @@ def test_a_velocity_that_is_noise_moves_nobody() -> None:
     assert walked(-0.3, 0.4, 4000).possible_only, "after memory_stop"
 
 
+@pytest.mark.parametrize("variance", [1e9, 1e200])
+def test_a_velocity_that_is_known_in_one_direction_only(variance: float) -> None:
+    one = person(3.0, 0.0)
+    one.covariance[2:, 2:] = variance  # of rank 1
+    guard = Guard(GuardSettings())
+    guard.people(PeopleReport(0, (one,)), 0)
+    assert guard.command(VelocityCommand.planar(1.0), 0).person_id == one.id
+
+
 def test_an_unknown_velocity_stays_unknown() -> None:
     drive = Drive().lose(unknown_velocity(*BESIDE), command=LEFT)
     decisions = drive.run(500)

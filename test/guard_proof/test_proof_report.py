@@ -115,6 +115,15 @@ def test_numbers_out_of_range(
     assert words[0] in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_rides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hrnet_pose_ros.guard_proof.proof.run_rides", lambda *_: pytest.fail())
+    (tmp_path / "file").touch()
+    assert main(["guard-proof", "-o", str(tmp_path / "file"), "--rides", "1"]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 def test_more_free_rides_come_after_the_others() -> None:
     numbers = rides_of(4, 10, 3)
     assert numbers[:10] == list(range(10))

@@ -186,6 +186,12 @@ def test_planners_are_told_what_is_allowed(robot: GuardRobot) -> None:
     robot.advance_until(lambda: last() == 0.0, "told that it is over")
 
 
+def test_people_of_a_second_node_are_told_of(robot: GuardRobot) -> None:
+    robot.people_age += 200_000_000
+    robot.send_people()
+    robot.wait(lambda: "older than the one" in robot.statuses()["input"].message, what="told")
+
+
 def test_every_message_is_accounted_for(robot: GuardRobot) -> None:
     values = report(robot)
     for name in ("people", "cmd_vel_in"):
@@ -226,6 +232,7 @@ def test_inactive_it_says_zero_and_then_nothing(robot: GuardRobot) -> None:
     robot.send_command()
     robot.send_people()
     robot.wait(lambda: "refused.cmd_vel_in.not_active" in robot.values(), what="the count")
+    robot.wait(lambda: robot.statuses()["input"].message == "not active", what="no old fault")
     assert len(robot.speeds) == count
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
     robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")
@@ -252,6 +259,12 @@ def test_stamped_commands(ros: None, nodes: Nodes) -> None:
         robot.command = None
         robot.advance_until(lambda: robot.speeds[-1] == 0.0, "stopped")
         assert robot.heard["cmd_vel"][-1].header.frame_id == "base_link"
+        # Stamps of another clock are not taken for a robot that is idle.
+        robot.reset()
+        robot.command_age = 3_600_000_000_000
+        robot.advance(5)
+        late = "command_too_old (stamped 3600"
+        robot.wait(lambda: late in robot.statuses()["input"].message, what="told")
         # On a shutdown by a lifecycle manager, zero comes as well.
         robot.reset()
         robot.advance_until(lambda: robot.speeds[-1] == FORWARD, "free")

@@ -42,8 +42,8 @@ class GuardRobot(Robot):
         Places (x, y) of the people, m.
     people, command
         What is sent at each step; None: nothing. The stamp is filled in.
-    people_age
-        ns, of what is sent.
+    people_age, command_age
+        ns, of what is sent; commands have it if they are stamped.
     """
 
     def __init__(self, namespace: str, *, stamped: bool = False) -> None:
@@ -63,7 +63,7 @@ class GuardRobot(Robot):
         self.who: list[tuple[float, float]] = []
         self.people: PersonArray | None = PersonArray()
         self.command: Twist | None = twist(FORWARD, YAW_RATE)
-        self.frame, self.people_age = "base_link", LATENCY
+        self.frame, self.people_age, self.command_age = "base_link", LATENCY, 0
 
     def begin(self, node: Any) -> None:
         """Wait until the node is active, and hears this robot and its clock."""
@@ -108,7 +108,9 @@ class GuardRobot(Robot):
         assert self.command is not None
         if self.stamped:
             self._commands.publish(
-                TwistStamped(header=header(self.now, "base_link"), twist=self.command)
+                TwistStamped(
+                    header=header(self.now - self.command_age, "base_link"), twist=self.command
+                )
             )
         else:
             self._commands.publish(self.command)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from hrnet_pose_ros.fusion.refusals import Tally
+from hrnet_pose_ros.fusion.refusals import Refusal, Tally
 from hrnet_pose_ros.guard.guard import Decision
 from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, INPUT_FAULTS, GuardReason
 from hrnet_pose_ros.nodes.people.diagnostics import tally_values
@@ -74,6 +74,7 @@ class GuardHealth:
         self._held = {name: Hysteresis() for name in ("input", "output")}
         self._lost: Counter[GuardInput] = Counter()
         self._published = 0
+        self._late_people = 0  # up to the last report
         # Of all decisions since the last report.
         self._seen: set[GuardReason] = set()
         # When, and from the arrival of the command to its answer; seconds.
@@ -119,6 +120,23 @@ class GuardHealth:
                 for one in reasons
                 if one in seen
             ]
+        late = state.situation.late
+        if GuardReason.COMMAND_TOO_OLD in seen and math.isfinite(late):
+            # They come, and none is used: that is not a robot that is idle.
+            text = (
+                f"command_too_old (stamped {late:.1f} s before they come, and command_timeout_ms "
+                f"is {state.settings.command_timeout_ms:g}: do the clocks differ, or use_sim_time?)"
+            )
+            conditions.append(DiagnosticCondition("command_too_old", DiagnosticLevel.WARN, text))
+        late_before = self._late_people
+        self._late_people = state.account[GuardInput.PEOPLE].reasons[Refusal.LATE]
+        if self._late_people > late_before:
+            # Of two nodes that tell people, the guard hears only the one whose images are newer.
+            text = (
+                f"{self._late_people - late_before} people messages not used: older than the one "
+                "before (does more than one node publish people?)"
+            )
+            conditions.append(DiagnosticCondition("people late", DiagnosticLevel.WARN, text))
         values: dict[str, str] = {}
         for what, tally in state.account.items():
             values |= tally_values(what.value, tally)

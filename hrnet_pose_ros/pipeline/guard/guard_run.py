@@ -16,7 +16,7 @@ from typing import Any
 
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
 from hrnet_pose_ros.guard.guard import Decision, Guard
-from hrnet_pose_ros.guard.inputs import PeopleReport, VelocityCommand
+from hrnet_pose_ros.guard.inputs import LARGEST, PeopleReport, VelocityCommand
 from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, GuardAction, GuardReason
 from hrnet_pose_ros.pipeline.guard.settings import PedestrianGuardSettings
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -25,6 +25,8 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 TICK = 0.05
 # A status that PersonArray does not have: for people that cannot be used.
 _NO_STATUS = 255
+# For so long a command that was late when it came is spoken of, s.
+LATE_SHOWN = 2.0
 _NAN = VelocityCommand((math.nan, 0.0, 0.0))
 STOPPED = Decision(VelocityCommand(), 0.0, GuardAction.STOP, GuardReason.NONE)
 
@@ -52,6 +54,9 @@ class GuardSituation:
         The last report; None without one.
     ages
         Seconds since the stamps of people and command; NaN without one.
+    late
+        How old the last command was when it came, s, if it was too old already; NaN if it was not,
+        or if none has come for `LATE_SHOWN`.
     """
 
     active: bool
@@ -59,6 +64,7 @@ class GuardSituation:
     decision: Decision | None
     people: PeopleReport | None
     ages: Mapping[GuardInput, float]
+    late: float = math.nan
 
 
 class GuardRun:
@@ -112,6 +118,7 @@ class GuardRun:
         self._people: PeopleReport | None = None
         self._command = VelocityCommand()
         self._commanded_at: int | None = None
+        self._late, self._late_until = math.nan, 0
         self._standing_since = math.inf
 
     def apply(self, settings: PedestrianGuardSettings) -> None:
@@ -127,6 +134,7 @@ class GuardRun:
     def close(self) -> Decision | None:
         """Answer no more; returns the zero that is to be published if it did."""
         active, self._active = self._active, False
+        self._decision = None  # what was wrong is not what is wrong
         return STOPPED if active else None
 
     def people(self, message: Any, now: int, steady: float) -> Decision | None:
@@ -170,13 +178,16 @@ class GuardRun:
                 f"a command is in frame '{header.frame_id}', which command_frames does not have"
             )
         elif not command.finite:
-            problem = f"a command has numbers that are not finite: {command}"
+            problem = f"a command has numbers that are not finite, or beyond {LARGEST:g}: {command}"
         if problem:
             self._refuse(GuardInput.COMMANDS, problem)
             command = _NAN
         else:
             tally.count(None)
             self._command, self._commanded_at = command, stamp
+            late = (arrived - stamp) / 1e9
+            self._late = late if late > self._settings.command_timeout_ms / 1e3 else math.nan
+            self._late_until = arrived + round(LATE_SHOWN * 1e9)
         return self._noted(self._guard.command(command, now, stamp), steady)
 
     def tick(self, now: int, steady: float) -> Decision | None:
@@ -205,6 +216,7 @@ class GuardRun:
                 GuardInput.PEOPLE: math.nan if people is None else (now - people.stamp) / 1e9,
                 GuardInput.COMMANDS: math.nan if commanded is None else (now - commanded) / 1e9,
             },
+            late=self._late if now < self._late_until else math.nan,
         )
 
     def speed_limit(self, now: int) -> float:

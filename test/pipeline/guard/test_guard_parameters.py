@@ -65,6 +65,7 @@ def test_footprints(values: dict[str, object], footprint: Footprint) -> None:
         ({"footprint": "[[NaN, 0], [1, 1], [2, 0]]"}, "within 50 m"),
         ({"footprint": ""}, "robot_radius is 0; allowed: footprint must have 3 corners"),
         ({"clock_jump_ms": 200.0}, "clock_jump_ms is 200; allowed: above overload_after_ms"),
+        ({"overload_after_ms": 50.0}, "overload_after_ms is 50.0; allowed: 100 to 10000"),
         ({"crawl_speed": 0.5}, "crawl_speed is 0.5; allowed: up to blind_speed, which is 0.3"),
         ({"base_frame": ""}, "the name of a frame"),
         ({"view_degrees": 90.0}, "the nearest is view_deg"),

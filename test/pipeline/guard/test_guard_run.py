@@ -182,6 +182,28 @@ def test_stamped_commands(age: float, frame: str, reason: GuardReason) -> None:
     assert answer is not None and answer.reason is reason
 
 
+def test_commands_that_come_too_old_are_told_from_none() -> None:
+    driver = Driver(enable_stamped_cmd_vel=True).open()
+    assert math.isnan(driver.run.situation(driver.now).late)
+    for age, late in ((3600.0, 3600.0), (0.1, math.nan)):
+        driver.people()
+        driver.command(driver.stamp(TwistStamped(twist=twist()), age))
+        assert driver.run.situation(driver.now).late == pytest.approx(late, nan_ok=True)
+    driver.command(driver.stamp(TwistStamped(twist=twist()), 5.0))
+    driver.at += 3.0
+    assert math.isnan(driver.run.situation(driver.now).late), "none has come for a while"
+
+
+def test_what_was_wrong_before_it_was_closed_is_not_wrong_afterwards() -> None:
+    driver = Driver().open()
+    driver.command()
+    decision = driver.run.decision
+    assert decision is not None and GuardReason.NO_PEOPLE in decision.reasons
+    driver.run.close()
+    driver.run.tick(driver.now, driver.at)
+    assert driver.run.decision is None
+
+
 def test_a_command_without_a_stamp_is_as_old_as_its_arrival() -> None:
     driver = Driver(enable_stamped_cmd_vel=True).open()
     driver.drive(1.0)
