@@ -343,6 +343,8 @@ class FusionRun:
         else:
             frame = getattr(measurement, "frame", self._tree.base_frame)
             text = _explained(reason, measurement.stamp, frame, now, self._tree.base_frame)
+            if what is Input.IMU and reason is Refusal.MALFORMED:
+                text = _tilted(frame, self._tree.base_frame)
             self.problems[what] = text
 
     def _measurement(self, what: Input, message: Any) -> Measurement:
@@ -418,3 +420,12 @@ def _explained(reason: Refusal, stamp: int, frame: str, now: int, base: str) -> 
     if reason is Refusal.LATE:
         return "the stamp repeats or goes back"
     return f"values that no sensor can mean, in frame '{frame}'"
+
+
+def _tilted(frame: str, base: str) -> str:
+    """Return what is wrong with an IMU whose values are finite, but cannot be right."""
+    return (
+        f"the orientation or the acceleration of the IMU in '{frame}' says that '{base}' is tilted "
+        "by more than 45 degrees: z of its world has to point up (ENU, not NED), and the "
+        "acceleration at rest too (REP 145); else its transform is wrong"
+    )

@@ -254,6 +254,11 @@ class PersonFusionSettings(ParameterSet):
     def __post_init__(self) -> None:
         if not self.base_frame:
             raise ParameterError("parameter base_frame is ''; allowed: the name of a frame")
+        if self.base_frame.startswith("/"):
+            raise ParameterError(
+                f"parameter base_frame is '{self.base_frame}'; allowed: the name of a frame, which "
+                "has no slash before it in ROS 2"
+            )
         self.fixed_transforms()
         self.core()
 
@@ -303,11 +308,18 @@ class PersonFusionSettings(ParameterSet):
         for entry in self.extrinsics:
             if not entry.strip():
                 continue
-            frame, *numbers = entry.split()
+            name, *numbers = entry.split()
+            frame = name.removeprefix("/")
+            if frame in found or frame == self.base_frame:
+                what = "a second entry for" if frame in found else "an entry for base_frame,"
+                raise ParameterError(
+                    f"parameter extrinsics has {what} '{frame}': \"{entry}\"; allowed: one entry "
+                    "for each sensor's frame"
+                )
             try:
                 x, y, z, roll, pitch, yaw = map(float, numbers)
                 turn = rotation_rpy(*map(math.radians, (roll, pitch, yaw)))
-                found[frame.removeprefix("/")] = Transform(turn, [x, y, z])  # type: ignore[arg-type]
+                found[frame] = Transform(turn, [x, y, z])  # type: ignore[arg-type]
             except ValueError:
                 raise ParameterError(
                     f'parameter extrinsics has the entry "{entry}"; allowed: FRAME X Y Z ROLL '

@@ -23,6 +23,7 @@ from sensor_messages import (
     range_reading,
     scan,
     transforms,
+    vector,
 )
 
 from hrnet_pose_ros.engines.engine import EngineInfo
@@ -318,6 +319,35 @@ def test_a_jump_back_in_time_begins_anew() -> None:
 def test_extrinsics_that_are_none(entry: str) -> None:
     with pytest.raises(ParameterError, match="FRAME X Y Z ROLL"):
         PersonFusionSettings.of({"extrinsics": [entry]})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"extrinsics": ["cam 0 0 1 0 0 0", "/cam 0 0 2 0 0 0"]}, "a second entry for 'cam'"),
+        ({"extrinsics": ["base_link 0 0 1 0 0 0"]}, "an entry for base_frame, 'base_link'"),
+        ({"base_frame": "/base_link"}, "no slash before it"),
+    ],
+)
+def test_frames_that_contradict_each_other(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(ParameterError, match=text):
+        PersonFusionSettings.of(values)
+
+
+def test_an_imu_that_would_turn_the_world_over_is_refused() -> None:
+    """Orientation in NED, or the acceleration's sign reversed: people would be anywhere."""
+    places = [*EXTRINSICS, "imu 0 0 0.5 0 0 0"]
+    down = quaternion(x=1.0, w=0.0)
+    none = np.array([-1.0] + [0.0] * 8)
+    reversed_ = {"orientation_covariance": none, "linear_acceleration": vector(z=-9.81)}
+    for fields in ({"orientation": down}, reversed_):
+        run = ready(replace(SETTINGS, extrinsics=places))
+        assert run.take(Input.IMU, imu(**fields), STAMP + MS) == []
+        assert run.account()[Input.IMU].reasons == {Refusal.MALFORMED: 1}
+        assert "tilted by more than 45 degrees" in run.problems[Input.IMU]
+        [output] = run.take(Input.SKELETONS, skeletons(), STAMP + 50 * MS)
+        assert abs(output.people[0].position[0] - 6) < 0.6
+        balanced(run)
 
 
 NUMBERS = st.floats(width=32) | st.sampled_from([0.0, -1.0, 1e30])
