@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.buffers import StampLimits
+from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
+from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
@@ -68,6 +71,17 @@ def fusion_check(
     return _Check(readers, settings).run()
 
 
+def nearest_distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance of each image stamp to the nearest of others, ns; empty without any."""
+    if not len(images) or not len(others):
+        return np.empty(0)
+    others = np.sort(others)
+    after = np.searchsorted(others, images).clip(0, len(others) - 1)
+    before = (after - 1).clip(0)
+    nearest: np.ndarray = np.minimum(abs(others[after] - images), abs(others[before] - images))
+    return nearest
+
+
 class _Check:
     def __init__(self, readers: Sequence[BagReader], settings: PersonFusionSettings) -> None:
         self._readers, self._settings = readers, settings
@@ -81,6 +95,9 @@ class _Check:
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self._depth_info: Any = None
+        # Topics and frames whose place was known at a stamp; of the others, the newest stamp.
+        self._placed: set[tuple[str, str]] = set()
+        self._unplaced: dict[tuple[str, str], int] = {}
 
     def run(self) -> list[SensorReport]:
         for number, reader in enumerate(self._readers):
@@ -119,11 +136,26 @@ class _Check:
         frame = message.child_frame_id if what is Input.ODOMETRY else message.header.frame_id
         frames = self._reports[topic].frames
         frames[frame_name(frame)] = frames.get(frame_name(frame), 0) + 1
+        # With the next message, transforms about the stamp of this one have come, and are not yet
+        # forgotten, as they are at the end of a long recording.
+        self._look_up(topic, frame_name(frame))
+        self._unplaced[topic, frame_name(frame)] = stamp
         if len(self._samples[topic]) < MOST_READ and what in _SENSORS:
             try:
                 self._samples[topic].append((message, self._read(what, message)))
             except MessageRefused as error:
                 self._refusals[topic][str(error)] += 1
+
+    def _look_up(self, topic: str, frame: str) -> bool:
+        """Return whether the place of a frame was known at the stamp of any message so far."""
+        one = topic, frame
+        if one in self._placed:
+            return True
+        stamp = self._unplaced.get(one)
+        if stamp is None or self._tree.sensor_to_base(frame, stamp) is None:
+            return False
+        self._placed.add(one)
+        return True
 
     def _read(self, what: Input, message: Any) -> Any:
         if what is Input.DEPTH:
@@ -154,15 +186,14 @@ class _Check:
             self._check_imu(report, samples)
 
     def _check_frames(self, topic: str, report: SensorReport) -> None:
-        stamps, base = self._stamps[topic], self._settings.base_frame
-        middle = stamps[len(stamps) // 2] if stamps else 0
+        base = self._settings.base_frame
         if len(report.frames) > 1:
             names = ", ".join(f"'{name}'" for name in report.frames)
             report.problems.append(f"the frames differ ({names}): two sensors share the topic")
         for name in report.frames:
             if not name:
                 report.problems.append("the frame is empty: set it in the sensor's driver")
-            elif self._tree.sensor_to_base(name, middle) is None:
+            elif not self._look_up(topic, name):
                 report.problems.append(
                     f"the place of '{name}' in '{base}' is not known: record /tf and /tf_static, "
                     "set base_frame, or set extrinsics"
@@ -186,8 +217,8 @@ class _Check:
             return
         [skeletons] = self._topics.topics_of(Input.SKELETONS)
         images = np.array(self._stamps[skeletons], np.int64)
-        apart = np.abs(images[:, None] - stamps[None]).min(axis=1) / 1e6 if len(images) else None
-        if apart is not None and np.mean(apart <= settings.sensor_tolerance_ms) < MOSTLY:
+        apart = nearest_distances(images, stamps) / 1e6
+        if len(apart) and np.mean(apart <= settings.sensor_tolerance_ms) < MOSTLY:
             report.problems.append(
                 f"only {np.mean(apart <= settings.sensor_tolerance_ms):.0%} of the images have a "
                 f"message within sensor_tolerance_ms ({settings.sensor_tolerance_ms:g}); the "
@@ -213,6 +244,15 @@ class _Check:
         forces = [one.linear_acceleration for _, one in samples]
         without = sum(one.orientation is None for _, one in samples)
         report.facts.append("without orientation" if without else "with orientation")
+        newest = samples[-1][1]
+        if newest.orientation is not None:
+            answer = GravityAlignment(StampLimits()).add(newest, self._tree, newest.stamp)
+            if answer is Refusal.MALFORMED:
+                report.problems.append(
+                    f"the orientation says that '{self._settings.base_frame}' is tilted by more "
+                    "than 45 degrees: z of the IMU's world has to point up (ENU, not NED), or the "
+                    "IMU's transform is wrong"
+                )
         known = np.array([one for one in forces if one is not None])
         if not len(known):
             return
@@ -228,7 +268,7 @@ class _Check:
         if place is None:
             return
         up = place.rotation @ np.median(known, axis=0) / length
-        if up[2] < 0.7:
+        if up[2] < LEAST_UP:
             report.problems.append(
                 f"the acceleration at rest points to {np.round(up, 2).tolist()} in "
                 f"'{self._settings.base_frame}', not up (0, 0, 1): its sign is wrong, or the IMU's "

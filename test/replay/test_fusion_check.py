@@ -26,6 +26,7 @@ from hrnet_pose_ros.pipeline.stamps import time_fields
 from hrnet_pose_ros.replay.bag_advice import text_of
 from hrnet_pose_ros.replay.bag_info import bag_info
 from hrnet_pose_ros.replay.bags import BagWriter
+from hrnet_pose_ros.replay.fusion_check import nearest_distances
 from hrnet_pose_ros.replay.parameter_file import settings_of
 
 ALONE = settings_of(None, {})
@@ -102,6 +103,7 @@ def test_sound_sensors_without_a_skeleton_info(tmp_path: Path) -> None:
         ("/points", points(scale=1000.0), "has to be in m"),
         ("/imu", imu(linear_acceleration=vector(z=1.0)), "it has to be in m/s²"),
         ("/imu", imu(linear_acceleration=vector(z=-9.81)), "its sign is wrong"),
+        ("/imu", imu(orientation=quaternion(x=1.0, w=0.0)), "z of the IMU's world has to point up"),
         ("/imu", imu(header=header("")), "the frame is empty"),
         ("/tf_static", transforms(), "the place of 'lidar' in 'base_link' is not known"),
     ],
@@ -148,3 +150,33 @@ def test_the_depth_image_is_no_camera_image(tmp_path: Path) -> None:
     assert report.pairing is None and not any("images" in one for one in report.advice)
     [depth] = [one for one in report.topics if one.name == "/depth"]
     assert depth.is_depth and depth.formats == {"16UC1 8x6": 20} and not depth.unreadable
+
+
+def test_a_moving_camera_in_a_long_recording(tmp_path: Path) -> None:
+    """Transforms are kept for 10 s only: at the end, those of the middle have been forgotten."""
+    path, topics = tmp_path / "bag", sound()
+    topics["/tf_static"] = (
+        topics["/tf_static"][0],
+        transforms(("base_link", "neck", STAMP, (0.0, 0.0, 1.0), quaternion())),
+    )
+    with BagWriter(path) as bag:
+        for step in range(400):
+            at = STAMP + 100 * MS * step
+            head = transforms(("neck", "camera", at, (0.0, 0.0, 0.1), quaternion()))
+            bag.write("/tf", "tf2_msgs/msg/TFMessage", at + 20 * MS, head)
+            for topic in ("/tf_static", "/camera_info", "/skeletons"):
+                kind, message = topics[topic]
+                if topic == "/skeletons":
+                    message.header.stamp = TYPES["builtin_interfaces/msg/Time"](
+                        **time_fields(at - 10 * MS)
+                    )
+                bag.write(topic, kind, at + 10 * MS, message)
+    report = bag_info(path, ALONE)
+    assert not [one for one in report.advice if "the place of" in one]
+
+
+def test_stamps_of_hours_are_compared_without_a_table_of_all_pairs() -> None:
+    images = STAMP + 100 * MS * np.arange(200_000)
+    clouds = images[::-1] + 30 * MS
+    assert nearest_distances(images, clouds).tolist() == [30 * MS] * 200_000
+    assert not len(nearest_distances(images, clouds[:0]))
