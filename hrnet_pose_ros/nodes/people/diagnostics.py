@@ -61,9 +61,11 @@ class FusionState:
     account, cues
         Of `FusionRun`.
     problems
-        The last explanation of a refusal, by input.
+        Of `FusionRun.current_problems`.
     transforms_refused
         How many transforms were not usable.
+    transform_problems
+        Of `FusionRun`.
     incompatible_qos
         One sentence per peer.
     transition_problem
@@ -79,6 +81,7 @@ class FusionState:
     cues: Mapping[str, Tally]
     problems: Mapping[Input, str]
     transforms_refused: int
+    transform_problems: list[str] = field(default_factory=list)
     incompatible_qos: list[str] = field(default_factory=list)
     transition_problem: str = ""
     warn_latency: float = 0.1
@@ -130,8 +133,8 @@ class FusionHealth:
         if state.active and state.status is not PeopleStatus.OK:
             text = _explained(state)
             conditions.append(DiagnosticCondition("status", _LEVELS[state.status], text))
-        if state.transforms_refused and Input.TF in state.problems:
-            text = state.problems[Input.TF]
+        if state.transform_problems:
+            text = "; ".join(state.transform_problems)
             conditions.append(DiagnosticCondition("tf", DiagnosticLevel.WARN, text))
         values: dict[str, str] = {}
         for what, tally in state.account.items():

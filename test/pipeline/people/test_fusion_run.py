@@ -296,6 +296,21 @@ def test_a_sensor_that_is_gone_is_forgotten_with_the_next_activation() -> None:
     assert output.reasons == ()
 
 
+def test_a_sensor_does_not_fall_silent_for_what_was_wrong_before() -> None:
+    run = ready()
+    run.take(Input.POINTS, cloud(XYZ[:2], np.ones(12, np.uint8), 12), STAMP)
+    run.take(Input.IMU, imu(header=header("")), STAMP)
+    run.take(Input.SKELETONS, skeletons(frame="elsewhere"), STAMP)
+    assert set(run.current_problems()) == {Input.POINTS, Input.IMU, Input.SKELETONS}
+    points = np.array([6.0, 0.0, -1.0], "<f4").view(np.uint8)
+    run.take(Input.POINTS, cloud(XYZ, points, 12), STAMP)
+    run.take(Input.IMU, imu(header=header("lidar")), STAMP)
+    run.take(Input.SKELETONS, skeletons(), STAMP)
+    assert run.current_problems() == {} and len(run.problems) == 3
+    run.take(Input.POINTS, cloud(XYZ[:2], np.ones(12, np.uint8), 12), STAMP)
+    assert "no field z" in run.current_problems()[Input.POINTS]
+
+
 def test_settings_at_run_time() -> None:
     run = ready()
     far = STAMP + 400 * MS
