@@ -342,11 +342,19 @@ def test_extrinsics_that_are_none(entry: str) -> None:
         ({"extrinsics": ["cam 0 0 1 0 0 0", "/cam 0 0 2 0 0 0"]}, "a second entry for 'cam'"),
         ({"extrinsics": ["base_link 0 0 1 0 0 0"]}, "an entry for base_frame, 'base_link'"),
         ({"base_frame": "/base_link"}, "no slash before it"),
+        ({"range_topics": ["front sensor"]}, "range_topics has 'front sensor', which is no name"),
+        ({"range_topics": ["sonar/1"]}, "range_topics has 'sonar/1', which is no name"),
+        ({"range_topics": ["range", "scan"]}, "'scan', which is another topic"),
     ],
 )
-def test_frames_that_contradict_each_other(values: dict[str, Any], text: str) -> None:
+def test_names_that_cannot_be(values: dict[str, Any], text: str) -> None:
     with pytest.raises(ParameterError, match=text):
         PersonFusionSettings.of(values)
+
+
+def test_names_of_topics() -> None:
+    names = ["range", "/a/b_1", "~/left", "{node}/left", ""]
+    assert PersonFusionSettings.of({"range_topics": names}).ranges == tuple(names[:-1])
 
 
 def test_an_imu_that_would_turn_the_world_over_is_refused() -> None:
