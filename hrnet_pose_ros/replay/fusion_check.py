@@ -15,6 +15,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.buffers import StampLimits
 from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
 from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.transforms import Transform
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
@@ -34,6 +35,8 @@ MOST_READ = 50
 NEAREST, FURTHEST = 0.15, 60.0
 # The length of the acceleration at rest, m/s², within these limits; 1 is in units of gravity.
 GRAVITY, NEAR_GRAVITY = 9.81, 1.5
+# The sine of an elevation at which no camera that looks for people on the ground is mounted.
+UPWARDS = 0.87
 # A sensor that fits fewer of the images than this is hardly ever used.
 MOSTLY = 0.5
 _SENSORS = (Input.DEPTH, Input.POINTS, Input.SCAN, Input.RANGE, Input.IMU)
@@ -95,8 +98,8 @@ class _Check:
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self._depth_info: Any = None
-        # Topics and frames whose place was known at a stamp; of the others, the newest stamp.
-        self._placed: set[tuple[str, str]] = set()
+        # Places of topics' frames that were known at a stamp; of the others, the newest stamp.
+        self._placed: dict[tuple[str, str], Transform] = {}
         self._unplaced: dict[tuple[str, str], int] = {}
 
     def run(self) -> list[SensorReport]:
@@ -146,16 +149,14 @@ class _Check:
             except MessageRefused as error:
                 self._refusals[topic][str(error)] += 1
 
-    def _look_up(self, topic: str, frame: str) -> bool:
-        """Return whether the place of a frame was known at the stamp of any message so far."""
+    def _look_up(self, topic: str, frame: str) -> Transform | None:
+        """Return the place of a frame at the stamp of any message so far; None: never known."""
         one = topic, frame
-        if one in self._placed:
-            return True
-        stamp = self._unplaced.get(one)
-        if stamp is None or self._tree.sensor_to_base(frame, stamp) is None:
-            return False
-        self._placed.add(one)
-        return True
+        if one not in self._placed and one in self._unplaced:
+            place = self._tree.sensor_to_base(frame, self._unplaced[one])
+            if place is not None:
+                self._placed[one] = place
+        return self._placed.get(one)
 
     def _read(self, what: Input, message: Any) -> Any:
         if what is Input.DEPTH:
@@ -173,7 +174,7 @@ class _Check:
             report.problems.append(f"{count} messages are refused: {text}")
         if what not in _WITH_HEADER:
             return
-        self._check_frames(topic, report)
+        self._check_frames(topic, what, report)
         self._check_stamps(topic, what, report)
         samples = self._samples[topic]
         if not samples:
@@ -185,18 +186,25 @@ class _Check:
         elif what is Input.IMU:
             self._check_imu(report, samples)
 
-    def _check_frames(self, topic: str, report: SensorReport) -> None:
+    def _check_frames(self, topic: str, what: Input, report: SensorReport) -> None:
         base = self._settings.base_frame
         if len(report.frames) > 1:
             names = ", ".join(f"'{name}'" for name in report.frames)
             report.problems.append(f"the frames differ ({names}): two sensors share the topic")
         for name in report.frames:
+            place = self._look_up(topic, name)
             if not name:
                 report.problems.append("the frame is empty: set it in the sensor's driver")
-            elif not self._look_up(topic, name):
+            elif place is None:
                 report.problems.append(
                     f"the place of '{name}' in '{base}' is not known: record /tf and /tf_static, "
                     "set base_frame, or set extrinsics"
+                )
+            elif what in (Input.SKELETONS, Input.DEPTH) and place.rotation[2, 2] > UPWARDS:
+                report.problems.append(
+                    f"the camera in '{name}' looks straight up in '{base}': z of an optical frame "
+                    "points forward and y down (REP 103); the driver may give the frame of the "
+                    "housing instead"
                 )
 
     def _check_stamps(self, topic: str, what: Input, report: SensorReport) -> None:

@@ -31,6 +31,8 @@ from hrnet_pose_ros.replay.parameter_file import settings_of
 
 ALONE = settings_of(None, {})
 MS = 1_000_000
+FORWARD = quaternion(-0.5, 0.5, -0.5, 0.5)  # of an optical frame
+HOUSING = transforms(("base_link", "camera", STAMP, (0.0, 0.0, 1.0), quaternion()))
 XYZT = [("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("time", 12, 7)]
 
 
@@ -57,9 +59,9 @@ def sound() -> dict[str, tuple[str, Any]]:
     """Topics, types and messages of sensors in order; each is sent 20 times at 10 Hz."""
     depth = np.full((6, 8), 3000, np.uint16)
     places = [
-        ("base_link", name, STAMP, (0.0, 0.0, 1.0), quaternion())
-        for name in ("camera", "depth", "lidar", "imu")
+        ("base_link", name, STAMP, (0.0, 0.0, 1.0), quaternion()) for name in ("lidar", "imu")
     ]
+    places += [("base_link", name, STAMP, (0.0, 0.0, 1.0), FORWARD) for name in ("camera", "depth")]
     return {
         "/tf_static": ("tf2_msgs/msg/TFMessage", transforms(*places)),
         "/camera_info": ("sensor_msgs/msg/CameraInfo", camera_info(640, 480, frame="camera")),
@@ -105,6 +107,7 @@ def test_sound_sensors_without_a_skeleton_info(tmp_path: Path) -> None:
         ("/imu", imu(linear_acceleration=vector(z=-9.81)), "its sign is wrong"),
         ("/imu", imu(orientation=quaternion(x=1.0, w=0.0)), "z of the IMU's world has to point up"),
         ("/imu", imu(header=header("")), "the frame is empty"),
+        ("/tf_static", HOUSING, "the camera in 'camera' looks straight up in 'base_link'"),
         ("/tf_static", transforms(), "the place of 'lidar' in 'base_link' is not known"),
     ],
 )
@@ -162,7 +165,7 @@ def test_a_moving_camera_in_a_long_recording(tmp_path: Path) -> None:
     with BagWriter(path) as bag:
         for step in range(400):
             at = STAMP + 100 * MS * step
-            head = transforms(("neck", "camera", at, (0.0, 0.0, 0.1), quaternion()))
+            head = transforms(("neck", "camera", at, (0.0, 0.0, 0.1), FORWARD))
             bag.write("/tf", "tf2_msgs/msg/TFMessage", at + 20 * MS, head)
             for topic in ("/tf_static", "/camera_info", "/skeletons"):
                 kind, message = topics[topic]
