@@ -5,6 +5,7 @@ on the vehicle, stamps, signs.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ GRAVITY, NEAR_GRAVITY = 9.81, 1.5
 UPWARDS = 0.87
 # A sensor that fits fewer of the images than this is hardly ever used.
 MOSTLY = 0.5
+# A way by the odometry's twist, m, from which on it is compared with that of its positions, and how
+# often the one may be the other. Samples further apart than this, s, are not compared.
+LEAST_WAY, LEAST_RATIO, MOST_RATIO, LONGEST_STEP = 1.0, 0.5, 2.0, 0.5
 _SENSORS = (Input.DEPTH, Input.POINTS, Input.SCAN, Input.RANGE, Input.IMU)
 _WITH_HEADER = (*_SENSORS, Input.SKELETONS, Input.ODOMETRY)
 
@@ -85,6 +89,40 @@ def nearest_distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     return nearest
 
 
+class _Way:
+    """Compares the positions of an odometry with its twist."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float, float] | None = None
+        self._length = self._both = self._twist = 0.0
+
+    def take(self, stamp: int, message: Any) -> None:
+        at, q = message.pose.pose.position, message.pose.pose.orientation
+        linear = message.twist.twist.linear
+        if not math.isfinite(at.x + at.y + q.x + q.y + q.z + q.w + linear.x + linear.y):
+            return
+        before, self._last = self._last, (stamp, at.x, at.y)
+        dt = 0.0 if before is None else (stamp - before[0]) / 1e9
+        if before is None or not 0 < dt < LONGEST_STEP:
+            return
+        yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z))
+        c, s = math.cos(yaw), math.sin(yaw)
+        x, y = (c * linear.x - s * linear.y) * dt, (s * linear.x + c * linear.y) * dt
+        self._length += math.hypot(x, y)
+        self._both += (at.x - before[1]) * x + (at.y - before[2]) * y
+        self._twist += x * x + y * y
+
+    def problems(self) -> list[str]:
+        """Return what is wrong; the ratio is that of a regression, so noise plays no part."""
+        if self._length < LEAST_WAY or LEAST_RATIO <= self._both / self._twist <= MOST_RATIO:
+            return []
+        return [
+            f"the position moves {self._both / self._twist:.2f} times as far as the twist says, "
+            f"over {self._length:.1f} m: pose is that of child_frame_id in m, and twist is along "
+            "the axes of child_frame_id, x forward; both are used"
+        ]
+
+
 class _Check:
     def __init__(self, readers: Sequence[BagReader], settings: PersonFusionSettings) -> None:
         self._readers, self._settings = readers, settings
@@ -98,6 +136,7 @@ class _Check:
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self._depth_info: Any = None
+        self._ways: dict[str, _Way] = defaultdict(_Way)
         # Places of topics' frames that were known at a stamp; of the others, the newest stamp.
         self._placed: dict[tuple[str, str], Transform] = {}
         self._unplaced: dict[tuple[str, str], int] = {}
@@ -143,6 +182,8 @@ class _Check:
         # forgotten, as they are at the end of a long recording.
         self._look_up(topic, frame_name(frame))
         self._unplaced[topic, frame_name(frame)] = stamp
+        if what is Input.ODOMETRY:
+            self._ways[topic].take(stamp, message)
         if len(self._samples[topic]) < MOST_READ and what in _SENSORS:
             try:
                 self._samples[topic].append((message, self._read(what, message)))
@@ -176,6 +217,8 @@ class _Check:
             return
         self._check_frames(topic, what, report)
         self._check_stamps(topic, what, report)
+        if topic in self._ways:
+            report.problems += self._ways[topic].problems()
         samples = self._samples[topic]
         if not samples:
             return

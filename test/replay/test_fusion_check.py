@@ -16,6 +16,7 @@ from sensor_messages import (
     header,
     image,
     imu,
+    odometry,
     quaternion,
     transforms,
     vector,
@@ -183,3 +184,33 @@ def test_stamps_of_hours_are_compared_without_a_table_of_all_pairs() -> None:
     clouds = images[::-1] + 30 * MS
     assert nearest_distances(images, clouds).tolist() == [30 * MS] * 200_000
     assert not len(nearest_distances(images, clouds[:0]))
+
+
+@pytest.mark.parametrize(
+    ("moves", "speed", "ratio"), [(1.0, 1.0, ""), (0.0, 1.0, "0.00"), (1.0, -1.0, "-1.00")]
+)
+def test_odometry_whose_pose_and_twist_differ(
+    moves: float, speed: float, ratio: str, tmp_path: Path
+) -> None:
+    """A base that only sends a twist, and one that drives backwards by its twist."""
+    with BagWriter(tmp_path / "bag") as bag:
+        for step in range(40):
+            at, half = STAMP + 100 * MS * step, 0.02 * step  # half of the yaw
+            message = odometry(
+                position=arc(0.1 * step * moves, 0.04),
+                orientation=quaternion(z=np.sin(half), w=np.cos(half)),
+                linear=vector(speed),
+            )
+            message.header.stamp = TYPES["builtin_interfaces/msg/Time"](**time_fields(at))
+            bag.write("/odom", "nav_msgs/msg/Odometry", at + 20 * MS, message)
+            for topic in ("/tf_static", "/camera_info", "/skeletons"):
+                bag.write(topic, sound()[topic][0], at + 20 * MS, sound()[topic][1])
+    report = bag_info(tmp_path / "bag", ALONE)
+    found = [one for one in report.advice if one.startswith("/odom (fusion)")]
+    assert len(found) == bool(ratio) and all(f"moves {ratio}" in one for one in found)
+
+
+def arc(way: float, turn: float) -> tuple[float, float, float]:
+    """Where a vehicle is after a way, m, that turns by so many rad in 0.1 m."""
+    radius = 0.1 / turn
+    return radius * np.sin(way / radius), radius * (1 - np.cos(way / radius)), 0.0
