@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_messages import STAMP, quaternion, transforms
 
+from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
 from hrnet_pose_ros.nodes.people import diagnostics
 from hrnet_pose_ros.nodes.people.diagnostics import FusionHealth, FusionState
 from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
@@ -45,3 +48,17 @@ def test_a_transform_warns_until_it_is_usable(what: Input, monkeypatch: pytest.M
     assert level == DiagnosticStatus.WARN and "from 'camera' to 'base_link'" in message
     seconds[0] += 10.0
     assert said(1.0)[0] == DiagnosticStatus.OK
+
+
+def test_skeletons_of_another_run_are_explained() -> None:
+    """A SkeletonInfo has come, but it is not that of the skeletons."""
+    run = FusionRun(PersonFusionSettings())
+    run.open(STAMP)
+    problem = "a person has 13 key points, but the skeleton 'coco17' has 17 joints"
+    missing = replace(
+        state(run),
+        status=PeopleStatus.ERROR,
+        reasons=(StatusReason.SKELETON_INFO_MISSING,),
+        problems={Input.SKELETONS: problem},
+    )
+    assert f"skeleton_info_missing ({problem})" in FusionHealth().statuses("n", missing)[0].message

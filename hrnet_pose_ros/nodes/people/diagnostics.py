@@ -33,18 +33,18 @@ _LEVELS = {
     PeopleStatus.DEGRADED: DiagnosticLevel.WARN,
     PeopleStatus.ERROR: DiagnosticLevel.ERROR,
 }
-# Which input a reason is about, for its explanation.
+# Which inputs a reason is about, for its explanation: the first one that has a problem.
 _ABOUT = {
-    StatusReason.DEPTH_SILENT: Input.DEPTH,
-    StatusReason.LIDAR_SILENT: Input.POINTS,
-    StatusReason.SCAN_SILENT: Input.SCAN,
-    StatusReason.ULTRASONIC_SILENT: Input.RANGE,
-    StatusReason.IMU_SILENT: Input.IMU,
-    StatusReason.ODOMETRY_SILENT: Input.ODOMETRY,
-    StatusReason.SKELETONS_REFUSED: Input.SKELETONS,
-    StatusReason.SKELETON_INFO_MISSING: Input.SKELETON_INFO,
-    StatusReason.CAMERA_INFO_MISSING: Input.SKELETONS,
-    StatusReason.CAMERA_TRANSFORM_MISSING: Input.SKELETONS,
+    StatusReason.DEPTH_SILENT: (Input.DEPTH,),
+    StatusReason.LIDAR_SILENT: (Input.POINTS,),
+    StatusReason.SCAN_SILENT: (Input.SCAN,),
+    StatusReason.ULTRASONIC_SILENT: (Input.RANGE,),
+    StatusReason.IMU_SILENT: (Input.IMU,),
+    StatusReason.ODOMETRY_SILENT: (Input.ODOMETRY,),
+    StatusReason.SKELETONS_REFUSED: (Input.SKELETONS,),
+    StatusReason.SKELETON_INFO_MISSING: (Input.SKELETON_INFO, Input.SKELETONS),
+    StatusReason.CAMERA_INFO_MISSING: (Input.SKELETONS,),
+    StatusReason.CAMERA_TRANSFORM_MISSING: (Input.SKELETONS,),
 }
 
 
@@ -199,7 +199,7 @@ def _explained(state: FusionState) -> str:
     """Return the reasons of the status, each with the last explanation of its input."""
     texts = []
     for reason in state.reasons:
-        about = _ABOUT.get(reason)
-        problem = "" if about is None else state.problems.get(about, "")
+        found = (state.problems.get(one, "") for one in _ABOUT.get(reason, ()))
+        problem = next(filter(None, found), "")
         texts.append(f"{reason.value} ({problem})" if problem else words([reason]))
     return f"{state.status.name}: {'; '.join(texts)}"
