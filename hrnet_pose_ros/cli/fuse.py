@@ -37,7 +37,8 @@ def add_fuse(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="INPUT=TOPIC",
-        help="like points=/front/points; default: the only topic of the type",
+        help="like points=/front/points; default: the only topic of the type. Again for each of "
+        "several topics of range, tf and tf_static",
     )
     parser.add_argument(
         "--without",
@@ -54,14 +55,14 @@ def _fuse(options: argparse.Namespace) -> None:
     from hrnet_pose_ros.replay.fuse import fuse
     from hrnet_pose_ros.replay.parameter_file import node_settings
 
-    topics = {}
+    topics: dict[Input, list[str]] = {}
     for text in options.topic:
         name, equals, topic = text.partition("=")
         if not (equals and topic):
             raise ValueError(
                 f"--topic must be INPUT=TOPIC, like points=/lidar/points; got {text!r}"
             )
-        topics[_input(name)] = topic
+        topics.setdefault(_input(name), []).append(topic)
     done = fuse(
         options.bags,
         options.output,

@@ -26,6 +26,9 @@ STILL = 0.5
 NEAREST = 0.1
 # Samples are kept this long, s.
 MEMORY = 3.0
+# The cosine of the largest tilt of a vehicle. Beyond it, the IMU's z axis points down (NED), the
+# sign of its acceleration is wrong, or its transform is: believed, it would turn the world over.
+LEAST_UP = 0.7
 
 
 class GravityAlignment:
@@ -100,6 +103,8 @@ class GravityAlignment:
         if not np.isfinite(rate).all():
             return Refusal.MALFORMED
         up = self._upwards(sample, place.rotation, rate)
+        if up is not None and up[2] < LEAST_UP:
+            return Refusal.MALFORMED
         old = bisect_left(self._stamps, sample.stamp - round(MEMORY * NS))
         for values in (self._stamps, self._up, self._rate):
             del values[:old]

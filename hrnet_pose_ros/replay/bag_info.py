@@ -26,7 +26,7 @@ from hrnet_pose_ros.replay.bag_advice import advice_of
 from hrnet_pose_ros.replay.bag_report import BagReport, PairingReport, TopicReport
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
 from hrnet_pose_ros.replay.definitions import BagError
-from hrnet_pose_ros.replay.fusion_check import fusion_check
+from hrnet_pose_ros.replay.fusion_check import fusion_check, nearest_distances
 from hrnet_pose_ros.replay.fusion_topics import is_depth_topic
 from hrnet_pose_ros.replay.log_clock import LogClock
 from hrnet_pose_ros.replay.topics import (
@@ -160,7 +160,7 @@ class _PairingSimulation:
         for _ in self._clock.run_out(self._settings.max_wait_ms / 1e3):
             self._count(self._gate.expire())
         images = np.array(self._stamps[0], np.int64)
-        distances = _distances(images, np.array(self._stamps[1], np.int64))
+        distances = nearest_distances(images, np.array(self._stamps[1], np.int64))
         tolerance = self._settings.sync_tolerance_ms * 1e6
         return PairingReport(
             image=self._image,
@@ -246,16 +246,6 @@ def bag_info(
                 report.advice.append(f"The fusion: {error}.")
     report.advice += advice_of(report, settings)
     return report
-
-
-def _distances(images: np.ndarray, detections: np.ndarray) -> np.ndarray:
-    """Distance of each image stamp to the nearest detection stamp, ns; empty if there are none."""
-    if not len(images) or not len(detections):
-        return np.empty(0)
-    detections = np.sort(detections)
-    after = np.searchsorted(detections, images).clip(0, len(detections) - 1)
-    before = (after - 1).clip(0)
-    return np.minimum(abs(detections[after] - images), abs(detections[before] - images))
 
 
 def _pauses(times: list[int]) -> np.ndarray:

@@ -99,7 +99,7 @@ def fuse(
     output: str | Path,
     settings: PersonFusionSettings,
     *,
-    topics: Mapping[Input, str] | None = None,
+    topics: Mapping[Input, str | Sequence[str]] | None = None,
     without: Collection[Input] = (),
     warn: Callable[[str], None] | None = None,
 ) -> FuseResult:

@@ -5,6 +5,7 @@ on the vehicle, stamps, signs.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.buffers import StampLimits
+from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
+from hrnet_pose_ros.fusion.refusals import Refusal
+from hrnet_pose_ros.fusion.transforms import Transform
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
@@ -31,8 +36,13 @@ MOST_READ = 50
 NEAREST, FURTHEST = 0.15, 60.0
 # The length of the acceleration at rest, m/s², within these limits; 1 is in units of gravity.
 GRAVITY, NEAR_GRAVITY = 9.81, 1.5
+# The sine of an elevation at which no camera that looks for people on the ground is mounted.
+UPWARDS = 0.87
 # A sensor that fits fewer of the images than this is hardly ever used.
 MOSTLY = 0.5
+# A way by the odometry's twist, m, from which on it is compared with that of its positions, and how
+# often the one may be the other. Samples further apart than this, s, are not compared.
+LEAST_WAY, LEAST_RATIO, MOST_RATIO, LONGEST_STEP = 1.0, 0.5, 2.0, 0.5
 _SENSORS = (Input.DEPTH, Input.POINTS, Input.SCAN, Input.RANGE, Input.IMU)
 _WITH_HEADER = (*_SENSORS, Input.SKELETONS, Input.ODOMETRY)
 
@@ -68,6 +78,51 @@ def fusion_check(
     return _Check(readers, settings).run()
 
 
+def nearest_distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance of each image stamp to the nearest of others, ns; empty without any."""
+    if not len(images) or not len(others):
+        return np.empty(0)
+    others = np.sort(others)
+    after = np.searchsorted(others, images).clip(0, len(others) - 1)
+    before = (after - 1).clip(0)
+    nearest: np.ndarray = np.minimum(abs(others[after] - images), abs(others[before] - images))
+    return nearest
+
+
+class _Way:
+    """Compares the positions of an odometry with its twist."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float, float] | None = None
+        self._length = self._both = self._twist = 0.0
+
+    def take(self, stamp: int, message: Any) -> None:
+        at, q = message.pose.pose.position, message.pose.pose.orientation
+        linear = message.twist.twist.linear
+        if not math.isfinite(at.x + at.y + q.x + q.y + q.z + q.w + linear.x + linear.y):
+            return
+        before, self._last = self._last, (stamp, at.x, at.y)
+        dt = 0.0 if before is None else (stamp - before[0]) / 1e9
+        if before is None or not 0 < dt < LONGEST_STEP:
+            return
+        yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z))
+        c, s = math.cos(yaw), math.sin(yaw)
+        x, y = (c * linear.x - s * linear.y) * dt, (s * linear.x + c * linear.y) * dt
+        self._length += math.hypot(x, y)
+        self._both += (at.x - before[1]) * x + (at.y - before[2]) * y
+        self._twist += x * x + y * y
+
+    def problems(self) -> list[str]:
+        """Return what is wrong; the ratio is that of a regression, so noise plays no part."""
+        if self._length < LEAST_WAY or LEAST_RATIO <= self._both / self._twist <= MOST_RATIO:
+            return []
+        return [
+            f"the position moves {self._both / self._twist:.2f} times as far as the twist says, "
+            f"over {self._length:.1f} m: pose is that of child_frame_id in m, and twist is along "
+            "the axes of child_frame_id, x forward; both are used"
+        ]
+
+
 class _Check:
     def __init__(self, readers: Sequence[BagReader], settings: PersonFusionSettings) -> None:
         self._readers, self._settings = readers, settings
@@ -81,6 +136,10 @@ class _Check:
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self._depth_info: Any = None
+        self._ways: dict[str, _Way] = defaultdict(_Way)
+        # Places of topics' frames that were known at a stamp; of the others, the newest stamp.
+        self._placed: dict[tuple[str, str], Transform] = {}
+        self._unplaced: dict[tuple[str, str], int] = {}
 
     def run(self) -> list[SensorReport]:
         for number, reader in enumerate(self._readers):
@@ -119,11 +178,26 @@ class _Check:
         frame = message.child_frame_id if what is Input.ODOMETRY else message.header.frame_id
         frames = self._reports[topic].frames
         frames[frame_name(frame)] = frames.get(frame_name(frame), 0) + 1
+        # With the next message, transforms about the stamp of this one have come, and are not yet
+        # forgotten, as they are at the end of a long recording.
+        self._look_up(topic, frame_name(frame))
+        self._unplaced[topic, frame_name(frame)] = stamp
+        if what is Input.ODOMETRY:
+            self._ways[topic].take(stamp, message)
         if len(self._samples[topic]) < MOST_READ and what in _SENSORS:
             try:
                 self._samples[topic].append((message, self._read(what, message)))
             except MessageRefused as error:
                 self._refusals[topic][str(error)] += 1
+
+    def _look_up(self, topic: str, frame: str) -> Transform | None:
+        """Return the place of a frame at the stamp of any message so far; None: never known."""
+        one = topic, frame
+        if one not in self._placed and one in self._unplaced:
+            place = self._tree.sensor_to_base(frame, self._unplaced[one])
+            if place is not None:
+                self._placed[one] = place
+        return self._placed.get(one)
 
     def _read(self, what: Input, message: Any) -> Any:
         if what is Input.DEPTH:
@@ -141,8 +215,10 @@ class _Check:
             report.problems.append(f"{count} messages are refused: {text}")
         if what not in _WITH_HEADER:
             return
-        self._check_frames(topic, report)
+        self._check_frames(topic, what, report)
         self._check_stamps(topic, what, report)
+        if topic in self._ways:
+            report.problems += self._ways[topic].problems()
         samples = self._samples[topic]
         if not samples:
             return
@@ -153,19 +229,25 @@ class _Check:
         elif what is Input.IMU:
             self._check_imu(report, samples)
 
-    def _check_frames(self, topic: str, report: SensorReport) -> None:
-        stamps, base = self._stamps[topic], self._settings.base_frame
-        middle = stamps[len(stamps) // 2] if stamps else 0
+    def _check_frames(self, topic: str, what: Input, report: SensorReport) -> None:
+        base = self._settings.base_frame
         if len(report.frames) > 1:
             names = ", ".join(f"'{name}'" for name in report.frames)
             report.problems.append(f"the frames differ ({names}): two sensors share the topic")
         for name in report.frames:
+            place = self._look_up(topic, name)
             if not name:
                 report.problems.append("the frame is empty: set it in the sensor's driver")
-            elif self._tree.sensor_to_base(name, middle) is None:
+            elif place is None:
                 report.problems.append(
                     f"the place of '{name}' in '{base}' is not known: record /tf and /tf_static, "
                     "set base_frame, or set extrinsics"
+                )
+            elif what in (Input.SKELETONS, Input.DEPTH) and place.rotation[2, 2] > UPWARDS:
+                report.problems.append(
+                    f"the camera in '{name}' looks straight up in '{base}': z of an optical frame "
+                    "points forward and y down (REP 103); the driver may give the frame of the "
+                    "housing instead"
                 )
 
     def _check_stamps(self, topic: str, what: Input, report: SensorReport) -> None:
@@ -186,8 +268,8 @@ class _Check:
             return
         [skeletons] = self._topics.topics_of(Input.SKELETONS)
         images = np.array(self._stamps[skeletons], np.int64)
-        apart = np.abs(images[:, None] - stamps[None]).min(axis=1) / 1e6 if len(images) else None
-        if apart is not None and np.mean(apart <= settings.sensor_tolerance_ms) < MOSTLY:
+        apart = nearest_distances(images, stamps) / 1e6
+        if len(apart) and np.mean(apart <= settings.sensor_tolerance_ms) < MOSTLY:
             report.problems.append(
                 f"only {np.mean(apart <= settings.sensor_tolerance_ms):.0%} of the images have a "
                 f"message within sensor_tolerance_ms ({settings.sensor_tolerance_ms:g}); the "
@@ -213,6 +295,15 @@ class _Check:
         forces = [one.linear_acceleration for _, one in samples]
         without = sum(one.orientation is None for _, one in samples)
         report.facts.append("without orientation" if without else "with orientation")
+        newest = samples[-1][1]
+        if newest.orientation is not None:
+            answer = GravityAlignment(StampLimits()).add(newest, self._tree, newest.stamp)
+            if answer is Refusal.MALFORMED:
+                report.problems.append(
+                    f"the orientation says that '{self._settings.base_frame}' is tilted by more "
+                    "than 45 degrees: z of the IMU's world has to point up (ENU, not NED), or the "
+                    "IMU's transform is wrong"
+                )
         known = np.array([one for one in forces if one is not None])
         if not len(known):
             return
@@ -228,7 +319,7 @@ class _Check:
         if place is None:
             return
         up = place.rotation @ np.median(known, axis=0) / length
-        if up[2] < 0.7:
+        if up[2] < LEAST_UP:
             report.problems.append(
                 f"the acceleration at rest points to {np.round(up, 2).tolist()} in "
                 f"'{self._settings.base_frame}', not up (0, 0, 1): its sign is wrong, or the IMU's "

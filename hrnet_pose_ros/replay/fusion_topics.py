@@ -46,7 +46,7 @@ class FusionTopics:
     def __init__(
         self,
         bags: Sequence[BagReader],
-        wanted: Mapping[Input, str] | None = None,
+        wanted: Mapping[Input, str | Sequence[str]] | None = None,
         without: Collection[Input] = (),
     ) -> None:
         """See the class.
@@ -54,7 +54,8 @@ class FusionTopics:
         Parameters
         ----------
         wanted
-            Topics that are given; others are found by their types, frames and names.
+            Topics that are given, several of an input in `SEVERAL`; others are found by their
+            types, frames and names.
         without
             Inputs that are left out.
 
@@ -64,8 +65,21 @@ class FusionTopics:
             There are no skeletons, a wanted topic is not there, or one of several has to be chosen.
         """
         self._bags = bags
-        self._wanted = {what: "/" + name.lstrip("/") for what, name in (wanted or {}).items()}
+        self._wanted = {
+            what: ["/" + one.lstrip("/") for one in ([names] if isinstance(names, str) else names)]
+            for what, names in (wanted or {}).items()
+        }
         self._without = frozenset(without)
+        for what, names in self._wanted.items():
+            if what in self._without:
+                raise BagError(f"{what.value} is both chosen ({', '.join(names)}) and left out")
+            if len(names) > 1 and what not in SEVERAL:
+                raise BagError(
+                    f"{len(names)} topics are chosen for {what.value}: {', '.join(names)}; choose "
+                    "one"
+                )
+        if Input.SKELETONS in self._without:
+            raise BagError("skeletons cannot be left out: without them, there are no people")
         self.bag_of: dict[str, int] = {}
         self._types: dict[str, str] = {}
         for number, bag in enumerate(bags):
@@ -104,8 +118,10 @@ class FusionTopics:
             found[what] = self._only(what, self._of(what))
         found[Input.RANGE] = self._only(Input.RANGE, self._of(Input.RANGE))
         transforms = self._of(Input.TF)
-        found[Input.TF_STATIC] = [n for n in transforms if n.endswith("tf_static")]
-        found[Input.TF] = [n for n in transforms if n not in found[Input.TF_STATIC]]
+        static = [name for name in transforms if name.endswith("tf_static")]
+        moving = [name for name in transforms if name not in static]
+        found[Input.TF_STATIC] = self._only(Input.TF_STATIC, static)
+        found[Input.TF] = self._only(Input.TF, moving)
         return found
 
     def _camera_infos(self, skeletons: str, depth: list[str]) -> dict[Input, list[str]]:
@@ -137,18 +153,19 @@ class FusionTopics:
         return usual if len(names) > 1 and usual else names
 
     def _only(self, what: Input, candidates: list[str]) -> list[str]:
-        """Return the wanted topic, or the only candidate; BagError if there are several."""
+        """Return the wanted topics, or the only candidate; BagError if there are several."""
         wanted = self._wanted.get(what)
-        if wanted is not None:
-            if wanted not in self._types:
+        for name in wanted or ():
+            if name not in self._types:
                 raise BagError(
-                    f"there is no topic {wanted} with messages; there are {', '.join(self._types)}"
+                    f"there is no topic {name} with messages; there are {', '.join(self._types)}"
                 )
-            if self._types[wanted] != TYPES[what]:
+            if self._types[name] != TYPES[what]:
                 raise BagError(
-                    f"{wanted} is a {self._types[wanted]}; {what.value} must be {TYPES[what]}"
+                    f"{name} is a {self._types[name]}; {what.value} must be {TYPES[what]}"
                 )
-            return [wanted]
+        if wanted:
+            return wanted
         if len(candidates) > 1 and what not in SEVERAL and what not in self._without:
             raise BagError(
                 f"there are {len(candidates)} topics for {what.value}: {', '.join(candidates)}; "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.pipeline.people.message_fields import frame_name
 from hrnet_pose_ros.pipeline.people.person_messages import PERSON_ARRAY
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.replay.bags import BagReader
@@ -58,7 +59,7 @@ class PeopleAnswers:
     """All frames of a bag in ascending order of stamps.
 
     ``errors`` counts the PersonArrays of status ERROR, which are no frames; ``repeated`` those of
-    which the stamp occurred before.
+    which the stamp occurred before. ``frame_id`` is that of the first frame; empty: not known.
     """
 
     name: str
@@ -67,6 +68,7 @@ class PeopleAnswers:
     errors: int = 0
     repeated: int = 0
     loss: str = field(default="")
+    frame_id: str = ""
 
 
 def people_frame_of(message: Any) -> PeopleFrame:
@@ -103,15 +105,18 @@ def read_people(path: Path, topic: str = "") -> PeopleAnswers:
         topic = _topic({name: one.type for name, one in bag.topics.items()}, topic, path)
         frames: dict[int, PeopleFrame] = {}
         errors = repeated = 0
+        frame_id = ""
         for item in bag.messages([topic]):
             frame = people_frame_of(item.message)
             if frame.status == ERROR:
                 errors += 1
                 continue
+            frame_id = frame_id or frame_name(item.message.header.frame_id)
             repeated += frame.stamp in frames
             frames.setdefault(frame.stamp, frame)
         loss = bag.loss
-    return PeopleAnswers(str(path), topic, dict(sorted(frames.items())), errors, repeated, loss)
+    in_order = dict(sorted(frames.items()))
+    return PeopleAnswers(str(path), topic, in_order, errors, repeated, loss, frame_id)
 
 
 def _topic(kinds: Mapping[str, str], wanted: str, path: Path) -> str:

@@ -82,8 +82,13 @@ def compare_people(
     """Compare two runs.
 
     Persons are near enough if they are at most ``within`` m plus ``within_part`` of the golden
-    person's distance apart.
+    person's distance apart. Raises ValueError if the two are in different frames.
     """
+    if golden.frame_id and new.frame_id and golden.frame_id != new.frame_id:
+        raise ValueError(
+            f"the people of {golden.name} are in the frame '{golden.frame_id}', those of {new.name}"
+            f" in '{new.frame_id}': places cannot be compared; set the same base_frame for both"
+        )
     partners = IdMatches()
     frames = []
     for stamp, one in golden.frames.items():

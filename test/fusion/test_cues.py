@@ -629,6 +629,7 @@ def echo(r: float, view: float = 0.5, low: float = 0.2, high: float = 5.0) -> Ul
     [
         (echo(np.inf), (3.0, 0.0), Refusal.NO_RETURN),  # clothes absorb ultrasound
         (echo(-np.inf), (3.0, 0.0), Refusal.NO_RETURN),
+        (echo(5.0), (3.0, 0.0), Refusal.NO_RETURN),  # max_range: none, before REP 117
         (echo(6.0), (3.0, 0.0), Refusal.OUT_OF_RANGE),
         (echo(2.0), (3.0, 2.0), Refusal.OUT_OF_VIEW),
         (echo(4.8), (3.0, 0.0), Refusal.DISAGREES),

@@ -130,6 +130,22 @@ def test_choosing_and_leaving_out(fault_bag: Path, tmp_path: Path) -> None:
             FusionTopics([second])
 
 
+def test_several_topics_of_an_input(fault_bag: Path, tmp_path: Path) -> None:
+    names = {"/tf": "/other/tf"}
+    other = rewritten(fault_bag, tmp_path / "bag", names, lambda one: one.topic == "/tf")
+    with BagReader(fault_bag) as bag, BagReader(other) as second:
+        sides = ["/range/left", "range/right"]
+        chosen = FusionTopics([bag, second], {Input.RANGE: sides, Input.TF: "/tf"})
+        assert chosen.topics_of(Input.RANGE) == ["/range/left", "/range/right"]
+        assert chosen.topics_of(Input.TF) == ["/tf"]  # not the other vehicle's
+        with pytest.raises(BagError, match="2 topics are chosen for points"):
+            FusionTopics([bag], {Input.POINTS: ["/points", "/other"]})
+        with pytest.raises(BagError, match=r"points is both chosen \(/points\) and left out"):
+            FusionTopics([bag], {Input.POINTS: "/points"}, [Input.POINTS])
+        with pytest.raises(BagError, match="skeletons cannot be left out"):
+            FusionTopics([bag], without=[Input.SKELETONS])
+
+
 def test_sensors_and_skeletons_in_two_bags(tmp_path: Path) -> None:
     """As a recording, and what ``replay`` made of its images."""
     whole = write_drive(tmp_path / "whole", 1.0)

@@ -95,3 +95,11 @@ def test_scenarios_that_are_wrong(tmp_path: Path) -> None:
             read_any_scenario(file)
     file.write_text("name: s\nextra_frames: {count: 0}\n")
     assert isinstance(read_any_scenario(file), Scenario)
+
+
+def test_people_of_two_frames_are_not_compared() -> None:
+    golden = PeopleAnswers("golden", "/people", {}, frame_id="base_link")
+    new = PeopleAnswers("new", "/people", {}, frame_id="imu_link")
+    with pytest.raises(ValueError, match="golden are in the frame 'base_link', those of new"):
+        compare_people(golden, new, within=1.0, within_part=0.0)
+    assert not compare_people(golden, golden, within=1.0, within_part=0.0).frames

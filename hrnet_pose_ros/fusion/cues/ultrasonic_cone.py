@@ -25,7 +25,8 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
     """Cuts off an estimate, which must come from other cues, at the distance of the echo.
 
     No echo (+inf) is no bound: clothes absorb ultrasound. Something nearer than ``min_range``
-    (-inf) is none either.
+    (-inf) is none either, nor is exactly ``max_range``, which drivers that do not follow REP 117
+    send without an echo: it would move away somebody who absorbs it.
     """
 
     name = "ultrasonic"
@@ -52,7 +53,7 @@ class UltrasonicCone(SensorCue[UltrasonicRange]):
         to_person = offset + towards / np.maximum(value, 1e-3)[:, None]
         off = np.arctan2(to_person[:, 1], to_person[:, 0]) - self._heading
         answers.refuse(np.abs(wrap(off)) > echo.field_of_view / 2, Refusal.OUT_OF_VIEW)
-        if not np.isfinite(echo.range):
+        if not np.isfinite(echo.range) or echo.range == echo.max_range:
             answers.refuse(True, Refusal.NO_RETURN)
         elif not echo.min_range <= echo.range <= echo.max_range:
             answers.refuse(True, Refusal.OUT_OF_RANGE)

@@ -33,18 +33,18 @@ _LEVELS = {
     PeopleStatus.DEGRADED: DiagnosticLevel.WARN,
     PeopleStatus.ERROR: DiagnosticLevel.ERROR,
 }
-# Which input a reason is about, for its explanation.
+# Which inputs a reason is about, for its explanation: the first one that has a problem.
 _ABOUT = {
-    StatusReason.DEPTH_SILENT: Input.DEPTH,
-    StatusReason.LIDAR_SILENT: Input.POINTS,
-    StatusReason.SCAN_SILENT: Input.SCAN,
-    StatusReason.ULTRASONIC_SILENT: Input.RANGE,
-    StatusReason.IMU_SILENT: Input.IMU,
-    StatusReason.ODOMETRY_SILENT: Input.ODOMETRY,
-    StatusReason.SKELETONS_REFUSED: Input.SKELETONS,
-    StatusReason.SKELETON_INFO_MISSING: Input.SKELETON_INFO,
-    StatusReason.CAMERA_INFO_MISSING: Input.SKELETONS,
-    StatusReason.CAMERA_TRANSFORM_MISSING: Input.SKELETONS,
+    StatusReason.DEPTH_SILENT: (Input.DEPTH,),
+    StatusReason.LIDAR_SILENT: (Input.POINTS,),
+    StatusReason.SCAN_SILENT: (Input.SCAN,),
+    StatusReason.ULTRASONIC_SILENT: (Input.RANGE,),
+    StatusReason.IMU_SILENT: (Input.IMU,),
+    StatusReason.ODOMETRY_SILENT: (Input.ODOMETRY,),
+    StatusReason.SKELETONS_REFUSED: (Input.SKELETONS,),
+    StatusReason.SKELETON_INFO_MISSING: (Input.SKELETON_INFO, Input.SKELETONS),
+    StatusReason.CAMERA_INFO_MISSING: (Input.SKELETONS,),
+    StatusReason.CAMERA_TRANSFORM_MISSING: (Input.SKELETONS,),
 }
 
 
@@ -61,9 +61,11 @@ class FusionState:
     account, cues
         Of `FusionRun`.
     problems
-        The last explanation of a refusal, by input.
+        Of `FusionRun.current_problems`.
     transforms_refused
         How many transforms were not usable.
+    transform_problems
+        Of `FusionRun`.
     incompatible_qos
         One sentence per peer.
     transition_problem
@@ -79,6 +81,7 @@ class FusionState:
     cues: Mapping[str, Tally]
     problems: Mapping[Input, str]
     transforms_refused: int
+    transform_problems: list[str] = field(default_factory=list)
     incompatible_qos: list[str] = field(default_factory=list)
     transition_problem: str = ""
     warn_latency: float = 0.1
@@ -130,8 +133,8 @@ class FusionHealth:
         if state.active and state.status is not PeopleStatus.OK:
             text = _explained(state)
             conditions.append(DiagnosticCondition("status", _LEVELS[state.status], text))
-        if state.transforms_refused and Input.TF in state.problems:
-            text = state.problems[Input.TF]
+        if state.transform_problems:
+            text = "; ".join(state.transform_problems)
             conditions.append(DiagnosticCondition("tf", DiagnosticLevel.WARN, text))
         values: dict[str, str] = {}
         for what, tally in state.account.items():
@@ -196,7 +199,7 @@ def _explained(state: FusionState) -> str:
     """Return the reasons of the status, each with the last explanation of its input."""
     texts = []
     for reason in state.reasons:
-        about = _ABOUT.get(reason)
-        problem = "" if about is None else state.problems.get(about, "")
+        found = (state.problems.get(one, "") for one in _ABOUT.get(reason, ()))
+        problem = next(filter(None, found), "")
         texts.append(f"{reason.value} ({problem})" if problem else words([reason]))
     return f"{state.status.name}: {'; '.join(texts)}"

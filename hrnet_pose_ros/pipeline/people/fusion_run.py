@@ -88,7 +88,7 @@ class FusionRun:
     Attributes
     ----------
     problems
-        The last explanation of a refusal, by input.
+        The last explanation of a refusal, by input; `current_problems` has those that still hold.
 
     Examples
     --------
@@ -103,6 +103,7 @@ class FusionRun:
 
     def __init__(self, settings: PersonFusionSettings) -> None:
         self.problems: dict[Input, str] = {}
+        self._sound: set[Input] = set()  # whose problem is over: a later message was used
         self._settings = settings
         self._tree = TransformTree(settings.base_frame, settings.fixed_transforms())
         self._fusion = PeopleFusion(settings.core(), self._tree)
@@ -173,6 +174,7 @@ class FusionRun:
             elif what in KEPT:
                 self._keep(what, message)
                 self._tallies[what].count(None)
+                self._sound |= {what} - {Input.TF, Input.TF_STATIC}  # see `transform_problems`
             else:
                 self._sensor(what, message, now, topic)
         except MessageRefused as error:
@@ -225,6 +227,21 @@ class FusionRun:
         """How many transforms of TF messages were not usable."""
         return self._tree.refused
 
+    def transform_problems(self) -> list[str]:
+        """Return why frames have no usable transform now."""
+        return list(self._tree.unusable.values())
+
+    def current_problems(self) -> dict[Input, str]:
+        """Return the explanations of `problems`, without inputs that were used since then.
+
+        A sensor that falls silent has not done so for what was wrong an hour before.
+        """
+        return {what: text for what, text in self.problems.items() if what not in self._sound}
+
+    def _explain(self, what: Input, text: str) -> None:
+        self.problems[what] = text
+        self._sound.discard(what)
+
     # --- skeletons -------------------------------------------------------------------------------
 
     def _skeletons(self, message: Any, now: int) -> list[PeopleOutput]:
@@ -265,10 +282,11 @@ class FusionRun:
         people = self._fusion.fuse(skeletons, now)
         if not isinstance(people, People):
             text = _explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
-            self.problems[Input.SKELETONS] = text
+            self._explain(Input.SKELETONS, text)
             self._watch.refused(people)
             return []
         self._watch.usable_skeletons(now)
+        self._sound.add(Input.SKELETONS)
         self._note_idle(used, now)
         found = {*people.reasons, *self._watch.silent(now)}
         reasons = tuple(one for one in StatusReason if one in found)
@@ -292,9 +310,13 @@ class FusionRun:
     def _note_idle(self, before: dict[Input, int], now: int) -> None:
         """Note which sensors were used for an image; say why one whose messages come is not."""
         for what, count in self._used().items():
+            # Of several ultrasonic sensors, others may be used, and the problem stays.
+            if count > before[what] and what is not Input.RANGE:
+                self._sound.add(what)
             if self._watch.matched(SENSORS[what], count > before[what], now):
-                self.problems[what] = (
-                    "messages come, but none has a stamp within sensor_tolerance_ms of an image"
+                self._explain(
+                    what,
+                    "messages come, but none has a stamp within sensor_tolerance_ms of an image",
                 )
 
     def _output(
@@ -331,7 +353,7 @@ class FusionRun:
             self._depth_info = message
         else:
             for text in self._tree.add(message, static=what is Input.TF_STATIC):
-                self.problems[what] = text
+                self._explain(what, text)
 
     def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:
         measurement = self._measurement(what, message)
@@ -340,10 +362,14 @@ class FusionRun:
         reason = self._fusion.receive(measurement, now)
         if reason is None:
             self._watch.usable(SENSORS[what], topic, now)
+            if what in (Input.IMU, Input.ODOMETRY):  # the others are sound when they are used
+                self._sound.add(what)
         else:
             frame = getattr(measurement, "frame", self._tree.base_frame)
             text = _explained(reason, measurement.stamp, frame, now, self._tree.base_frame)
-            self.problems[what] = text
+            if what is Input.IMU and reason is Refusal.MALFORMED:
+                text = _tilted(frame, self._tree.base_frame)
+            self._explain(what, text)
 
     def _measurement(self, what: Input, message: Any) -> Measurement:
         if what is Input.DEPTH:
@@ -379,7 +405,7 @@ class FusionRun:
 
     def _refuse(self, what: Input, reason: Refusal, text: str) -> None:
         self._tallies[what].count(reason)
-        self.problems[what] = text
+        self._explain(what, text)
         if what is Input.SKELETONS:
             self._watch.refused(reason)
 
@@ -418,3 +444,12 @@ def _explained(reason: Refusal, stamp: int, frame: str, now: int, base: str) -> 
     if reason is Refusal.LATE:
         return "the stamp repeats or goes back"
     return f"values that no sensor can mean, in frame '{frame}'"
+
+
+def _tilted(frame: str, base: str) -> str:
+    """Return what is wrong with an IMU whose values are finite, but cannot be right."""
+    return (
+        f"the orientation or the acceleration of the IMU in '{frame}' says that '{base}' is tilted "
+        "by more than 45 degrees: z of its world has to point up (ENU, not NED), and the "
+        "acceleration at rest too (REP 145); else its transform is wrong"
+    )

@@ -27,10 +27,11 @@ LONGEST = 1.0
 
 
 def point_cloud_of(message: Any) -> PointCloud:
-    """Return the finite points of a PointCloud2, whatever its fields and whether it is organised.
+    """Return the returns of a PointCloud2, whatever its fields and whether it is organised.
 
-    Raises MessageRefused: ``malformed`` if x, y or z is missing, or the sizes contradict each
-    other; ``empty`` if no point is finite; ``no_extrinsics`` if the frame is empty.
+    A point that is not finite is none, nor is one at the origin: many drivers send zeros for a beam
+    without a return. Raises MessageRefused: ``malformed`` if x, y or z is missing, or the sizes
+    contradict each other; ``empty`` if there is no return; ``no_extrinsics`` if the frame is empty.
     """
     stamp, frame = stamp_and_frame(message)
     layout = _layout(message)
@@ -48,14 +49,14 @@ def point_cloud_of(message: Any) -> PointCloud:
     with np.errstate(over="ignore", invalid="ignore"):
         columns = [_column(table, layout[name]) for name in ("x", "y", "z")]
         points = np.stack([column.astype(np.float32) for column in columns], axis=1)
-    finite = np.isfinite(points).all(axis=1)
-    if not finite.any():
-        raise MessageRefused(Refusal.EMPTY, "no point of the cloud is finite")
+    returns = np.isfinite(points).all(axis=1) & points.any(axis=1)
+    if not returns.any():
+        raise MessageRefused(Refusal.EMPTY, "no point of the cloud is finite and not 0, 0, 0")
     times = None
     name = next((one for one in TIME_FIELDS if one in layout), None)
     if name is not None:
-        times = seconds_after(_column(table, layout[name])[finite], name, stamp)
-    return PointCloud(stamp, frame, points[finite], times)
+        times = seconds_after(_column(table, layout[name])[returns], name, stamp)
+    return PointCloud(stamp, frame, points[returns], times)
 
 
 def seconds_after(values: np.ndarray, name: str, stamp: int) -> np.ndarray | None:

@@ -15,37 +15,52 @@ from hrnet_pose_ros.pipeline.people.message_fields import (
     malformed,
     stamp_and_frame,
 )
+from hrnet_pose_ros.pipeline.people.point_clouds import LONGEST
 
 # Range.radiation_type: ultrasound, infrared.
 RADIATION_TYPES = (0, 1)
+# A scan that covers more than this is not one turn: its angles are not in rad.
+WIDEST = 4 * math.pi
 
 
 def laser_scan_of(message: Any) -> LaserScan:
     """Return a ``sensor_msgs/LaserScan``.
 
     Raises MessageRefused: ``malformed`` if angles or limits are impossible; ``empty`` if there are
-    no beams, or all are NaN (+inf is a measurement: nothing is there).
+    no beams, or all are NaN or below ``range_min`` (+inf is a measurement: nothing is there).
     """
     stamp, frame = stamp_and_frame(message)
     start, step = float(message.angle_min), float(message.angle_increment)
     if not (math.isfinite(start) and math.isfinite(step)) or step == 0:
         raise malformed(f"angle_min is {start:g} and angle_increment {step:g}")
     low, high = float(message.range_min), float(message.range_max)
-    if not low <= high:  # also for NaN
-        raise malformed(f"range_min is {low:g} and range_max {high:g}")
+    if not low <= high or high <= 0:  # also for NaN
+        raise malformed(f"range_min is {low:g} and range_max {high:g}: no beam can be between them")
+    low = max(low, 0.0)
     ranges = np.asarray(message.ranges, np.float32)
-    if np.isnan(ranges).all():
-        raise MessageRefused(Refusal.EMPTY, "the scan has no beams, or all are NaN")
+    covered = abs(step) * (len(ranges) - 1)
+    if covered > WIDEST:
+        raise malformed(
+            f"angle_increment is {step:g}: {len(ranges)} beams cover {covered:g} rad, which is "
+            "more than two turns; it has to be in rad"
+        )
+    # -inf is a measurement too: something is too near.
+    if not ((ranges >= low) | (ranges == -math.inf)).any():
+        raise MessageRefused(
+            Refusal.EMPTY, f"the scan has no beams, or all are NaN or below range_min ({low:g})"
+        )
     between = float(message.time_increment)
+    # Times beyond those of a sweep are in another unit, or are those of whole scans; also for NaN.
+    timed = abs(between) * len(ranges) < LONGEST
     return LaserScan(
         stamp=stamp,
         frame=frame,
         angle_min=start,
         angle_increment=step,
         ranges=ranges,
-        range_min=max(low, 0.0),
+        range_min=low,
         range_max=high,
-        time_increment=between if abs(between) < 1 else 0.0,  # not for NaN
+        time_increment=between if timed else 0.0,
     )
 
 

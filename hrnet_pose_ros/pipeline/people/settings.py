@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,12 @@ from hrnet_pose_ros.fusion.transforms import Transform, rotation_rpy
 from hrnet_pose_ros.pipeline.parameter import Change, ParameterError, ParameterSet, parameter
 
 _CORE = FusionSettings()
+# A topic name of ROS 2, and the topics of the other inputs.
+_TOPIC = re.compile(r"(~/|/)?[A-Za-z_{][\w{}]*(/[A-Za-z_{][\w{}]*)*", re.ASCII)
+_TAKEN = (
+    *("skeletons", "skeleton_info", "camera_info", "depth", "depth/camera_info", "points", "scan"),
+    *("imu", "odom", "people", "/tf", "/tf_static", "/diagnostics"),
+)
 
 
 def _degrees(radians: float) -> float:
@@ -254,6 +261,18 @@ class PersonFusionSettings(ParameterSet):
     def __post_init__(self) -> None:
         if not self.base_frame:
             raise ParameterError("parameter base_frame is ''; allowed: the name of a frame")
+        if self.base_frame.startswith("/"):
+            raise ParameterError(
+                f"parameter base_frame is '{self.base_frame}'; allowed: the name of a frame, which "
+                "has no slash before it in ROS 2"
+            )
+        for topic in self.ranges:
+            if not _TOPIC.fullmatch(topic) or topic in _TAKEN:
+                what = "another topic of this node" if topic in _TAKEN else "no name of a topic"
+                raise ParameterError(
+                    f"parameter range_topics has '{topic}', which is {what}; allowed: names of "
+                    "topics of sensor_msgs/Range, of letters, digits, _ and /"
+                )
         self.fixed_transforms()
         self.core()
 
@@ -303,11 +322,18 @@ class PersonFusionSettings(ParameterSet):
         for entry in self.extrinsics:
             if not entry.strip():
                 continue
-            frame, *numbers = entry.split()
+            name, *numbers = entry.split()
+            frame = name.removeprefix("/")
+            if frame in found or frame == self.base_frame:
+                what = "a second entry for" if frame in found else "an entry for base_frame,"
+                raise ParameterError(
+                    f"parameter extrinsics has {what} '{frame}': \"{entry}\"; allowed: one entry "
+                    "for each sensor's frame"
+                )
             try:
                 x, y, z, roll, pitch, yaw = map(float, numbers)
                 turn = rotation_rpy(*map(math.radians, (roll, pitch, yaw)))
-                found[frame.removeprefix("/")] = Transform(turn, [x, y, z])  # type: ignore[arg-type]
+                found[frame] = Transform(turn, [x, y, z])  # type: ignore[arg-type]
             except ValueError:
                 raise ParameterError(
                     f'parameter extrinsics has the entry "{entry}"; allowed: FRAME X Y Z ROLL '

@@ -25,6 +25,8 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 MEMORY, LONGEST_GAP = 10.0, 1.0
 # At most so many frames are kept: more are no robot, but a fault.
 MOST_FRAMES = 2000
+# At most so many frames are remembered for their transforms not being usable.
+MOST_UNUSABLE = 20
 
 
 class Coverage(Enum):
@@ -87,6 +89,8 @@ class TransformTree:
     ----------
     refused
         How many transforms of messages were not usable.
+    unusable
+        Why the newest transform of a frame is not usable, by frame; no other frames.
 
     Examples
     --------
@@ -99,6 +103,7 @@ class TransformTree:
     def __init__(self, base_frame: str, fixed: Mapping[str, Transform] | None = None) -> None:
         self.base_frame = base_frame
         self.refused = 0
+        self.unusable: dict[str, str] = {}
         self._fixed = {base_frame: Transform.identity()} | dict(fixed or {})
         self._edges: dict[str, _Edge] = {}
         self._constant: dict[str, Transform] = {}  # by frame, where the whole way is static
@@ -107,10 +112,14 @@ class TransformTree:
         """Take a ``tf2_msgs/TFMessage``; return why some of its transforms are not usable."""
         problems = []
         for one in message.transforms:
-            problem = self._add(one, static=static)
+            problem, frame = self._add(one, static=static), frame_name(one.child_frame_id)
             if problem:
                 self.refused += 1
                 problems.append(problem)
+                if len(self.unusable) < MOST_UNUSABLE:
+                    self.unusable[frame] = problem
+            else:
+                self.unusable.pop(frame, None)
         return problems
 
     def sensor_to_base(self, frame: str, stamp: int) -> Transform | None:

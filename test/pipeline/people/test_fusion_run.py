@@ -23,6 +23,7 @@ from sensor_messages import (
     range_reading,
     scan,
     transforms,
+    vector,
 )
 
 from hrnet_pose_ros.engines.engine import EngineInfo
@@ -295,6 +296,21 @@ def test_a_sensor_that_is_gone_is_forgotten_with_the_next_activation() -> None:
     assert output.reasons == ()
 
 
+def test_a_sensor_does_not_fall_silent_for_what_was_wrong_before() -> None:
+    run = ready()
+    run.take(Input.POINTS, cloud(XYZ[:2], np.ones(12, np.uint8), 12), STAMP)
+    run.take(Input.IMU, imu(header=header("")), STAMP)
+    run.take(Input.SKELETONS, skeletons(frame="elsewhere"), STAMP)
+    assert set(run.current_problems()) == {Input.POINTS, Input.IMU, Input.SKELETONS}
+    points = np.array([6.0, 0.0, -1.0], "<f4").view(np.uint8)
+    run.take(Input.POINTS, cloud(XYZ, points, 12), STAMP)
+    run.take(Input.IMU, imu(header=header("lidar")), STAMP)
+    run.take(Input.SKELETONS, skeletons(), STAMP)
+    assert run.current_problems() == {} and len(run.problems) == 3
+    run.take(Input.POINTS, cloud(XYZ[:2], np.ones(12, np.uint8), 12), STAMP)
+    assert "no field z" in run.current_problems()[Input.POINTS]
+
+
 def test_settings_at_run_time() -> None:
     run = ready()
     far = STAMP + 400 * MS
@@ -318,6 +334,43 @@ def test_a_jump_back_in_time_begins_anew() -> None:
 def test_extrinsics_that_are_none(entry: str) -> None:
     with pytest.raises(ParameterError, match="FRAME X Y Z ROLL"):
         PersonFusionSettings.of({"extrinsics": [entry]})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"extrinsics": ["cam 0 0 1 0 0 0", "/cam 0 0 2 0 0 0"]}, "a second entry for 'cam'"),
+        ({"extrinsics": ["base_link 0 0 1 0 0 0"]}, "an entry for base_frame, 'base_link'"),
+        ({"base_frame": "/base_link"}, "no slash before it"),
+        ({"range_topics": ["front sensor"]}, "range_topics has 'front sensor', which is no name"),
+        ({"range_topics": ["sonar/1"]}, "range_topics has 'sonar/1', which is no name"),
+        ({"range_topics": ["range", "scan"]}, "'scan', which is another topic"),
+    ],
+)
+def test_names_that_cannot_be(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(ParameterError, match=text):
+        PersonFusionSettings.of(values)
+
+
+def test_names_of_topics() -> None:
+    names = ["range", "/a/b_1", "~/left", "{node}/left", ""]
+    assert PersonFusionSettings.of({"range_topics": names}).ranges == tuple(names[:-1])
+
+
+def test_an_imu_that_would_turn_the_world_over_is_refused() -> None:
+    """Orientation in NED, or the acceleration's sign reversed: people would be anywhere."""
+    places = [*EXTRINSICS, "imu 0 0 0.5 0 0 0"]
+    down = quaternion(x=1.0, w=0.0)
+    none = np.array([-1.0] + [0.0] * 8)
+    reversed_ = {"orientation_covariance": none, "linear_acceleration": vector(z=-9.81)}
+    for fields in ({"orientation": down}, reversed_):
+        run = ready(replace(SETTINGS, extrinsics=places))
+        assert run.take(Input.IMU, imu(**fields), STAMP + MS) == []
+        assert run.account()[Input.IMU].reasons == {Refusal.MALFORMED: 1}
+        assert "tilted by more than 45 degrees" in run.problems[Input.IMU]
+        [output] = run.take(Input.SKELETONS, skeletons(), STAMP + 50 * MS)
+        assert abs(output.people[0].position[0] - 6) < 0.6
+        balanced(run)
 
 
 NUMBERS = st.floats(width=32) | st.sampled_from([0.0, -1.0, 1e30])

@@ -145,6 +145,12 @@ def test_times_in_an_unknown_unit_are_not_guessed(values: np.ndarray) -> None:
     assert seconds_after(values, "time", STAMP) is None
 
 
+def test_zeros_are_no_returns() -> None:
+    points = np.concatenate([np.zeros_like(POINTS), POINTS])
+    np.testing.assert_array_equal(point_cloud_of(cloud(XYZ, packed(points), 12)).points, POINTS)
+    assert refusal(cloud(XYZ, packed(np.zeros_like(POINTS)), 12)) is Refusal.EMPTY
+
+
 def test_empty_clouds_and_impossible_layouts() -> None:
     assert refusal(cloud(XYZ, np.zeros(0, np.uint8), 12)) is Refusal.EMPTY
     assert refusal(cloud(XYZ, packed(np.full_like(POINTS, np.nan)), 12)) is Refusal.EMPTY

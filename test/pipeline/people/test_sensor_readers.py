@@ -85,6 +85,25 @@ def test_scans() -> None:
         assert refusal(lambda wrong=wrong: laser_scan_of(scan([1], **wrong))) is Refusal.MALFORMED
 
 
+def test_a_scan_without_any_measurement_is_empty() -> None:
+    """Below range_min is no measurement (LaserScan.msg): a covered scanner may send zeros."""
+    assert refusal(lambda: laser_scan_of(scan([0.0] * 3))) is Refusal.EMPTY
+    assert refusal(lambda: laser_scan_of(scan([-1.0, math.nan]))) is Refusal.EMPTY
+    assert len(laser_scan_of(scan([-math.inf] * 3)).ranges) == 3  # something is too near
+    unset = {"range_min": 0.0, "range_max": 0.0}
+    assert refusal(lambda: laser_scan_of(scan([1.0], **unset))) is Refusal.MALFORMED
+
+
+def test_units_of_a_scan_that_cannot_be() -> None:
+    degrees = scan([1.0] * 541, angle_min=-135.0, angle_increment=0.5)
+    with pytest.raises(MessageRefused, match=r"541 beams cover 270 rad.*in rad"):
+        laser_scan_of(degrees)
+    turn = laser_scan_of(scan([1.0] * 361, angle_increment=-math.radians(1), time_increment=1e-4))
+    assert turn.time_increment == 1e-4
+    # The time of a whole scan, or ms: the beams would be of minutes later.
+    assert laser_scan_of(scan([1.0] * 361, time_increment=0.1)).time_increment == 0
+
+
 def test_ranges_of_ultrasound_and_infrared() -> None:
     assert range_of(range_reading(1.5)).range == 1.5
     assert range_of(range_reading(math.inf, radiation_type=1)).range == math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_messages import STAMP, quaternion, transforms
@@ -89,6 +90,16 @@ def test_transforms_that_are_none_are_refused_with_a_text() -> None:
     assert len(problems) == tree.refused == 4
     assert "'a' to 'base_link'" in problems[2]
     assert tree.sensor_to_base("good", 0) is not None
+    assert set(tree.unusable) == {"base_link", "", "a", "b"}
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_frame_is_usable_again_with_a_good_transform(static: bool) -> None:
+    tree = TransformTree("base_link")
+    tree.add(transforms(("base_link", "a", 0, (math.nan, 0, 0), LEFT)), static=static)
+    assert "'a' to 'base_link'" in tree.unusable["a"]
+    tree.add(transforms(("base_link", "a", 1, (0.0, 0, 0), LEFT)), static=static)
+    assert not tree.unusable and tree.refused == 1
 
 
 NAMES = st.sampled_from(["base_link", "a", "b", "c", "d"])
