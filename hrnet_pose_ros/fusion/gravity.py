@@ -24,6 +24,8 @@ GRAVITY = 9.81
 STILL = 0.5
 # The tilt at a stamp is taken from a sample at most this far away, s.
 NEAREST = 0.1
+# A vehicle on the ground never weighs so little, m/s²: in units of gravity, an IMU measures 1.
+LEAST_FORCE = 2.0
 # Samples are kept this long, s.
 MEMORY = 3.0
 # The cosine of the largest tilt of a vehicle. Beyond it, the IMU's z axis points down (NED), the
@@ -101,6 +103,9 @@ class GravityAlignment:
             return Refusal.NO_EXTRINSICS
         rate = place.rotation @ np.asarray(sample.angular_velocity, np.float64)
         if not np.isfinite(rate).all():
+            return Refusal.MALFORMED
+        force = None if sample.orientation is not None else sample.linear_acceleration
+        if force is not None and np.linalg.norm(np.asarray(force, np.float64)) < LEAST_FORCE:
             return Refusal.MALFORMED
         up = self._upwards(sample, place.rotation, rate)
         if up is not None and up[2] < LEAST_UP:

@@ -39,7 +39,7 @@ from hrnet_pose_ros.fusion.refusals import Refusal, Source, Tally
 from hrnet_pose_ros.fusion.settings import FusionSettings
 from hrnet_pose_ros.fusion.stance import stance_of
 from hrnet_pose_ros.fusion.tracking.tracker import Tracker
-from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform
+from hrnet_pose_ros.fusion.transforms import Extrinsics, Transform, looks_up
 from hrnet_pose_ros.skeleton import COCO17, SkeletonDefinition
 
 Measurement = DepthImage | PointCloud | LaserScan | UltrasonicRange | ImuSample | OdometrySample
@@ -143,6 +143,8 @@ class PeopleFusion:
         place = self.extrinsics.sensor_to_base(skeletons.frame, skeletons.stamp)
         if place is None:
             return Refusal.NO_EXTRINSICS
+        if looks_up(place):
+            return Refusal.MALFORMED
         self._last = skeletons.stamp
         tilt = self.gravity.tilt(skeletons.stamp)
         level = place if tilt is None else Transform(tilt, np.zeros(3)) @ place

@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike
 # The rotation from an optical frame to a body frame that looks the same way (REP 103).
 OPTICAL_TO_BODY = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
+# The sine of an elevation at which no camera that looks for people on the ground is mounted.
+_UPWARDS = 0.87
+
 # A rotation matrix or quaternion may differ from a proper one by this much (float32 on the wire).
 _TOLERANCE = 1e-3
 _IDENTITY = np.eye(3)
@@ -133,6 +136,17 @@ class Transform:
         return Transform(
             self.rotation @ first.rotation, self.rotation @ first.translation + self.translation
         )
+
+
+def looks_up(place: Transform) -> bool:
+    """Whether a camera with this place of its optical frame looks straight up.
+
+    It does if the frame is not the optical one, but that of its housing.
+
+    >>> looks_up(Transform(OPTICAL_TO_BODY, np.zeros(3))), looks_up(Transform.identity())
+    (False, True)
+    """
+    return bool(place.rotation[2, 2] > _UPWARDS)
 
 
 def _right_handed(rotation: np.ndarray) -> bool:

@@ -35,6 +35,9 @@ WALKING, WALKING_ON = 2.0, 3.0
 FAR = 3.0
 # No more people are remembered than this: the furthest are forgotten first.
 MOST = 32
+# Whoever is reported further from where they were than a person walks, and this, m, is somebody
+# else: the fusion was started again, and its ids begin anew.
+ELSEWHERE = 1.0
 # Between two reports the memory is moved at least so often, s: the motion itself is kept for 3 s.
 OFTEN = 1.0
 
@@ -110,8 +113,11 @@ class PeopleMemory:
                 self._look(one, counted, since if fresh else 0.0)
         for person in counted:
             known = _Known((person, person), report.stamp, _walks(person))
+            before = self._known.get(person.id)
+            if before is not None and self._is_elsewhere(before, person):
+                self._rename(before)
+                before = None
             if person.coasting:
-                before = self._known.get(person.id)
                 known.walking = before.walking if before else False
                 known.empty = before.empty if before else None
                 self._look(known, counted, since if fresh else 0.0)
@@ -207,6 +213,25 @@ class PeopleMemory:
             if any(np.hypot(*(other.position - place.position)) < gate for place in one.places):
                 return True
         return all(_distance(place, settings) > _zone(speed, settings) for place in one.places)
+
+    def _is_elsewhere(self, known: _Known, person: PersonReport) -> bool:
+        """Whether a person with the id of somebody who is known cannot be that person."""
+        assert self._at is not None
+        settings, seconds = self._settings, (self._at - known.named) / NS
+        reach = max(settings.human_speed, float(np.hypot(*person.velocity))) * seconds + ELSEWHERE
+        reach += _spread(person, settings)
+        return all(
+            np.hypot(*(person.position - place.position)) > reach + _spread(place, settings)
+            for place in known.places
+        )
+
+    def _rename(self, known: _Known) -> None:
+        """Keep somebody whose id another person has now."""
+        before = known.places[0].id
+        name = f"{before} (before)"
+        known.places = (replace(known.places[0], id=name), replace(known.places[1], id=name))
+        del self._known[before]
+        self._known[name] = known
 
     def _absent(self, known: _Known, which: int) -> PersonReport:
         """Somebody as they are remembered: coasting, and not more widely possible than Z is.

@@ -271,7 +271,13 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
 
     def _close(self) -> None:
         with self._lock:
+            was_active = self._run.active
             self._publish(self._run.close(), None)
+        if was_active and self._limits is not None:
+            # No limit: the planners would keep the last one.
+            settings = self._parameter_server.current()
+            now, most = self._node_clock.now(), settings.max_speed
+            self._limits.publish(speed_limit(self._types, now, settings.base_frame, most, most))
 
     # --- the end ---------------------------------------------------------------------------------
 

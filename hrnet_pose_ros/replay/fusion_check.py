@@ -16,7 +16,7 @@ import numpy as np
 from hrnet_pose_ros.fusion.buffers import StampLimits
 from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
 from hrnet_pose_ros.fusion.refusals import Refusal
-from hrnet_pose_ros.fusion.transforms import Transform
+from hrnet_pose_ros.fusion.transforms import Transform, looks_up
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.fusion_run import Input
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
@@ -24,7 +24,7 @@ from hrnet_pose_ros.pipeline.people.motion_samples import imu_sample_of
 from hrnet_pose_ros.pipeline.people.point_clouds import TIME_FIELDS, point_cloud_of
 from hrnet_pose_ros.pipeline.people.range_readings import laser_scan_of, range_of
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
-from hrnet_pose_ros.pipeline.people.transform_tree import TransformTree
+from hrnet_pose_ros.pipeline.people.transform_tree import TransformTree, camera_upwards
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
 from hrnet_pose_ros.replay.definitions import BagError
@@ -36,8 +36,6 @@ MOST_READ = 50
 NEAREST, FURTHEST = 0.15, 60.0
 # The length of the acceleration at rest, m/s², within these limits; 1 is in units of gravity.
 GRAVITY, NEAR_GRAVITY = 9.81, 1.5
-# The sine of an elevation at which no camera that looks for people on the ground is mounted.
-UPWARDS = 0.87
 # A sensor that fits fewer of the images than this is hardly ever used.
 MOSTLY = 0.5
 # A way by the odometry's twist, m, from which on it is compared with that of its positions, and how
@@ -243,12 +241,8 @@ class _Check:
                     f"the place of '{name}' in '{base}' is not known: record /tf and /tf_static, "
                     "set base_frame, or set extrinsics"
                 )
-            elif what in (Input.SKELETONS, Input.DEPTH) and place.rotation[2, 2] > UPWARDS:
-                report.problems.append(
-                    f"the camera in '{name}' looks straight up in '{base}': z of an optical frame "
-                    "points forward and y down (REP 103); the driver may give the frame of the "
-                    "housing instead"
-                )
+            elif what in (Input.SKELETONS, Input.DEPTH) and looks_up(place):
+                report.problems.append(camera_upwards(name, base))
 
     def _check_stamps(self, topic: str, what: Input, report: SensorReport) -> None:
         stamps, settings = np.array(self._stamps[topic], np.int64), self._settings

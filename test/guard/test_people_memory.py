@@ -159,6 +159,19 @@ def test_who_is_seen_again_is_no_longer_remembered() -> None:
     assert drive.run(500)[-1].remembered == 1, "somebody else"
 
 
+def test_another_person_with_the_same_id_is_somebody_else() -> None:
+    """The fusion was started again, and its ids begin anew."""
+    drive = Drive().lose(person(*BESIDE))
+    drive.who = (person(9.0, 0.0),)
+    assert drive.run(500)[-1].remembered == 1
+    # Also if nothing was reported in between.
+    drive = Drive().lose(person(*BESIDE))
+    drive.now -= 500 * MS
+    drive.who = (person(9.0, 0.0),)
+    drive.command = LEFT
+    assert slowed(drive.run(1000))[-1].person_id == "7 (before)"
+
+
 def test_who_is_far_away_is_forgotten() -> None:
     """The zone grows with the commanded speed."""
     for far, count in ((4.0, 1), (12.0, 0)):

@@ -184,6 +184,12 @@ def test_planners_are_told_what_is_allowed(robot: GuardRobot) -> None:
     robot.advance_until(lambda: last() == SLOWEST, "told to stop: 0 would be no limit")
     robot.who = []
     robot.advance_until(lambda: last() == 0.0, "told that it is over")
+    robot.who = [(1.0, 0.0)]
+    robot.advance_until(lambda: last() == SLOWEST, "told to stop")
+    assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+    robot.wait(lambda: last() == 0.0, what="told that the guard limits nothing any more")
+    robot.who = []
+    assert robot.transition(Transition.TRANSITION_ACTIVATE)
 
 
 def test_people_of_a_second_node_are_told_of(robot: GuardRobot) -> None:

@@ -17,6 +17,7 @@ from hrnet_pose_ros.fusion.inputs import DepthImage, LaserScan, PointCloud, Ultr
 from hrnet_pose_ros.fusion.people_fusion import Measurement, PeopleFusion
 from hrnet_pose_ros.fusion.person import People, PeopleStatus, StatusReason
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
+from hrnet_pose_ros.fusion.transforms import looks_up
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.message_fields import (
     MessageRefused,
@@ -30,7 +31,11 @@ from hrnet_pose_ros.pipeline.people.point_clouds import point_cloud_of
 from hrnet_pose_ros.pipeline.people.range_readings import laser_scan_of, range_of
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.people.skeleton_inputs import skeletons_of
-from hrnet_pose_ros.pipeline.people.transform_tree import Coverage, TransformTree
+from hrnet_pose_ros.pipeline.people.transform_tree import (
+    Coverage,
+    TransformTree,
+    camera_upwards,
+)
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_of
 from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError
 
@@ -282,6 +287,8 @@ class FusionRun:
         people = self._fusion.fuse(skeletons, now)
         if not isinstance(people, People):
             text = _explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
+            if people is Refusal.MALFORMED:
+                text = camera_upwards(skeletons.frame, self._tree.base_frame)
             self._explain(Input.SKELETONS, text)
             self._watch.refused(people)
             return []
@@ -358,7 +365,7 @@ class FusionRun:
     def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:
         measurement = self._measurement(what, message)
         if isinstance(measurement, (DepthImage, PointCloud, LaserScan, UltrasonicRange)):
-            self._check_place(measurement.frame, measurement.stamp)
+            self._check_place(measurement)
         reason = self._fusion.receive(measurement, now)
         if reason is None:
             self._watch.usable(SENSORS[what], topic, now)
@@ -385,14 +392,21 @@ class FusionRun:
             return imu_sample_of(message)
         return odometry_sample_of(message, self._tree.base_frame, self._tree)
 
-    def _check_place(self, frame: str, stamp: int) -> None:
-        """Refuse what has no place on the vehicle now: it would wait in vain."""
+    def _check_place(
+        self, measurement: DepthImage | PointCloud | LaserScan | UltrasonicRange
+    ) -> None:
+        """Refuse what has no place on the vehicle now: it would wait in vain. Or a wrong one."""
+        frame, stamp = measurement.frame, measurement.stamp
         patience = self._settings.sensor_tolerance_ms / 1e3
         if self._tree.coverage(frame, stamp, patience) is Coverage.UNKNOWN:
             raise MessageRefused(
                 Refusal.NO_EXTRINSICS,
                 _explained(Refusal.NO_EXTRINSICS, stamp, frame, stamp, self._tree.base_frame),
             )
+        if isinstance(measurement, DepthImage):
+            place = self._tree.sensor_to_base(frame, stamp)
+            if place is not None and looks_up(place):
+                raise malformed(camera_upwards(frame, self._tree.base_frame))
 
     def _missing(self) -> set[StatusReason]:
         """Return what has never come and is needed for skeletons."""
@@ -451,5 +465,6 @@ def _tilted(frame: str, base: str) -> str:
     return (
         f"the orientation or the acceleration of the IMU in '{frame}' says that '{base}' is tilted "
         "by more than 45 degrees: z of its world has to point up (ENU, not NED), and the "
-        "acceleration at rest too (REP 145); else its transform is wrong"
+        "acceleration at rest too (REP 145); else its transform is wrong. Or there is no "
+        "orientation, and the acceleration is in units of gravity: it has to be in m/s²"
     )

@@ -24,7 +24,7 @@ def radius_of(person: Any) -> float:
     Whoever lies reaches as far as the feet, which are further from the hips than the head; in which
     direction is not known.
     """
-    radius = float(person.radius) if math.isfinite(person.radius) else USUAL_RADIUS
+    radius = _known(person.radius, USUAL_RADIUS)
     lying = person.posture == Posture.LYING
     return max(radius, HIP_LEVEL * _stature(person)) if lying else radius
 
@@ -35,4 +35,9 @@ def height_of(person: Any) -> float:
 
 
 def _stature(person: Any) -> float:
-    return float(person.height) if math.isfinite(person.height) else USUAL_HEIGHT
+    return _known(person.height, USUAL_HEIGHT)
+
+
+def _known(length: float, usual: float) -> float:
+    """Return a length, or the usual one where it is not known, or none that a person can have."""
+    return float(length) if math.isfinite(length) and length > 0 else usual

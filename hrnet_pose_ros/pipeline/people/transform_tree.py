@@ -204,6 +204,14 @@ class TransformTree:
         return ""
 
 
+def camera_upwards(frame: str, base: str) -> str:
+    """Return what is wrong with a camera that `looks_up`."""
+    return (
+        f"the camera in '{frame}' looks straight up in '{base}': z of an optical frame points "
+        "forward and y down (REP 103); the driver may give the frame of the housing instead"
+    )
+
+
 def interpolated(first: Transform, second: Transform, fraction: float) -> Transform:
     """Return the transform at a fraction of the way between two: linear, and slerp."""
     rotations = Rotation.from_matrix(np.stack([first.rotation, second.rotation]))

@@ -373,6 +373,37 @@ def test_an_imu_that_would_turn_the_world_over_is_refused() -> None:
         balanced(run)
 
 
+def test_an_acceleration_in_units_of_gravity_is_refused() -> None:
+    run = ready(replace(SETTINGS, extrinsics=[*EXTRINSICS, "imu 0 0 0.5 0 0 0"]))
+    fields = {
+        "orientation_covariance": np.array([-1.0] + [0.0] * 8),
+        "linear_acceleration": vector(z=1.0),
+    }
+    assert run.take(Input.IMU, imu(**fields), STAMP + MS) == []
+    assert run.account()[Input.IMU].reasons == {Refusal.MALFORMED: 1}
+    assert "units of gravity: it has to be in m/s²" in run.problems[Input.IMU]
+
+
+@pytest.mark.parametrize("what", [Input.SKELETONS, Input.DEPTH])
+def test_a_camera_in_the_frame_of_its_housing_is_refused(what: Input) -> None:
+    """Nobody is placed with a camera that would look straight up."""
+    housing = ["camera 0 0 1.4 0 0 0", *EXTRINSICS[1:]]
+    run = ready(replace(SETTINGS, extrinsics=housing))
+    if what is Input.DEPTH:
+        info = camera_info(*SIZE, frame="camera", focal=500.0)
+        assert run.take(Input.DEPTH_INFO, info, STAMP) == []
+        message: Any = image(
+            np.full((SIZE[1], SIZE[0]), 6000, np.uint16), "16UC1", header=header("camera")
+        )
+    else:
+        message = skeletons()
+    outputs = run.take(what, message, STAMP + 50 * MS)
+    assert all(not one.people for one in outputs)
+    assert run.account()[what].reasons == {Refusal.MALFORMED: 1}
+    assert "looks straight up in 'base_link'" in run.problems[what]
+    balanced(run)
+
+
 NUMBERS = st.floats(width=32) | st.sampled_from([0.0, -1.0, 1e30])
 MESSAGES = st.one_of(
     st.tuples(st.just(Input.SCAN), st.builds(lambda r: scan(r), st.lists(NUMBERS, max_size=20))),

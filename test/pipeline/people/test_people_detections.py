@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,12 @@ from some_people import STAMP, TYPES, output, over_the_wire, person
 from hrnet_pose_ros.fusion.person import PeopleStatus, Points3D, Posture
 from hrnet_pose_ros.pipeline.people.people_detections import people_detections
 from hrnet_pose_ros.pipeline.people.people_poses import people_poses
+from hrnet_pose_ros.pipeline.people.person_extent import (
+    USUAL_HEIGHT,
+    USUAL_RADIUS,
+    height_of,
+    radius_of,
+)
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 
 
@@ -90,3 +97,13 @@ def test_nobody_is_an_empty_message_and_a_fault_is_none(make: object) -> None:
     empty = make(TYPES, output(status=PeopleStatus.DEGRADED))  # type: ignore[operator]
     assert not (empty.poses if hasattr(empty, "poses") else empty.detections)
     assert make(TYPES, output(status=PeopleStatus.ERROR)) is None  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("length", [0.0, -0.4, math.inf, math.nan])
+def test_lengths_that_nobody_has_are_unknown(length: float) -> None:
+    usual = person()
+    for field, of, expected in (
+        ("radius", radius_of, USUAL_RADIUS),
+        ("height", height_of, USUAL_HEIGHT),
+    ):
+        assert of(replace(usual, **{field: length})) == expected
