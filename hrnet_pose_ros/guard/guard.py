@@ -313,7 +313,7 @@ class Guard:
         turn = path.bearing(1.0) - path.bearing(0.0)  # for each metre
         rest = settings.view / 2 - off * math.copysign(1.0, turn)  # to the border of the view
         speed = settings.blind_speed
-        if abs(off) <= settings.view / 2:  # so not for NaN, a turn on the spot
+        if abs(off) <= settings.view / 2 and settings.view:  # so not for NaN, a turn on the spot
             if abs(turn) < STILL:
                 return []
             length = np.array([rest / abs(turn)])

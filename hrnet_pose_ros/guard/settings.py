@@ -27,7 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "slowdown_margin": (0.0, 5.0),
     "slowdown_ratio": (0.0, 1.0),
     "stop_speed": (0.0, 1.0),
-    "view": (math.radians(1), 2 * math.pi),
+    "view": (0.0, 2 * math.pi),
     "view_direction": (-math.pi, math.pi),
     "blind_speed": (0.0, 20.0),
     "degraded_speed": (0.0, math.inf),

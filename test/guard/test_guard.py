@@ -361,6 +361,9 @@ def test_out_of_view_the_vehicle_is_slow() -> None:
     around = Drive(GuardSettings(view=2 * math.pi))
     around.command = VelocityCommand.planar(-1.0)
     assert around.run(1500)[-1].action is GuardAction.NONE
+    blind = Drive(GuardSettings(view=0.0))
+    blind.command = VelocityCommand.planar(1.0)
+    assert blind.run(1500)[-1].limit == pytest.approx(0.3)
 
 
 def test_people_are_where_they_are_after_the_vehicle_has_turned() -> None:

@@ -166,7 +166,6 @@ def test_another_person_with_the_same_id_is_somebody_else() -> None:
     assert drive.run(500)[-1].remembered == 1
     # Also if nothing was reported in between.
     drive = Drive().lose(person(*BESIDE))
-    drive.now -= 500 * MS
     drive.who = (person(9.0, 0.0),)
     drive.command = LEFT
     assert slowed(drive.run(1000))[-1].person_id == "7 (before)"
@@ -389,7 +388,7 @@ def test_the_memory_never_makes_the_vehicle_faster(
             without.guard._motion._parts = with_memory.guard._motion._parts.copy()
             [one], [other] = with_memory.run(PERIOD), without.run(PERIOD)
             assert one.factor <= other.factor + 1e-9
-            assert one.remembered <= 3
+            assert one.remembered <= 6  # an id may be that of two persons, one after the other
             assert other.remembered == 0
     for drive in (with_memory, without):
         drive.who, drive.status = (), PeopleStatus.OK
