@@ -5,7 +5,6 @@ on the vehicle, stamps, signs.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from hrnet_pose_ros.pipeline.stamps import stamp_of
 from hrnet_pose_ros.replay.bags import BagMessage, BagReader
 from hrnet_pose_ros.replay.definitions import BagError
 from hrnet_pose_ros.replay.fusion_topics import FusionTopics
+from hrnet_pose_ros.replay.odometry_check import OdometryWay
 
 # At most so many messages of a sensor are read as a whole.
 MOST_READ = 50
@@ -38,9 +38,6 @@ NEAREST, FURTHEST = 0.15, 60.0
 GRAVITY, NEAR_GRAVITY = 9.81, 1.5
 # A sensor that fits fewer of the images than this is hardly ever used.
 MOSTLY = 0.5
-# A way by the odometry's twist, m, from which on it is compared with that of its positions, and how
-# often the one may be the other. Samples further apart than this, s, are not compared.
-LEAST_WAY, LEAST_RATIO, MOST_RATIO, LONGEST_STEP = 1.0, 0.5, 2.0, 0.5
 _SENSORS = (Input.DEPTH, Input.POINTS, Input.SCAN, Input.RANGE, Input.IMU)
 _WITH_HEADER = (*_SENSORS, Input.SKELETONS, Input.ODOMETRY)
 
@@ -87,40 +84,6 @@ def nearest_distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     return nearest
 
 
-class _Way:
-    """Compares the positions of an odometry with its twist."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, float, float] | None = None
-        self._length = self._both = self._twist = 0.0
-
-    def take(self, stamp: int, message: Any) -> None:
-        at, q = message.pose.pose.position, message.pose.pose.orientation
-        linear = message.twist.twist.linear
-        if not math.isfinite(at.x + at.y + q.x + q.y + q.z + q.w + linear.x + linear.y):
-            return
-        before, self._last = self._last, (stamp, at.x, at.y)
-        dt = 0.0 if before is None else (stamp - before[0]) / 1e9
-        if before is None or not 0 < dt < LONGEST_STEP:
-            return
-        yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z))
-        c, s = math.cos(yaw), math.sin(yaw)
-        x, y = (c * linear.x - s * linear.y) * dt, (s * linear.x + c * linear.y) * dt
-        self._length += math.hypot(x, y)
-        self._both += (at.x - before[1]) * x + (at.y - before[2]) * y
-        self._twist += x * x + y * y
-
-    def problems(self) -> list[str]:
-        """Return what is wrong; the ratio is that of a regression, so noise plays no part."""
-        if self._length < LEAST_WAY or LEAST_RATIO <= self._both / self._twist <= MOST_RATIO:
-            return []
-        return [
-            f"the position moves {self._both / self._twist:.2f} times as far as the twist says, "
-            f"over {self._length:.1f} m: pose is that of child_frame_id in m, and twist is along "
-            "the axes of child_frame_id, x forward; both are used"
-        ]
-
-
 class _Check:
     def __init__(self, readers: Sequence[BagReader], settings: PersonFusionSettings) -> None:
         self._readers, self._settings = readers, settings
@@ -134,7 +97,7 @@ class _Check:
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self._depth_info: Any = None
-        self._ways: dict[str, _Way] = defaultdict(_Way)
+        self._ways: dict[str, OdometryWay] = defaultdict(OdometryWay)
         # Places of topics' frames that were known at a stamp; of the others, the newest stamp.
         self._placed: dict[tuple[str, str], Transform] = {}
         self._unplaced: dict[tuple[str, str], int] = {}
