@@ -62,8 +62,8 @@ class FusionSettings:
     stamp_limits
         Ages on arrival that are accepted.
     acceleration_density
-        Spectral density of people's acceleration, m²/s³. With 0.5, velocities claimed twice the
-        errors that they had; with 0.2, people who turn or start were outside of what was claimed
+        Spectral density of people's acceleration, m²/s³. With 0.5, velocities claimed nearly twice
+        the errors that they had; with 0.2, too few runs with the laser scan were consistent
         (docs/fusion.md).
     max_coast
         A track without a skeleton is deleted after this time, s.

@@ -161,8 +161,8 @@ class Guard:
         the guard is older than ``now``, which is the default.
         """
         self._advance(now)
-        self._command_invalid = not command.finite
-        if command.finite:
+        self._command_invalid = not command.usable
+        if command.usable:
             self._command = command
             self._command_stamp = now if stamp is None else stamp
             self._command_over = False

@@ -42,8 +42,8 @@ class VelocityCommand:
         return cls((linear.x, linear.y, linear.z), (angular.x, angular.y, angular.z))
 
     @property
-    def finite(self) -> bool:
-        """Whether all six numbers are, and no larger than `LARGEST`."""
+    def usable(self) -> bool:
+        """Whether all six numbers are finite, and no larger than `LARGEST`."""
         return all(abs(one) <= LARGEST for one in (*self.linear, *self.angular))  # not NaN
 
     @property

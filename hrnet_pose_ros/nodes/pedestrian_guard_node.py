@@ -273,7 +273,7 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
         with self._lock:
             was_active = self._run.active
             self._publish(self._run.close(), None)
-        if was_active and self._limits is not None:
+        if was_active and self._limits is not None and self._limits.get_subscription_count():
             # No limit: the planners would keep the last one.
             settings = self._parameter_server.current()
             now, most = self._node_clock.now(), settings.max_speed

@@ -109,5 +109,5 @@ def test_a_twist() -> None:
     command = VelocityCommand.of_message(twist)
     assert command == VelocityCommand.planar(1.0, -0.25, 0.5)
     assert command.on_ground.tolist() == [1.0, 0.5, -0.25]
-    assert not VelocityCommand(linear=(0.0, 0.0, math.nan)).finite
-    assert not VelocityCommand.planar(-1e155).finite
+    assert not VelocityCommand(linear=(0.0, 0.0, math.nan)).usable
+    assert not VelocityCommand.planar(-1e155).usable

@@ -84,16 +84,18 @@ def standing(tracks: Sequence[Track]) -> np.ndarray:
 
     Bodies whose legs are unseen may be.
     """
-    upright = POSTURES.index(Posture.UPRIGHT)
-    beliefs = [track.beliefs.get("posture", PRIOR)[upright] for track in tracks]
-    return np.array(beliefs, np.float64) > SURELY_UPRIGHT
+    return _upright_chances(tracks) > SURELY_UPRIGHT
 
 
 def not_upright(tracks: Sequence[Track]) -> np.ndarray:
     """Return which tracks are probably not upright, bool ``[N]``."""
+    return _upright_chances(tracks) < 0.5
+
+
+def _upright_chances(tracks: Sequence[Track]) -> np.ndarray:
     upright = POSTURES.index(Posture.UPRIGHT)
     beliefs = [track.beliefs.get("posture", PRIOR)[upright] for track in tracks]
-    return np.array(beliefs, np.float64) < 0.5
+    return np.array(beliefs, np.float64)
 
 
 def postures_of(tracks: Sequence[Track]) -> list[tuple[Posture, float]]:

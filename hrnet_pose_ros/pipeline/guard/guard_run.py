@@ -177,7 +177,7 @@ class GuardRun:
             problem = (
                 f"a command is in frame '{header.frame_id}', which command_frames does not have"
             )
-        elif not command.finite:
+        elif not command.usable:
             problem = f"a command has numbers that are not finite, or beyond {LARGEST:g}: {command}"
         if problem:
             self._refuse(GuardInput.COMMANDS, problem)
