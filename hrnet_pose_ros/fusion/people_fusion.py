@@ -210,6 +210,14 @@ class PeopleFusion:
             self.forget()
         return reason
 
+    def begin_anew(self, reason: Refusal) -> None:
+        """Refuse what waits, and forget tracks, motion and all stamps; ids are not used again."""
+        for sensor in (*self._sensor_cues, *self.ultrasonic.values()):
+            sensor.buffer.clear(reason)
+        for part in (self.tracker, self.gravity, self.ego):
+            part.clear()
+        self._last = None
+
     def forget(self) -> None:
         """Forget the tracks, and refuse what waits from before: the time jumped back.
 

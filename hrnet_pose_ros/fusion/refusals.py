@@ -20,7 +20,7 @@ class Refusal(str, Enum):
     NOT_ACTIVE = "not_active"  # the node is not active
     OVERLOAD = "overload"  # newer messages came before this one could be read
     LATE = "late"  # the stamp repeats or goes back by less than 1 s
-    TIME_JUMP = "time_jump"  # was waiting when the stamps went back by 1 s or more
+    TIME_JUMP = "time_jump"  # was waiting when the stamps or the clock went back
     TOO_OLD = "too_old"  # older than the limit on arrival
     IN_FUTURE = "in_future"  # stamp ahead of the clock
     NOT_NEEDED = "not_needed"  # no image came near its stamp, or a nearer message was used

@@ -128,6 +128,7 @@ def odometry(
     orientation: Any = None,
     linear: Any = None,
     angular: Any = None,
+    stamp: int = STAMP,
 ) -> Any:
     geometry = "geometry_msgs/msg/"
     pose = TYPES[geometry + "Pose"](
@@ -135,7 +136,7 @@ def odometry(
     )
     twist = TYPES[geometry + "Twist"](linear=linear or vector(1.0), angular=angular or vector())
     return TYPES["nav_msgs/msg/Odometry"](
-        header=header("odom"),
+        header=header("odom", stamp),
         child_frame_id=child,
         pose=TYPES[geometry + "PoseWithCovariance"](pose=pose, covariance=np.zeros(36)),
         twist=TYPES[geometry + "TwistWithCovariance"](twist=twist, covariance=np.zeros(36)),

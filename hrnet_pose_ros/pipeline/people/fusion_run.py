@@ -141,16 +141,14 @@ class FusionRun:
         after the next `open`.
         """
         self._open = False
-        self._clear(Refusal.NOT_ACTIVE)
-        for part in (self._fusion.tracker, self._fusion.gravity, self._fusion.ego):
-            part.clear()
+        self._begin_anew(Refusal.NOT_ACTIVE)
 
     def finish(self) -> None:
         """Refuse what still waits as ``not_needed``: no image will come any more."""
         for waiting in self._waiting:
             self._refuse(Input.SKELETONS, Refusal.NOT_NEEDED, f"stamp {waiting.stamp}")
         self._waiting.clear()
-        self._clear(Refusal.NOT_NEEDED)
+        self._begin_anew(Refusal.NOT_NEEDED)
 
     def overload(self, what: Input, count: int = 1) -> None:
         """Count messages that were replaced by newer ones before they could be read."""
@@ -164,7 +162,7 @@ class FusionRun:
 
         ``topic`` tells apart the sensors of one input (`Input.RANGE`).
         """
-        self._watch.clock(now)
+        self._note_clock(now)
         if not self._open and what not in KEPT:
             self._tallies[what].count(Refusal.NOT_ACTIVE)
             return []
@@ -191,7 +189,7 @@ class FusionRun:
 
     def tick(self, now: int) -> list[PeopleOutput]:
         """Return what is due at a time without a message; call it every `TICK` seconds."""
-        self._watch.clock(now)
+        self._note_clock(now)
         if not self._open:
             return []
         outputs = self._released(now)
@@ -423,15 +421,17 @@ class FusionRun:
         if what is Input.SKELETONS:
             self._watch.refused(reason)
 
-    def _clear(self, reason: Refusal) -> None:
+    def _note_clock(self, now: int) -> None:
+        if self._watch.clock(now):
+            self._tree.forget_moving()
+            self._begin_anew(Refusal.TIME_JUMP)
+
+    def _begin_anew(self, reason: Refusal) -> None:
+        """Refuse what waits, and forget what was measured: what comes is of another time."""
         while self._waiting:
             self._waiting.popleft()
             self._tallies[Input.SKELETONS].count(reason)
-        fusion = self._fusion
-        for buffer in (fusion.depth.buffer, fusion.lidar.buffer, fusion.scan.buffer):
-            buffer.clear(reason)
-        for cone in fusion.ultrasonic.values():
-            cone.buffer.clear(reason)
+        self._fusion.begin_anew(reason)
 
 
 def _sum(tallies: list[Tally]) -> Tally:

@@ -13,6 +13,9 @@ REPEAT = 0.2
 # A clock that goes back, or ahead, by more than this has jumped, ns: a bag has started again, or
 # the first /clock has come.
 JUMP_BACK_NS, JUMP_AHEAD_NS = 10_000_000, 10_000_000_000
+# And by more than this, ns, what is known is of another time: a shorter way back than from one
+# image to the next does not make the stamps of images go back.
+RESTART_NS = 100_000_000
 # A sensor of which nothing was used for so many images contributes nothing.
 IDLE_IMAGES = 3
 # What the last refusal of skeletons says is missing.
@@ -50,11 +53,16 @@ class PeopleWatch:
         self._usable.clear()
         self._restart(now)
 
-    def clock(self, now: int) -> None:
-        """Note the clock; if it has jumped, all time-outs begin anew."""
-        if self._now is not None and not -JUMP_BACK_NS <= now - self._now <= JUMP_AHEAD_NS:
+    def clock(self, now: int) -> bool:
+        """Note the clock; if it has jumped, all time-outs begin anew.
+
+        Returns whether it went back by more than `RESTART_NS`: the fusion has to begin anew, too.
+        """
+        passed = 0 if self._now is None else now - self._now
+        if not -JUMP_BACK_NS <= passed <= JUMP_AHEAD_NS:
             self._restart(now)
         self._now = now
+        return passed < -RESTART_NS
 
     def _restart(self, now: int) -> None:
         """Give everybody the whole time-out from now on."""

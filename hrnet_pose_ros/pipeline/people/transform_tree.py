@@ -122,6 +122,11 @@ class TransformTree:
                 self.unusable.pop(frame, None)
         return problems
 
+    def forget_moving(self) -> None:
+        """Forget the samples of moving transforms, as tf2 does when the clock goes back."""
+        for edge in self._edges.values():
+            edge.samples.clear()
+
     def sensor_to_base(self, frame: str, stamp: int) -> Transform | None:
         """Return the transform from a frame to the base frame at a stamp in ns; None: not known.
 
