@@ -113,7 +113,18 @@ class _Check:
             self._about_skeletons("there is no CameraInfo of the camera: record camera_info")
         if not self._topics.topics_of(Input.SKELETON_INFO):
             self._about_skeletons("there is no SkeletonInfo: record skeleton_info (it is latched)")
+        self._about_shared_frames()
         return list(self._reports.values())
+
+    def _about_shared_frames(self) -> None:
+        first: dict[str, str] = {}
+        for topic in self._topics.topics_of(Input.RANGE):
+            for frame in self._reports[topic].frames:
+                if first.setdefault(frame, topic) != topic:
+                    self._reports[topic].problems.append(
+                        f"'{frame}' is the frame of {first[frame]} as well, so that this topic is "
+                        "refused: each ultrasonic sensor needs a frame of its own"
+                    )
 
     def _about_skeletons(self, problem: str) -> None:
         [skeletons] = self._topics.topics_of(Input.SKELETONS)

@@ -18,6 +18,7 @@ from sensor_messages import (
     imu,
     odometry,
     quaternion,
+    range_reading,
     transforms,
     vector,
 )
@@ -129,6 +130,16 @@ def test_each_fault_is_named(topic: str, message: Any, text: str, tmp_path: Path
 def test_stamps_of_another_clock(shift: int, text: str, tmp_path: Path) -> None:
     found = advice(tmp_path / "bag", sound(), {"/points": shift})
     assert any(text in one for one in found), found
+
+
+def test_two_ultrasonic_sensors_with_one_frame(tmp_path: Path) -> None:
+    topics = sound()
+    kind = "sensor_msgs/msg/Range"
+    place = ("base_link", "sonar", STAMP, (0.3, 0.0, 0.4), quaternion())
+    topics["/tf_static"][1].transforms.extend(transforms(place).transforms)
+    topics |= {f"/sonar/{side}": (kind, range_reading(2.0)) for side in ("left", "right")}
+    found = [one for one in advice(tmp_path / "bag", topics, {}) if "sonar" in one]
+    assert len(found) == 1 and "'sonar' is the frame of /sonar/left as well" in found[0], found
 
 
 def test_a_sensor_that_is_never_near_an_image(tmp_path: Path) -> None:

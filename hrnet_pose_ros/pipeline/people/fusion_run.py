@@ -119,6 +119,7 @@ class FusionRun:
         self._camera_info: Any = None
         self._depth_info: Any = None
         self._waiting: deque[_Waiting] = deque()
+        self._range_topics: dict[str, str] = {}  # by the frame of their sensor
         self._open = False
 
     # --- control ---------------------------------------------------------------------------------
@@ -362,6 +363,13 @@ class FusionRun:
 
     def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:
         measurement = self._measurement(what, message)
+        if isinstance(measurement, UltrasonicRange):
+            first = self._range_topics.setdefault(measurement.frame, topic)
+            if first != topic:  # one of them would be at the place of the other
+                raise malformed(
+                    f"'{measurement.frame}' is the frame of {first} as well: each ultrasonic "
+                    "sensor needs a frame of its own"
+                )
         if isinstance(measurement, (DepthImage, PointCloud, LaserScan, UltrasonicRange)):
             self._check_place(measurement)
         reason = self._fusion.receive(measurement, now)
@@ -431,6 +439,7 @@ class FusionRun:
         while self._waiting:
             self._waiting.popleft()
             self._tallies[Input.SKELETONS].count(reason)
+        self._range_topics.clear()
         self._fusion.begin_anew(reason)
 
 

@@ -311,6 +311,25 @@ def test_a_sensor_does_not_fall_silent_for_what_was_wrong_before() -> None:
     assert "no field z" in run.current_problems()[Input.POINTS]
 
 
+def test_two_ultrasonic_sensors_with_one_frame() -> None:
+    """A copied launch file: the second one is not where it seems to be. One topic may have many."""
+    run = ready(replace(SETTINGS, extrinsics=[*EXTRINSICS, "rear -0.5 0 0.4 180 0 0"]))
+    for frame, topic in (("sonar", "/front"), ("sonar", "/rear"), ("rear", "/front")):
+        run.take(Input.RANGE, range_reading(2.0, header=header(frame)), STAMP, topic)
+    [output] = run.take(Input.SKELETONS, skeletons(), STAMP)
+    assert run.account()[Input.RANGE].reasons[Refusal.MALFORMED] == 1
+    assert "'sonar' is the frame of /front as well" in run.problems[Input.RANGE]
+    assert output.status is PeopleStatus.OK
+    [late] = run.take(Input.SKELETONS, skeletons(STAMP + 3000 * MS), STAMP + 3000 * MS)
+    assert StatusReason.ULTRASONIC_SILENT in late.reasons
+    run.close()
+    run.open(STAMP + 3000 * MS)
+    moved = range_reading(2.0, header=header("sonar", STAMP + 3000 * MS))
+    run.take(Input.RANGE, moved, STAMP + 3000 * MS, "/rear")
+    assert run.account()[Input.RANGE].reasons[Refusal.MALFORMED] == 1
+    balanced(run)
+
+
 def test_settings_at_run_time() -> None:
     run = ready()
     far = STAMP + 400 * MS
