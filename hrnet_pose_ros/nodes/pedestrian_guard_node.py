@@ -79,11 +79,13 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
         self._run = GuardRun(settings)
         self._stamped = settings.enable_stamped_cmd_vel
         kind = TwistStamped if self._stamped else Twist
-        self._commands = create_publisher(self, kind, "cmd_vel", _NEWEST)
+        self._commands = create_publisher(self, kind, "cmd_vel", _NEWEST, peers_reported=True)
         self._markers = create_publisher(self, MarkerArray, "guard/markers", _NEWEST)
         limits = find_message(self, self._types, SPEED_LIMIT, "speed_limit")
         self._limits = (
-            None if limits is None else create_publisher(self, limits, "speed_limit", _NEWEST)
+            None
+            if limits is None
+            else create_publisher(self, limits, "speed_limit", _NEWEST, peers_reported=True)
         )
         self._said_limit, self._shown = math.nan, 0
         self._diagnostics = create_publisher(self, DiagnosticArray, "/diagnostics", _RELIABLE)
@@ -95,6 +97,7 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
                 self._guarded(self._on_people),
                 _NEWEST,
                 lost=lambda count: self._health.lost(GuardInput.PEOPLE, count),
+                peers_reported=True,
             ),
             create_subscription(
                 self,
@@ -103,6 +106,7 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
                 self._with_info(self._on_command),
                 _NEWEST,
                 lost=lambda count: self._health.lost(GuardInput.COMMANDS, count),
+                peers_reported=True,
             ),
         ]
         self._last_statuses: list[DiagnosticStatus] = []

@@ -69,7 +69,7 @@ class PersonFusionNode(RobustLifecycleMixin, Node):
         self._warnings = ThrottledWarnings(self.get_logger())
         self._types = RclpyClasses()
         self._run = FusionRun(settings)
-        self._people = create_publisher(self, PersonArray, "people", _RELIABLE)
+        self._people = create_publisher(self, PersonArray, "people", _RELIABLE, peers_reported=True)
         self._outputs = PeopleOutputs(self, self._types, self._warnings)
         self._diagnostics = create_publisher(self, DiagnosticArray, "/diagnostics", _RELIABLE)
         self._worker = WorkerThread("fusion")

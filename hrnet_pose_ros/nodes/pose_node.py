@@ -145,6 +145,7 @@ class PoseNode(RobustLifecycleMixin, Node):
                 self._guarded(callback),
                 qos,
                 lost=lambda count: self._health.lost(name, count),
+                peers_reported=True,
                 take_all=kind is Detection2DArray,
             )
 

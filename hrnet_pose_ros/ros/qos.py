@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds peers with incompatible QoS, the most common reason why no messages arrive."""
+"""Finds peers with another type or incompatible QoS, the usual reasons why no messages arrive."""
 
 from __future__ import annotations
 
@@ -26,19 +26,35 @@ def incompatible_peers(
     found = []
     for topic in {subscription.topic_name for subscription in subscriptions}:
         ours = _own(node, node.get_subscriptions_info_by_topic(topic))
-        for peer in node.get_publishers_info_by_topic(topic) if ours else ():
-            if reason := _mismatch(peer, ours):
+        for peer in node.get_publishers_info_by_topic(topic):
+            if ours is None or peer.node_name == UNKNOWN:
+                continue  # a peer that was just discovered has its name at the next check
+            name, reason = _full_name(peer), _mismatch(peer, ours)
+            if peer.topic_type != ours.topic_type:
                 found.append(
-                    f"{_full_name(peer)} publishes {topic} with QoS that this node cannot receive: "
-                    f"{reason}; change it with qos_overrides.{topic}.subscription.*"
+                    f"{name} publishes {topic} as {peer.topic_type}, and this node takes "
+                    f"{ours.topic_type}: remap one of them to another topic"
+                )
+            elif reason:
+                found.append(
+                    f"{name} publishes {topic} with QoS that this node cannot receive: {reason}; "
+                    f"change it with qos_overrides.{topic}.subscription.*"
                 )
     for topic in {publisher.topic_name for publisher in publishers}:
         ours = _own(node, node.get_publishers_info_by_topic(topic))
-        for peer in node.get_subscriptions_info_by_topic(topic) if ours else ():
-            if reason := _mismatch(ours, peer):
+        for peer in node.get_subscriptions_info_by_topic(topic):
+            if ours is None or peer.node_name == UNKNOWN:
+                continue
+            name, reason = _full_name(peer), _mismatch(ours, peer)
+            if peer.topic_type != ours.topic_type:
                 found.append(
-                    f"{_full_name(peer)} subscribes to {topic} with QoS that this node does not "
-                    f"offer: {reason}; change it with qos_overrides.{topic}.publisher.*"
+                    f"{name} subscribes to {topic} as {peer.topic_type}, and this node publishes "
+                    f"{ours.topic_type}: remap one of them to another topic"
+                )
+            elif reason:
+                found.append(
+                    f"{name} subscribes to {topic} with QoS that this node does not offer: "
+                    f"{reason}; change it with qos_overrides.{topic}.publisher.*"
                 )
     return sorted(found)
 
@@ -51,8 +67,6 @@ def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | 
 def _mismatch(publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> str:
     compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
     incompatible = compatibility == QoSCompatibility.ERROR
-    if UNKNOWN in (publisher.node_name, subscription.node_name):
-        return ""  # just discovered; it will have its name at the next check
     return reason.replace("ERROR: ", "").strip(" ;") if incompatible else ""
 
 

@@ -59,7 +59,13 @@ class PeopleOutputs:
             kind = find_message(node, types, one.message, one.topic)
             if kind is not None:
                 # The newest is all that counts.
-                publisher = create_publisher(node, kind, one.topic, QoSProfile(depth=1))
+                publisher = create_publisher(
+                    node,
+                    kind,
+                    one.topic,
+                    QoSProfile(depth=1),
+                    peers_reported=not one.visualization,
+                )
                 self._publishers[one.topic] = publisher
 
     @property

@@ -112,6 +112,7 @@ def create_inputs(
                     one.qos,
                     lost=missed,
                     take_all=one.small,
+                    peers_reported=True,
                 )
             )
     return made

@@ -42,9 +42,9 @@ class PersonFusionSettings(ParameterSet):
     )
     range_topics: list[str] = parameter(
         ["range"],
-        "Topics of ultrasonic or infrared sensors (sensor_msgs/Range), as many as there are, or one "
-        "topic for several sensors. Each sensor has a frame of its own; the cone's axis is its x "
-        "axis.",
+        "Topics of ultrasonic or infrared sensors (sensor_msgs/Range), as many as there are, or "
+        "one topic for several sensors. Each sensor has a frame of its own; the cone's axis is its "
+        "x axis.",
         Change.START,
     )
     extrinsics: list[str] = parameter(
