@@ -31,7 +31,8 @@ from demo.play import running_harness
 from demo.processes import NodeProcess
 from hrnet_pose_ros.fusion_report.frame_time import crowd_scenario
 from hrnet_pose_ros.pipeline.message_types import RclpyClasses
-from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun
 from hrnet_pose_ros.pipeline.people.person_messages import person_array
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.simulation.sensor_configs import SENSORS, SensorName

@@ -21,7 +21,7 @@ from hrnet_pose_ros.fusion_report.tables import (
     run_consistencies,
     tracks,
 )
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 
 # A warning is printed if a larger fraction of all messages came too late to be used.
 MANY_LATE = 0.02

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hrnet_pose_ros.cli.arguments import Verbs
 
 if TYPE_CHECKING:
-    from hrnet_pose_ros.pipeline.people.fusion_run import Input
+    from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 
 
 def add_fuse(verbs: Verbs) -> None:
@@ -75,7 +75,7 @@ def _fuse(options: argparse.Namespace) -> None:
 
 
 def _input(name: str) -> Input:
-    from hrnet_pose_ros.pipeline.people.fusion_run import Input
+    from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 
     try:
         return Input(name)

@@ -29,7 +29,8 @@ from hrnet_pose_ros.nodes.people.diagnostics import FusionHealth, FusionState
 from hrnet_pose_ros.nodes.people.outputs import PeopleOutputs
 from hrnet_pose_ros.nodes.people.subscriptions import INPUT_TOPICS, create_inputs
 from hrnet_pose_ros.pipeline.message_types import RclpyClasses
-from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun, Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, person_array
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.ros.diagnostic_status import StatusLog, status_line

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from hrnet_pose_ros.fusion.person import PeopleStatus
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
-from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun, Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.fusion_run import TICK, FusionRun
 from hrnet_pose_ros.pipeline.people.person_markers import person_markers
 from hrnet_pose_ros.pipeline.people.person_messages import (
     PERSON_ARRAY,

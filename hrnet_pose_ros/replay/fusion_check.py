@@ -17,7 +17,7 @@ from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.transforms import Transform, looks_up
 from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
 from hrnet_pose_ros.pipeline.people.motion_samples import imu_sample_of
 from hrnet_pose_ros.pipeline.people.point_clouds import TIME_FIELDS, point_cloud_of

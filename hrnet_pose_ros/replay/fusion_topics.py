@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hrnet_pose_ros.pipeline.people.depth_images import DEPTH_ENCODINGS
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 from hrnet_pose_ros.pipeline.people.message_fields import frame_name
 from hrnet_pose_ros.replay.answers import INFO, SKELETONS, USUAL_NAME
 from hrnet_pose_ros.replay.bags import BagReader, TopicInfo

@@ -12,7 +12,8 @@ from sensor_messages import STAMP, quaternion, transforms
 from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
 from hrnet_pose_ros.nodes.people import diagnostics
 from hrnet_pose_ros.nodes.people.diagnostics import FusionHealth, FusionState
-from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 
 

@@ -11,7 +11,7 @@ import pytest
 from fault_drive import FAULTS, write_drive, wrong_status
 
 from hrnet_pose_ros.cli.main import main
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.replay.bags import BagReader, BagWriter
 from hrnet_pose_ros.replay.definitions import BagError

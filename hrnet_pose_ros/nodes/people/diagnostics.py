@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, words
 from hrnet_pose_ros.ros.diagnostic_status import (
     DiagnosticCondition,

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, Rang
 from tf2_msgs.msg import TFMessage
 
 from hrnet_pose_ros.msg import SkeletonArray, SkeletonInfo
-from hrnet_pose_ros.pipeline.people.fusion_run import Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
 from hrnet_pose_ros.ros.topics import create_subscription
 
 

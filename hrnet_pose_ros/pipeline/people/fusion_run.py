@@ -7,28 +7,24 @@ published: all of it follows from the messages and the times of their arrival al
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from hrnet_pose_ros.fusion.buffers import NS
-from hrnet_pose_ros.fusion.inputs import DepthImage, LaserScan, PointCloud, UltrasonicRange
-from hrnet_pose_ros.fusion.people_fusion import Measurement, PeopleFusion
+from hrnet_pose_ros.fusion.people_fusion import PeopleFusion
 from hrnet_pose_ros.fusion.person import People, PeopleStatus, StatusReason
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
-from hrnet_pose_ros.fusion.transforms import looks_up
-from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
+from hrnet_pose_ros.pipeline.people.fusion_inputs import KEPT, SENSORS, Input, InputAccount
+from hrnet_pose_ros.pipeline.people.measurements import MeasurementReader
 from hrnet_pose_ros.pipeline.people.message_fields import (
     MessageRefused,
+    explained,
     malformed,
     stamp_and_frame,
 )
-from hrnet_pose_ros.pipeline.people.motion_samples import imu_sample_of, odometry_sample_of
 from hrnet_pose_ros.pipeline.people.people_status import PeopleWatch
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput
-from hrnet_pose_ros.pipeline.people.point_clouds import point_cloud_of
-from hrnet_pose_ros.pipeline.people.range_readings import laser_scan_of, range_of
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.people.skeleton_inputs import skeletons_of
 from hrnet_pose_ros.pipeline.people.transform_tree import (
@@ -43,35 +39,6 @@ from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError
 TICK = 0.05
 # At most so many SkeletonArrays wait for a transform.
 MOST_WAITING = 16
-
-
-class Input(str, Enum):
-    """What a message is for; the values are the node's topics and keys in diagnostics."""
-
-    SKELETONS = "skeletons"
-    SKELETON_INFO = "skeleton_info"
-    CAMERA_INFO = "camera_info"
-    DEPTH = "depth"
-    DEPTH_INFO = "depth/camera_info"
-    POINTS = "points"
-    SCAN = "scan"
-    RANGE = "range"
-    IMU = "imu"
-    ODOMETRY = "odom"
-    TF = "tf"
-    TF_STATIC = "tf_static"
-
-
-# What the inputs become known by: they are kept, not used up, and taken also while inactive.
-KEPT = (Input.SKELETON_INFO, Input.CAMERA_INFO, Input.DEPTH_INFO, Input.TF, Input.TF_STATIC)
-SENSORS = {
-    Input.DEPTH: StatusReason.DEPTH_SILENT,
-    Input.POINTS: StatusReason.LIDAR_SILENT,
-    Input.SCAN: StatusReason.SCAN_SILENT,
-    Input.RANGE: StatusReason.ULTRASONIC_SILENT,
-    Input.IMU: StatusReason.IMU_SILENT,
-    Input.ODOMETRY: StatusReason.ODOMETRY_SILENT,
-}
 
 
 @dataclass(frozen=True)
@@ -90,14 +57,9 @@ class FusionRun:
     Messages may be those of rclpy or of a bag library; they are read by their fields. None makes it
     raise: what cannot be used is refused and counted. Not thread-safe.
 
-    Attributes
-    ----------
-    problems
-        The last explanation of a refusal, by input; `current_problems` has those that still hold.
-
     Examples
     --------
-    >>> from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
+    >>> from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun
     >>> from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
     >>> run = FusionRun(PersonFusionSettings())
     >>> run.open(now=0)
@@ -107,26 +69,23 @@ class FusionRun:
     """
 
     def __init__(self, settings: PersonFusionSettings) -> None:
-        self.problems: dict[Input, str] = {}
-        self._sound: set[Input] = set()  # whose problem is over: a later message was used
         self._settings = settings
         self._tree = TransformTree(settings.base_frame, settings.fixed_transforms())
         self._fusion = PeopleFusion(settings.core(), self._tree)
         self._watch = PeopleWatch(settings)
-        self._tallies = {one: Tally() for one in Input}  # what does not reach the fusion
+        self._account = InputAccount()  # of what does not reach the fusion
+        self._reader = MeasurementReader(settings, self._tree)
         self._skeleton: SkeletonDefinition | None = None
         self._rectified = False
         self._camera_info: Any = None
-        self._depth_info: Any = None
         self._waiting: deque[_Waiting] = deque()
-        self._range_topics: dict[str, str] = {}  # by the frame of their sensor
         self._open = False
 
     # --- control ---------------------------------------------------------------------------------
 
     def apply(self, settings: PersonFusionSettings) -> None:
         """Use these settings from now on; those that are read at the start do not change."""
-        self._settings = settings
+        self._settings = self._reader.settings = settings
         self._fusion.apply(settings.core())
         self._watch.apply(settings)
 
@@ -154,7 +113,7 @@ class FusionRun:
     def overload(self, what: Input, count: int = 1) -> None:
         """Count messages that were replaced by newer ones before they could be read."""
         for _ in range(count):
-            self._tallies[what].count(Refusal.OVERLOAD)
+            self._account.count(what, Refusal.OVERLOAD)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -165,7 +124,7 @@ class FusionRun:
         """
         self._note_clock(now)
         if not self._open and what not in KEPT:
-            self._tallies[what].count(Refusal.NOT_ACTIVE)
+            self._account.count(what, Refusal.NOT_ACTIVE)
             return []
         if what in SENSORS:
             self._watch.came(SENSORS[what], topic, now)
@@ -177,8 +136,9 @@ class FusionRun:
                 outputs = self._skeletons(message, now)
             elif what in KEPT:
                 self._keep(what, message)
-                self._tallies[what].count(None)
-                self._sound |= {what} - {Input.TF, Input.TF_STATIC}  # see `transform_problems`
+                self._account.count(what, None)
+                if what not in (Input.TF, Input.TF_STATIC):  # see `transform_problems`
+                    self._account.sound(what)
             else:
                 self._sensor(what, message, now, topic)
         except MessageRefused as error:
@@ -217,7 +177,7 @@ class FusionRun:
             Input.IMU: [fusion.gravity.tally],
             Input.ODOMETRY: [fusion.ego.tally],
         }
-        account = {what: _sum([own, *parts.get(what, [])]) for what, own in self._tallies.items()}
+        account = self._account.totals(parts)
         account[Input.SKELETONS].waiting += len(self._waiting)
         account[Input.SKELETONS].received += len(self._waiting)
         return account
@@ -235,16 +195,14 @@ class FusionRun:
         """Return why frames have no usable transform now."""
         return list(self._tree.unusable.values())
 
+    @property
+    def problems(self) -> dict[Input, str]:
+        """The last explanation of a refusal, by input."""
+        return self._account.problems
+
     def current_problems(self) -> dict[Input, str]:
-        """Return the explanations of `problems`, without inputs that were used since then.
-
-        A sensor that falls silent has not done so for what was wrong an hour before.
-        """
-        return {what: text for what, text in self.problems.items() if what not in self._sound}
-
-    def _explain(self, what: Input, text: str) -> None:
-        self.problems[what] = text
-        self._sound.discard(what)
+        """Return the explanations of `problems`, without inputs that were used since then."""
+        return self._account.current_problems()
 
     # --- skeletons -------------------------------------------------------------------------------
 
@@ -285,14 +243,14 @@ class FusionRun:
         used = self._used()
         people = self._fusion.fuse(skeletons, now)
         if not isinstance(people, People):
-            text = _explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
+            text = explained(people, skeletons.stamp, skeletons.frame, now, self._tree.base_frame)
             if people is Refusal.MALFORMED:
                 text = camera_upwards(skeletons.frame, self._tree.base_frame)
-            self._explain(Input.SKELETONS, text)
+            self._account.explain(Input.SKELETONS, text)
             self._watch.refused(people)
             return []
         self._watch.usable_skeletons(now)
-        self._sound.add(Input.SKELETONS)
+        self._account.sound(Input.SKELETONS)
         self._note_idle(used, now)
         found = {*people.reasons, *self._watch.silent(now)}
         reasons = tuple(one for one in StatusReason if one in found)
@@ -318,9 +276,9 @@ class FusionRun:
         for what, count in self._used().items():
             # Of several ultrasonic sensors, others may be used, and the problem stays.
             if count > before[what] and what is not Input.RANGE:
-                self._sound.add(what)
+                self._account.sound(what)
             if self._watch.matched(SENSORS[what], count > before[what], now):
-                self._explain(
+                self._account.explain(
                     what,
                     "messages come, but none has a stamp within sensor_tolerance_ms of an image",
                 )
@@ -356,63 +314,20 @@ class FusionRun:
         elif what is Input.CAMERA_INFO:
             self._camera_info = message
         elif what is Input.DEPTH_INFO:
-            self._depth_info = message
+            self._reader.depth_info = message
         else:
             for text in self._tree.add(message, static=what is Input.TF_STATIC):
-                self._explain(what, text)
+                self._account.explain(what, text)
 
     def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:
-        measurement = self._measurement(what, message)
-        if isinstance(measurement, UltrasonicRange):
-            first = self._range_topics.setdefault(measurement.frame, topic)
-            if first != topic:  # one of them would be at the place of the other
-                raise malformed(
-                    f"'{measurement.frame}' is the frame of {first} as well: each ultrasonic "
-                    "sensor needs a frame of its own"
-                )
-        if isinstance(measurement, (DepthImage, PointCloud, LaserScan, UltrasonicRange)):
-            self._check_place(measurement)
+        measurement = self._reader.read(what, message, topic)
         reason = self._fusion.receive(measurement, now)
         if reason is None:
             self._watch.usable(SENSORS[what], topic, now)
             if what in (Input.IMU, Input.ODOMETRY):  # the others are sound when they are used
-                self._sound.add(what)
+                self._account.sound(what)
         else:
-            frame = getattr(measurement, "frame", self._tree.base_frame)
-            text = _explained(reason, measurement.stamp, frame, now, self._tree.base_frame)
-            if what is Input.IMU and reason is Refusal.MALFORMED:
-                text = _tilted(frame, self._tree.base_frame)
-            self._explain(what, text)
-
-    def _measurement(self, what: Input, message: Any) -> Measurement:
-        if what is Input.DEPTH:
-            rectified = self._settings.depth_rectified
-            return depth_image_of(message, self._depth_info, rectified=rectified)
-        if what is Input.POINTS:
-            return point_cloud_of(message)
-        if what is Input.SCAN:
-            return laser_scan_of(message)
-        if what is Input.RANGE:
-            return range_of(message)
-        if what is Input.IMU:
-            return imu_sample_of(message)
-        return odometry_sample_of(message, self._tree.base_frame, self._tree)
-
-    def _check_place(
-        self, measurement: DepthImage | PointCloud | LaserScan | UltrasonicRange
-    ) -> None:
-        """Refuse what has no place on the vehicle now: it would wait in vain. Or a wrong one."""
-        frame, stamp = measurement.frame, measurement.stamp
-        patience = self._settings.sensor_tolerance_ms / 1e3
-        if self._tree.coverage(frame, stamp, patience) is Coverage.UNKNOWN:
-            raise MessageRefused(
-                Refusal.NO_EXTRINSICS,
-                _explained(Refusal.NO_EXTRINSICS, stamp, frame, stamp, self._tree.base_frame),
-            )
-        if isinstance(measurement, DepthImage):
-            place = self._tree.sensor_to_base(frame, stamp)
-            if place is not None and looks_up(place):
-                raise malformed(camera_upwards(frame, self._tree.base_frame))
+            self._account.explain(what, self._reader.explained(reason, measurement, now))
 
     def _missing(self) -> set[StatusReason]:
         """Return what has never come and is needed for skeletons."""
@@ -424,8 +339,7 @@ class FusionRun:
         return missing
 
     def _refuse(self, what: Input, reason: Refusal, text: str) -> None:
-        self._tallies[what].count(reason)
-        self._explain(what, text)
+        self._account.refuse(what, reason, text)
         if what is Input.SKELETONS:
             self._watch.refused(reason)
 
@@ -438,42 +352,6 @@ class FusionRun:
         """Refuse what waits, and forget what was measured: what comes is of another time."""
         while self._waiting:
             self._waiting.popleft()
-            self._tallies[Input.SKELETONS].count(reason)
-        self._range_topics.clear()
+            self._account.count(Input.SKELETONS, reason)
+        self._reader.forget_topics()
         self._fusion.begin_anew(reason)
-
-
-def _sum(tallies: list[Tally]) -> Tally:
-    total = Tally(reasons=Counter())
-    for one in tallies:
-        total.received += one.received
-        total.used += one.used
-        total.waiting += one.waiting
-        total.reasons.update(one.reasons)
-    return total
-
-
-def _explained(reason: Refusal, stamp: int, frame: str, now: int, base: str) -> str:
-    """Return what is wrong with a message, for the log."""
-    if reason is Refusal.NO_EXTRINSICS:
-        return (
-            f"the place of '{frame}' in '{base}' is not known at its stamp: publish the transform, "
-            "or set the parameter extrinsics"
-        )
-    if reason is Refusal.IN_FUTURE:
-        return f"the stamp is {(stamp - now) / NS:.3f} s ahead of the clock"
-    if reason is Refusal.TOO_OLD:
-        return f"the stamp is {(now - stamp) / NS:.3f} s old on arrival"
-    if reason is Refusal.LATE:
-        return "the stamp repeats or goes back"
-    return f"values that no sensor can mean, in frame '{frame}'"
-
-
-def _tilted(frame: str, base: str) -> str:
-    """Return what is wrong with an IMU whose values are finite, but cannot be right."""
-    return (
-        f"the orientation or the acceleration of the IMU in '{frame}' says that '{base}' is tilted "
-        "by more than 45 degrees: z of its world has to point up (ENU, not NED), and the "
-        "acceleration at rest too (REP 145); else its transform is wrong. Or there is no "
-        "orientation, and the acceleration is in units of gravity: it has to be in m/s²"
-    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_pose_ros.fusion.buffers import NS
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.pipeline.stamps import stamp_of
 
@@ -28,6 +29,22 @@ class MessageRefused(ValueError):
 def malformed(text: str) -> MessageRefused:
     """Return the error of a message with values that no sensor can mean."""
     return MessageRefused(Refusal.MALFORMED, text)
+
+
+def explained(reason: Refusal, stamp: int, frame: str, now: int, base: str) -> str:
+    """Return what is wrong with a message, for the log; times in ns, ``now`` of the clock."""
+    if reason is Refusal.NO_EXTRINSICS:
+        return (
+            f"the place of '{frame}' in '{base}' is not known at its stamp: publish the transform, "
+            "or set the parameter extrinsics"
+        )
+    if reason is Refusal.IN_FUTURE:
+        return f"the stamp is {(stamp - now) / NS:.3f} s ahead of the clock"
+    if reason is Refusal.TOO_OLD:
+        return f"the stamp is {(now - stamp) / NS:.3f} s old on arrival"
+    if reason is Refusal.LATE:
+        return "the stamp repeats or goes back"
+    return f"values that no sensor can mean, in frame '{frame}'"
 
 
 def stamp_and_frame(message: Any) -> tuple[int, str]:

@@ -99,3 +99,13 @@ def _finite(name: str, vector: Any, axes: str = "xyz") -> np.ndarray:
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
     quaternion: np.ndarray = Rotation.from_matrix(rotation).as_quat()
     return quaternion
+
+
+def tilted(frame: str, base: str) -> str:
+    """Return what is wrong with an IMU whose values are finite, but cannot be right."""
+    return (
+        f"the orientation or the acceleration of the IMU in '{frame}' says that '{base}' is tilted "
+        "by more than 45 degrees: z of its world has to point up (ENU, not NED), and the "
+        "acceleration at rest too (REP 145); else its transform is wrong. Or there is no "
+        "orientation, and the acceleration is in units of gravity: it has to be in m/s²"
+    )

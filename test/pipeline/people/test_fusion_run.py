@@ -32,7 +32,8 @@ from hrnet_pose_ros.fusion.person import PeopleStatus, StatusReason
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.pipeline.camera_info import camera_of
 from hrnet_pose_ros.pipeline.parameter import ParameterError
-from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun, Input
+from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.fusion_run import FusionRun
 from hrnet_pose_ros.pipeline.people.person_markers import ellipse, person_markers
 from hrnet_pose_ros.pipeline.people.person_messages import person_array
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
