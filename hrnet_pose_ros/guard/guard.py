@@ -5,91 +5,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from hrnet_pose_ros.fusion.person import PeopleStatus
 from hrnet_pose_ros.guard.believed_motion import BelievedMotion
 from hrnet_pose_ros.guard.commanded_path import STILL, CommandedPath
+from hrnet_pose_ros.guard.decision import NO_LIMIT, Decision, Limit, decided
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.people_limit import PeopleLimit, PersonLimit
 from hrnet_pose_ros.guard.people_memory import PeopleMemory
-from hrnet_pose_ros.guard.reasons import (
-    COMMAND_FAULTS,
-    INPUT_FAULTS,
-    OF_PERSON,
-    GuardAction,
-    GuardReason,
-)
+from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, GuardAction, GuardReason
 from hrnet_pose_ros.guard.separation import (
-    Separation,
     braking_distance,
     reaction_distance,
     stopping_speeds,
 )
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard.watchdog import NS, TOLERANCE, Watchdog
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the vehicle may do, and why.
-
-    Attributes
-    ----------
-    twist
-        The command, scaled.
-    factor
-        On linear and angular speed alike, 0 to 1.
-    action, reason
-        Of the lowest limit; NONE if the command is passed on as it is.
-    reasons
-        All that limit it, in their order of precedence.
-    limit
-        Speed of the vehicle's fastest point that is allowed, m/s; infinite without a limit.
-    terms
-        The separation distance to the person who decides, or who is the most critical one if
-        nobody does; None without people.
-    person_id
-        Whose; empty without people.
-    distance
-        From the vehicle to that person's cylinder, m; NaN without people.
-    place
-        Of that person, x and y in the base frame of now, m; NaN without people.
-    people_age
-        Seconds since the image; NaN without people's message.
-    remembered
-        How many people are remembered who are not reported any more.
-    """
-
-    twist: VelocityCommand
-    factor: float
-    action: GuardAction
-    reason: GuardReason
-    reasons: tuple[GuardReason, ...] = ()
-    limit: float = math.inf
-    terms: Separation | None = None
-    person_id: str = ""
-    distance: float = math.nan
-    place: tuple[float, float] = (math.nan, math.nan)
-    people_age: float = math.nan
-    remembered: int = 0
-
-    @property
-    def of_person(self) -> bool:
-        """Whether the separation distance to the person `person_id` decides."""
-        return self.reason in OF_PERSON
-
-
-@dataclass(frozen=True)
-class _Limit:
-    speed: float
-    action: GuardAction
-    reason: GuardReason
-
-
-_NO_LIMIT = _Limit(math.inf, GuardAction.NONE, GuardReason.NONE)
 
 
 class Guard:
@@ -128,11 +62,11 @@ class Guard:
         self._command_stamp: int | None = None
         self._command_invalid = False
         self._command_over = False  # it was too old once: only another one moves the vehicle
-        self._history: deque[tuple[int, _Limit]] = deque()  # elapsed ns, the lowest limit
+        self._history: deque[tuple[int, Limit]] = deque()  # elapsed ns, the lowest limit
         self._holding: frozenset[str] = frozenset()
         # What was allowed when the present faults began, m/s; and the limits by inputs.
         self._before_faults = math.inf
-        self._by_inputs: list[_Limit] = []
+        self._by_inputs: list[Limit] = []
 
     def apply(self, settings: GuardSettings) -> None:
         """Use other settings from now on; nothing of what is known is forgotten."""
@@ -210,7 +144,7 @@ class Guard:
         limits += self._by_inputs
         limits += self._release(limits, speed)
         person = min(people, key=lambda one: one.factor, default=None)
-        decision = self._decision(command, speed, limits, person)
+        decision = decided(command, speed, limits, person, self.settings.stop_speed)
         # While it stands, everybody for whom it had to must be further away before it starts.
         stands = decision.factor <= 0
         stopping = frozenset().union(*(one.stopping for one in people))
@@ -225,7 +159,7 @@ class Guard:
 
     def _limits_ahead(
         self, twist: np.ndarray, now: int, holding: frozenset[str]
-    ) -> tuple[list[_Limit], list[PersonLimit]]:
+    ) -> tuple[list[Limit], list[PersonLimit]]:
         """The limits by view and people on the way of a planar twist, and those by people.
 
         ``holding``: for whom the vehicle stands.
@@ -243,44 +177,10 @@ class Guard:
         absent = self._person_limit(path, self._memory.people(now), now, holding)
         if absent is not None and absent.factor < 1:
             slow = absent.factor * speed
-            limits.append(_Limit(slow, GuardAction.APPROACH, GuardReason.PERSON_REMEMBERED))
+            limits.append(Limit(slow, GuardAction.APPROACH, GuardReason.PERSON_REMEMBERED))
         return limits, [one for one in (person, absent) if one is not None]
 
-    def _decision(
-        self,
-        command: VelocityCommand,
-        speed: float,
-        limits: list[_Limit],
-        person: PersonLimit | None,
-    ) -> Decision:
-        order = list(GuardReason).index
-        limits.sort(key=lambda one: (one.speed, order(one.reason)))
-        active = [
-            one
-            for one in limits
-            if one.speed < speed or one.speed <= 0 or one.reason in INPUT_FAULTS
-        ]
-        factor, action, reason, lowest = 1.0, GuardAction.NONE, GuardReason.NONE, math.inf
-        if active:
-            lowest = active[0].speed
-            factor = min(lowest / speed, 1.0) if speed > STILL else float(lowest > 0)
-            action, reason = active[0].action, active[0].reason
-            if lowest < self.settings.stop_speed or lowest <= 0:
-                factor, action, lowest = 0.0, GuardAction.STOP, 0.0
-        return Decision(
-            twist=command.scaled(factor),
-            factor=factor,
-            action=action,
-            reason=reason,
-            reasons=tuple(sorted({one.reason for one in active}, key=order)),
-            limit=lowest,
-            terms=None if person is None else person.terms,
-            person_id="" if person is None else person.id,
-            distance=math.nan if person is None else person.distance,
-            place=(math.nan, math.nan) if person is None else person.place,
-        )
-
-    def _input_limits(self, now: int) -> list[_Limit]:
+    def _input_limits(self, now: int) -> list[Limit]:
         faults = self._watchdog.faults(
             self._people,
             self._command_stamp,
@@ -296,15 +196,15 @@ class Guard:
             # A fault never raises the speed: who stands for somebody does not begin to crawl.
             self._before_faults = min((one.speed for _, one in self._history), default=math.inf)
         speed = min(speed, self._before_faults)
-        limits = [_Limit(speed, GuardAction.LIMIT, fault) for fault in faults]
+        limits = [Limit(speed, GuardAction.LIMIT, fault) for fault in faults]
         degraded = self._people is not None and self._people.status == PeopleStatus.DEGRADED
         if degraded and math.isfinite(self.settings.degraded_speed):
             limits.append(
-                _Limit(self.settings.degraded_speed, GuardAction.LIMIT, GuardReason.PEOPLE_DEGRADED)
+                Limit(self.settings.degraded_speed, GuardAction.LIMIT, GuardReason.PEOPLE_DEGRADED)
             )
         return limits
 
-    def _view_limit(self, path: CommandedPath) -> list[_Limit]:
+    def _view_limit(self, path: CommandedPath) -> list[Limit]:
         """The speed from which the vehicle stands before its way leaves the view."""
         settings = self.settings
         if settings.view >= 2 * math.pi:
@@ -318,7 +218,7 @@ class Guard:
                 return []
             length = np.array([rest / abs(turn)])
             speed = max(speed, float(stopping_speeds(length, settings)[0]))
-        return [_Limit(speed, GuardAction.LIMIT, GuardReason.OUT_OF_VIEW)]
+        return [Limit(speed, GuardAction.LIMIT, GuardReason.OUT_OF_VIEW)]
 
     def _reported(self, now: int) -> list[PersonReport]:
         """Those of the last people who count, in the base frame of now."""
@@ -339,27 +239,27 @@ class Guard:
         age = max((now - self._people.stamp) / NS, 0.0)
         return PeopleLimit(self.settings, people, age, path, holding).limit()
 
-    def _people_limits(self, person: PersonLimit | None, speed: float) -> list[_Limit]:
+    def _people_limits(self, person: PersonLimit | None, speed: float) -> list[Limit]:
         limits = []
         if person is not None and person.factor < 1:
             reason = GuardReason.SEPARATION
             if person.inside:
                 reason = GuardReason.PERSON_IN_STOP_ZONE
-            limits.append(_Limit(person.factor * speed, GuardAction.APPROACH, reason))
+            limits.append(Limit(person.factor * speed, GuardAction.APPROACH, reason))
         if person is not None and person.slowdown_id and self.settings.slowdown_ratio < 1:
             slow = self.settings.slowdown_ratio * speed
-            limits.append(_Limit(slow, GuardAction.SLOWDOWN, GuardReason.PERSON_IN_SLOWDOWN_ZONE))
+            limits.append(Limit(slow, GuardAction.SLOWDOWN, GuardReason.PERSON_IN_SLOWDOWN_ZONE))
         return limits
 
-    def _remember_limit(self, limits: list[_Limit]) -> None:
+    def _remember_limit(self, limits: list[Limit]) -> None:
         """Keep the lowest limit of now for ``release_delay``."""
         now = self._watchdog.elapsed
-        lowest = min(limits, key=lambda one: one.speed, default=_NO_LIMIT)
+        lowest = min(limits, key=lambda one: one.speed, default=NO_LIMIT)
         self._history.append((now, lowest))
         while self._history[0][0] < now - round(self.settings.release_delay * NS):
             self._history.popleft()
 
-    def _release(self, limits: list[_Limit], speed: float) -> list[_Limit]:
+    def _release(self, limits: list[Limit], speed: float) -> list[Limit]:
         """The lowest limit within ``release_delay``, if it is lower than those that there are now.
 
         Under its own reason if that still limits the commanded speed, and as RELEASING if not.
@@ -370,4 +270,4 @@ class Guard:
             return []
         if before.reason in {one.reason for one in limits if one.speed < speed}:
             return [before]
-        return [_Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]
+        return [Limit(before.speed, GuardAction.LIMIT, GuardReason.RELEASING)]

@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from hrnet_pose_ros.fusion.person import PeopleStatus
-from hrnet_pose_ros.guard.guard import Decision, Guard
+from hrnet_pose_ros.guard.decision import Decision
+from hrnet_pose_ros.guard.guard import Guard
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard_proof.driven_vehicle import STEP, DrivenVehicle, Drivetrain

@@ -27,7 +27,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from hrnet_pose_ros.guard.guard import Decision
+from hrnet_pose_ros.guard.decision import Decision
 from hrnet_pose_ros.msg import PersonArray
 from hrnet_pose_ros.nodes.guard.diagnostics import GuardHealth, GuardState
 from hrnet_pose_ros.pipeline.guard.guard_markers import guard_markers

@@ -12,7 +12,8 @@ import pytest
 from guard_scenes import MS, person, unknown_velocity
 
 from hrnet_pose_ros.fusion.person import PeopleStatus
-from hrnet_pose_ros.guard.guard import Decision, Guard
+from hrnet_pose_ros.guard.decision import Decision
+from hrnet_pose_ros.guard.guard import Guard
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.reasons import INPUT_FAULTS, GuardAction, GuardReason
 from hrnet_pose_ros.guard.settings import GuardSettings

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from hrnet_pose_ros.fusion.person import PeopleStatus
 from hrnet_pose_ros.guard.believed_motion import BelievedMotion
-from hrnet_pose_ros.guard.guard import Decision, Guard
+from hrnet_pose_ros.guard.decision import Decision
+from hrnet_pose_ros.guard.guard import Guard
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.people_memory import MOST, PeopleMemory, in_clear_view
 from hrnet_pose_ros.guard.reasons import GuardAction, GuardReason

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from guard_scenes import decide, person, unknown_velocity
 
-from hrnet_pose_ros.guard.guard import Decision
+from hrnet_pose_ros.guard.decision import Decision
 from hrnet_pose_ros.guard.inputs import VelocityCommand
 from hrnet_pose_ros.guard.separation import Separation
 from hrnet_pose_ros.guard.settings import GuardSettings

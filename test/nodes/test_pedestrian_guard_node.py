@@ -300,7 +300,7 @@ def test_a_wrong_parameter_is_one_line(tmp_path: Path, words: tuple[str, ...], s
 
 def test_twists_are_what_the_base_takes() -> None:
     """Of all six numbers, none is lost."""
-    from hrnet_pose_ros.guard.guard import Decision
+    from hrnet_pose_ros.guard.decision import Decision
     from hrnet_pose_ros.guard.inputs import VelocityCommand
     from hrnet_pose_ros.guard.reasons import GuardAction, GuardReason
     from hrnet_pose_ros.nodes.pedestrian_guard_node import twist_message

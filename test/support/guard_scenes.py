@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.guard.guard import Decision, Guard
+from hrnet_pose_ros.guard.decision import Decision
+from hrnet_pose_ros.guard.guard import Guard
 from hrnet_pose_ros.guard.inputs import PeopleReport, PersonReport, VelocityCommand
 from hrnet_pose_ros.guard.settings import GuardSettings
 

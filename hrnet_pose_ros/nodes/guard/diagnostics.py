@@ -14,7 +14,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
-from hrnet_pose_ros.guard.guard import Decision
+from hrnet_pose_ros.guard.decision import Decision
 from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, INPUT_FAULTS, GuardReason
 from hrnet_pose_ros.nodes.people.diagnostics import tally_values
 from hrnet_pose_ros.pipeline.guard.guard_markers import decision_text

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_pose_ros.guard.guard import Decision
+from hrnet_pose_ros.guard.decision import Decision
 from hrnet_pose_ros.guard.reasons import GuardAction
 from hrnet_pose_ros.guard.settings import GuardSettings
 from hrnet_pose_ros.guard.zones import zones_of

@@ -15,7 +15,8 @@ from enum import Enum
 from typing import Any
 
 from hrnet_pose_ros.fusion.refusals import Refusal, Tally
-from hrnet_pose_ros.guard.guard import Decision, Guard
+from hrnet_pose_ros.guard.decision import Decision
+from hrnet_pose_ros.guard.guard import Guard
 from hrnet_pose_ros.guard.inputs import LARGEST, PeopleReport, VelocityCommand
 from hrnet_pose_ros.guard.reasons import COMMAND_FAULTS, GuardAction, GuardReason
 from hrnet_pose_ros.pipeline.guard.settings import PedestrianGuardSettings

@@ -27,11 +27,7 @@ from hrnet_pose_ros.pipeline.people.people_status import PeopleWatch
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.people.skeleton_inputs import skeletons_of
-from hrnet_pose_ros.pipeline.people.transform_tree import (
-    Coverage,
-    TransformTree,
-    camera_upwards,
-)
+from hrnet_pose_ros.pipeline.people.transform_tree import Coverage, TransformTree, camera_upwards
 from hrnet_pose_ros.pipeline.skeleton_messages import skeleton_of
 from hrnet_pose_ros.skeleton import SkeletonDefinition, SkeletonError
 

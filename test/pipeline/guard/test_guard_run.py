@@ -10,7 +10,7 @@ import pytest
 from geometry_msgs.msg import Point, Twist, TwistStamped
 
 from hrnet_pose_ros.fusion.refusals import Refusal
-from hrnet_pose_ros.guard.guard import Decision
+from hrnet_pose_ros.guard.decision import Decision
 from hrnet_pose_ros.guard.inputs import VelocityCommand
 from hrnet_pose_ros.guard.reasons import GuardAction, GuardReason
 from hrnet_pose_ros.msg import Person, PersonArray
