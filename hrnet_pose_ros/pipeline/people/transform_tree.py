@@ -198,6 +198,8 @@ class TransformTree:
         except ValueError as error:
             return f"the transform from '{child}' to '{parent}': {error}"
         edge = self._edges.get(child)
+        if edge is None and not static:
+            self._forget_gone(stamp_of(stamped))
         if edge is None and len(self._edges) >= MOST_FRAMES:
             return f"the transform from '{child}': there are {MOST_FRAMES} frames already"
         if edge is None or edge.parent != parent or edge.static != static:
@@ -207,6 +209,19 @@ class TransformTree:
             self._constant.clear()
         edge.add(stamp_of(stamped), transform)
         return ""
+
+    def _forget_gone(self, stamp: int) -> None:
+        """Forget moving frames of which nothing is known any more at a stamp (ns).
+
+        Frames of bodies and tracked objects come under new names all day: kept, they would fill the
+        tree, and a sensor that starts later would find no place in it.
+        """
+        oldest = stamp - round(MEMORY * NS)
+        self._edges = {
+            child: edge
+            for child, edge in self._edges.items()
+            if edge.static or (edge.samples and edge.samples[-1][0] >= oldest)
+        }
 
 
 def camera_upwards(frame: str, base: str) -> str:

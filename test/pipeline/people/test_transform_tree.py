@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensor_messages import STAMP, quaternion, transforms
 
 from hrnet_pose_ros.fusion.transforms import Transform
-from hrnet_pose_ros.pipeline.people.transform_tree import Coverage, TransformTree
+from hrnet_pose_ros.pipeline.people.transform_tree import MOST_FRAMES, Coverage, TransformTree
 
 HALF = math.sqrt(0.5)
 LEFT = quaternion(z=HALF, w=HALF)  # 90° about z
@@ -100,6 +100,22 @@ def test_a_frame_is_usable_again_with_a_good_transform(static: bool) -> None:
     assert "'a' to 'base_link'" in tree.unusable["a"]
     tree.add(transforms(("base_link", "a", 1, (0.0, 0, 0), LEFT)), static=static)
     assert not tree.unusable and tree.refused == 1
+
+
+def test_frames_that_have_gone_make_room_for_others() -> None:
+    """The frame of each body has a new name, and a day has more of them than the tree has room."""
+    tree = TransformTree("base_link")
+    tree.add(transforms(("base_link", "mast", 0, (1.0, 0.0, 0.0), LEFT)), static=True)
+    for number in range(MOST_FRAMES + 1):
+        stamp = STAMP + number * 1000 * MS
+        moving = (f"body_b{number}", "pan_head")
+        rows = [("base_link", name, stamp, (3.0, 0.0, 1.0), LEFT) for name in moving]
+        assert tree.add(transforms(*rows), static=False) == []
+    arm = ("base_link", "arm_camera", stamp, (0.5, 0.0, 1.0), LEFT)
+    assert tree.add(transforms(arm), static=False) == []
+    known = [tree.sensor_to_base(name, stamp) for name in ("mast", "pan_head", "arm_camera")]
+    assert None not in known and tree.refused == 0
+    assert tree.sensor_to_base("pan_head", stamp - 9000 * MS) is not None  # 10 s are kept
 
 
 NAMES = st.sampled_from(["base_link", "a", "b", "c", "d"])
