@@ -214,6 +214,11 @@ class PedestrianGuardSettings(ParameterSet):
     def __post_init__(self) -> None:
         if not self.base_frame:
             raise ParameterError("parameter base_frame is ''; allowed: the name of a frame")
+        if self.base_frame.startswith("/"):
+            raise ParameterError(
+                f"parameter base_frame is '{self.base_frame}'; allowed: the name of a frame, which "
+                "has no slash before it in ROS 2"
+            )
         if self.clock_jump_ms <= self.overload_after_ms:
             raise ParameterError(
                 f"parameter clock_jump_ms is {self.clock_jump_ms:g}; allowed: above "

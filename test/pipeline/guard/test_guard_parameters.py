@@ -68,6 +68,7 @@ def test_footprints(values: dict[str, object], footprint: Footprint) -> None:
         ({"overload_after_ms": 50.0}, "overload_after_ms is 50.0; allowed: 100 to 10000"),
         ({"crawl_speed": 0.5}, "crawl_speed is 0.5; allowed: up to blind_speed, which is 0.3"),
         ({"base_frame": ""}, "the name of a frame"),
+        ({"base_frame": "/base_link"}, "no slash before it"),
         ({"view_degrees": 90.0}, "the nearest is view_deg"),
     ],
 )
