@@ -20,7 +20,7 @@ from hrnet_pose_ros.pipeline.marker_messages import (
     MarkerMaker,
 )
 from hrnet_pose_ros.pipeline.message_types import MessageClasses
-from hrnet_pose_ros.pipeline.people.person_extent import USUAL_HEIGHT, USUAL_RADIUS
+from hrnet_pose_ros.pipeline.people.person_extent import height_of, radius_of
 from hrnet_pose_ros.pipeline.people.person_messages import PeopleOutput, header_of
 
 # The velocity arrow shows where the person is after this time, s; slower ones have none, m/s.
@@ -50,8 +50,7 @@ class _Maker:
 
     def person(self, number: int, person: Person) -> list[Any]:
         x, y, z = person.position.tolist()
-        height = person.height if math.isfinite(person.height) else USUAL_HEIGHT
-        radius = person.radius if math.isfinite(person.radius) else USUAL_RADIUS
+        height, radius = height_of(person), radius_of(person)  # somebody who lies is flat and wide
         rgb = colour_of(person.id)
         # Those who coast, and those of whom it is doubtful that they exist, are paler.
         alpha = (0.5 if person.skeleton_index >= 0 else 0.25) * max(min(person.existence, 1), 0.2)
