@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,21 @@ def test_the_costmaps(root: Path, place: int) -> None:
         assert 0 < layer["voxel_decay"] <= 1 and layer["decay_model"] == 0
         assert layer["voxel_size"] >= SPACING
     else:
-        assert layer["scan"]["clearing"] is True
+        scan = layer["scan"]
+        assert scan["clearing"] is True
+        # Rays into the open clear as well, and do not mark an obstacle where nav2 lets them end.
+        assert scan["inf_is_valid"] is True
+        assert scan["obstacle_max_range"] < scan["raytrace_max_range"]
+
+
+def test_the_voxel_layer(root: Path) -> None:
+    """A scan clears voxels at its own height: all points of a person have to be among them."""
+    page = (root / "docs" / "outputs.md").read_text()
+    paragraph = next(text for text in page.split("\n\n") if "::VoxelLayer" in text)
+    values = dict(re.findall(r"`(\w+): ([\d.]+)`", paragraph))
+    bottom, size = float(values["origin_z"]), float(values["z_resolution"])
+    assert {math.floor((height - bottom) / size) for height in HEIGHTS} == {0}
+    assert int(values["mark_threshold"]) == 0 < int(values["z_voxels"]) <= 16
 
 
 def test_the_lifecycle_manager(root: Path) -> None:
