@@ -16,7 +16,7 @@ from hrnet_pose_ros.fusion.body import HIP_LEVEL
 from hrnet_pose_ros.fusion.person import Gesture, Posture
 from hrnet_pose_ros.pipeline.message_types import MessageClasses
 from hrnet_pose_ros.pipeline.people.people_poses import heading_quaternion
-from hrnet_pose_ros.pipeline.people.person_extent import USUAL_HEIGHT
+from hrnet_pose_ros.pipeline.people.person_extent import stature_of
 from hrnet_pose_ros.skeleton import SkeletonDefinition
 
 # The points of hri_msgs/Skeleton2D, in its order, by their roles; the neck is no role.
@@ -133,9 +133,8 @@ def body_transform(
     ground = person.position
     place = _hips(person, definition)
     if place is None:
-        stature = person.height if math.isfinite(person.height) else USUAL_HEIGHT
         level = HIP_LEVELS.get(person.posture, HIP_LEVEL)
-        place = float(ground.x), float(ground.y), float(ground.z) + level * stature
+        place = float(ground.x), float(ground.y), float(ground.z) + level * stature_of(person)
     if not all(map(math.isfinite, place)):
         return None
     geometry = "geometry_msgs/msg/"

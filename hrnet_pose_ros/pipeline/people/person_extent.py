@@ -26,15 +26,16 @@ def radius_of(person: Any) -> float:
     """
     radius = _known(person.radius, USUAL_RADIUS)
     lying = person.posture == Posture.LYING
-    return max(radius, HIP_LEVEL * _stature(person)) if lying else radius
+    return max(radius, HIP_LEVEL * stature_of(person)) if lying else radius
 
 
 def height_of(person: Any) -> float:
     """Return the height above the ground that the body does not exceed, m: the stature, usually."""
-    return LYING_HEIGHT if person.posture == Posture.LYING else _stature(person)
+    return LYING_HEIGHT if person.posture == Posture.LYING else stature_of(person)
 
 
-def _stature(person: Any) -> float:
+def stature_of(person: Any) -> float:
+    """Return the length of the body, m, in whatever posture."""
     return _known(person.height, USUAL_HEIGHT)
 
 

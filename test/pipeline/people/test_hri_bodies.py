@@ -167,6 +167,14 @@ def test_the_frame_is_at_the_hips() -> None:
     assert (turn.z, turn.w) == pytest.approx((math.sqrt(0.5), math.sqrt(0.5)))
 
 
+@pytest.mark.parametrize("height", [math.nan, 0.0, -1.0])
+def test_a_height_that_nobody_has_is_unknown(height: float) -> None:
+    one = person_message(person())
+    one.height = height
+    place = body_transform(TYPES, HEADER, one, COCO17).transform.translation
+    assert place.z == pytest.approx(0.53 * 1.7)
+
+
 def test_the_frame_is_at_hips_that_were_measured() -> None:
     places = np.full((17, 3), np.nan)
     places[11], places[12] = (4.1, -0.9, 1.0), (4.1, -1.1, 0.9)
