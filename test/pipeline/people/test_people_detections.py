@@ -14,7 +14,7 @@ from some_people import STAMP, TYPES, output, over_the_wire, person
 
 from hrnet_pose_ros.fusion.person import PeopleStatus, Points3D, Posture
 from hrnet_pose_ros.pipeline.people.people_detections import people_detections
-from hrnet_pose_ros.pipeline.people.people_poses import people_poses
+from hrnet_pose_ros.pipeline.people.people_poses import body_points, people_poses
 from hrnet_pose_ros.pipeline.people.person_extent import (
     USUAL_HEIGHT,
     USUAL_RADIUS,
@@ -90,6 +90,16 @@ def test_poses_are_of_body_parts() -> None:
         assert part in [pytest.approx(one) for one in found]
     assert np.isfinite(found).all()
     assert [yaw(pose.orientation) for pose in message.poses[5:]] == pytest.approx([1.0] * 6)
+
+
+def test_who_lies_reaches_as_far_as_the_feet_in_every_direction() -> None:
+    """Who measures distances to points must not find a body that lies only at its hips."""
+    lying = person(posture=Posture.LYING)
+    points = body_points(lying)
+    for angle in np.arange(0.0, 2 * np.pi, 0.1):
+        for reach in (0.2, 0.5, 0.9):  # head, knees, feet
+            part = lying.position[:2] + reach * np.array([np.cos(angle), np.sin(angle)])
+            assert np.linalg.norm(points[:, :2] - part, axis=1).min() < 0.4
 
 
 @pytest.mark.parametrize("make", [people_detections, people_poses])
