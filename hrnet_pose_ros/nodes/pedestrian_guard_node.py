@@ -202,14 +202,12 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
             )
         self._shown += 1
         if self._limits is not None and self._limits.get_subscription_count():
+            # With the lock: a limit that followed the last word of `_close` would stay.
             with self._lock:
-                allowed, active = self._run.speed_limit(now), self._run.active
-            changed = not abs(allowed - self._said_limit) < LIMIT_CHANGE
-            if active and (changed or self._shown % LIMIT_EVERY == 0):
-                self._said_limit = allowed
-                self._limits.publish(
-                    speed_limit(self._types, now, settings.base_frame, allowed, settings.max_speed)
-                )
+                allowed = self._run.speed_limit(now)
+                changed = not abs(allowed - self._said_limit) < LIMIT_CHANGE
+                if self._run.active and (changed or self._shown % LIMIT_EVERY == 0):
+                    self._say_limit(allowed, settings, now)
 
     def _on_report(self) -> None:
         ours = [self._commands, *([] if self._limits is None else [self._limits])]
@@ -277,11 +275,18 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
         with self._lock:
             was_active = self._run.active
             self._publish(self._run.close(), None)
-        if was_active and self._limits is not None and self._limits.get_subscription_count():
-            # No limit: the planners would keep the last one.
-            settings = self._parameter_server.current()
-            now, most = self._node_clock.now(), settings.max_speed
-            self._limits.publish(speed_limit(self._types, now, settings.base_frame, most, most))
+            if was_active and self._limits is not None and self._limits.get_subscription_count():
+                # No limit: the planners would keep the last one.
+                settings = self._parameter_server.current()
+                self._say_limit(settings.max_speed, settings, self._node_clock.now())
+
+    def _say_limit(self, allowed: float, settings: PedestrianGuardSettings, now: int) -> None:
+        """Publish what is allowed of the largest speed. Call it with the lock."""
+        self._said_limit = allowed
+        if self._limits is not None:
+            self._limits.publish(
+                speed_limit(self._types, now, settings.base_frame, allowed, settings.max_speed)
+            )
 
     # --- the end ---------------------------------------------------------------------------------
 

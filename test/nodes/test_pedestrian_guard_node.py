@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from geometry_msgs.msg import Point, Twist
 from guard_robot import FORWARD, NODE, PARAMETERS, STEP, YAW_RATE, GuardRobot, twist
 from lifecycle_msgs.msg import Transition
 from node_fixtures import Nodes
+from rclpy.parameter import Parameter
 from ros_robot import RELIABLE, header
 from std_srvs.srv import Trigger
 
 from hrnet_pose_ros.msg import Person, PersonArray
-from hrnet_pose_ros.pipeline.guard.speed_limits import SLOWEST
+from hrnet_pose_ros.nodes import pedestrian_guard_node
+from hrnet_pose_ros.pipeline.guard.speed_limits import SLOWEST, speed_limit
 
 CRAWL = 0.2  # m/s: the default
 EXECUTABLE = "pedestrian_guard_node"
@@ -190,6 +193,40 @@ def test_planners_are_told_what_is_allowed(robot: GuardRobot) -> None:
     robot.wait(lambda: last() == 0.0, what="told that the guard limits nothing any more")
     robot.who = []
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
+
+
+def test_no_limit_follows_the_last_word(ros: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planners would keep a limit that comes after the guard has said that there is none."""
+    values = [Parameter("autostart", value=False)]
+    node = pedestrian_guard_node.PedestrianGuardNode(parameter_overrides=values)
+    said: list[float] = []
+    ends: list[threading.Thread] = []
+
+    class Planner:
+        def get_subscription_count(self) -> int:
+            return 1
+
+        def publish(self, message: Any) -> None:
+            said.append(message.speed_limit)
+
+    def interrupted(*arguments: Any) -> Any:
+        if not ends:  # the node is deactivated while it makes a limit
+            ends.append(threading.Thread(target=node.on_deactivate, args=(None,)))
+            ends[0].start()
+            ends[0].join(0.3)
+        return speed_limit(*arguments)
+
+    monkeypatch.setattr(node, "_limits", Planner())
+    monkeypatch.setattr(pedestrian_guard_node, "speed_limit", interrupted)
+    try:
+        node.on_activate(None)
+        node._on_tick()
+        node._on_show()  # nobody has sent people: the vehicle may crawl
+        ends[0].join(5.0)
+        assert said == [CRAWL, 0.0]
+    finally:
+        node.stop()
+        node.destroy_node()
 
 
 def test_people_of_a_second_node_are_told_of(robot: GuardRobot) -> None:
