@@ -267,6 +267,7 @@ class HriBodiesNode(Node):
 
 def _keep(waiting: dict[int, Any], message: Any) -> None:
     """Keep a message by its stamp, and no more than `WAITING` of its kind."""
+    waiting.pop(stamp_of(message), None)  # of a bag in a loop: this one is the newest
     waiting[stamp_of(message)] = message
     while len(waiting) > WAITING:
         del waiting[next(iter(waiting))]

@@ -203,11 +203,13 @@ class PedestrianGuardNode(RobustLifecycleMixin, Node):
         self._shown += 1
         if self._limits is not None and self._limits.get_subscription_count():
             # With the lock: a limit that followed the last word of `_close` would stay.
+            # Before the first decision nothing is known, not even what is missing.
             with self._lock:
-                allowed = self._run.speed_limit(now)
-                changed = not abs(allowed - self._said_limit) < LIMIT_CHANGE
-                if self._run.active and (changed or self._shown % LIMIT_EVERY == 0):
-                    self._say_limit(allowed, settings, now)
+                if self._run.active and self._run.decision is not None:
+                    allowed = self._run.speed_limit(now)
+                    changed = not abs(allowed - self._said_limit) < LIMIT_CHANGE
+                    if changed or self._shown % LIMIT_EVERY == 0:
+                        self._say_limit(allowed, settings, now)
 
     def _on_report(self) -> None:
         ours = [self._commands, *([] if self._limits is None else [self._limits])]

@@ -138,7 +138,8 @@ class _Check:
             self._refusals[topic][str(error)] += 1
             return
         if what in (Input.TF, Input.TF_STATIC):
-            for problem in self._tree.add(message, static=what is Input.TF_STATIC):
+            static = what is Input.TF_STATIC
+            for problem in self._tree.add(message, static=static, now=bag_message.time):
                 self._refusals[topic][problem] += 1
         if what is Input.DEPTH_INFO:
             self._depth_info = message

@@ -220,6 +220,8 @@ def test_no_limit_follows_the_last_word(ros: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pedestrian_guard_node, "speed_limit", interrupted)
     try:
         node.on_activate(None)
+        node._on_show()
+        assert not said  # no limit at all would be wrong
         node._on_tick()
         node._on_show()  # nobody has sent people: the vehicle may crawl
         ends[0].join(5.0)

@@ -131,7 +131,7 @@ class FusionRun:
             if what is Input.SKELETONS:
                 outputs = self._skeletons(message, now)
             elif what in KEPT:
-                self._keep(what, message)
+                self._keep(what, message, now)
                 self._account.count(what, None)
                 if what not in (Input.TF, Input.TF_STATIC):  # see `transform_problems`
                     self._account.sound(what)
@@ -297,7 +297,7 @@ class FusionRun:
 
     # --- the other inputs ------------------------------------------------------------------------
 
-    def _keep(self, what: Input, message: Any) -> None:
+    def _keep(self, what: Input, message: Any, now: int) -> None:
         if what is Input.SKELETON_INFO:
             try:
                 skeleton = skeleton_of(message)
@@ -312,7 +312,7 @@ class FusionRun:
         elif what is Input.DEPTH_INFO:
             self._reader.depth_info = message
         else:
-            for text in self._tree.add(message, static=what is Input.TF_STATIC):
+            for text in self._tree.add(message, static=what is Input.TF_STATIC, now=now):
                 self._account.explain(what, text)
 
     def _sensor(self, what: Input, message: Any, now: int, topic: str) -> None:

@@ -43,6 +43,7 @@ class _Edge:
     def __init__(self, parent: str, *, static: bool) -> None:
         self.parent, self.static = parent, static
         self.fixed: Transform | None = None
+        self.heard = 0  # when the last one arrived, ns
         self.samples: list[tuple[int, int, Transform]] = []  # stamp, a number, transform
         self._count = 0
 
@@ -108,11 +109,14 @@ class TransformTree:
         self._edges: dict[str, _Edge] = {}
         self._constant: dict[str, Transform] = {}  # by frame, where the whole way is static
 
-    def add(self, message: Any, *, static: bool) -> list[str]:
-        """Take a ``tf2_msgs/TFMessage``; return why some of its transforms are not usable."""
+    def add(self, message: Any, *, static: bool, now: int) -> list[str]:
+        """Take a ``tf2_msgs/TFMessage``; return why some of its transforms are not usable.
+
+        ``now`` is when it arrived, ns on one clock for all messages.
+        """
         problems = []
         for one in message.transforms:
-            problem, frame = self._add(one, static=static), frame_name(one.child_frame_id)
+            problem, frame = self._add(one, static=static, now=now), frame_name(one.child_frame_id)
             if problem:
                 self.refused += 1
                 problems.append(problem)
@@ -188,7 +192,7 @@ class TransformTree:
             names.append(edge.parent)
         return names, edges
 
-    def _add(self, stamped: Any, *, static: bool) -> str:
+    def _add(self, stamped: Any, *, static: bool, now: int) -> str:
         child, parent = frame_name(stamped.child_frame_id), frame_name(stamped.header.frame_id)
         if not child or not parent or child == parent:
             return f"a transform is from '{child}' to '{parent}'"
@@ -199,7 +203,7 @@ class TransformTree:
             return f"the transform from '{child}' to '{parent}': {error}"
         edge = self._edges.get(child)
         if edge is None and not static:
-            self._forget_gone(stamp_of(stamped))
+            self._forget_gone(now)
         if edge is None and len(self._edges) >= MOST_FRAMES:
             return f"the transform from '{child}': there are {MOST_FRAMES} frames already"
         if edge is None or edge.parent != parent or edge.static != static:
@@ -208,19 +212,20 @@ class TransformTree:
         elif static:
             self._constant.clear()
         edge.add(stamp_of(stamped), transform)
+        edge.heard = now
         return ""
 
-    def _forget_gone(self, stamp: int) -> None:
-        """Forget moving frames of which nothing is known any more at a stamp (ns).
+    def _forget_gone(self, now: int) -> None:
+        """Forget moving frames that have not been heard of for as long as samples are kept.
 
         Frames of bodies and tracked objects come under new names all day: kept, they would fill the
         tree, and a sensor that starts later would find no place in it.
         """
-        oldest = stamp - round(MEMORY * NS)
+        oldest = now - round(MEMORY * NS)
         self._edges = {
             child: edge
             for child, edge in self._edges.items()
-            if edge.static or (edge.samples and edge.samples[-1][0] >= oldest)
+            if edge.static or edge.heard >= oldest
         }
 
 

@@ -225,7 +225,7 @@ def test_people_that_waited_are_not_lost_when_the_next_message_is_refused() -> N
         row = ("base_link", "camera", STAMP + ms * MS, (0.0, 0.0, 1.4), optical)
         if ms:
             assert run.take(Input.SKELETONS, skeletons(STAMP + 20 * MS), STAMP + 30 * MS) == []
-        run._tree.add(transforms(row), static=False)
+        run._tree.add(transforms(row), static=False, now=STAMP)
     [output] = run.take(Input.SKELETONS, skeletons(STAMP + 60 * MS, frame=""), STAMP + 70 * MS)
     assert output.stamp == STAMP + 20 * MS
     balanced(run)
