@@ -13,7 +13,14 @@ def check_point(name: str, values: tuple[float, ...], length: int) -> None:
 
 
 def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise ValueError unless ``value`` lies between the limits; NaN does not."""
-    if not low <= value <= high:
+    """Raise ValueError unless ``value`` lies between the limits; NaN and infinity do not."""
+    if not low <= value <= high or value == math.inf:
         limits = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        limits += " and finite" if value == math.inf else ""
         raise ValueError(f"{name} must be {limits}, got {value:g}")
+
+
+def check_finite(name: str, value: float | None) -> None:
+    """Raise ValueError if ``value`` is NaN or infinite; None is not given, which is fine."""
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value:g}")

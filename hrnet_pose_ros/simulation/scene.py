@@ -28,6 +28,8 @@ from hrnet_pose_ros.simulation.walker import Walker
 
 TABLE_LEG, TABLE_TOP = 0.03, 0.04  # m: half the side of a leg, thickness of the top
 
+SHORTEST_WAY = 1.5  # m: from one target of somebody in a crowd to the next
+
 GRID = 0.02  # s
 BLOCK, BLOCKS_KEPT = 200, 3
 
@@ -67,9 +69,10 @@ class SimulatedScene:
         self._blocks: dict[int, np.ndarray] = {}
         self._boxes = _boxes(scenario.obstacles)
         poles = [one for one in scenario.obstacles if one.kind == "pole"]
+        lows, highs = zip(*map(_pole_ends, poles), strict=True) if poles else ((), ())
         self._poles = Bodies(
-            starts=np.array([[[(*p.at, p.bottom)]] for p in poles]).reshape(1, -1, 1, 3),
-            ends=np.array([[[(*p.at, p.height)]] for p in poles]).reshape(1, -1, 1, 3),
+            starts=np.array(lows).reshape(1, -1, 1, 3),
+            ends=np.array(highs).reshape(1, -1, 1, 3),
             radii=np.array([[p.size[0]] for p in poles]).reshape(-1, 1),
         )
 
@@ -143,7 +146,7 @@ class SimulatedScene:
         poles = self._poles
         for pole in range(poles.count):
             low, high, radius = poles.starts[0, pole, 0], poles.ends[0, pole, 0], poles.radii[pole]
-            half = np.array([radius[0], radius[0], (high - low)[2] / 2])
+            half = np.array([radius[0], radius[0], (high - low)[2] / 2 + radius[0]])
             found.append((low + high) / 2 + unit * half)
         return found
 
@@ -168,6 +171,8 @@ def _crowd(
 ) -> list[PersonConfig]:
     """Persons who walk between random points, each at a speed of their own."""
     low, high = np.array(config.area[::2]), np.array(config.area[1::2])
+    # In a small area nobody can walk as far as in a large one.
+    shortest = min(SHORTEST_WAY, float(np.linalg.norm(high - low)) / 4)
     people: list[PersonConfig] = []
     starts: list[np.ndarray] = []
     for _ in range(config.count):
@@ -188,7 +193,7 @@ def _crowd(
         while not stands and time < duration:
             target = generator.uniform(low, high)
             length = float(np.linalg.norm(target - place))
-            if length < 1.5:
+            if length < shortest:
                 continue
             steps.append(StepConfig(walk_to=(float(target[0]), float(target[1])), speed=speed))
             place, time = target, time + length / speed
@@ -200,6 +205,15 @@ def _crowd(
             )
         )
     return people
+
+
+def _pole_ends(pole: ObstacleConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The ends of a pole's capsule, whose round ends must not reach beyond the pole's own."""
+    radius = pole.size[0]
+    high = pole.height - radius
+    # What stands on the ground goes on below it, so that its foot is not round.
+    low = min(pole.bottom + radius if pole.bottom > 0 else pole.bottom - radius, high)
+    return (*pole.at, low), (*pole.at, high)
 
 
 def _boxes(obstacles: tuple[ObstacleConfig, ...]) -> Boxes:
@@ -220,8 +234,9 @@ def _boxes(obstacles: tuple[ObstacleConfig, ...]) -> Boxes:
             for y in (-1, 1):
                 dx, dy = x * (length / 2 - TABLE_LEG), y * (width / 2 - TABLE_LEG)
                 at = (one.at[0] + cos * dx - sin * dy, one.at[1] + sin * dx + cos * dy)
-                leg = np.array([TABLE_LEG, TABLE_LEG, (one.height - TABLE_TOP) / 2])
-                rows.append((np.array([*at, (one.height - TABLE_TOP) / 2]), leg, heading))
+                under = one.height - TABLE_TOP
+                leg = np.array([TABLE_LEG, TABLE_LEG, (under - one.bottom) / 2])
+                rows.append((np.array([*at, (under + one.bottom) / 2]), leg, heading))
     return Boxes(
         centres=np.array([row[0] for row in rows]).reshape(-1, 3),
         halves=np.array([row[1] for row in rows]).reshape(-1, 3),

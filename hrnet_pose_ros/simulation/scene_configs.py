@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hrnet_pose_ros.simulation.config_checks import check_point, check_range
+from hrnet_pose_ros.simulation.config_checks import check_finite, check_point, check_range
 from hrnet_pose_ros.simulation.statures import AGES
+
+SMALLEST_CROWD = 1.0  # m: the diagonal of the area that a crowd walks in
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class StepConfig:
     def __post_init__(self) -> None:
         if (self.walk_to is None) == (self.stay == 0):
             raise ValueError("a step must have either walk_to or stay above 0")
-        check_range("stay", self.stay, 0.0)
+        if self.stay != math.inf:  # for ever is a time to stay
+            check_range("stay", self.stay, 0.0)
+        check_finite("heading", self.heading)
         if self.walk_to is not None:
             check_point("walk_to", self.walk_to, 2)
             check_range("speed", self.speed, 0.1, 8.0)
@@ -57,6 +62,7 @@ class PersonConfig:
 
     def __post_init__(self) -> None:
         check_point("start", self.start, 2)
+        check_finite("heading", self.heading)
         if self.stature is not None:
             check_range("stature", self.stature, 0.9, 2.2)
         if self.age is not None:
@@ -79,6 +85,12 @@ class CrowdConfig:
         check_point("area", self.area, 4)
         if not (self.area[0] < self.area[1] and self.area[2] < self.area[3]):
             raise ValueError(f"area must be x from, to, y from, to; got {list(self.area)}")
+        diagonal = math.hypot(self.area[1] - self.area[0], self.area[3] - self.area[2])
+        if diagonal < SMALLEST_CROWD:
+            raise ValueError(
+                f"area must be at least {SMALLEST_CROWD:g} m from corner to corner, so that people "
+                f"have somewhere to walk to; got {list(self.area)}, {diagonal:.2g} m"
+            )
         check_range("children", self.children, 0, 1)
         check_range("standing", self.standing, 0, 1)
 
@@ -88,7 +100,7 @@ class ObstacleConfig:
     """A thing in the scene, from the ground up to ``height`` unless ``bottom`` is given.
 
     box: ``size`` is its length and width (m), turned by ``heading``. pole: upright, ``size`` is its
-    radius. table: four legs of 3 cm radius and a top of 4 cm; ``size`` as a box.
+    radius, and its top is round. table: four legs of 3 cm radius and a top of 4 cm; ``size`` as a box.
     """
 
     kind: Literal["box", "pole", "table"]
@@ -101,6 +113,8 @@ class ObstacleConfig:
     def __post_init__(self) -> None:
         check_point("at", self.at, 2)
         check_point("size", self.size, 1 if self.kind == "pole" else 2)
+        for name in ("height", "bottom", "heading"):
+            check_finite(name, getattr(self, name))
         if not min(self.size) > 0 or not self.height > self.bottom:
             raise ValueError("an obstacle must have a size above 0 and its height above bottom")
 
@@ -114,7 +128,8 @@ class DriveConfig:
     yaw_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range("duration", self.duration, 0.01)
+        if self.duration != math.inf:  # for ever is a time to drive
+            check_range("duration", self.duration, 0.01)
         check_range("speed", self.speed, -3.0, 15.0)
         check_range("yaw_rate", self.yaw_rate, -90.0, 90.0)
 
@@ -128,6 +143,7 @@ class PitchJumpConfig:
     duration: float = 1.0
 
     def __post_init__(self) -> None:
+        check_finite("time", self.time)
         check_range("angle", self.angle, -20.0, 20.0)
         check_range("duration", self.duration, 0.05)
 

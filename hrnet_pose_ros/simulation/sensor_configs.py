@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from hrnet_pose_ros.simulation.config_checks import check_point, check_range
+from hrnet_pose_ros.simulation.config_checks import check_finite, check_point, check_range
 
 # In the order of the sensors' random numbers: a new one is added at the end.
 SensorName = Literal[
@@ -32,6 +32,7 @@ def _check_image(width: int, height: int, view: float) -> None:
 
 def _check_limits(low: float, high: float) -> None:
     check_range("min_range", low, 0.0)
+    check_range("max_range", high, 0.0)
     if not low < high:
         raise ValueError(f"min_range must be below max_range, got {low:g} and {high:g}")
 
@@ -92,6 +93,10 @@ class MountConfig:
 
     def __post_init__(self) -> None:
         check_point("at", self.at, 3)
+        for name in ("roll", "pitch", "yaw"):
+            check_finite(name, getattr(self, name))
+        if self.angle_error is not None:
+            check_range("angle_error", self.angle_error, 0.0)
 
 
 @dataclass(frozen=True)

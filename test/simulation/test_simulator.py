@@ -20,7 +20,13 @@ from hrnet_pose_ros.simulation.scenario import (
     read_simulation,
     scenario_of,
 )
-from hrnet_pose_ros.simulation.scene_configs import CrowdConfig, PersonConfig, StepConfig
+from hrnet_pose_ros.simulation.scene import OBSTACLE, SimulatedScene
+from hrnet_pose_ros.simulation.scene_configs import (
+    CrowdConfig,
+    ObstacleConfig,
+    PersonConfig,
+    StepConfig,
+)
 from hrnet_pose_ros.simulation.sensor_configs import SENSORS
 from hrnet_pose_ros.simulation.simulator import Simulator, with_changes
 from hrnet_pose_ros.simulation.truth import Truth, facing_of
@@ -206,6 +212,37 @@ def test_bundled_scenarios_begin(name: str) -> None:
             {"people": [{"start": [1, 2], "steps": [{"posture": "sitting"}]}]},
             "either walk_to or stay above 0",
         ),
+        ({"people": [{"start": [1, 2], "heading": math.nan}]}, "heading must be a finite number"),
+        (
+            {"people": [{"start": [1, 2], "steps": [{"stay": 1, "heading": math.inf}]}]},
+            r"steps\[0\]: heading must be a finite number, got inf",
+        ),
+        (
+            {"obstacles": [{"kind": "pole", "at": [3, 0], "size": [0.1], "height": math.inf}]},
+            r"obstacles\[0\]: height must be a finite number, got inf",
+        ),
+        (
+            {"vehicle": {"pitch_jumps": [{"time": math.nan, "angle": 2}]}},
+            "time must be a finite number, got nan",
+        ),
+        (
+            {"configs": {"lidar": {"mount": {"at": [0, 0, 1], "yaw": math.nan}}}},
+            "configs.lidar.mount: yaw must be a finite number, got nan",
+        ),
+        (
+            {"configs": {"lidar": {"mount": {"at": [0, 0, 1], "angle_error": -1}}}},
+            "angle_error must be at least 0, got -1",
+        ),
+        ({"configs": {"depth": {"max_range": math.inf}}}, "max_range must be .* finite, got inf"),
+        ({"errors": {"clock": math.inf}}, "errors: clock must be at least 0 and finite, got inf"),
+        (
+            {"faults": [{"sensor": "imu", "kind": "late", "amount": math.inf}]},
+            "amount must be at least 0 and finite, got inf",
+        ),
+        (
+            {"crowd": {"count": 2, "area": [5, 5.1, 0, 0.1]}},
+            r"area must be at least 1 m from corner to corner.*got \[5.0, 5.1, 0.0, 0.1\], 0.14 m",
+        ),
         ({"faults": [{"sensor": "radar", "kind": "silent"}]}, "must be one of camera, depth"),
         ({"faults": [{"sensor": "imu", "kind": "silent", "start": 3, "end": 2}]}, "before end"),
         ({"configs": {"lidar": {"beam": 8}}}, "unknown key 'beam'; the nearest key is 'beams'"),
@@ -225,6 +262,52 @@ def test_bundled_scenarios_begin(name: str) -> None:
 def test_mistakes_in_scenarios_are_named(values: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         scenario_of({"name": "x", "duration": 1.0} | values)
+
+
+def test_a_stay_and_a_drive_may_last_for_ever() -> None:
+    scenario = scenario_of(
+        {
+            "name": "x",
+            "duration": 1.0,
+            "people": [{"start": [5, 0], "steps": [{"stay": math.inf, "posture": "sitting"}]}],
+            "vehicle": {"drive": [{"duration": math.inf, "speed": 1.0}]},
+        }
+    )
+    truth = truth_of(scenario)
+    assert truth.people[0].posture == "SITTING"
+    assert np.isfinite(truth.people[0].position).all()
+
+
+def test_a_crowd_walks_in_a_small_area_too() -> None:
+    scenario = scenario_of(
+        {"name": "x", "duration": 2.0, "crowd": {"count": 3, "area": [4, 5, -0.5, 0.5]}}
+    )
+    for person in truth_of(scenario).people:
+        assert 3.9 <= person.position[0] <= 5.1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "table", "size": (1.0, 0.6)},
+        {"kind": "box", "size": (1.0, 0.6)},
+        {"kind": "pole", "size": (0.2,)},
+    ],
+)
+@pytest.mark.parametrize("bottom", [0.0, 0.8])
+def test_things_reach_from_their_bottom_to_their_height(values: dict, bottom: float) -> None:
+    thing = ObstacleConfig(at=(5.0, 0.0), height=1.5, bottom=bottom, **values)
+    scene = SimulatedScene(exact_scenario(people=(), obstacles=(thing,)), np.random.default_rng(0))
+    # Level rays from the front, over the whole width and every height.
+    y, z = np.meshgrid(np.linspace(-0.6, 0.6, 121), np.linspace(0.005, 2.0, 400))
+    origins = np.stack([0 * y, y, z], axis=-1).reshape(-1, 3)
+    ahead = np.broadcast_to([1.0, 0.0, 0.0], origins.shape)
+    hits = scene.cast(origins, ahead, scene.bodies(np.zeros(1)))
+    heights = origins[hits.what == OBSTACLE, 2]
+    assert heights.min() == pytest.approx(bottom, abs=0.006)
+    assert heights.max() == pytest.approx(1.5, abs=0.006)
+    corners = scene.obstacle_corners()
+    assert max(corner[:, 2].max() for corner in corners) == pytest.approx(1.5)
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
