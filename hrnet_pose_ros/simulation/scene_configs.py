@@ -99,8 +99,9 @@ class CrowdConfig:
 class ObstacleConfig:
     """A thing in the scene, from the ground up to ``height`` unless ``bottom`` is given.
 
-    box: ``size`` is its length and width (m), turned by ``heading``. pole: upright, ``size`` is its
-    radius, and its top is round. table: four legs of 3 cm radius and a top of 4 cm; ``size`` as a box.
+    box: ``size`` is its length and width (m), turned by ``heading``. pole: upright, with a
+    round top; ``size`` is its radius. table: four legs of 3 cm radius and a top of 4 cm; ``size``
+    as a box.
     """
 
     kind: Literal["box", "pole", "table"]
