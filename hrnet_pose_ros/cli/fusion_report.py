@@ -71,7 +71,8 @@ def _report(options: argparse.Namespace) -> None:
 
         sequences = read_kitti(options.kitti)  # first: an engine takes seconds
         engine, detect = EngineChoice.of(options).make(), PersonDetector().detect
-        written = kitti_report(options.output, options.kitti.name, sequences, engine, detect)
+        name = options.kitti.resolve().name  # "." has a name, too
+        written = kitti_report(options.output, name, sequences, engine, detect)
     else:
         runs, duration = (QUICK_RUNS, QUICK_DURATION) if options.quick else (RUNS, DURATION)
         runs = runs if options.runs is None else options.runs

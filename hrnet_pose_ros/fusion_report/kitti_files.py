@@ -34,6 +34,10 @@ PERSONS = ("Pedestrian", "Cyclist", "Person_sitting")
 CAMERA_HEIGHT = 1.65
 IMAGES = (".png", ".jpg", ".jpeg")
 NS = 1_000_000_000
+# The names of the matrices in the benchmarks of objects and of tracking.
+PROJECTIONS = ("P2",)
+RECTIFICATIONS = ("R0_rect", "R_rect")
+VELODYNES = ("Tr_velo_to_cam", "Tr_velo_cam")
 # Places of yaw, speeds forward and to the left, and yaw rate in a packet of the inertial unit.
 YAW, FORWARD, LEFT, YAW_RATE = 5, 8, 9, 22
 
@@ -137,25 +141,28 @@ def read_kitti(folder: Path) -> list[KittiSequence]:
 def read_cloud(path: Path) -> np.ndarray:
     """Return the points float32 ``[N, 3]`` of a LIDAR file, m."""
     data = _content(path)
-    if len(data) % 16:
-        raise KittiError(
-            f"{path}: {len(data)} bytes are no whole number of points of 16 bytes (x, y, z, "
-            "reflectance as float32)"
-        )
+    _check_cloud(path, len(data))
     return np.frombuffer(data, "<f4").reshape(-1, 4)[:, :3].copy()
 
 
 def parse_calibration(path: Path) -> KittiCalibration:
-    """Read ``P2``, ``R0_rect`` (or ``R_rect``) and ``Tr_velo_to_cam`` (or ``Tr_velo_cam``)."""
+    """Read ``P2``, ``R0_rect`` (or ``R_rect``) and ``Tr_velo_to_cam`` (or ``Tr_velo_cam``).
+
+    Other lines, which may have dates and comments, are ignored.
+    """
     values: dict[str, np.ndarray] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip():
             continue
         name, _, rest = line.replace(":", " ", 1).strip().partition(" ")
+        if name not in (*PROJECTIONS, *RECTIFICATIONS, *VELODYNES):
+            continue
         try:
             values[name] = np.array([float(word) for word in rest.split()])
         except ValueError:
             raise KittiError(f"{path}, line {number}: '{name}' must be numbers") from None
+        if not np.isfinite(values[name]).all():
+            raise KittiError(f"{path}, line {number}: '{name}' must be finite numbers, got {rest}")
 
     def matrix(names: tuple[str, ...], shape: tuple[int, int]) -> np.ndarray:
         for name in names:
@@ -168,9 +175,9 @@ def parse_calibration(path: Path) -> KittiCalibration:
                 return values[name].reshape(shape)
         raise KittiError(f"{path}: there is no {' or '.join(names)}")
 
-    projection = matrix(("P2",), (3, 4))
-    rectified = matrix(("R0_rect", "R_rect"), (3, 3))
-    velodyne = matrix(("Tr_velo_to_cam", "Tr_velo_cam"), (3, 4))
+    projection = matrix(PROJECTIONS, (3, 4))
+    rectified = matrix(RECTIFICATIONS, (3, 3))
+    velodyne = matrix(VELODYNES, (3, 4))
     fx, fy = projection[0, 0], projection[1, 1]
     try:
         camera = Camera(fx, fy, projection[0, 2], projection[1, 2])
@@ -194,6 +201,8 @@ def parse_label(words: list[str], identity: str, where: str) -> KittiLabel:
         numbers = [float(word) for word in words[1:15]]
     except ValueError:
         raise KittiError(f"{where}: all values after the type must be numbers") from None
+    if not np.isfinite(numbers).all():
+        raise KittiError(f"{where}: all values after the type must be finite, got {words[1:15]}")
     left, top, right, bottom = numbers[3:7]
     if words[0] in PERSONS and not (right > left and bottom > top and numbers[12] > 0):
         raise KittiError(
@@ -256,6 +265,12 @@ def _drive(folder: Path) -> KittiSequence:
     clouds = _times(folder / "times_lidar.txt") if (folder / "velodyne").is_dir() else {}
     if not images:
         raise KittiError(f"{folder / 'times_image.txt'} has no frames")
+    if labels and labels.keys().isdisjoint(map(int, images)):
+        raise KittiError(
+            f"{path} labels frames {min(labels)} to {max(labels)}, and "
+            f"{folder / 'times_image.txt'} has none of them: its frames are {min(images)} to "
+            f"{max(images)}; number both alike"
+        )
     frames = []
     for name, stamp in images.items():
         if name in clouds or not clouds:
@@ -345,12 +360,21 @@ def _cloud(folder: Path, name: str) -> Path | None:
     path = folder / "velodyne" / f"{name}.bin"
     if not path.is_file():
         raise KittiError(f"'{path}' is missing")
+    _check_cloud(path, path.stat().st_size)  # now: the frames before it take minutes
     return path
+
+
+def _check_cloud(path: Path, size: int) -> None:
+    if size % 16:
+        raise KittiError(
+            f"{path}: {size} bytes are no whole number of points of 16 bytes (x, y, z, "
+            "reflectance as float32)"
+        )
 
 
 def _text(path: Path) -> str:
     try:
-        return _content(path).decode()
+        return _content(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise KittiError(f"{path} is not text") from None
 

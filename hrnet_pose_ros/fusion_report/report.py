@@ -135,11 +135,11 @@ def kitti_report(
                         found.append(persons_by_detector(frame, engine, detect))
                     bar.update()
                 persons.append(found)
-            clouds = all(frame.cloud for sequence in sequences for frame in sequence.frames)
-            for lidar in (False, True) if clouds else (False,):
+            for lidar in (False, True):
                 results = [
                     result
                     for sequence, found in zip(sequences, persons, strict=True)
+                    if not lidar or all(frame.cloud for frame in sequence.frames)
                     for result in fuse_sequence(sequence, found, lidar=lidar)
                 ]
                 rows += kitti_rows(results, boxes, "camera, LIDAR" if lidar else "camera")

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -25,6 +28,7 @@ from hrnet_pose_ros.fusion_report.kitti_files import (
     read_cloud,
     read_kitti,
 )
+from hrnet_pose_ros.fusion_report.report import kitti_report
 from hrnet_pose_ros.pose.poses import Poses
 
 CALIBRATION = """P2: 700 0 600 35 0 700 180 0 0 0 1 0
@@ -171,6 +175,22 @@ def test_the_labels_of_detections_are_found_by_overlap(tmp_path: Path) -> None:
         ("label_2/000003.txt", "Pedestrian 0 0\n", "line 1: an object must have 15 values, got 3"),
         ("label_2/000003.txt", label("Pedestrian", PLACES[0])[:-3] + "x\n", "must be numbers"),
         ("label_2/000003.txt", label("Cyclist", (-4.0, 0.0)) + "\n", "box of a Cyclist"),
+        (
+            "label_2/000003.txt",
+            label("Pedestrian", PLACES[0]).replace(" 0 0 ", " 0 nan ") + "\n",
+            "line 1: all values after the type must be finite",
+        ),
+        (
+            "label_2/000003.txt",
+            label("Pedestrian", (np.inf, 0.0)) + "\n",
+            "line 1: all values after the type must be finite",
+        ),
+        (
+            "calib/000003.txt",
+            CALIBRATION.replace("600 35", "600 nan"),
+            "line 1: 'P2' must be finite numbers",
+        ),
+        ("velodyne/000003.bin", b"123", "3 bytes are no whole number of points"),
         ("calib/000003.txt", "P2: 1 2 3\n", "P2 must have 12 numbers, got 3"),
         ("calib/000003.txt", CALIBRATION.replace("R0_rect", "R9"), "there is no R0_rect"),
         ("calib/000003.txt", CALIBRATION.replace("700", "seven"), "line 1: 'P2' must be numbers"),
@@ -200,6 +220,9 @@ def test_a_cut_cloud_and_wrong_times_are_named(tmp_path: Path) -> None:
     cloud.write_bytes(cloud.read_bytes()[:-3])
     with pytest.raises(KittiError, match="no whole number of points"):
         read_cloud(cloud)
+    with pytest.raises(KittiError, match=r"000000\.bin.* no whole number of points"):
+        read_kitti(tmp_path)
+    cloud.write_bytes(cloud_of(PLACES))
     times = tmp_path / "times_lidar.txt"
     times.write_text("000000 yesterday\n")
     with pytest.raises(KittiError, match="line 1: must be a frame and a time"):
@@ -209,3 +232,51 @@ def test_a_cut_cloud_and_wrong_times_are_named(tmp_path: Path) -> None:
         read_kitti(tmp_path)
     with pytest.raises(KittiError, match="no KITTI data"):
         read_kitti(tmp_path / "velodyne")
+
+
+def test_other_lines_of_a_calibration_and_a_mark_of_the_byte_order_are_ignored(
+    tmp_path: Path,
+) -> None:
+    write_objects(tmp_path)
+    calibration = tmp_path / "calib" / "000003.txt"
+    calibration.write_text("calib_time: 09-Jan-2012 13:57:47\n# with targets\n" + CALIBRATION)
+    labels = tmp_path / "label_2" / "000003.txt"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    (sequence,) = read_kitti(tmp_path)
+    assert [one.kind for one in persons_of(sequence.frames[0])] == ["Pedestrian", "Cyclist"]
+    assert sequence.frames[0].calibration.camera.fx == 700
+
+
+def test_labels_of_other_frames_than_the_images_are_named(tmp_path: Path) -> None:
+    write_drive(tmp_path)
+    labels = tmp_path / "label_02.txt"
+    labels.write_text(f"60 7 {label('Pedestrian', PLACES[0])}\n")
+    with pytest.raises(KittiError, match=r"labels frames 60 to 60, .* are 000000 to 000002"):
+        read_kitti(tmp_path)
+    labels.write_text("")  # nobody is labelled
+    assert not read_kitti(tmp_path)[0].frames[0].labels
+
+
+def test_a_sequence_without_clouds_does_not_keep_the_lidar_from_another(tmp_path: Path) -> None:
+    write_objects(tmp_path / "object")
+    write_drive(tmp_path / "drive")
+    shutil.rmtree(tmp_path / "drive" / "velodyne")
+
+    class Engine:
+        info = SimpleNamespace(model="none")
+
+        def estimate(self, image: np.ndarray, boxes: np.ndarray) -> Poses:
+            n = len(boxes)
+            return Poses(
+                np.zeros((n, 17, 2), np.float32),
+                np.zeros((n, 17), np.float32),
+                np.ones((n, 17, 2, 2), np.float32),
+                np.zeros((n, 17), bool),
+            )
+
+    nobody = (np.zeros((0, 4)), np.zeros(0))
+    sequences = read_kitti(tmp_path)
+    kitti_report(tmp_path / "out", "here", sequences, Engine(), lambda _: nobody)  # type: ignore[arg-type]
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["tables"]["kitti"]
+    ranged = {row["data"] for row in rows if row["sensors"] == "camera, LIDAR"}
+    assert ranged == {"object", "all"}
