@@ -31,6 +31,7 @@ from hrnet_pose_ros.simulation import messages
 from hrnet_pose_ros.simulation.picture import draw_scene
 from hrnet_pose_ros.simulation.scenario import SimulationScenario
 from hrnet_pose_ros.simulation.sensor import START_NS, SensorEvent, nanoseconds
+from hrnet_pose_ros.simulation.sensor_configs import LONGEST
 from hrnet_pose_ros.simulation.simulator import BASE_FRAME, ODOMETRY_FRAME, Simulator
 from hrnet_pose_ros.simulation.truth_messages import (
     PERSON_ARRAY,
@@ -213,6 +214,8 @@ class _EventWriter:
         self._put(topic, "nav_msgs/msg/Odometry", at, message)
         if not np.isfinite([*value.position, *value.orientation]).all():
             return  # by a fault: no transform can hold it
+        if at < nanoseconds(min(self._simulator.unknown_until(BASE_FRAME), LONGEST)):
+            return
         pose = Transform.from_quaternion(value.orientation, value.position)
         moved = messages.transform_message(
             self._types, value.stamp, ODOMETRY_FRAME, {BASE_FRAME: pose}
@@ -221,7 +224,9 @@ class _EventWriter:
 
     def _transforms(self, now: int) -> None:
         """The static transforms that are known by now, all again when one is added."""
-        ready = [f for f, end in self._waiting.items() if nanoseconds(end) <= now]
+        ready = [
+            f for f, end in self._waiting.items() if end <= LONGEST and nanoseconds(end) <= now
+        ]
         if not ready:
             return
         for frame in ready:

@@ -15,8 +15,8 @@ def check_point(name: str, values: tuple[float, ...], length: int) -> None:
 def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
     """Raise ValueError unless ``value`` lies between the limits; NaN and infinity do not."""
     if not low <= value <= high or value == math.inf:
-        limits = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-        limits += " and finite" if value == math.inf else ""
+        finite = " and finite" if value == math.inf else ""
+        limits = f"at least {low:g}{finite}" if high == math.inf else f"from {low:g} to {high:g}"
         raise ValueError(f"{name} must be {limits}, got {value:g}")
 
 

@@ -19,7 +19,13 @@ from hrnet_pose_ros.simulation.scene_configs import (
     PersonConfig,
     VehicleConfig,
 )
-from hrnet_pose_ros.simulation.sensor_configs import SENSORS, ErrorConfig, SensorConfigs, SensorName
+from hrnet_pose_ros.simulation.sensor_configs import (
+    LONGEST,
+    SENSORS,
+    ErrorConfig,
+    SensorConfigs,
+    SensorName,
+)
 from hrnet_pose_ros.yaml_config import ConfigError, from_mapping, read_yaml
 
 SHARED, PACKAGED = "config/simulation", "simulation_data"
@@ -33,7 +39,8 @@ class FaultConfig:
 
     silent: no messages. empty: no points, no skeletons, no pixels. nan: ``amount`` of the values
     are NaN. stamp_offset: ``amount`` s are added to the stamps. late: ``amount`` s are added to the
-    latency. transform_missing: the sensor's transform is not published until ``end``.
+    latency. transform_missing: the sensor's transform is not published until ``end``; that of the
+    odometry is ``/tf``.
     """
 
     sensor: SensorName
@@ -48,9 +55,9 @@ class FaultConfig:
         if self.kind == "nan":
             check_range("amount", self.amount, 0.0, 1.0)
         if self.kind == "stamp_offset":
-            check_range("amount", self.amount, -1e6, 1e6)
+            check_range("amount", self.amount, -LONGEST, LONGEST)
         if self.kind == "late":
-            check_range("amount", self.amount, 0.0)
+            check_range("amount", self.amount, 0.0, LONGEST)
 
 
 @dataclass(frozen=True)

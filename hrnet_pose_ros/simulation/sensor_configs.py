@@ -23,6 +23,10 @@ SensorName = Literal[
 ]
 SENSORS: tuple[str, ...] = get_args(SensorName)
 
+# s: no stamp may be further off, and no message later.
+LONGEST = 1e6
+DEEPEST_16UC1 = 65.0  # m: 65535 mm, less the error of a pixel
+
 
 def _check_image(width: int, height: int, view: float) -> None:
     check_range("width", width, 16, 8192)
@@ -53,8 +57,10 @@ class ErrorConfig:
     keypoint_correlation: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("mount_angle", "mount_position", "clock", "keypoint_correlation"):
-            check_range(name, getattr(self, name), 0.0)
+        check_range("mount_angle", self.mount_angle, 0.0, 180.0)
+        check_range("mount_position", self.mount_position, 0.0, 100.0)
+        check_range("clock", self.clock, 0.0, LONGEST)
+        check_range("keypoint_correlation", self.keypoint_correlation, 0.0)
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,8 @@ class TimingConfig:
 
     def __post_init__(self) -> None:
         check_range("rate", self.rate, 0.1, 1000.0)
-        check_range("latency", self.latency, 0.0)
-        check_range("jitter", self.jitter, 0.0)
+        check_range("latency", self.latency, 0.0, LONGEST)
+        check_range("jitter", self.jitter, 0.0, LONGEST)
         check_range("dropout", self.dropout, 0.0, 1.0)
 
 
@@ -96,7 +102,7 @@ class MountConfig:
         for name in ("roll", "pitch", "yaw"):
             check_finite(name, getattr(self, name))
         if self.angle_error is not None:
-            check_range("angle_error", self.angle_error, 0.0)
+            check_range("angle_error", self.angle_error, 0.0, 180.0)
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,12 @@ class DepthConfig:
         _check_limits(self.min_range, self.max_range)
         check_range("error", self.error, 0.0, 1.0)
         check_range("holes", self.holes, 0.0, 1.0)
+        check_finite("max_range", self.max_range)
+        if self.encoding == "16UC1" and self.max_range > DEEPEST_16UC1:
+            raise ValueError(
+                f"max_range must be up to {DEEPEST_16UC1:g} m with the encoding 16UC1, whose "
+                f"pixels are 16 bits in mm, got {self.max_range:g}; 32FC1 reaches further"
+            )
 
 
 @dataclass(frozen=True)

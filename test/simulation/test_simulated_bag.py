@@ -19,6 +19,7 @@ from hrnet_pose_ros.replay.bags import BagReader
 from hrnet_pose_ros.replay.definitions import typestore
 from hrnet_pose_ros.simulation.bag import TOPICS, TRUTH, TRUTH_FILE, write_simulation
 from hrnet_pose_ros.simulation.scenario import FaultConfig
+from hrnet_pose_ros.simulation.sensor import START_NS
 from hrnet_pose_ros.simulation.sensor_configs import SENSORS
 from hrnet_pose_ros.simulation.simulator import Simulator
 from hrnet_pose_ros.simulation.truth_messages import person_array, read_truth
@@ -123,6 +124,21 @@ def test_transforms_are_those_that_the_vehicle_knows(bag: Path) -> None:
         assert found.rotation == pytest.approx(expected.rotation, abs=1e-9)
         assert found.translation == pytest.approx(expected.translation)
         assert one.header.frame_id == "base_link"
+
+
+def test_transforms_are_withheld_by_faults(tmp_path: Path) -> None:
+    """That of the odometry is ``/tf``; a fault may last for ever."""
+    faults = (
+        FaultConfig("odometry", "transform_missing", end=0.4),
+        FaultConfig("lidar", "transform_missing", end=float("inf")),
+    )
+    scenario = exact_scenario(duration=0.6, sensors=("lidar", "scan", "odometry"), faults=faults)
+    write_simulation(tmp_path / "bag", scenario)
+    moving, odometry = (messages_of(tmp_path / "bag", topic) for topic in ("/tf", "/odom"))
+    first = min(stamp_of(one.transforms[0]) for one in moving)
+    assert 0 < len(moving) < len(odometry) and first >= START_NS + 380_000_000
+    static = messages_of(tmp_path / "bag", "/tf_static")
+    assert {one.child_frame_id for some in static for one in some.transforms} == {"scan_link"}
 
 
 def test_truth_lies_beside_the_bag(bag: Path) -> None:
