@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from hrnet_pose_ros.cli.arguments import Verbs
@@ -69,10 +70,10 @@ def _report(options: argparse.Namespace) -> None:
         from hrnet_pose_ros.detector.person_detector import PersonDetector
         from hrnet_pose_ros.fusion_report.kitti_files import read_kitti
 
-        sequences = read_kitti(options.kitti)  # first: an engine takes seconds
+        folder = Path(os.path.abspath(options.kitti))  # '.' has no name
+        sequences = read_kitti(folder)  # first: an engine takes seconds
         engine, detect = EngineChoice.of(options).make(), PersonDetector().detect
-        name = options.kitti.resolve().name  # "." has a name, too
-        written = kitti_report(options.output, name, sequences, engine, detect)
+        written = kitti_report(options.output, folder.name, sequences, engine, detect)
     else:
         runs, duration = (QUICK_RUNS, QUICK_DURATION) if options.quick else (RUNS, DURATION)
         runs = runs if options.runs is None else options.runs

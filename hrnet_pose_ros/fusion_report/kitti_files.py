@@ -34,10 +34,6 @@ PERSONS = ("Pedestrian", "Cyclist", "Person_sitting")
 CAMERA_HEIGHT = 1.65
 IMAGES = (".png", ".jpg", ".jpeg")
 NS = 1_000_000_000
-# The names of the matrices in the benchmarks of objects and of tracking.
-PROJECTIONS = ("P2",)
-RECTIFICATIONS = ("R0_rect", "R_rect")
-VELODYNES = ("Tr_velo_to_cam", "Tr_velo_cam")
 # Places of yaw, speeds forward and to the left, and yaw rate in a packet of the inertial unit.
 YAW, FORWARD, LEFT, YAW_RATE = 5, 8, 9, 22
 
@@ -146,38 +142,31 @@ def read_cloud(path: Path) -> np.ndarray:
 
 
 def parse_calibration(path: Path) -> KittiCalibration:
-    """Read ``P2``, ``R0_rect`` (or ``R_rect``) and ``Tr_velo_to_cam`` (or ``Tr_velo_cam``).
-
-    Other lines, which may have dates and comments, are ignored.
-    """
-    values: dict[str, np.ndarray] = {}
+    """Read ``P2``, ``R0_rect`` (or ``R_rect``) and ``Tr_velo_to_cam`` (or ``Tr_velo_cam``)."""
+    found: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        name, _, rest = line.replace(":", " ", 1).strip().partition(" ")
-        if name not in (*PROJECTIONS, *RECTIFICATIONS, *VELODYNES):
-            continue
-        try:
-            values[name] = np.array([float(word) for word in rest.split()])
-        except ValueError:
-            raise KittiError(f"{path}, line {number}: '{name}' must be numbers") from None
-        if not np.isfinite(values[name]).all():
-            raise KittiError(f"{path}, line {number}: '{name}' must be finite numbers, got {rest}")
+        words = line.replace(":", " ", 1).split()
+        if words:
+            found[words[0]] = number, words[1:]
 
     def matrix(names: tuple[str, ...], shape: tuple[int, int]) -> np.ndarray:
         for name in names:
-            if name in values:
-                if values[name].size != shape[0] * shape[1]:
+            if name in found:
+                number, words = found[name]
+                values = _numbers(words)
+                # Other lines may hold anything: raw data have a 'calib_time', which is a date.
+                if values is None:
+                    raise KittiError(f"{path}, line {number}: '{name}' must be finite numbers")
+                if len(values) != shape[0] * shape[1]:
                     raise KittiError(
-                        f"{path}: {name} must have {shape[0] * shape[1]} numbers, got "
-                        f"{values[name].size}"
+                        f"{path}: {name} must have {shape[0] * shape[1]} numbers, got {len(values)}"
                     )
-                return values[name].reshape(shape)
+                return np.array(values).reshape(shape)
         raise KittiError(f"{path}: there is no {' or '.join(names)}")
 
-    projection = matrix(PROJECTIONS, (3, 4))
-    rectified = matrix(RECTIFICATIONS, (3, 3))
-    velodyne = matrix(VELODYNES, (3, 4))
+    projection = matrix(("P2",), (3, 4))
+    rectified = matrix(("R0_rect", "R_rect"), (3, 3))
+    velodyne = matrix(("Tr_velo_to_cam", "Tr_velo_cam"), (3, 4))
     fx, fy = projection[0, 0], projection[1, 1]
     try:
         camera = Camera(fx, fy, projection[0, 2], projection[1, 2])
@@ -197,12 +186,10 @@ def parse_label(words: list[str], identity: str, where: str) -> KittiLabel:
     """
     if len(words) not in (15, 16):
         raise KittiError(f"{where}: an object must have 15 values, got {len(words)}")
-    try:
-        numbers = [float(word) for word in words[1:15]]
-    except ValueError:
-        raise KittiError(f"{where}: all values after the type must be numbers") from None
-    if not np.isfinite(numbers).all():
-        raise KittiError(f"{where}: all values after the type must be finite, got {words[1:15]}")
+    numbers = _numbers(words[1:15])
+    if numbers is None:
+        given = " ".join(words[1:15])
+        raise KittiError(f"{where}: all values after the type must be finite numbers, got {given}")
     left, top, right, bottom = numbers[3:7]
     if words[0] in PERSONS and not (right > left and bottom > top and numbers[12] > 0):
         raise KittiError(
@@ -221,7 +208,8 @@ def parse_label(words: list[str], identity: str, where: str) -> KittiLabel:
 
 def _objects(folder: Path) -> KittiSequence:
     frames = []
-    labels = sorted((folder / "label_2").glob("*.txt"))
+    # A Mac puts a hidden file beside each file in an archive.
+    labels = sorted(path for path in (folder / "label_2").glob("*.txt") if path.name[0] != ".")
     if not labels:
         raise KittiError(f"'{folder / 'label_2'}' has no files")
     for number, path in enumerate(labels):
@@ -267,18 +255,24 @@ def _drive(folder: Path) -> KittiSequence:
         raise KittiError(f"{folder / 'times_image.txt'} has no frames")
     if labels and labels.keys().isdisjoint(map(int, images)):
         raise KittiError(
-            f"{path} labels frames {min(labels)} to {max(labels)}, and "
-            f"{folder / 'times_image.txt'} has none of them: its frames are {min(images)} to "
-            f"{max(images)}; number both alike"
+            f"{path}: no label is of a frame that {folder / 'times_image.txt'} has: the labels are "
+            f"of frames {min(labels)} to {max(labels)}, the times of {next(iter(images))} to "
+            f"{list(images)[-1]}; number both alike"
         )
-    frames = []
+    lidar = (folder / "velodyne").is_dir()
+    frames: list[KittiFrame] = []
     for name, stamp in images.items():
-        if name in clouds or not clouds:
+        if frames and stamp <= frames[-1].stamp:
+            raise KittiError(
+                f"{folder / 'times_image.txt'}: frame {name} must be later than frame "
+                f"{frames[-1].name}, which is above it; got {(stamp - frames[-1].stamp) / NS:g} s"
+            )
+        if name in clouds or not lidar:
             frames.append(
                 KittiFrame(
                     name=name,
                     image=_image(folder / "image_02", name),
-                    cloud=_cloud(folder, name) if clouds else None,
+                    cloud=_cloud(folder, name),
                     calibration=calibration,
                     labels=tuple(labels.get(int(name), ())),
                     stamp=stamp,
@@ -308,10 +302,9 @@ def _odometry(folder: Path) -> tuple[OdometrySample, ...]:
                 f"{path}, line {n}: must be a frame that times_oxts.txt has and 30 values, got "
                 f"{len(words)} words for frame {words[0]}"
             )
-        try:
-            values = np.array([float(word) for word in words[1:]])
-        except ValueError:
-            raise KittiError(f"{path}, line {n}: must be numbers") from None
+        values = _numbers(words[1:])
+        if values is None:
+            raise KittiError(f"{path}, line {n}: must be finite numbers")
         stamp, yaw = times[words[0]], values[YAW]
         forward, left, rate = values[FORWARD], values[LEFT], values[YAW_RATE]
         c, s = np.cos(yaw), np.sin(yaw)
@@ -338,6 +331,8 @@ def _times(path: Path) -> dict[str, int]:
             moment = datetime.strptime(seconds, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
             nanoseconds = int(f"{fraction:0<9}"[:9])
             int(name)
+            if fraction and not fraction.isdecimal():
+                raise ValueError
         except ValueError:
             raise KittiError(
                 f"{path}, line {n}: must be a frame and a time like '000060 2011-09-26 "
@@ -345,6 +340,15 @@ def _times(path: Path) -> dict[str, int]:
             ) from None
         found[name] = int(moment.timestamp()) * NS + nanoseconds
     return found
+
+
+def _numbers(words: list[str]) -> list[float] | None:
+    """Return the words as finite numbers; None if one of them is none."""
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def _image(folder: Path, name: str) -> Path:
@@ -374,6 +378,7 @@ def _check_cloud(path: Path, size: int) -> None:
 
 def _text(path: Path) -> str:
     try:
+        # Editors of Windows put a mark before the text, which would belong to the first word.
         return _content(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise KittiError(f"{path} is not text") from None

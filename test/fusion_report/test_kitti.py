@@ -173,7 +173,12 @@ def test_the_labels_of_detections_are_found_by_overlap(tmp_path: Path) -> None:
     ("file", "content", "words"),
     [
         ("label_2/000003.txt", "Pedestrian 0 0\n", "line 1: an object must have 15 values, got 3"),
-        ("label_2/000003.txt", label("Pedestrian", PLACES[0])[:-3] + "x\n", "must be numbers"),
+        ("label_2/000003.txt", label("Pedestrian", PLACES[0])[:-3] + "x\n", "must be finite"),
+        (
+            "label_2/000003.txt",
+            label("Pedestrian", PLACES[0]).replace("Pedestrian 0 0", "Pedestrian 0 nan"),
+            "line 1: all values after the type must be finite numbers, got 0 nan",
+        ),
         ("label_2/000003.txt", label("Cyclist", (-4.0, 0.0)) + "\n", "box of a Cyclist"),
         (
             "label_2/000003.txt",
@@ -193,7 +198,8 @@ def test_the_labels_of_detections_are_found_by_overlap(tmp_path: Path) -> None:
         ("velodyne/000003.bin", b"123", "3 bytes are no whole number of points"),
         ("calib/000003.txt", "P2: 1 2 3\n", "P2 must have 12 numbers, got 3"),
         ("calib/000003.txt", CALIBRATION.replace("R0_rect", "R9"), "there is no R0_rect"),
-        ("calib/000003.txt", CALIBRATION.replace("700", "seven"), "line 1: 'P2' must be numbers"),
+        ("calib/000003.txt", CALIBRATION.replace("700", "seven"), "line 1: 'P2' must be finite"),
+        ("calib/000003.txt", CALIBRATION.replace("700", "nan"), "line 1: 'P2' must be finite"),
         ("calib/000003.txt", CALIBRATION.replace("0 -1 0 0", "0 -2 0 0"), "orthonormal"),
         ("calib/000003.txt", b"\xff\xfe\x00", "is not text"),
         ("calib/000003.txt", None, "cannot be read"),
@@ -212,6 +218,42 @@ def test_what_is_wrong_with_a_file_is_named(
     with pytest.raises(KittiError, match=words.replace("(", r"\(")) as error:
         read_kitti(tmp_path)
     assert path.stem in str(error.value)
+
+
+def test_what_is_beside_the_data_is_no_fault(tmp_path: Path) -> None:
+    """A date among the calibration, a mark before the text, a Mac's hidden files."""
+    write_objects(tmp_path)
+    calibration = tmp_path / "calib" / "000003.txt"
+    calibration.write_text("calib_time: 09-Jan-2012 13:57:47\n" + CALIBRATION)
+    labels = tmp_path / "label_2" / "000003.txt"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    (tmp_path / "label_2" / "._000003.txt").write_bytes(b"\x00\x05\xff")
+    (sequence,) = read_kitti(tmp_path)
+    (frame,) = sequence.frames
+    assert [person.kind for person in persons_of(frame)] == ["Pedestrian", "Cyclist"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("times_image.txt", "38.1", "38.0", "frame 000001 must be later than frame 000000, .* 0 s"),
+        ("times_image.txt", "38.1", "38.-1", "line 2: must be a frame and a time"),
+        ("label_02.txt", " 7 Ped", "00 7 Ped", "no label is of a frame .* 100 to 200, .* 000002"),
+        ("times_lidar.txt", "", "", "times_lidar.txt has no frame 000000"),
+        ("oxts.txt", "0 0 0", "0 nan 0", "oxts.txt, line 1: must be finite numbers"),
+    ],
+)
+def test_a_drive_whose_files_do_not_fit_is_refused(
+    file: str, old: str, new: str, words: str, tmp_path: Path
+) -> None:
+    """Else its people would not be found, or its LIDAR not be used, and the report blame it."""
+    write_drive(tmp_path)
+    path = tmp_path / file
+    path.write_text(path.read_text().replace(old, new) if old else "")
+    if file == "label_02.txt":  # the first frame is 0 in any case
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(KittiError, match=words):
+        read_kitti(tmp_path)
 
 
 def test_a_cut_cloud_and_wrong_times_are_named(tmp_path: Path) -> None:
@@ -251,7 +293,7 @@ def test_labels_of_other_frames_than_the_images_are_named(tmp_path: Path) -> Non
     write_drive(tmp_path)
     labels = tmp_path / "label_02.txt"
     labels.write_text(f"60 7 {label('Pedestrian', PLACES[0])}\n")
-    with pytest.raises(KittiError, match=r"labels frames 60 to 60, .* are 000000 to 000002"):
+    with pytest.raises(KittiError, match=r"of frames 60 to 60, the times of 000000 to 000002"):
         read_kitti(tmp_path)
     labels.write_text("")  # nobody is labelled
     assert not read_kitti(tmp_path)[0].frames[0].labels
