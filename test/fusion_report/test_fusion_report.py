@@ -12,7 +12,7 @@ import pytest
 
 from hrnet_pose_ros.cli.main import main
 from hrnet_pose_ros.fusion.settings import FusionSettings
-from hrnet_pose_ros.fusion_report.report import sensor_sets
+from hrnet_pose_ros.fusion_report.report import check_scenes, sensor_sets
 from hrnet_pose_ros.fusion_report.runs import (
     CUES,
     DISAGREED,
@@ -151,6 +151,11 @@ def test_what_cannot_be_reported_is_said(
     assert main(["fusion-report", "-o", str(tmp_path), *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scene_named_twice_is_run_once() -> None:
+    """The same runs again would be counted as independent ones, and narrow the intervals."""
+    assert check_scenes(["walls", "upright", "walls"]) == ["walls", "upright"]
 
 
 def test_sets_have_names_or_sensors() -> None:
