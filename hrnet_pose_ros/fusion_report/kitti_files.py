@@ -250,7 +250,8 @@ def _drive(folder: Path) -> KittiSequence:
         labels.setdefault(frame, []).append(label)
     calibration = parse_calibration(folder / "calib.txt")
     images = _times(folder / "times_image.txt")
-    clouds = _times(folder / "times_lidar.txt") if (folder / "velodyne").is_dir() else {}
+    lidar = (folder / "velodyne").is_dir()
+    clouds = _times(folder / "times_lidar.txt") if lidar else {}
     if not images:
         raise KittiError(f"{folder / 'times_image.txt'} has no frames")
     if labels and labels.keys().isdisjoint(map(int, images)):
@@ -259,7 +260,6 @@ def _drive(folder: Path) -> KittiSequence:
             f"of frames {min(labels)} to {max(labels)}, the times of {next(iter(images))} to "
             f"{list(images)[-1]}; number both alike"
         )
-    lidar = (folder / "velodyne").is_dir()
     frames: list[KittiFrame] = []
     for name, stamp in images.items():
         if frames and stamp <= frames[-1].stamp:

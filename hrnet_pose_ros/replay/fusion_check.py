@@ -16,12 +16,10 @@ from hrnet_pose_ros.fusion.buffers import StampLimits
 from hrnet_pose_ros.fusion.gravity import LEAST_UP, GravityAlignment
 from hrnet_pose_ros.fusion.refusals import Refusal
 from hrnet_pose_ros.fusion.transforms import Transform, looks_up
-from hrnet_pose_ros.pipeline.people.depth_images import depth_image_of
 from hrnet_pose_ros.pipeline.people.fusion_inputs import Input
+from hrnet_pose_ros.pipeline.people.measurements import MeasurementReader
 from hrnet_pose_ros.pipeline.people.message_fields import MessageRefused, frame_name
-from hrnet_pose_ros.pipeline.people.motion_samples import imu_sample_of
-from hrnet_pose_ros.pipeline.people.point_clouds import TIME_FIELDS, point_cloud_of
-from hrnet_pose_ros.pipeline.people.range_readings import laser_scan_of, range_of
+from hrnet_pose_ros.pipeline.people.point_clouds import TIME_FIELDS
 from hrnet_pose_ros.pipeline.people.settings import PersonFusionSettings
 from hrnet_pose_ros.pipeline.people.transform_tree import TransformTree, camera_upwards
 from hrnet_pose_ros.pipeline.stamps import stamp_of
@@ -96,7 +94,7 @@ class _Check:
         self._delays: dict[str, list[float]] = defaultdict(list)
         self._samples: dict[str, list[Any]] = defaultdict(list)
         self._refusals: dict[str, Counter[str]] = defaultdict(Counter)
-        self._depth_info: Any = None
+        self._reader = MeasurementReader(settings, self._tree)
         self._ways: dict[str, OdometryWay] = defaultdict(OdometryWay)
         # Places of topics' frames that were known at a stamp; of the others, the newest stamp.
         self._placed: dict[tuple[str, str], Transform] = {}
@@ -142,7 +140,7 @@ class _Check:
             for problem in self._tree.add(message, static=static, now=bag_message.time):
                 self._refusals[topic][problem] += 1
         if what is Input.DEPTH_INFO:
-            self._depth_info = message
+            self._reader.depth_info = message
         if what not in _WITH_HEADER:
             return
         stamp = stamp_of(message)
@@ -159,7 +157,7 @@ class _Check:
             self._ways[topic].take(stamp, message)
         if len(self._samples[topic]) < MOST_READ and what in _SENSORS:
             try:
-                self._samples[topic].append((message, self._read(what, message)))
+                self._samples[topic].append((message, self._reader.read_alone(what, message)))
             except MessageRefused as error:
                 self._refusals[topic][str(error)] += 1
 
@@ -171,16 +169,6 @@ class _Check:
             if place is not None:
                 self._placed[one] = place
         return self._placed.get(one)
-
-    def _read(self, what: Input, message: Any) -> Any:
-        if what is Input.DEPTH:
-            rectified = self._settings.depth_rectified
-            return depth_image_of(message, self._depth_info, rectified=rectified)
-        if what is Input.POINTS:
-            return point_cloud_of(message)
-        if what is Input.SCAN:
-            return laser_scan_of(message)
-        return range_of(message) if what is Input.RANGE else imu_sample_of(message)
 
     def _conclude(self, topic: str, what: Input) -> None:
         report = self._reports[topic]

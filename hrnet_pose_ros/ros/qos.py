@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -23,40 +23,37 @@ def incompatible_peers(
     All profiles, including our own, are read from the graph, where every policy has its actual
     value. A requested profile may contain "default", which cannot be compared.
     """
-    found = []
-    for topic in {subscription.topic_name for subscription in subscriptions}:
-        ours = _own(node, node.get_subscriptions_info_by_topic(topic))
-        for peer in node.get_publishers_info_by_topic(topic):
-            if ours is None or peer.node_name == UNKNOWN:
-                continue  # a peer that was just discovered has its name at the next check
-            name, reason = _full_name(peer), _mismatch(peer, ours)
-            if peer.topic_type != ours.topic_type:
-                found.append(
-                    f"{name} publishes {topic} as {peer.topic_type}, and this node takes "
-                    f"{ours.topic_type}: remap one of them to another topic"
-                )
-            elif reason:
-                found.append(
-                    f"{name} publishes {topic} with QoS that this node cannot receive: {reason}; "
-                    f"change it with qos_overrides.{topic}.subscription.*"
-                )
-    for topic in {publisher.topic_name for publisher in publishers}:
-        ours = _own(node, node.get_publishers_info_by_topic(topic))
-        for peer in node.get_subscriptions_info_by_topic(topic):
-            if ours is None or peer.node_name == UNKNOWN:
-                continue
-            name, reason = _full_name(peer), _mismatch(ours, peer)
-            if peer.topic_type != ours.topic_type:
-                found.append(
-                    f"{name} subscribes to {topic} as {peer.topic_type}, and this node publishes "
-                    f"{ours.topic_type}: remap one of them to another topic"
-                )
-            elif reason:
-                found.append(
-                    f"{name} subscribes to {topic} with QoS that this node does not offer: "
-                    f"{reason}; change it with qos_overrides.{topic}.publisher.*"
-                )
+    received = {subscription.topic_name for subscription in subscriptions}
+    sent = {publisher.topic_name for publisher in publishers}
+    found = [text for topic in received for text in _problems(node, topic, receives=True)]
+    found += [text for topic in sent for text in _problems(node, topic, receives=False)]
     return sorted(found)
+
+
+def _problems(node: Node, topic: str, *, receives: bool) -> Iterator[str]:
+    """Yield what is wrong with the peers on a topic that the node receives, or else publishes."""
+    publishers = node.get_publishers_info_by_topic(topic)
+    subscribers = node.get_subscriptions_info_by_topic(topic)
+    ours = _own(node, subscribers if receives else publishers)
+    if ours is None:
+        return
+    does, own = ("publishes", "takes") if receives else ("subscribes to", "publishes")
+    cannot = "cannot receive" if receives else "does not offer"
+    role = "subscription" if receives else "publisher"
+    for peer in publishers if receives else subscribers:
+        if peer.node_name == UNKNOWN:
+            continue  # just discovered: it has its name at the next check
+        reason = _mismatch(peer, ours) if receives else _mismatch(ours, peer)
+        if peer.topic_type != ours.topic_type:
+            yield (
+                f"{_full_name(peer)} {does} {topic} as {peer.topic_type}, and this node {own} "
+                f"{ours.topic_type}: remap one of them to another topic"
+            )
+        elif reason:
+            yield (
+                f"{_full_name(peer)} {does} {topic} with QoS that this node {cannot}: {reason}; "
+                f"change it with qos_overrides.{topic}.{role}.*"
+            )
 
 
 def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | None:

@@ -69,8 +69,8 @@ def create_subscription(
     peers_reported
         Whether the node itself reports peers that cannot exchange messages with it
         (`hrnet_pose_ros.ros.qos.incompatible_peers`). If not, rclpy warns about them. For that it
-        asks two event handlers of each topic whenever any message arrives, which costs a node with
-        20 topics more processor time than to take the messages.
+        asks two event handlers of each topic whenever any message arrives: in a node with many
+        topics a large part of the processor time (docs/architecture.md).
     """
     subscription: Subscription
 

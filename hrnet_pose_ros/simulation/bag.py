@@ -215,7 +215,7 @@ class _EventWriter:
         if not np.isfinite([*value.position, *value.orientation]).all():
             return  # by a fault: no transform can hold it
         if at < nanoseconds(min(self._simulator.unknown_until(BASE_FRAME), LONGEST)):
-            return
+            return  # by a fault: only /tf is missing
         pose = Transform.from_quaternion(value.orientation, value.position)
         moved = messages.transform_message(
             self._types, value.stamp, ODOMETRY_FRAME, {BASE_FRAME: pose}

@@ -143,7 +143,6 @@ class DepthConfig:
         _check_limits(self.min_range, self.max_range)
         check_range("error", self.error, 0.0, 1.0)
         check_range("holes", self.holes, 0.0, 1.0)
-        check_finite("max_range", self.max_range)
         if self.encoding == "16UC1" and self.max_range > DEEPEST_16UC1:
             raise ValueError(
                 f"max_range must be up to {DEEPEST_16UC1:g} m with the encoding 16UC1, whose "

@@ -51,7 +51,7 @@ class MeasurementReader:
 
         What has no place on the vehicle is refused now: it would wait in vain.
         """
-        measurement = self._measurement(what, message)
+        measurement = self.read_alone(what, message)
         if isinstance(measurement, UltrasonicRange):
             self._check_topic(measurement.frame, topic)
         if isinstance(measurement, (DepthImage, PointCloud, LaserScan, UltrasonicRange)):
@@ -66,7 +66,8 @@ class MeasurementReader:
             return tilted(frame, base)
         return explained(reason, measurement.stamp, frame, now, base)
 
-    def _measurement(self, what: Input, message: Any) -> Measurement:
+    def read_alone(self, what: Input, message: Any) -> Measurement:
+        """Return the measurement of a message, wherever its sensor is; raises as `read`."""
         if what is Input.DEPTH:
             rectified = self.settings.depth_rectified
             return depth_image_of(message, self.depth_info, rectified=rectified)
